@@ -1,0 +1,89 @@
+"""What can be asked of the shop, and what it answers: small frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+from uuid import UUID
+
+Key: TypeAlias = int | str | UUID
+
+
+@dataclass(frozen=True)
+class OrderLine:
+    """One line of an order: so many units of a product, from a warehouse."""
+
+    product_id: Key
+    warehouse_id: Key
+    quantity: int
+
+
+@dataclass(frozen=True)
+class PlaceOrder:
+    """Create an order. A product appears at most once per warehouse; the discount is in the order's currency."""
+
+    customer_id: Key
+    lines: tuple[OrderLine, ...]
+    discount: Decimal = Decimal("0.00")
+    currency: str = "EUR"
+    shipping_address: dict[str, str] | None = None
+    payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class CancelOrder:
+    """Cancel an order that has not shipped."""
+
+    order_id: Key
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RefundLine:
+    """Give money back for units of a line; `amount` (before tax) defaults to what the units cost after discount."""
+
+    order_item_id: Key
+    quantity: int
+    restock: bool
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class ReceiveStock:
+    """Units that arrived at a warehouse. The first receipt makes the warehouse keep the product."""
+
+    product_id: Key
+    warehouse_id: Key
+    quantity: int
+
+
+@dataclass(frozen=True)
+class AdjustStock:
+    """A correction after counting: units found (positive) or lost (negative)."""
+
+    product_id: Key
+    warehouse_id: Key
+    quantity: int
+
+
+@dataclass(frozen=True)
+class PlacedOrder:
+    """What the customer is told about an order: its key, its items' keys in the lines' order, and what it costs."""
+
+    order_id: Key
+    order_item_ids: tuple[Key, ...]
+    currency: str
+    subtotal: Decimal
+    discount: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """A refund that was given."""
+
+    refund_id: Key
+    amount: Decimal

@@ -1,0 +1,49 @@
+"""The shop's arithmetic with money: decimals in whole cents, rounded half up, never a float."""
+
+from __future__ import annotations
+
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Final
+
+CENT: Final = Decimal("0.01")
+TAX_RATE: Final = Decimal("0.10")
+RATES: Final = {"EUR": Decimal("1.00"), "USD": Decimal("1.10")}
+"""Units of each currency that the shop sells in per EUR, in which its catalogue is kept."""
+
+
+def cents(amount: Decimal) -> Decimal:
+    """An amount rounded half up to whole cents."""
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def is_whole_cents(amount: Decimal) -> bool:
+    """Whether an amount is a finite number of whole cents."""
+    return amount.is_finite() and amount == amount.quantize(CENT)
+
+
+def in_currency(amount: Decimal, currency: str) -> Decimal:
+    """A catalogue amount (EUR) in one of the currencies of ``RATES``, in whole cents."""
+    return cents(amount * RATES[currency])
+
+
+def tax_on(net: Decimal) -> Decimal:
+    """The tax on what remains of a subtotal after its discount."""
+    return cents(net * TAX_RATE)
+
+
+def refundable(gross: Decimal, subtotal: Decimal, discount: Decimal, quantity: int, ordered: int) -> Decimal:
+    """What `quantity` of a line's `ordered` units cost after the line's share of the order's discount, before tax.
+
+    Rounded down, so that the lines of an order together never give back more than was paid for them.
+
+    Args:
+        gross: the line's quantity × unit price.
+        subtotal: the order's, in the same currency as everything else here.
+        discount: the order's.
+        quantity: how many units, from 0 to `ordered`.
+        ordered: the line's quantity.
+    """
+    if subtotal == 0:
+        return Decimal("0.00")
+    exact = gross * (subtotal - discount) * quantity / (subtotal * ordered)
+    return exact.quantize(CENT, ROUND_FLOOR)
