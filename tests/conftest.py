@@ -1,0 +1,91 @@
+"""Fixtures for every test: a real Postgres, and fresh databases in it."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from include.embedded import SUPERUSER, Cluster
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of the test cluster, with the roles and grants of a real one."""
+
+    cluster: Cluster
+    name: str
+
+    def url(self, role: str = SUPERUSER) -> str:
+        """Where ``role`` finds it: shopkeeper, extractor, loader, analyst, airflow or the superuser."""
+        return self.cluster.url(self.name, role)
+
+    def connect(self, role: str = SUPERUSER) -> psycopg.Connection:
+        """A connection in autocommit mode."""
+        return psycopg.connect(self.url(role), autocommit=True)
+
+    def copy(self) -> Database:
+        """A new database with this one's content, owner and grants; nobody may be connected to this one."""
+        name = f"{self.name.rstrip('0123456789_')}_{next(_numbers)}"
+        source, target = sql.Identifier(self.name), sql.Identifier(name)
+        with psycopg.connect(self.cluster.url("postgres", SUPERUSER), autocommit=True) as server:
+            owner, readers = _owner_and_readers(server, self.name)
+            server.execute(sql.SQL("create database {} template {} owner {}").format(target, source, owner))
+            server.execute(sql.SQL("alter database {} set timezone = 'UTC'").format(target))
+            server.execute(sql.SQL("revoke all on database {} from public").format(target))
+            for reader in readers:
+                server.execute(sql.SQL("grant connect on database {} to {}").format(target, reader))
+        return Database(self.cluster, name)
+
+    def drop(self) -> None:
+        """Remove it, whoever is connected."""
+        with psycopg.connect(self.cluster.url("postgres", SUPERUSER), autocommit=True) as server:
+            server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(self.name)))
+
+
+def _owner_and_readers(server: psycopg.Connection, name: str) -> tuple[sql.Identifier, list[sql.Identifier]]:
+    rows = server.execute(
+        """
+        select datdba::regrole::text, grant_to.grantee::regrole::text
+        from pg_database
+        cross join aclexplode(datacl) as grant_to
+        where datname = %s and grant_to.privilege_type = 'CONNECT'
+        """,
+        [name],
+    ).fetchall()
+    owner = rows[0][0]
+    return sql.Identifier(owner), [sql.Identifier(reader) for _, reader in rows if reader != owner]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Postgres cluster for the whole run; nothing in it outlives a power cut, which tests do not have."""
+    cluster = Cluster(tmp_path_factory.mktemp("postgres"), settings={"fsync": "off", "shared_buffers": "128MB"})
+    cluster.start()
+    cluster.provision()
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(cluster.home)
+
+
+@pytest.fixture
+def shop_database(cluster: Cluster) -> Iterator[Database]:
+    """An empty database that the shopkeeper owns and the extractor may read."""
+    database = Database(cluster, "shop").copy()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def warehouse_database(cluster: Cluster) -> Iterator[Database]:
+    """An empty database that the loader owns and the analyst may enter."""
+    database = Database(cluster, "warehouse").copy()
+    yield database
+    database.drop()
