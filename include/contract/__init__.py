@@ -1,0 +1,11 @@
+"""What a table means, and what follows from it.
+
+Belongs here: Table, Source, Column, Rule and everything derived from them (DDL, Arrow schema, expectations,
+assets, dictionary pages). Does not: the name of any particular table, a connection, a file.
+"""
+
+from include.contract.rules import Rule, Severity
+from include.contract.table import Column, ContractError, Derived, Rebuild, Source, Table, Whole
+from include.contract.types import Type
+
+__all__ = ["Column", "ContractError", "Derived", "Rebuild", "Rule", "Severity", "Source", "Table", "Type", "Whole"]

@@ -1,0 +1,35 @@
+"""The Great Expectations suite of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from great_expectations import ExpectationSuite
+from great_expectations import expectations as catalogue
+from great_expectations.expectations.row_conditions import Column as RowColumn
+
+from include.contract.rules import Condition, Rule, Severity
+from include.contract.table import Table
+
+# Great Expectations has its own three words; ours say what happens to the row.
+_SEVERITY = {Severity.STOP: "critical", Severity.QUARANTINE: "warning", Severity.WARN: "info"}
+
+
+def suite(table: Table) -> ExpectationSuite:
+    """One expectation per rule of the table; ``meta`` carries the rule's name, since results come back unordered."""
+    return ExpectationSuite(name=table.qualified_name, expectations=[_expectation(rule) for rule in table.all_rules])
+
+
+def _expectation(rule: Rule) -> Any:
+    condition = {"row_condition": _row_condition(rule.when)} if rule.when else {}
+    return getattr(catalogue, rule.expectation)(
+        **rule.arguments, **condition, severity=_SEVERITY[rule.severity], meta={"rule": rule.name}, notes=rule.meaning
+    )
+
+
+def _row_condition(condition: Condition) -> Any:
+    column = RowColumn(condition.column)
+    if condition.equals is None:
+        return column.is_not_null()
+    # Without the second half pandas would count a null as "not equal"; SQL does not.
+    return (column != condition.equals) & column.is_not_null() if condition.negated else column == condition.equals

@@ -1,0 +1,221 @@
+"""Rules: what a row must satisfy, said once, for two judges.
+
+Each rule carries a Great Expectations expectation (which counts) and the DuckDB predicate of a broken row (which
+selects). The gate runs both and stops when they disagree. A null breaks no rule but ``filled``: whether a column may
+be null is a rule of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """What a broken rule does."""
+
+    QUARANTINE = "quarantine"  # the row is kept aside with its reasons
+    STOP = "stop"  # nothing is published tonight
+    WARN = "warn"  # recorded
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The rows a rule speaks of.
+
+    Attributes:
+        column: a column in its lake name.
+        equals: the value the column must have; None means "is not null".
+        negated: whether it is every other value that is meant (a null still is not).
+    """
+
+    column: str
+    equals: str | None = None
+    negated: bool = False
+
+    @property
+    def sql(self) -> str:
+        """The DuckDB predicate of the rows the rule speaks of."""
+        if self.equals is None:
+            return f"{self.column} is not null"
+        comparison = "<>" if self.negated else "="
+        return f"coalesce({self.column} {comparison} {_literal(self.equals)}, false)"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of one table.
+
+    Attributes:
+        name: snake_case, unique within the table: what the quarantine and the report show.
+        meaning: one sentence for a person.
+        expectation: the Great Expectations class, e.g. ``ExpectColumnValuesToNotBeNull``.
+        arguments: its arguments, with columns in their lake names.
+        broken: the DuckDB predicate that is true for a row that breaks the rule (before ``when``).
+        columns: the lake columns it reads.
+        when: the rows it speaks of; None means all.
+        severity: what a broken row does.
+    """
+
+    name: str
+    meaning: str
+    expectation: str
+    arguments: Mapping[str, Any]
+    broken: str
+    columns: tuple[str, ...]
+    when: Condition | None = None
+    severity: Severity = Severity.QUARANTINE
+
+    @property
+    def broken_sql(self) -> str:
+        """The DuckDB predicate of a broken row; never null."""
+        predicate = f"coalesce({self.broken}, false)"
+        return f"({self.when.sql} and {predicate})" if self.when else predicate
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every lake column the rule looks at."""
+        return frozenset(self.columns) | ({self.when.column} if self.when else frozenset())
+
+
+def filled(
+    column: str, name: str, meaning: str, when: Condition | None = None, severity: Severity = Severity.QUARANTINE
+) -> Rule:
+    """The column has a value."""
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnValuesToNotBeNull",
+        {"column": column},
+        f"{column} is null",
+        (column,),
+        when,
+        severity,
+    )
+
+
+def empty(
+    column: str, name: str, meaning: str, when: Condition | None = None, severity: Severity = Severity.QUARANTINE
+) -> Rule:
+    """The column has no value."""
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnValuesToBeNull",
+        {"column": column},
+        f"{column} is not null",
+        (column,),
+        when,
+        severity,
+    )
+
+
+def between(
+    column: str,
+    name: str,
+    meaning: str,
+    *,
+    least: int | None = None,
+    most: int | None = None,
+    when: Condition | None = None,
+    severity: Severity = Severity.QUARANTINE,
+) -> Rule:
+    """The number lies within the bounds, both included."""
+    bounds = [f"{column} < {least}"] * (least is not None) + [f"{column} > {most}"] * (most is not None)
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnValuesToBeBetween",
+        {"column": column, "min_value": least, "max_value": most},
+        " or ".join(bounds),
+        (column,),
+        when,
+        severity,
+    )
+
+
+def one_of(
+    column: str,
+    name: str,
+    meaning: str,
+    values: Sequence[str | bool],
+    when: Condition | None = None,
+    severity: Severity = Severity.QUARANTINE,
+) -> Rule:
+    """The value is one of the given ones."""
+    listed = ", ".join(_literal(value) for value in values)
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnValuesToBeInSet",
+        {"column": column, "value_set": list(values)},
+        f"{column} not in ({listed})",
+        (column,),
+        when,
+        severity,
+    )
+
+
+def matches(column: str, name: str, meaning: str, pattern: str, severity: Severity = Severity.QUARANTINE) -> Rule:
+    """The text matches the regular expression, which must be anchored with ^ and $ and mean the same to re and RE2."""
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnValuesToMatchRegex",
+        {"column": column, "regex": pattern},
+        f"not regexp_matches({column}, {_literal(pattern)})",
+        (column,),
+        None,
+        severity,
+    )
+
+
+def equal(
+    left: str,
+    right: str,
+    name: str,
+    meaning: str,
+    when: Condition | None = None,
+    severity: Severity = Severity.QUARANTINE,
+) -> Rule:
+    """Two columns hold the same value."""
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnPairValuesToBeEqual",
+        {"column_A": left, "column_B": right, "ignore_row_if": "either_value_is_missing"},
+        f"{left} <> {right}",
+        (left, right),
+        when,
+        severity,
+    )
+
+
+def at_most(
+    left: str,
+    right: str,
+    name: str,
+    meaning: str,
+    when: Condition | None = None,
+    severity: Severity = Severity.QUARANTINE,
+) -> Rule:
+    """One column's value is at most another's (instants: not later than)."""
+    return Rule(
+        name,
+        meaning,
+        "ExpectColumnPairValuesAToBeGreaterThanB",
+        {"column_A": right, "column_B": left, "or_equal": True, "ignore_row_if": "either_value_is_missing"},
+        f"{left} > {right}",
+        (left, right),
+        when,
+        severity,
+    )
+
+
+def _literal(value: str | bool) -> str:
+    """A DuckDB literal of a contract's own constant."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,320 @@
+"""Table, Source, Column, Derived: declared once, checked when declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
+
+from include.contract.rules import Condition, Rule, between, empty, filled, one_of
+from include.contract.types import Type
+
+_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+
+# What the gate knows of a row beyond its columns: source values the lake cannot hold, as text; how many rows carry
+# its key; when the snapshot was taken.
+GATE_COLUMNS = ("_unreadable", "_copies", "_snapshot_at")
+
+TOLERATED_ROWS = 10  # quarantined rows that never stop a night: one bad row in a table of 40 is no catastrophe
+
+
+class ContractError(ValueError):
+    """A declaration that contradicts itself; the message names table and column."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: its name in Postgres (an amount without unit suffix).
+        type: what it holds. A key column's type is declared in its source; ``key_of`` columns follow that.
+        doc: what it means, with its unit; one sentence.
+        nullable: whether null has a meaning; say which in ``doc``.
+        key_of: the source whose primary key this column holds.
+        part_of: whether the row belongs to that source's row and shares its fate at the gate (an item of its order).
+    """
+
+    name: str
+    type: Type
+    doc: str
+    nullable: bool = False
+    key_of: str | None = None
+    part_of: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise ContractError(f"column {self.name!r}: a name is lower-case snake_case")
+        if not self.doc:
+            raise ContractError(f"column {self.name}: say what it means")
+        if self.part_of and not self.key_of:
+            raise ContractError(f"column {self.name}: part_of needs key_of")
+
+    @property
+    def lake_name(self) -> str:
+        """Its name in the lake: amounts carry their unit."""
+        return f"{self.name}_cents" if self.type is Type.CENTS else self.name
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """How much of a table a night computes again.
+
+    Attributes:
+        kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value); or
+            ``as_of`` (one slice a night, kept).
+        column: the column of ``by`` and ``as_of``.
+    """
+
+    kind: str
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("full", "by", "as_of") or (self.kind == "full") != (self.column is None):
+            raise ContractError(f"rebuild {self.kind!r} with column {self.column!r}: full, by(column) or as_of(column)")
+
+    @classmethod
+    def full(cls) -> Rebuild:
+        """Everything, every night."""
+        return cls("full")
+
+    @classmethod
+    def by(cls, column: str) -> Rebuild:
+        """Only the values of ``column`` that the night touched."""
+        return cls("by", column)
+
+    @classmethod
+    def as_of(cls, column: str) -> Rebuild:
+        """One slice a night; other nights' slices stay."""
+        return cls("as_of", column)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its grain, columns, key and rules.
+
+    Attributes:
+        schema: ``source``, ``reporting`` or ``features``.
+        name: the file stem of its declaration, its test, its asset and its page.
+        grain: "One row per …".
+        columns: in order.
+        primary_key: names of the columns no two rows share.
+        rules: what every row satisfies, beyond what follows from the columns (``all_rules``).
+        rebuild: how much a night computes again.
+        doc: what a reader must know beyond the grain.
+
+    Raises:
+        ContractError: when the declaration contradicts itself.
+    """
+
+    schema: str
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
+    rebuild: Rebuild = field(default_factory=Rebuild.full)
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        if self.schema not in ("source", "reporting", "features"):
+            raise ContractError(f"{self.name}: unknown schema {self.schema!r}")
+        if not _NAME.match(self.name):
+            raise ContractError(f"table {self.name!r}: a name is lower-case snake_case")
+        if not self.grain.startswith("One row per "):
+            raise ContractError(f"{self.name}: the grain starts with 'One row per '")
+        self._check_key()
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        self._check_unique("column", [column.lake_name for column in self.lake_columns])
+        self._check_unique("rule", [rule.name for rule in self.all_rules])
+        known = {column.lake_name for column in self.lake_columns} | set(GATE_COLUMNS)
+        for rule in self.all_rules:
+            if unknown := sorted(rule.reads - known):
+                raise ContractError(f"{self.name}: rule {rule.name} reads unknown columns {unknown}")
+
+    def _check_key(self) -> None:
+        for name in self.primary_key:
+            if name not in self._by_name:
+                raise ContractError(f"{self.name}: primary key column {name!r} is not declared")
+            if self._by_name[name].nullable:
+                raise ContractError(f"{self.name}.{name}: a primary key is never null")
+        if not self.primary_key:
+            raise ContractError(f"{self.name}: no primary key")
+        if self.rebuild.column and self.rebuild.column not in self._by_name:
+            raise ContractError(f"{self.name}: rebuild column {self.rebuild.column!r} is not declared")
+
+    def _check_unique(self, what: str, names: list[str]) -> None:
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ContractError(f"{self.name}: {what} declared twice: {', '.join(repeated)}")
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    def __getitem__(self, name: str) -> Column:
+        """The column of this name.
+
+        Raises:
+            KeyError: naming table and column.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f"{self.name} has no column {name!r}") from None
+
+    @property
+    def qualified_name(self) -> str:
+        """``schema.name``."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def lake_columns(self) -> tuple[Column, ...]:
+        """The columns of the table in the lake, in order."""
+        return self.columns
+
+    @property
+    def implied_rules(self) -> tuple[Rule, ...]:
+        """The rules that follow from the columns: one row per key, and a column that is not nullable is filled."""
+        return (
+            between("_copies", "one_row_per_key", f"No two rows share {', '.join(self.primary_key)}.", most=1),
+            *(
+                filled(column.lake_name, f"{column.name}_filled", f"{column.name} has a value.")
+                for column in self.columns
+                if not column.nullable
+            ),
+        )
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """Everything a row satisfies."""
+        return self.implied_rules + self.rules
+
+    def typed(self, keys: Mapping[str, Type]) -> Self:
+        """The same table with the key types that a shop's sources declare."""
+
+        def typed(column: Column) -> Column:
+            owner = column.key_of or (self.name if (column.name,) == self.primary_key else None)
+            return replace(column, type=keys.get(owner, column.type)) if owner else column
+
+        return replace(self, columns=tuple(typed(column) for column in self.columns))
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column computed before the gate, in DuckDB, from the row and tonight's copy of the sources.
+
+    Attributes:
+        column: what it is.
+        sql: a DuckDB expression over the row (alias ``row``) and the sources by name, as they stand tonight.
+        needs: the sources named in ``sql``; where one is absent the column is null.
+    """
+
+    column: Column
+    sql: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a row's accepted parts must add up to, or the row is quarantined with them.
+
+    Attributes:
+        parts: the source whose rows are ``part_of`` this one's.
+        sum_sql: a DuckDB aggregate over the parts that passed the gate (alias ``part``).
+        equals: the lake column of this source that the sum must equal.
+        rule: the rule's name, as the quarantine shows it.
+        meaning: one sentence for a person.
+    """
+
+    parts: str
+    sum_sql: str
+    equals: str
+    rule: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Source(Table):
+    """A table of the shop, as the night reads it.
+
+    Attributes:
+        watermark: the column that says when a row was last written.
+        begins: the day column from which the row exists (an order's ``ordered_on``); None for one without a day.
+        later: for each later event's day column, the columns unknown before it (a cancellation and its reason).
+        derived: columns computed before the gate.
+        whole: what the accepted parts of a row must add up to; None where a row has no parts.
+        tolerance: the share of the table's rows that may be quarantined before the night stops.
+    """
+
+    watermark: str = "updated_at"
+    begins: str | None = None
+    later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: tuple[Derived, ...] = ()
+    whole: Whole | None = None
+    tolerance: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.schema != "source":
+            raise ContractError(f"{self.name}: a Source lives in the schema 'source'")
+        named = {self.watermark, *self.later, *(name for names in self.later.values() for name in names)}
+        known = {column.lake_name for column in self.lake_columns}
+        if unknown := sorted((named | ({self.begins} if self.begins else set())) - known):
+            raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns that hold another source's key."""
+        return tuple(column for column in self.columns if column.key_of)
+
+    @property
+    def all_derived(self) -> tuple[Derived, ...]:
+        """The declared ones, then for every key of another source whether that row exists."""
+        return self.derived + tuple(_exists(column) for column in self.key_columns)
+
+    @property
+    def lake_columns(self) -> tuple[Column, ...]:
+        """The columns of the source in the lake: what is read, then what is derived."""
+        return self.columns + tuple(derived.column for derived in self.all_derived)
+
+    @property
+    def implied_rules(self) -> tuple[Rule, ...]:
+        """Every value is readable, then what holds for any table, and keys of other sources exist."""
+        return (
+            empty("_unreadable", "readable", "Every value fits its column's type (no NaN, no fraction of a cent)."),
+            *super().implied_rules,
+            *(
+                one_of(
+                    _exists_name(column),
+                    _exists_name(column),
+                    f"{column.name} is a row of {column.key_of}.",
+                    [True],
+                    when=Condition(column.name),
+                )
+                for column in self.key_columns
+            ),
+        )
+
+
+def key(source: str, name: str, doc: str, *, part_of: bool = False, nullable: bool = False) -> Column:
+    """A column that holds another source's key; it takes that key's type, whatever a shop declares it to be."""
+    return Column(name, Type.INTEGER, doc, nullable=nullable, key_of=source, part_of=part_of)
+
+
+def _exists_name(column: Column) -> str:
+    return f"{column.name.removesuffix('_id')}_exists"
+
+
+def _exists(column: Column) -> Derived:
+    """Whether the row that a key names is in the shop; both key columns are called the same."""
+    owner = column.key_of or ""
+    return Derived(
+        Column(_exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
+        f"exists (select 1 from {owner} as other where other.{column.name} = row.{column.name})",
+        (owner,),
+    )

@@ -1,0 +1,94 @@
+"""The kinds of value a column holds, and how each looks in the lake, in Postgres and on the way between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Type(StrEnum):
+    """One kind of value. Amounts and days are integers in the lake, so that sums are exact on every engine."""
+
+    INTEGER = "integer"
+    TEXT = "text"
+    UUID = "uuid"
+    BOOLEAN = "boolean"
+    JSON = "json"
+    CENTS = "cents"  # int64 minor units in the lake, NUMERIC(18, 2) in Postgres
+    DAY = "day"  # int64 days since 1970-01-01 in the lake, DATE in Postgres
+    MONTH = "month"  # int64 months since 1970-01 in the lake, the month's first DATE in Postgres
+    AT = "at"  # an instant: UTC microseconds in the lake, TIMESTAMPTZ in Postgres
+    RATIO = "ratio"  # float64: one division of two exact integers
+
+    @property
+    def postgres(self) -> str:
+        """The column type in Postgres DDL."""
+        return _POSTGRES[self]
+
+    @property
+    def duckdb(self) -> str:
+        """The column type in the lake, in DuckDB's spelling."""
+        return _DUCKDB[self]
+
+    def readable_sql(self, column: str) -> str:
+        """A Postgres predicate: whether the lake can hold this source value without changing it.
+
+        NaN, infinities and fractions of a cent have no place in an int64 of cents; the scanner would turn a numeric
+        NaN into 0.00 and an infinite timestamp into the year 9999 without a word (tried on 1.5.5).
+        """
+        if self is Type.CENTS:
+            return f"({column} between -9e15 and 9e15 and {column} = round({column}, 2))"
+        if self is Type.AT:
+            return f"({column} between timestamptz '1000-01-01' and timestamptz '9000-01-01')"
+        return "true"
+
+    def from_source_sql(self, column: str) -> str:
+        """A Postgres expression that turns a readable source value into what the lake holds."""
+        if self is Type.CENTS:
+            return f"({column} * 100)::bigint"
+        if self in (Type.INTEGER, Type.DAY, Type.MONTH):
+            return f"{column}::bigint"
+        if self in (Type.TEXT, Type.UUID, Type.JSON):
+            return f"{column}::text"
+        if self is Type.AT:
+            return f"{column}::timestamptz"
+        if self is Type.RATIO:
+            return f"{column}::double precision"
+        return column
+
+    def to_warehouse_sql(self, column: str) -> str:
+        """A DuckDB expression that turns a lake value into what Postgres holds."""
+        if self is Type.CENTS:
+            return f"cast(cast({column} as decimal(18, 0)) / 100 as decimal(18, 2))"
+        if self is Type.DAY:
+            return f"date '1970-01-01' + cast({column} as integer)"
+        if self is Type.MONTH:
+            return f"cast(date '1970-01-01' + to_months(cast({column} as integer)) as date)"
+        if self is Type.UUID:
+            return f"cast({column} as uuid)"
+        return column
+
+
+_POSTGRES = {
+    Type.INTEGER: "bigint",
+    Type.TEXT: "text",
+    Type.UUID: "uuid",
+    Type.BOOLEAN: "boolean",
+    Type.JSON: "jsonb",
+    Type.CENTS: "numeric(18, 2)",
+    Type.DAY: "date",
+    Type.MONTH: "date",
+    Type.AT: "timestamptz",
+    Type.RATIO: "double precision",
+}
+_DUCKDB = {
+    Type.INTEGER: "bigint",
+    Type.TEXT: "varchar",
+    Type.UUID: "varchar",
+    Type.BOOLEAN: "boolean",
+    Type.JSON: "varchar",
+    Type.CENTS: "bigint",
+    Type.DAY: "bigint",
+    Type.MONTH: "bigint",
+    Type.AT: "timestamptz",
+    Type.RATIO: "double",
+}

@@ -1,0 +1,73 @@
+"""What the night reads of a shop: one contract per table, and per shop one folder of SQL that reads it into them.
+
+Belongs here: a source's columns, keys, rules and derived columns. Does not: how they are extracted or judged.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from include.contract import Source, Type
+from include.sources.customers import CUSTOMERS
+from include.sources.inventory import INVENTORY
+from include.sources.inventory_movements import INVENTORY_MOVEMENTS
+from include.sources.order_items import ORDER_ITEMS
+from include.sources.orders import ORDERS
+from include.sources.products import PRODUCTS
+from include.sources.refunds import REFUNDS
+from include.sources.warehouses import WAREHOUSES
+
+SOURCES: Final[Mapping[str, Source]] = {
+    source.name: source
+    for source in (
+        CUSTOMERS,
+        PRODUCTS,
+        WAREHOUSES,
+        ORDERS,
+        ORDER_ITEMS,
+        REFUNDS,
+        INVENTORY,
+        INVENTORY_MOVEMENTS,
+    )
+}
+
+
+def key_types(folder: Path) -> dict[str, Type]:
+    """The type of every source's single-column key in a shop.
+
+    It is what the contract declares, unless the shop's folder has a ``keys.toml`` with lines such as
+    ``orders = "uuid"``.
+
+    Args:
+        folder: the shop's folder of .sql files.
+
+    Raises:
+        ValueError: naming the file, when it names an unknown source or type.
+    """
+    types = {name: source[source.primary_key[0]].type for name, source in SOURCES.items() if _single(source)}
+    file = folder / "keys.toml"
+    if file.exists():
+        for name, kind in tomllib.loads(file.read_text()).items():
+            if name not in types or kind not in (Type.INTEGER, Type.TEXT, Type.UUID):
+                raise ValueError(f"{file}: {name} = {kind!r}: a source and one of integer, text, uuid")
+            types[name] = Type(kind)
+    return types
+
+
+def present(folder: Path) -> dict[str, Source]:
+    """The sources that a shop has, with its key types: those with a .sql file in its folder.
+
+    Raises:
+        ValueError: when a .sql file belongs to no source.
+    """
+    if strangers := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
+        raise ValueError(f"{folder}: no source contract is called {', '.join(strangers)}")
+    keys = key_types(folder)
+    return {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
+
+
+def _single(source: Source) -> bool:
+    return len(source.primary_key) == 1

@@ -1,0 +1,9 @@
+select
+    customer_id,
+    email,
+    name,
+    country,
+    created_at,
+    updated_at
+from customers
+where updated_at >= %(changed_since)s

@@ -1,0 +1,11 @@
+select
+    order_item_id,
+    order_id,
+    product_id,
+    warehouse_id,
+    quantity,
+    unit_price,
+    unit_cost,
+    updated_at
+from order_items
+where updated_at >= %(changed_since)s

@@ -1,0 +1,10 @@
+select
+    refund_id,
+    order_item_id,
+    quantity,
+    amount,
+    restocked,
+    refunded_at,
+    updated_at
+from refunds
+where updated_at >= %(changed_since)s

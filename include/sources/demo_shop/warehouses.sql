@@ -1,0 +1,8 @@
+select
+    warehouse_id,
+    code,
+    name,
+    country,
+    updated_at
+from warehouses
+where updated_at >= %(changed_since)s

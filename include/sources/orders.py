@@ -1,0 +1,122 @@
+"""The source `orders`."""
+
+from __future__ import annotations
+
+from include.contract import Column, Derived, Source, Type, Whole
+from include.contract.rules import Condition, at_most, between, empty, equal, filled, matches, one_of
+from include.contract.table import key
+
+_CANCELLED = Condition("status", "cancelled")
+_NOT_CANCELLED = Condition("status", "cancelled", negated=True)
+
+# Where a status stands on its way; a cancelled order stands beyond every other, since nothing follows it.
+_STEP = (
+    "case {status} when 'pending' then 0 when 'processing' then 1 when 'shipped' then 2 when 'delivered' then 3 "
+    "when 'cancelled' then 4 end"
+)
+
+
+def _day(instant: str) -> Derived:
+    """The business day of an instant, null before it is known."""
+    name = instant.replace("_at", "_on")
+    return Derived(Column(name, Type.DAY, f"Business day of {instant}.", nullable=True), f"business_day(row.{instant})")
+
+
+def _seconds(name: str, start: str, end: str) -> Derived:
+    """Whole seconds between two instants: an integer, so that every engine divides the same numbers."""
+    column = Column(name, Type.INTEGER, f"Whole seconds from {start} to {end}.", nullable=True)
+    return Derived(column, f"date_diff('second', row.{start}, row.{end})")
+
+
+ORDERS = Source(
+    schema="source",
+    name="orders",
+    grain="One row per order.",
+    columns=(
+        Column("order_id", Type.INTEGER, "The order."),
+        key("customers", "customer_id", "Who ordered."),
+        Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled, as the shop says it now."),
+        Column("currency", Type.TEXT, "ISO 4217 code of every amount of the order."),
+        Column("subtotal", Type.CENTS, "Sum of quantity × unit price over the lines."),
+        Column("discount", Type.CENTS, "Taken off the subtotal."),
+        Column("tax", Type.CENTS, "On subtotal − discount."),
+        Column("total", Type.CENTS, "What the customer pays: subtotal − discount + tax."),
+        Column("shipping_address", Type.JSON, "Where it goes; null when it was handed over.", nullable=True),
+        Column("payment_id", Type.TEXT, "The payment provider's reference; null before payment.", nullable=True),
+        Column("ordered_at", Type.AT, "When the order was placed."),
+        Column("updated_at", Type.AT, "When the shop last wrote this row."),
+        Column("shipped_at", Type.AT, "When it left the warehouse; null before.", nullable=True),
+        Column("delivered_at", Type.AT, "When it arrived; null before.", nullable=True),
+        Column("cancelled_at", Type.AT, "When it was cancelled; null when it was not.", nullable=True),
+        Column("cancelled_by", Type.TEXT, "Who cancelled it; null when it was not.", nullable=True),
+        Column("cancellation_reason", Type.TEXT, "Why it was cancelled; null when it was not.", nullable=True),
+    ),
+    primary_key=("order_id",),
+    rules=(
+        one_of(
+            "status",
+            "status_known",
+            "A status is one of the five.",
+            ["pending", "processing", "shipped", "delivered", "cancelled"],
+        ),
+        at_most("highest_status_step", "status_step", "status_moves_forward", "A status never moves backwards."),
+        matches("currency", "currency_code", "A currency is three capital letters.", r"^[A-Z]{3}$"),
+        between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
+        at_most("discount_cents", "subtotal_cents", "discount_within_subtotal", "Never more than the subtotal."),
+        between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
+        equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
+        equal("total_cents", "parts_total_cents", "total_equals_parts", "Total = subtotal − discount + tax."),
+        filled("cancelled_at", "cancelled_has_time", "A cancelled order says when.", _CANCELLED),
+        filled("cancellation_reason", "cancelled_has_reason", "A cancelled order says why.", _CANCELLED),
+        empty("cancelled_at", "only_cancelled_has_time", "Only a cancelled order has cancelled_at.", _NOT_CANCELLED),
+        empty(
+            "cancellation_reason", "only_cancelled_has_reason", "Only a cancelled order has a reason.", _NOT_CANCELLED
+        ),
+        at_most("ordered_at", "_snapshot_at", "ordered_not_in_future", "No order is placed in the future."),
+        at_most("shipped_at", "_snapshot_at", "shipped_not_in_future", "No order is shipped in the future."),
+        at_most("delivered_at", "_snapshot_at", "delivered_not_in_future", "No order is delivered in the future."),
+        at_most("cancelled_at", "_snapshot_at", "cancelled_not_in_future", "No order is cancelled in the future."),
+        at_most("ordered_at", "shipped_at", "ordered_before_shipped", "An order is placed before it is shipped."),
+        at_most("shipped_at", "delivered_at", "shipped_before_delivered", "It is shipped before it is delivered."),
+        at_most("ordered_at", "cancelled_at", "ordered_before_cancelled", "It is placed before it is cancelled."),
+    ),
+    begins="ordered_on",
+    later={
+        "shipped_on": ("shipped_at", "seconds_to_ship"),
+        "delivered_on": ("delivered_at", "seconds_to_deliver"),
+        "cancelled_on": ("cancelled_at", "cancelled_by", "cancellation_reason"),
+    },
+    derived=(
+        _day("ordered_at"),
+        _day("shipped_at"),
+        _day("delivered_at"),
+        _day("cancelled_at"),
+        _seconds("seconds_to_ship", "ordered_at", "shipped_at"),
+        _seconds("seconds_to_deliver", "shipped_at", "delivered_at"),
+        Derived(
+            Column("parts_total", Type.CENTS, "subtotal − discount + tax.", nullable=True),
+            "row.subtotal_cents - row.discount_cents + row.tax_cents",
+        ),
+        Derived(
+            Column("lines_total", Type.CENTS, "Sum of quantity × unit price over all its lines.", nullable=True),
+            "coalesce((select sum(line.quantity * line.unit_price_cents) from order_items as line"
+            " where line.order_id = row.order_id), 0)",
+            needs=("order_items",),
+        ),
+        Derived(
+            Column("status_step", Type.INTEGER, "Where the status stands on its way, 0 to 4.", nullable=True),
+            _STEP.format(status="row.status"),
+        ),
+        Derived(
+            Column("highest_status_step", Type.INTEGER, "The furthest step an accepted version had.", nullable=True),
+            "(select max(before.highest_status_step) from known_orders as before where before.order_id = row.order_id)",
+        ),
+    ),
+    whole=Whole(
+        parts="order_items",
+        sum_sql="sum(part.quantity * part.unit_price_cents)",
+        equals="subtotal_cents",
+        rule="lines_accepted",
+        meaning="The lines that passed the gate add up to the subtotal.",
+    ),
+)

@@ -1,0 +1,64 @@
+"""The source `refunds`."""
+
+from __future__ import annotations
+
+from include.contract import Column, Derived, Source, Type
+from include.contract.rules import at_most, between
+from include.contract.table import key
+
+
+def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
+    """A figure of the refunded line."""
+    sql = f"(select {aggregate} from order_items as line where line.order_item_id = row.order_item_id)"
+    return Derived(Column(name, kind, doc, nullable=True), sql, needs=("order_items",))
+
+
+REFUNDS = Source(
+    schema="source",
+    name="refunds",
+    grain="One row per refund of (a part of) one order line.",
+    columns=(
+        Column("refund_id", Type.INTEGER, "The refund."),
+        key("order_items", "order_item_id", "The line that was refunded.", part_of=True),
+        Column("quantity", Type.INTEGER, "Units refunded."),
+        Column("amount", Type.CENTS, "Money given back, in the order's currency, before tax."),
+        Column("restocked", Type.BOOLEAN, "Whether the units went back on the shelf."),
+        Column("refunded_at", Type.AT, "When the money was given back."),
+        Column("updated_at", Type.AT, "When the shop last wrote this row."),
+    ),
+    primary_key=("refund_id",),
+    rules=(
+        between("quantity", "quantity_positive", "A refund is of at least one unit.", least=1),
+        between("amount_cents", "amount_not_negative", "A refund gives nothing or more.", least=0),
+        at_most("quantity", "line_quantity", "quantity_within_line", "No more units than the line has."),
+        at_most("amount_cents", "line_amount_cents", "amount_within_line", "No more money than the line cost."),
+        at_most("refunded_units", "line_quantity", "refunds_within_line", "All refunds of a line fit into it."),
+        at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
+        at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
+    ),
+    begins="refunded_on",
+    derived=(
+        Derived(
+            Column("refunded_on", Type.DAY, "Business day of refunded_at.", nullable=True),
+            "business_day(row.refunded_at)",
+        ),
+        _of_line("line_quantity", Type.INTEGER, "Units of the refunded line.", "max(line.quantity)"),
+        _of_line(
+            "line_amount",
+            Type.CENTS,
+            "Quantity × unit price of the line.",
+            "max(line.quantity * line.unit_price_cents)",
+        ),
+        Derived(
+            Column("line_ordered_at", Type.AT, "When the line's order was placed.", nullable=True),
+            "(select min(parent.ordered_at) from order_items as line join orders as parent using (order_id)"
+            " where line.order_item_id = row.order_item_id)",
+            needs=("order_items", "orders"),
+        ),
+        Derived(
+            Column("refunded_units", Type.INTEGER, "Units over all refunds of the line.", nullable=True),
+            "(select sum(sibling.quantity) from refunds as sibling where sibling.order_item_id = row.order_item_id)",
+            needs=("refunds",),
+        ),
+    ),
+)
