@@ -267,7 +267,7 @@ async def _move_items(session: AsyncSession, order_id: Key, kind: str) -> dateti
 
 async def _instant(session: AsyncSession) -> datetime:
     """The database's clock, to be asked after the last lock was granted."""
-    instant = await session.scalar(select(func.clock_timestamp()))
+    instant: datetime | None = await session.scalar(select(func.clock_timestamp()))
     if instant is None:
         raise RuntimeError("the database told no time")
     return instant
