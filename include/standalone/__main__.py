@@ -1,0 +1,179 @@
+"""The command line behind the Makefile: ``python -m include.standalone nightly|ui|psql|env|up|stop``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, NoReturn
+
+import typer
+
+from include.embedded import HOST, Cluster, EmbeddedPostgresError, libpq_environment, locked
+from include.standalone import environment, readiness
+from include.standalone.night import Api, Night, last_closed_day, now, task_name
+from include.standalone.processes import NIGHT, UI, Airflow
+from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs on this machine for one profile."""
+
+    profile: Profile
+    cluster: Cluster
+    airflow: Airflow
+    variables: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def ready(cls) -> Machine:
+        """The machine for the shop that the variable ``SHOP`` names, its databases started."""
+        profile = profile_named(os.environ.get("SHOP", ""), state_folder())
+        cluster = _cluster()
+        readiness.start_postgres(profile, cluster)
+        airflow = Airflow(profile)
+        own = environment.own_variables(os.environ)
+        return cls(profile, cluster, airflow, environment.variables(profile, cluster, own, airflow.port))
+
+    @property
+    def url(self) -> str:
+        """Where Airflow's pages and API are."""
+        return f"http://{HOST}:{self.airflow.port}"
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        """What every process of the profile gets."""
+        return environment.process_environment(self.variables, self.cluster)
+
+    def prepare(self) -> None:
+        """Migrate and fill what was not."""
+        readiness.prepare(self.profile, self.cluster, self.process_environment, _say)
+
+    def start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
+        """Start what of Airflow does not run; its API, once that answers and knows the DAG as it is now."""
+        before = now()
+        started = self.airflow.start(names, self.variables, self.process_environment, stay=stay)
+        if started:
+            _say("Starting Airflow")
+        password = environment.login(self.profile)["admin"]
+        api = Api.connect(self.url, "admin", password, check=lambda: self.airflow.check(names))
+        api.wait_for_dag(parsed_after=before if started else None)
+        return api
+
+
+@cli.command()
+def nightly(
+    date: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The business day; else the last closed one.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What builds the tables.")] = "pandas",
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Read and build everything again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
+) -> None:
+    """Run one night and say what came of it."""
+    machine = Machine.ready()
+    given = date.date() if date else None
+    day = given or last_closed_day(machine.variables["STOCKTAKE_TIMEZONE"])
+    with locked(machine.profile.state / "night.lock"):  # two nights would end each other's Airflow
+        machine.prepare()
+        try:
+            _run(machine, Night(day, given, engine, full_refresh, dry_run))
+        finally:
+            machine.airflow.stop(unless_it_stays=True)
+
+
+@cli.command()
+def ui() -> None:
+    """Start Airflow and say where it is and how to log in."""
+    machine = Machine.ready()
+    machine.prepare()
+    machine.start_airflow(UI, stay=True)
+    typer.echo(f"Airflow: {machine.url}")
+    for user, password in environment.login(machine.profile).items():
+        typer.echo(f"  log in as {user:<7} {password}")
+    typer.echo("It stays until `make stop`.")
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(context: typer.Context) -> None:
+    """Open the warehouse as the analyst; arguments go to psql."""
+    machine = Machine.ready()
+    url = machine.variables.get("STOCKTAKE_ANALYST_URL")
+    if url is None:
+        raise StandaloneError("With a STOCKTAKE_WAREHOUSE_URL of your own, set STOCKTAKE_ANALYST_URL as well.")
+    os.execve(  # noqa: S606 (no shell is wanted)
+        machine.cluster.psql, ["psql", *context.args], {**machine.process_environment, **libpq_environment(url)}
+    )
+
+
+@cli.command()
+def env() -> None:
+    """Print the environment as `export` lines: eval "$(make -s env)"."""
+    machine = Machine.ready()
+    for line in environment.export_lines(machine.variables, machine.cluster):
+        typer.echo(line)
+
+
+@cli.command()
+def up() -> None:
+    """Start the databases, migrate Airflow's and fill the shop."""
+    Machine.ready().prepare()
+
+
+@cli.command()
+def stop() -> None:
+    """End every shop's Airflow, and Postgres."""
+    for name in SHOPS:
+        Airflow(profile_named(name, state_folder())).stop()
+    _cluster().stop()
+
+
+def _run(machine: Machine, night: Night) -> None:
+    api = machine.start_airflow(NIGHT, stay=False)
+    run = api.trigger(night)
+    _say(f"The night of {night.day}: {run}")
+    failed = []
+    for task in api.follow(run):
+        took = f"{task['duration'] or 0:7.1f} s" if task["state"] == "success" else task["state"]
+        _say(f"  {task_name(task):<50} {took}")
+        if task["state"] == "failed":
+            failed.append(task)
+    if api.state(run) != "success":
+        for task in failed:
+            _say(f"\n{task_name(task)} failed:\n{api.failure(run, task)}")
+        raise StandaloneError(f"The night of {night.day} failed. Every task's log is on {machine.url} (`make ui`).")
+    os.environ.update(machine.variables)
+    from include import ledger  # reads the settings, which exist only now
+
+    typer.echo(ledger.summary(run))
+
+
+def _cluster() -> Cluster:
+    return Cluster(state_folder() / "postgres")
+
+
+def _say(line: str) -> None:
+    """Tell the person what happens; standard output is for what was asked."""
+    typer.echo(line, err=True)
+
+
+def _end(signal_number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + signal_number)
+
+
+def main() -> None:
+    """Run the command line; a failure is a sentence, not a traceback."""
+    signal.signal(signal.SIGTERM, _end)  # so that what was started is ended
+    try:
+        cli(prog_name="python -m include.standalone")
+    except (StandaloneError, EmbeddedPostgresError, PermissionError) as error:
+        _say(f"\nStocktake: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""One night through Airflow's REST API: trigger it, follow it, and when it fails say why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from include.standalone.profile import StandaloneError
+
+DAG_ID = "nightly"
+_START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
+_FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_LOG_LINES = 20
+
+
+def last_closed_day(timezone: str) -> date:
+    """The last business day that is over in ``timezone``."""
+    return datetime.now(ZoneInfo(timezone)).date() - timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a person asks of a night.
+
+    Attributes:
+        day: The business day.
+        date: The day as it was given; None means the last closed one.
+        engine: What builds the tables.
+        full_refresh: Read and build everything again.
+        dry_run: Do not publish.
+    """
+
+    day: date
+    date: date | None
+    engine: str
+    full_refresh: bool
+    dry_run: bool
+
+    @property
+    def conf(self) -> dict[str, object]:
+        """The parameters of the DAG run."""
+        return {
+            "date": self.date.isoformat() if self.date else None,
+            "engine": self.engine,
+            "full_refresh": self.full_refresh,
+            "dry_run": self.dry_run,
+        }
+
+
+@dataclass(frozen=True)
+class Api:
+    """Airflow's REST API, as the user whose name and password are given.
+
+    Attributes:
+        client: Asks the server.
+        check: Called between questions; raises when there is no sense in waiting any longer.
+    """
+
+    client: httpx.Client = field(repr=False)
+    check: Callable[[], None]
+
+    @classmethod
+    def connect(cls, url: str, user: str, password: str, check: Callable[[], None]) -> Api:
+        """Wait until the server answers, log in, and warm what the first task would otherwise wait 5 s for."""
+        api = cls(httpx.Client(base_url=url, timeout=30, trust_env=False), check)
+        api._wait(lambda: api._answers("/api/v2/monitor/health"), "Airflow's API server does not answer")
+        api._answers("/execution/health")
+        token = api._ask("POST", "/auth/token", json={"username": user, "password": password})["access_token"]
+        api.client.headers["Authorization"] = f"Bearer {token}"
+        return api
+
+    def wait_for_dag(self, parsed_after: datetime | None) -> None:
+        """Wait until Airflow has read the DAG (again, if ``parsed_after`` is given).
+
+        Raises:
+            StandaloneError: When the DAG's file has an error, or is not read in time.
+        """
+
+        def read() -> bool:
+            self._refuse_import_errors()
+            answer = self.client.get(f"/api/v2/dags/{DAG_ID}")
+            if answer.status_code != httpx.codes.OK:
+                return False
+            parsed = datetime.fromisoformat(answer.json()["last_parsed_time"])
+            return parsed_after is None or parsed >= parsed_after
+
+        self._wait(read, f"Airflow has not read the DAG {DAG_ID}; its dag-processor's log may say why")
+
+    def trigger(self, night: Night) -> str:
+        """Start a run and return its id.
+
+        Raises:
+            StandaloneError: When Airflow refuses a parameter; with its words.
+        """
+        body = {"logical_date": None, "partition_key": night.day.isoformat(), "conf": night.conf}
+        run: str = self._ask("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json=body)["dag_run_id"]
+        self._ask("PATCH", f"/api/v2/dags/{DAG_ID}", json={"is_paused": False})
+        return run
+
+    def follow(self, run: str) -> Iterator[Mapping[str, Any]]:
+        """Yield each task of the run, once, when it is finished; return when the run is."""
+        told: set[str] = set()
+        while True:
+            over = self.state(run) in _FINISHED
+            for task in self._tasks(run):
+                if task["state"] in _FINISHED and task["id"] not in told:
+                    told.add(task["id"])
+                    yield task
+            if over:
+                return
+            self.check()
+            time.sleep(0.5)
+
+    def state(self, run: str) -> str:
+        """The run's state."""
+        return str(self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")["state"])
+
+    def failure(self, run: str, task: Mapping[str, Any]) -> str:
+        """The end of a failed task's log, with the error itself last."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        parameters = {"map_index": task["map_index"], "full_content": True}
+        entries = self._ask("GET", path, params=parameters, headers={"Accept": "application/json"})["content"]
+        return "\n".join(line for entry in entries[-_LOG_LINES:] for line in _log_lines(entry))
+
+    def _tasks(self, run: str) -> list[Mapping[str, Any]]:
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances"
+        found: list[Mapping[str, Any]] = []
+        while True:  # a page holds at most 100
+            page = self._ask("GET", path, params={"limit": 100, "offset": len(found)})
+            found += page["task_instances"]
+            if len(found) >= page["total_entries"]:
+                return sorted(found, key=lambda task: task["end_date"] or "")
+
+    def _refuse_import_errors(self) -> None:
+        for error in self._ask("GET", "/api/v2/importErrors")["import_errors"]:
+            if error["filename"].endswith(f"{DAG_ID}.py"):
+                raise StandaloneError(f"{error['filename']} cannot be read:\n{error['stack_trace']}")
+
+    def _wait(self, ready: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise StandaloneError(f"{otherwise} (waited {_START_SECONDS:.0f} s).")
+            time.sleep(0.3)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            return self.client.get(path).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self.client.request(method, path, **arguments)
+        if answer.is_error:
+            raise StandaloneError(f"Airflow refused: {_detail(answer)}")
+        return answer.json()
+
+
+def now() -> datetime:
+    """The clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def task_name(task: Mapping[str, Any]) -> str:
+    """A task as a person calls it: a mapped one with what it was mapped over."""
+    if task["map_index"] < 0:
+        return str(task["task_id"])
+    return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]"
+
+
+def _log_lines(entry: Mapping[str, Any] | str) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+        return
+    if not entry["event"].startswith("::"):  # marks of a foldable group on Airflow's page
+        yield entry["event"]
+    for error in entry.get("error_detail") or []:
+        yield from (f"  {frame['filename']}:{frame['lineno']} in {frame['name']}" for frame in error["frames"][-5:])
+        yield f"{error['exc_type']}: {error['exc_value']}"
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError):
+        return f"{answer.status_code} {answer.text[:500]}"

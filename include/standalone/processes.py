@@ -1,0 +1,148 @@
+"""Airflow's processes: started in sessions of their own, found again by their records, ended one by one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import psutil
+
+from include.embedded import kept_port, locked
+from include.standalone.environment import fingerprint
+from include.standalone.profile import Profile, StandaloneError
+
+NIGHT = ("api-server", "scheduler", "dag-processor")
+UI = (*NIGHT, "triggerer")
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "api-server": ("--workers", "1"),
+    "scheduler": ("--skip-serve-logs",),  # logs are read from the disk; its port would be one more to collide on
+    "triggerer": ("--skip-serve-logs",),
+}
+_PATIENCE_SECONDS = 15.0  # how long a process may take to end before it is killed
+_PREFERRED_PORT = 8080
+# Loaded once in the scheduler and inherited by the workers it forks; see include/preload.py.
+_LOCAL_SETTINGS = '"""Generated: what Airflow runs when it starts."""\n\nimport include.preload  # noqa: F401\n'
+
+
+class Airflow:
+    """The Airflow of one profile; all it knows is in files, so that any process may ask or end it."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Speak for the Airflow of ``profile``, whether it runs or not."""
+        self._home = profile.airflow_home
+        self._records = self._home / "processes"
+        self._stays = self._records / "stays"
+        self._settings = self._records / "settings"
+
+    @property
+    def port(self) -> int:
+        """Where the API server listens, or will."""
+        record = self._home / "port"
+        return int(record.read_text()) if self._process("api-server") else kept_port(record, _PREFERRED_PORT)
+
+    def running(self) -> list[str]:
+        """The names of its processes that run."""
+        return [name for name in UI if self._process(name)]
+
+    def start(
+        self, names: Iterable[str], variables: Mapping[str, str], environment: Mapping[str, str], *, stay: bool
+    ) -> bool:
+        """Start those of ``names`` that do not run yet; all that run again, when they run with other variables.
+
+        Args:
+            names: Of ``UI``.
+            variables: The profile's variables.
+            environment: What the processes get: ``variables``, and what any program has.
+            stay: Let it outlive the night that uses it.
+
+        Returns:
+            Whether anything was started.
+        """
+        with self._lock():
+            self._write_local_settings()
+            wanted = {*names, *self.running()}
+            if self._settings.exists() and self._settings.read_text() != fingerprint(variables):
+                self._end()
+            self._settings.write_text(fingerprint(variables))
+            missing = [name for name in UI if name in wanted and not self._process(name)]
+            for name in missing:
+                self._start(name, environment)
+            if stay:
+                self._stays.touch()
+        return bool(missing)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Make sure that ``names`` run.
+
+        Raises:
+            StandaloneError: When one of them ended by itself; with the end of its log.
+        """
+        for name in names:
+            if not self._process(name):
+                log = self.log(name)
+                raise StandaloneError(f"Airflow's {name} ended by itself. The end of {log}:\n{_tail(log)}")
+
+    def stop(self, *, unless_it_stays: bool = False) -> None:
+        """End every process; with ``unless_it_stays`` only if nobody asked for them to stay."""
+        with self._lock():
+            if not (unless_it_stays and self._stays.exists()):
+                self._end()
+                self._stays.unlink(missing_ok=True)
+
+    def log(self, name: str) -> Path:
+        """Where the process called ``name`` writes."""
+        return self._home / "logs" / f"{name}.log"
+
+    def _start(self, name: str, environment: Mapping[str, str]) -> None:
+        self.log(name).parent.mkdir(parents=True, exist_ok=True)
+        with self.log(name).open("w") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "airflow", name, *_ARGUMENTS.get(name, ())],
+                env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        # The time of creation tells the process from another that got its number after a restart of the machine.
+        record = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
+        (self._records / f"{name}.json").write_text(json.dumps(record))
+
+    def _end(self) -> None:
+        """End every process with SIGTERM and, what does not listen, with SIGKILL."""
+        mains = [process for name in UI if (process := self._process(name))]
+        families = [member for main in mains for member in (main, *main.children(recursive=True))]
+        for process in mains:
+            process.terminate()
+        psutil.wait_procs(mains, timeout=_PATIENCE_SECONDS)
+        _, deaf = psutil.wait_procs(families, timeout=1)
+        for process in deaf:
+            process.kill()
+        psutil.wait_procs(deaf, timeout=_PATIENCE_SECONDS)
+        for record in self._records.glob("*.json"):
+            record.unlink()
+
+    def _process(self, name: str) -> psutil.Process | None:
+        record = self._records / f"{name}.json"
+        if not record.exists():
+            return None
+        noted = json.loads(record.read_text())
+        try:
+            process = psutil.Process(noted["pid"])
+            same = process.create_time() == noted["created"] and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+    def _lock(self) -> AbstractContextManager[None]:
+        self._records.mkdir(parents=True, exist_ok=True)
+        return locked(self._records / "lock")
+
+    def _write_local_settings(self) -> None:
+        path = self._home / "config" / "airflow_local_settings.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_LOCAL_SETTINGS)
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"

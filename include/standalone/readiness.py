@@ -1,0 +1,88 @@
+"""Getting ready: the databases exist, Airflow's is migrated, the demo shop has something to sell."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import psycopg
+from psycopg import sql
+
+from include.embedded import SUPERUSER, Cluster, locked
+from include.settings import ROOT
+from include.standalone.profile import Profile, StandaloneError
+
+_NEEDED_MEGABYTES = 2048
+_USER_TABLES = """
+    select table_schema, table_name
+    from information_schema.tables
+    where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')
+"""
+
+
+def start_postgres(profile: Profile, cluster: Cluster) -> None:
+    """Start the embedded Postgres and make sure that the profile's databases exist.
+
+    Raises:
+        StandaloneError: When the disk is too full to try.
+    """
+    profile.airflow_home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(profile.state).free // 1024**2
+    if free < _NEEDED_MEGABYTES:
+        raise StandaloneError(
+            f"Only {free} MB are free on the disk of {profile.state}, {_NEEDED_MEGABYTES} MB are needed. "
+            "Make room, or let STOCKTAKE_STATE name a folder on another disk."
+        )
+    cluster.start()
+    cluster.provision(**profile.databases)
+
+
+def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Migrate Airflow's database and fill the shop, where that has not been done.
+
+    Raises:
+        StandaloneError: When either fails; with what the program said.
+    """
+    with locked(profile.state / "prepare.lock"):
+        metadata, version = profile.databases["airflow"], importlib.metadata.version("apache-airflow")
+        if _comment(cluster, metadata) != version:
+            say("Preparing Airflow's database")
+            _run(["airflow", "db", "migrate"], environment)
+            _set_comment(cluster, metadata, version)
+        ours = cluster.url(profile.databases["shop"], "shopkeeper")
+        if environment.get("STOCKTAKE_SHOPKEEPER_URL") == ours and not _has_rows(ours):
+            say(f"Filling the shop {profile.name.replace('_', '-')}")
+            _run(profile.shop.fill, environment)
+
+
+def _comment(cluster: Cluster, database: str) -> str | None:
+    """The comment on a database: what its Airflow was migrated to is noted there, and goes where the database goes."""
+    query = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
+    with psycopg.connect(cluster.url("postgres", SUPERUSER)) as server:
+        row = server.execute(query, [database]).fetchone()
+    return row[0] if row else None
+
+
+def _set_comment(cluster: Cluster, database: str, comment: str) -> None:
+    statement = sql.SQL("comment on database {} is {}").format(sql.Identifier(database), sql.Literal(comment))
+    with psycopg.connect(cluster.url("postgres", SUPERUSER)) as server:
+        server.execute(statement)
+
+
+def _has_rows(url: str) -> bool:
+    """Whether any table of the database has a row: a fill that was killed has left none, or all of them."""
+    any_row = sql.SQL("select exists (select from {})")
+    with psycopg.connect(url) as database:
+        tables = database.execute(_USER_TABLES).fetchall()
+        found = [database.execute(any_row.format(sql.Identifier(*table))).fetchone() for table in tables]
+    return (True,) in found
+
+
+def _run(module: Sequence[str], environment: Mapping[str, str]) -> None:
+    command = [sys.executable, "-m", *module]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StandaloneError(f"`python -m {' '.join(module)}` failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
