@@ -76,11 +76,18 @@ class SecretFile:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold ``path`` as a lock between processes; it is released even when this process is killed."""
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold ``path`` as a lock between processes; it is released even when this process is killed.
+
+    ``waiting`` is called when another process holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

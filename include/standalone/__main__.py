@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, NoReturn
@@ -18,6 +19,10 @@ from include.standalone.processes import NIGHT, UI, Airflow
 from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+# A night of its own starts nothing else: no run of the schedule beside it, none that would be cut off when it ends.
+_NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Machine:
         """What every process of the profile gets."""
         return environment.process_environment(self.variables, self.cluster)
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Wait for another night or start of Airflow on this profile: each would end the other's processes."""
+        return locked(self.profile.state / "lock", waiting=lambda: _say("Waiting for another night to end"))
+
     def prepare(self) -> None:
         """Migrate and fill what was not."""
         readiness.prepare(self.profile, self.cluster, self.process_environment, _say)
@@ -56,7 +65,9 @@ class Machine:
     def start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
         """Start what of Airflow does not run; its API, once that answers and knows the DAG as it is now."""
         before = now()
-        started = self.airflow.start(names, self.variables, self.process_environment, stay=stay)
+        variables = self.variables if stay or self.airflow.stays else {**self.variables, **_NO_SCHEDULE}
+        given = environment.process_environment(variables, self.cluster)
+        started = self.airflow.start(names, given, fingerprint=environment.fingerprint(variables), stay=stay)
         if started:
             _say("Starting Airflow")
         password = environment.login(self.profile)["admin"]
@@ -78,20 +89,22 @@ def nightly(
     machine = Machine.ready()
     given = date.date() if date else None
     day = given or last_closed_day(machine.variables["STOCKTAKE_TIMEZONE"])
-    with locked(machine.profile.state / "night.lock"):  # two nights would end each other's Airflow
+    with machine.alone():
         machine.prepare()
         try:
             _run(machine, Night(day, given, engine, full_refresh, dry_run))
         finally:
-            machine.airflow.stop(unless_it_stays=True)
+            if not machine.airflow.stays:
+                machine.airflow.stop()
 
 
 @cli.command()
 def ui() -> None:
     """Start Airflow and say where it is and how to log in."""
     machine = Machine.ready()
-    machine.prepare()
-    machine.start_airflow(UI, stay=True)
+    with machine.alone():
+        machine.prepare()
+        machine.start_airflow(UI, stay=True)
     typer.echo(f"Airflow: {machine.url}")
     for user, password in environment.login(machine.profile).items():
         typer.echo(f"  log in as {user:<7} {password}")
@@ -121,7 +134,9 @@ def env() -> None:
 @cli.command()
 def up() -> None:
     """Start the databases, migrate Airflow's and fill the shop."""
-    Machine.ready().prepare()
+    machine = Machine.ready()
+    with machine.alone():
+        machine.prepare()
 
 
 @cli.command()

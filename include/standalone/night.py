@@ -188,6 +188,6 @@ def _log_lines(entry: Mapping[str, Any] | str) -> Iterator[str]:
 
 def _detail(answer: httpx.Response) -> str:
     try:
-        return str(answer.json()["detail"])
+        return str(answer.json()["detail"]).partition("\n")[0]  # below it a wrong parameter has its whole schema
     except (ValueError, KeyError):
         return f"{answer.status_code} {answer.text[:500]}"

@@ -6,13 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
 
-from include.embedded import kept_port, locked
-from include.standalone.environment import fingerprint
+from include.embedded import kept_port
 from include.standalone.profile import Profile, StandaloneError
 
 NIGHT = ("api-server", "scheduler", "dag-processor")
@@ -48,31 +46,34 @@ class Airflow:
         """The names of its processes that run."""
         return [name for name in UI if self._process(name)]
 
-    def start(
-        self, names: Iterable[str], variables: Mapping[str, str], environment: Mapping[str, str], *, stay: bool
-    ) -> bool:
-        """Start those of ``names`` that do not run yet; all that run again, when they run with other variables.
+    @property
+    def stays(self) -> bool:
+        """Whether a person asked for it to stay (``make ui``)."""
+        return self._stays.exists()
+
+    def start(self, names: Iterable[str], environment: Mapping[str, str], *, fingerprint: str, stay: bool) -> bool:
+        """Start those of ``names`` that do not run yet; all that run again, when they know other settings.
 
         Args:
             names: Of ``UI``.
-            variables: The profile's variables.
-            environment: What the processes get: ``variables``, and what any program has.
+            environment: What the processes get.
+            fingerprint: Stands for the settings in it.
             stay: Let it outlive the night that uses it.
 
         Returns:
             Whether anything was started.
         """
-        with self._lock():
-            self._write_local_settings()
-            wanted = {*names, *self.running()}
-            if self._settings.exists() and self._settings.read_text() != fingerprint(variables):
-                self._end()
-            self._settings.write_text(fingerprint(variables))
-            missing = [name for name in UI if name in wanted and not self._process(name)]
-            for name in missing:
-                self._start(name, environment)
-            if stay:
-                self._stays.touch()
+        self._records.mkdir(parents=True, exist_ok=True)
+        self._write_local_settings()
+        wanted = {*names, *self.running()}
+        if self._settings.exists() and self._settings.read_text() != fingerprint:
+            self._end()
+        self._settings.write_text(fingerprint)
+        missing = [name for name in UI if name in wanted and not self._process(name)]
+        for name in missing:
+            self._start(name, environment)
+        if stay:
+            self._stays.touch()
         return bool(missing)
 
     def check(self, names: Iterable[str]) -> None:
@@ -86,12 +87,10 @@ class Airflow:
                 log = self.log(name)
                 raise StandaloneError(f"Airflow's {name} ended by itself. The end of {log}:\n{_tail(log)}")
 
-    def stop(self, *, unless_it_stays: bool = False) -> None:
-        """End every process; with ``unless_it_stays`` only if nobody asked for them to stay."""
-        with self._lock():
-            if not (unless_it_stays and self._stays.exists()):
-                self._end()
-                self._stays.unlink(missing_ok=True)
+    def stop(self) -> None:
+        """End every process with SIGTERM and, what does not listen, with SIGKILL."""
+        self._end()
+        self._stays.unlink(missing_ok=True)
 
     def log(self, name: str) -> Path:
         """Where the process called ``name`` writes."""
@@ -109,7 +108,6 @@ class Airflow:
         (self._records / f"{name}.json").write_text(json.dumps(record))
 
     def _end(self) -> None:
-        """End every process with SIGTERM and, what does not listen, with SIGKILL."""
         mains = [process for name in UI if (process := self._process(name))]
         families = [member for main in mains for member in (main, *main.children(recursive=True))]
         for process in mains:
@@ -133,10 +131,6 @@ class Airflow:
         except psutil.NoSuchProcess:
             return None
         return process if same else None
-
-    def _lock(self) -> AbstractContextManager[None]:
-        self._records.mkdir(parents=True, exist_ok=True)
-        return locked(self._records / "lock")
 
     def _write_local_settings(self) -> None:
         path = self._home / "config" / "airflow_local_settings.py"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import psycopg
 from psycopg import sql
 
-from include.embedded import SUPERUSER, Cluster, locked
+from include.embedded import SUPERUSER, Cluster
 from include.settings import ROOT
 from include.standalone.profile import Profile, StandaloneError
 
@@ -46,16 +46,15 @@ def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], 
     Raises:
         StandaloneError: When either fails; with what the program said.
     """
-    with locked(profile.state / "prepare.lock"):
-        metadata, version = profile.databases["airflow"], importlib.metadata.version("apache-airflow")
-        if _comment(cluster, metadata) != version:
-            say("Preparing Airflow's database")
-            _run(["airflow", "db", "migrate"], environment)
-            _set_comment(cluster, metadata, version)
-        ours = cluster.url(profile.databases["shop"], "shopkeeper")
-        if environment.get("STOCKTAKE_SHOPKEEPER_URL") == ours and not _has_rows(ours):
-            say(f"Filling the shop {profile.name.replace('_', '-')}")
-            _run(profile.shop.fill, environment)
+    metadata, version = profile.databases["airflow"], importlib.metadata.version("apache-airflow")
+    if _comment(cluster, metadata) != version:
+        say("Preparing Airflow's database")
+        _run(["airflow", "db", "migrate"], environment)
+        _set_comment(cluster, metadata, version)
+    ours = cluster.url(profile.databases["shop"], "shopkeeper")
+    if environment.get("STOCKTAKE_SHOPKEEPER_URL") == ours and not _has_rows(ours):
+        say(f"Filling the shop {profile.name.replace('_', '-')}")
+        _run(profile.shop.fill, environment)
 
 
 def _comment(cluster: Cluster, database: str) -> str | None:
