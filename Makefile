@@ -1,0 +1,65 @@
+# Everything a person runs. It needs Python 3.11 to 3.13 and make; the first target that is asked for sets up .venv.
+
+PYTHON ?= python3
+SHOP ?= demo-shop
+ENGINE ?= pandas
+export SHOP
+
+# Where it is set, nothing is compiled and every start of Airflow takes five times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+BIN := .venv/bin
+STOCKTAKE := $(BIN)/python -m include.standalone
+yes = $(filter-out 0 no false,$(1))
+
+.DEFAULT_GOAL := help
+.PHONY: help nightly ui psql env stop test lint docs requirements
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= ENGINE= FULL_REFRESH=1 DRY_RUN=1
+	@$(STOCKTAKE) nightly --engine $(ENGINE) $(if $(DATE),--date $(DATE)) \
+		$(if $(call yes,$(FULL_REFRESH)),--full-refresh) $(if $(call yes,$(DRY_RUN)),--dry-run)
+
+ui: .venv/.installed ## Start Airflow and say where it is and how to log in: SHOP=
+	@$(STOCKTAKE) ui
+
+psql: .venv/.installed ## Open the warehouse as the analyst: SHOP= ARGS='-c "select …"'
+	@$(STOCKTAKE) psql $(ARGS)
+
+env: .venv/.installed ## Print the environment for a shell: eval "$(make -s env)"
+	@$(STOCKTAKE) env
+
+stop: ## Stop Airflow and Postgres
+	@test ! -e .venv/.installed || $(STOCKTAKE) stop
+
+test: lint ## Check everything: style, types, tests
+	@$(BIN)/pytest
+
+lint: .venv/.installed ## Check style and types only
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+docs: .venv/.installed ## Write the generated pages again
+	@$(BIN)/python -m include.docs
+
+requirements: .venv/.installed ## Pin every dependency of pyproject.toml in requirements.txt
+	@$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
+		--custom-compile-command "make requirements" --output-file requirements.txt
+
+# Everything it says goes to standard error: `make -s env` prints nothing but its lines, the first time too.
+.venv/.installed: requirements.txt
+	@{ \
+		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+			echo "Stocktake needs Python 3.11, 3.12 or 3.13; $(PYTHON) is: $$($(PYTHON) --version 2>&1)."; \
+			echo "Name another one: make PYTHON=python3.12 …"; exit 1; }; \
+		$(PYTHON) -c 'import ensurepip, venv' || { \
+			echo "$(PYTHON) comes without venv. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; \
+		$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv || exit 1; \
+		echo "Installing the requirements into .venv"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
+		$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt; \
+	} >&2
+	@touch $@
