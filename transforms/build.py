@@ -1,0 +1,170 @@
+"""Build one published table: open its inputs, cut them to what was known, run its ``build``, write Parquet."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from include.contract import ContractError, Source, Table
+from transforms.catalogue import TABLES, Input, Published
+from transforms.engines import ENGINES, Engine, Frame
+
+_EPOCH = datetime.date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build wrote.
+
+    Attributes:
+        table: what was built, with the shop's key types.
+        files: the Parquet files, sorted by the primary key throughout.
+        rows: how many rows they hold.
+    """
+
+    table: Table
+    files: tuple[Path, ...]
+    rows: int
+
+
+def build(
+    name: str,
+    files: Mapping[str, Sequence[str]],
+    sources: Mapping[str, Source],
+    *,
+    as_of: int,
+    first_day: int,
+    engine: str,
+    into: Path,
+) -> Built:
+    """Build one published table as it stood at the end of a business day.
+
+    Args:
+        name: a key of ``TABLES``.
+        files: for each input by its parameter's name, the Parquet files of the pinned version; none means no rows.
+        sources: the shop's source contracts by name, with its key types.
+        as_of: the last whole business day, as a day number: the table knows nothing later.
+        first_day: the first day of the calendar, a day number; no later than the first order or movement.
+        engine: a key of ``ENGINES``.
+        into: the folder to write to; made when missing.
+
+    Returns:
+        The files and the number of rows. The files hold the table's exact Arrow schema, in the order of its key.
+
+    Raises:
+        ContractError: when the build returns other columns than the table declares.
+        KeyError: naming an input whose files are missing.
+        pyarrow.ArrowInvalid: when a value does not fit its declared type.
+    """
+    published = TABLES[name]
+    keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
+    table = published.table.typed(keys)
+    with ENGINES[engine]() as runner:
+        arguments: dict[str, Any] = {
+            entry.parameter: _known(runner, entry, files[entry.parameter], sources, keys, as_of)
+            for entry in published.inputs
+        }
+        rows = _run(published, arguments, runner, first_day, as_of)
+        return _write(runner, rows, table, into)
+
+
+def as_known(frame: Frame, source: Source, as_of: int) -> Frame:
+    """A source's rows as they were known at the end of a day: the only place where the future is cut off.
+
+    Rows that begin later are left out. What happened later to the others (a delivery, a cancellation and its reason)
+    is null, as it was then.
+
+    Args:
+        frame: the source's accepted rows.
+        source: its contract, which says when a row begins and which columns come later.
+        as_of: a day number.
+    """
+    if source.begins:
+        frame = frame.filter(nw.col(source.begins) <= as_of)
+    for day, columns in source.later.items():
+        known = nw.col(day) <= as_of
+        frame = frame.with_columns(nw.when(known).then(nw.col(column)).alias(column) for column in (*columns, day))
+    return frame
+
+
+def calendar(first_day: int, as_of: int) -> Any:
+    """One row per day from the first through the last, as a ``pyarrow.Table`` of integers.
+
+    Columns: ``day`` (days since 1970-01-01), ``year``, ``month`` (1 to 12), ``month_number`` (months since 1970-01),
+    ``day_of_month``, ``day_of_week`` (1 = Monday … 7), ``iso_year`` and ``iso_week``.
+    """
+    import pyarrow as pa
+
+    numbers = range(first_day, as_of + 1)
+    dates = [_EPOCH + datetime.timedelta(days=number) for number in numbers]
+    weeks = [date.isocalendar() for date in dates]
+    columns = {
+        "day": list(numbers),
+        "year": [date.year for date in dates],
+        "month": [date.month for date in dates],
+        "month_number": [(date.year - _EPOCH.year) * 12 + date.month - 1 for date in dates],
+        "day_of_month": [date.day for date in dates],
+        "day_of_week": [week.weekday for week in weeks],
+        "iso_year": [week.year for week in weeks],
+        "iso_week": [week.week for week in weeks],
+    }
+    return pa.table({column: pa.array(values, pa.int64()) for column, values in columns.items()})
+
+
+def _known(
+    engine: Engine,
+    entry: Input,
+    files: Sequence[str],
+    sources: Mapping[str, Source],
+    keys: Mapping[str, Any],
+    as_of: int,
+) -> Frame:
+    """An input as it was known: a source is cut, a published table already stops at its last whole day."""
+    from include.contract.arrow import arrow_schema
+
+    if entry.is_published:
+        return engine.open(files, arrow_schema(TABLES[entry.name].table.typed(keys)))
+    source = sources[entry.name]
+    return as_known(engine.open(files, arrow_schema(source)), source, as_of)
+
+
+def _run(published: Published, arguments: dict[str, Any], engine: Engine, first_day: int, as_of: int) -> Frame:
+    """Call the table's build, with the special parameters it asks for; its columns must be the declared ones."""
+    if "as_of" in published.parameters:
+        arguments["as_of"] = as_of
+    if "calendar" in published.parameters:
+        arguments["calendar"] = engine.frame(calendar(first_day, as_of))
+    rows = published.build(**arguments)
+    declared = [column.lake_name for column in published.table.columns]
+    found = rows.collect_schema().names()
+    if sorted(found) != sorted(declared):
+        raise ContractError(
+            f"{published.table.name}: the build lacks {sorted(set(declared) - set(found))} "
+            f"and returns undeclared {sorted(set(found) - set(declared))}"
+        )
+    return rows.select(declared)
+
+
+def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> Built:
+    """Write the rows, sorted by key, as one Parquet file; with no rows, a file that holds the schema."""
+    from pyarrow import parquet
+
+    from include.contract.arrow import arrow_schema
+
+    schema = arrow_schema(table)
+    into.mkdir(parents=True, exist_ok=True)
+    file, count = into / f"{table.name}.parquet", 0
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in engine.batches(rows, schema, [table[name].lake_name for name in table.primary_key]):
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return Built(table, (file,), count)
+
+
+def _single(source: Source) -> bool:
+    return len(source.primary_key) == 1

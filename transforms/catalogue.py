@@ -1,0 +1,122 @@
+"""Which tables are published, what each is made from, and in which order they can be built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Final
+
+from include.contract import Table
+from transforms.engines import Frame
+from transforms.reporting import daily_sales, order_lines, orders
+
+# Parameters of a build that are no tables: the last whole day, and the frame of days up to it.
+SPECIAL: Final = ("as_of", "calendar")
+
+# Published tables that share a name with a source: a parameter means the source, `reporting_…` the published table.
+_ALSO_SOURCES: Final = frozenset({"orders", "customers", "products"})
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input table of a build.
+
+    Attributes:
+        parameter: what the build calls it.
+        name: the table's name.
+        is_published: whether it is a published table; else a source.
+    """
+
+    parameter: str
+    name: str
+    is_published: bool
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published table and the function that makes it.
+
+    Attributes:
+        table: what it means; key types are the sources' declared ones until ``table.typed``.
+        build: from input frames, named as its parameters, to the table's frame.
+    """
+
+    table: Table
+    build: Callable[..., Frame]
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Everything the build asks for."""
+        return tuple(inspect.signature(self.build).parameters)
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The tables it is made from: its lineage."""
+        return tuple(_input(parameter) for parameter in self.parameters if parameter not in SPECIAL)
+
+
+def _input(parameter: str) -> Input:
+    for prefix in ("reporting_", "features_"):
+        if parameter.startswith(prefix):
+            return Input(parameter, parameter.removeprefix(prefix), is_published=True)
+    return Input(parameter, parameter, is_published=parameter in TABLES and parameter not in _ALSO_SOURCES)
+
+
+def _published(modules: Iterable[ModuleType]) -> dict[str, Published]:
+    return {module.TABLE.name: Published(module.TABLE, module.build) for module in modules}
+
+
+TABLES: Final[Mapping[str, Published]] = _published((order_lines, orders, daily_sales))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a shop's sources allow.
+
+    Attributes:
+        tables: names, each after its inputs.
+        left_out: for every other table, why.
+    """
+
+    tables: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+def buildable(sources: Collection[str]) -> Plan:
+    """The tables that can be built from the sources a shop has.
+
+    Args:
+        sources: the names of the sources that are present.
+    """
+    tables: list[str] = []
+    left_out: dict[str, str] = {}
+    for name in _ordered():
+        lacking = [
+            f"the shop has no source {entry.name}" if not entry.is_published else f"{entry.name} is left out"
+            for entry in TABLES[name].inputs
+            if (entry.name not in tables if entry.is_published else entry.name not in sources)
+        ]
+        if lacking:
+            left_out[name] = "; ".join(lacking)
+        else:
+            tables.append(name)
+    return Plan(tuple(tables), left_out)
+
+
+def _ordered() -> list[str]:
+    """Every table's name, after those of the published tables it is made from.
+
+    Raises:
+        graphlib.CycleError: when tables are made from each other.
+        KeyError: naming a published input that is in no catalogue.
+    """
+    from graphlib import TopologicalSorter
+
+    needs = {name: [entry.name for entry in one.inputs if entry.is_published] for name, one in TABLES.items()}
+    ordered = list(TopologicalSorter(needs).static_order())
+    if unknown := sorted(set(ordered) - set(TABLES)):
+        raise KeyError(f"no published table is called {', '.join(unknown)}")
+    return ordered

@@ -1,0 +1,165 @@
+"""The engines that run a table's ``build``. The only file that knows one.
+
+A build sees narwhals lazy frames and nothing else. An engine opens Parquet files as such a frame and gives back the
+rows of one; adding an engine is adding one class to ``ENGINES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
+
+import narwhals as nw
+
+Frame: TypeAlias = nw.LazyFrame[Any]
+Step: TypeAlias = Callable[[Frame], Frame]
+
+ROWS_PER_BATCH: Final = 122_880  # a DuckDB row group: what one Parquet row group of a published table holds
+
+
+class Engine(Protocol):
+    """Opens files as frames and gives back a frame's rows; a context, because an engine may hold a connection.
+
+    Attributes:
+        implementation: what narwhals calls the frames of this engine.
+    """
+
+    implementation: ClassVar[nw.Implementation]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def open(self, files: Sequence[str], schema: Any) -> Frame:
+        """The rows of all the Parquet files.
+
+        Args:
+            files: paths; none means no rows.
+            schema: the ``pyarrow.Schema`` of the frame. A file's other columns are not read, a column it lacks is null.
+        """
+
+    def frame(self, table: Any) -> Frame:
+        """A small ``pyarrow.Table`` as a frame of this engine."""
+
+    def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
+        """The rows as ``pyarrow.RecordBatch``es of exactly this schema, sorted by the given columns.
+
+        Raises:
+            pyarrow.ArrowInvalid: when a value does not fit its declared type.
+        """
+
+    @staticmethod
+    def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:
+        """Run ``step`` on frames that each hold all rows of a key."""
+
+
+def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:
+    """Run a step that must see all rows of a key together: ordered windows, row numbers, sums over a key.
+
+    Args:
+        frame: the rows.
+        key: the columns that name the key; every window of the step is over (at least) these.
+        step: takes and returns a frame. It may be called once with everything or many times with some of the keys.
+    """
+    return _BY_IMPLEMENTATION[frame.implementation].by_key(frame, key, step)
+
+
+class PandasEngine:
+    """pandas on Arrow-backed columns, so that integers stay integers beside nulls."""
+
+    implementation: ClassVar = nw.Implementation.PANDAS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to let go of."""
+
+    def open(self, files: Sequence[str], schema: Any) -> Frame:
+        """See Engine."""
+        from pyarrow import dataset
+
+        return self.frame(dataset.dataset(list(files), schema=schema).to_table() if files else schema.empty_table())
+
+    def frame(self, table: Any) -> Frame:
+        """See Engine."""
+        import pandas as pd
+
+        frame: Frame = nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        return frame
+
+    def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
+        """See Engine."""
+        import pyarrow as pa
+
+        rows = pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False).select(schema.names)
+        rows = rows.cast(schema).sort_by([(column, "ascending") for column in order])
+        yield from rows.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH)
+
+    @staticmethod
+    def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - all rows are in one place
+        """See Engine."""
+        return step(frame)
+
+
+class DuckdbEngine:
+    """DuckDB in this process, reading the files as it goes."""
+
+    implementation: ClassVar = nw.Implementation.DUCKDB
+
+    def __enter__(self) -> Self:
+        import duckdb
+
+        self._connection = duckdb.connect()
+        self._connection.execute("set timezone = 'UTC'")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection; frames opened on it end with it."""
+        self._connection.close()
+
+    def open(self, files: Sequence[str], schema: Any) -> Frame:
+        """See Engine."""
+        if not files:
+            return self.frame(schema.empty_table())
+        rows = self._connection.read_parquet(list(files), union_by_name=True)
+        columns = (_quoted(name) if name in rows.columns else f"null as {_quoted(name)}" for name in schema.names)
+        return nw.from_native(rows.project(", ".join(columns)))
+
+    def frame(self, table: Any) -> Frame:
+        """See Engine."""
+        return nw.from_native(self._connection.from_arrow(table))
+
+    def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
+        """See Engine."""
+        rows = frame.to_native()
+        kinds = dict(zip(rows.columns, rows.types, strict=True))
+        # A sum of BIGINTs is a HUGEINT, which Arrow does not have; the cast fails on what does not fit.
+        columns = [
+            f"{_quoted(name)}::bigint as {_quoted(name)}" if str(kinds[name]) == "HUGEINT" else _quoted(name)
+            for name in schema.names
+        ]
+        ordered = rows.project(", ".join(columns)).order(", ".join(_quoted(column) for column in order))
+        for batch in ordered.to_arrow_reader(ROWS_PER_BATCH):
+            yield batch.cast(schema)
+
+    @staticmethod
+    def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - DuckDB partitions windows itself
+        """See Engine."""
+        return step(frame)
+
+
+ENGINES: Final[Mapping[str, type[Engine]]] = {"pandas": PandasEngine, "duckdb": DuckdbEngine}
+
+_BY_IMPLEMENTATION: Final = {engine.implementation: engine for engine in ENGINES.values()}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

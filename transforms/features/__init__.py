@@ -1,0 +1,1 @@
+"""Tables that models read: one slice a night, made only of what was known by then."""

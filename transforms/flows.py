@@ -1,0 +1,51 @@
+"""Sales and returns as dated rows: what is sold counts on the day it was placed, a refund on the day it was given.
+
+Every table that adds up sales by day adds up these rows, so that they agree to the cent.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from transforms.engines import Frame
+
+
+def sold_lines(order_lines: Frame) -> Frame:
+    """The lines of orders that were not cancelled, with their ``day``: the one they were ordered on.
+
+    Args:
+        order_lines: ``reporting.order_lines``.
+    """
+    return order_lines.filter(~nw.col("is_cancelled")).with_columns(day=nw.col("ordered_on"))
+
+
+def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
+    """One row per refund of a line of an order that was not cancelled, on its own ``day``.
+
+    Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents`` and ``returned_cost_cents``
+    (null when the line's cost is unknown).
+
+    Args:
+        refunds: the source.
+        order_lines: ``reporting.order_lines``.
+    """
+    given_back = refunds.select(
+        "order_item_id",
+        day=nw.col("refunded_on"),
+        refunded_units=nw.col("quantity"),
+        returns_cents=nw.col("amount_cents"),
+    )
+    lines = order_lines.filter(~nw.col("is_cancelled")).select(
+        "order_item_id",
+        "order_id",
+        "customer_id",
+        "product_id",
+        "warehouse_id",
+        "currency",
+        "unit_cost_cents",
+    )
+    return (
+        given_back.join(lines, on="order_item_id", how="inner")
+        .with_columns(returned_cost_cents=nw.col("refunded_units") * nw.col("unit_cost_cents"))
+        .drop("unit_cost_cents")
+    )

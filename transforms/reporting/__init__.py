@@ -1,0 +1,1 @@
+"""Tables that people read: sales, orders, stock, customers."""

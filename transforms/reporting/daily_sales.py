@@ -1,0 +1,134 @@
+"""``reporting.daily_sales``: one row per business day and currency, from the currency's first day on, without gaps.
+
+Net sales = gross sales − discounts − returns, with returns on the day of the refund, and total sales = net sales + tax:
+Shopify's sales reports (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
+A new customer places their first order that day, a returning one has ordered before.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from transforms.engines import Frame
+from transforms.flows import refunded_lines
+
+_KEY = ["day", "currency"]
+
+TABLE = Table(
+    schema="reporting",
+    name="daily_sales",
+    grain="One row per business day and currency, from the currency's first order through the last whole day.",
+    doc="A cancelled order counts only in cancelled_orders. Refunds count on the day they were given.",
+    columns=(
+        Column("day", Type.DAY, "The business day."),
+        Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column("orders", Type.INTEGER, "Orders placed that day and not cancelled since."),
+        Column("cancelled_orders", Type.INTEGER, "Orders placed that day and cancelled since."),
+        Column("customers", Type.INTEGER, "Distinct customers of orders."),
+        Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
+        Column("returning_customers", Type.INTEGER, "customers − new_customers."),
+        Column("units", Type.INTEGER, "Units in orders."),
+        Column("refunded_units", Type.INTEGER, "Units refunded that day."),
+        Column("gross_sales", Type.CENTS, "Σ quantity × unit price of orders."),
+        Column("discounts", Type.CENTS, "Taken off gross_sales."),
+        Column("returns", Type.CENTS, "Money given back that day, before tax."),
+        Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
+        Column("tax", Type.CENTS, "On gross_sales − discounts."),
+        Column("total_sales", Type.CENTS, "net_sales + tax."),
+        Column(
+            "average_order_value",
+            Type.RATIO,
+            "(gross_sales − discounts) / orders, in major units; null on a day without orders.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("day", "currency"),
+    rebuild=Rebuild.by("day"),
+    rules=(
+        *(
+            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            for name in (
+                "orders",
+                "cancelled_orders",
+                "new_customers",
+                "returning_customers",
+                "units",
+                "refunded_units",
+                "gross_sales_cents",
+                "returns_cents",
+                "tax_cents",
+            )
+        ),
+        at_most("customers", "orders", "customers_within_orders", "A customer has an order.", severity=Severity.STOP),
+        at_most(
+            "discounts_cents",
+            "gross_sales_cents",
+            "discounts_within_gross",
+            "No more is taken off than was sold.",
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+_COUNTS = ["orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units"]
+_AMOUNTS = ["gross_sales_cents", "discounts_cents", "returns_cents", "tax_cents"]
+
+
+def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame) -> Frame:
+    """Every day of every currency, with what was placed, what was cancelled and what was given back."""
+    placed = reporting_orders.with_columns(day=nw.col("ordered_on"))
+    kept = placed.filter(nw.col("status") != "cancelled")
+    cancelled = placed.filter(nw.col("status") == "cancelled")
+    net_sales = nw.col("gross_sales_cents") - nw.col("discounts_cents") - nw.col("returns_cents")
+    paid = nw.col("gross_sales_cents") - nw.col("discounts_cents")
+    return (
+        _days(calendar, placed)
+        .join(_sales(kept), on=_KEY, how="left")
+        .join(_customers(kept), on=_KEY, how="left")
+        .join(cancelled.group_by(_KEY).agg(nw.len().alias("cancelled_orders")), on=_KEY, how="left")
+        .join(_returns(refunded_lines(refunds, order_lines)), on=_KEY, how="left")
+        .with_columns(nw.col(*_COUNTS, *_AMOUNTS).fill_null(0))
+        .with_columns(
+            returning_customers=nw.col("customers") - nw.col("new_customers"),
+            net_sales_cents=net_sales,
+            total_sales_cents=net_sales + nw.col("tax_cents"),
+            average_order_value=nw.when(nw.col("orders") > 0).then(paid / (nw.col("orders") * 100)),
+        )
+    )
+
+
+def _days(calendar: Frame, placed: Frame) -> Frame:
+    """Each currency's days, from its first order on."""
+    first = placed.group_by("currency").agg(nw.col("day").min().alias("first_day"))
+    days = calendar.select("day").join(first, how="cross")
+    return days.filter(nw.col("day") >= nw.col("first_day")).drop("first_day")
+
+
+def _sales(kept: Frame) -> Frame:
+    """What was placed and not cancelled."""
+    first_orders = nw.when(nw.col("is_first_order")).then(1).otherwise(0)
+    return (
+        kept.with_columns(new_customers=first_orders)
+        .group_by(_KEY)
+        .agg(
+            nw.len().alias("orders"),
+            nw.col("new_customers").sum(),
+            nw.col("units").sum(),
+            nw.col("gross_sales_cents").sum(),
+            nw.col("discount_cents").sum().alias("discounts_cents"),
+            nw.col("tax_cents").sum(),
+        )
+    )
+
+
+def _customers(kept: Frame) -> Frame:
+    """Distinct customers, counted as rows of one per customer."""
+    one_each = kept.group_by([*_KEY, "customer_id"]).agg(nw.len().alias("orders_of_customer"))
+    return one_each.group_by(_KEY).agg(nw.len().alias("customers"))
+
+
+def _returns(refunded: Frame) -> Frame:
+    """What was given back."""
+    return refunded.group_by(_KEY).agg(nw.col("refunded_units").sum(), nw.col("returns_cents").sum())

@@ -1,0 +1,138 @@
+"""``reporting.order_lines``: one row per order item, with its share of the discount and what came back.
+
+The discount of an order is spread over its lines by the largest-remainder (Hamilton) method: each line gets
+⌊discount × line's gross sales / subtotal⌋ cents, and the cents left over go one each to the lines with the largest
+remainders, ties to the smaller ``order_item_id``. So the lines add up to the order to the cent.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from include.contract.table import key
+from transforms.engines import Frame, by_key
+
+TABLE = Table(
+    schema="reporting",
+    name="order_lines",
+    grain="One row per order item.",
+    doc="The lines of an order add up to its row in reporting.orders. Nothing of a cancelled order counts as sold: "
+    "its lines keep what was ordered, and their net sales are 0.",
+    columns=(
+        key("order_items", "order_item_id", "The line."),
+        key("orders", "order_id", "The order it belongs to."),
+        key("customers", "customer_id", "Who ordered."),
+        key("products", "product_id", "What was ordered."),
+        key("warehouses", "warehouse_id", "Where it ships from."),
+        Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column("ordered_on", Type.DAY, "Business day its order was placed."),
+        Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
+        Column("quantity", Type.INTEGER, "Units ordered."),
+        Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount and tax."),
+        Column("gross_sales", Type.CENTS, "quantity × unit_price."),
+        Column("discount_allocated", Type.CENTS, "Its share of the order's discount, by largest remainder."),
+        Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
+        Column("returns", Type.CENTS, "Money given back for it so far, before tax."),
+        Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled."),
+        Column("unit_cost", Type.CENTS, "What one unit had cost the shop when sold; null when unknown.", nullable=True),
+        Column("cost", Type.CENTS, "quantity × unit_cost; null when unknown.", nullable=True),
+        Column("returned_cost", Type.CENTS, "refunded_quantity × unit_cost; null when unknown.", nullable=True),
+        Column(
+            "gross_margin",
+            Type.CENTS,
+            "net_sales − cost + returned_cost: net sales less the cost of the units kept; 0 when cancelled, "
+            "null when the cost is unknown.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("order_item_id",),
+    rebuild=Rebuild.by("order_id"),
+    rules=(
+        between("quantity", "quantity_positive", "A line has at least one unit.", least=1, severity=Severity.STOP),
+        between(
+            "discount_allocated_cents",
+            "discount_allocated_not_negative",
+            "A line's share of a discount is nothing or more.",
+            least=0,
+            severity=Severity.STOP,
+        ),
+        at_most(
+            "discount_allocated_cents",
+            "gross_sales_cents",
+            "discount_allocated_within_line",
+            "A line's share of a discount is no more than the line.",
+            severity=Severity.STOP,
+        ),
+        at_most(
+            "refunded_quantity",
+            "quantity",
+            "refunded_within_line",
+            "No more units come back than were ordered.",
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+
+def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
+    """Lines with their order's day and currency, their share of its discount, and the sum of their refunds."""
+    headers = orders.select(
+        "order_id",
+        "customer_id",
+        "currency",
+        "ordered_on",
+        "discount_cents",
+        "subtotal_cents",
+        is_cancelled=~nw.col("cancelled_on").is_null(),
+    )
+    # Summed per line before the join: a line with two refunds stays one line.
+    refunded = refunds.group_by("order_item_id").agg(
+        nw.col("quantity").sum().alias("refunded_quantity"),
+        nw.col("amount_cents").sum().alias("returns_cents"),
+    )
+    lines = (
+        order_items.select(
+            "order_item_id", "order_id", "product_id", "warehouse_id", "quantity", "unit_price_cents", "unit_cost_cents"
+        )
+        .join(headers, on="order_id", how="inner")
+        .join(refunded, on="order_item_id", how="left")
+        .with_columns(
+            nw.col("refunded_quantity", "returns_cents").fill_null(0),
+            gross_sales_cents=nw.col("quantity") * nw.col("unit_price_cents"),
+            cost_cents=nw.col("quantity") * nw.col("unit_cost_cents"),
+        )
+    )
+    lines = by_key(lines, ["order_id"], _allocate_discount)
+    net_sales = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
+    return (
+        lines.with_columns(
+            net_sales_cents=nw.when(nw.col("is_cancelled")).then(0).otherwise(net_sales),
+            returned_cost_cents=nw.col("refunded_quantity") * nw.col("unit_cost_cents"),
+        )
+        .with_columns(
+            gross_margin_cents=nw.when(nw.col("is_cancelled"))
+            .then(0)
+            .otherwise(nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")),
+        )
+        .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _allocate_discount(lines: Frame) -> Frame:
+    """Spread each order's discount over its lines by largest remainder, in whole cents."""
+    # An order of free goods has no subtotal to divide by, and no discount either.
+    subtotal = nw.when(nw.col("subtotal_cents") > 0).then(nw.col("subtotal_cents")).otherwise(1)
+    return (
+        lines.with_columns(subtotal=subtotal, portion=nw.col("discount_cents") * nw.col("gross_sales_cents"))
+        .with_columns(share=nw.col("portion") // nw.col("subtotal"))
+        # Minus the remainder, because windows sort ascending and the largest remainder comes first.
+        .with_columns(shortfall=nw.col("share") * nw.col("subtotal") - nw.col("portion"))
+        .with_columns(
+            left_over=nw.col("discount_cents") - nw.col("share").sum().over("order_id"),
+            place=nw.col("order_item_id").cum_count().over("order_id", order_by=["shortfall", "order_item_id"]),
+        )
+        .with_columns(extra=nw.when(nw.col("place") <= nw.col("left_over")).then(1).otherwise(0))
+        .with_columns(discount_allocated_cents=nw.col("share") + nw.col("extra"))
+    )

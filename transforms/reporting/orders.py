@@ -1,0 +1,175 @@
+"""``reporting.orders``: one row per order, with what was sold, what came back and what it earned."""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between, one_of
+from include.contract.table import key
+from transforms.engines import Frame, by_key
+
+_SECONDS_PER_HOUR = 3600
+
+TABLE = Table(
+    schema="reporting",
+    name="orders",
+    grain="One row per order.",
+    doc="As known at the end of the last whole business day: what happened later is not in it. A cancelled order keeps "
+    "what was ordered; its net sales and margin are 0.",
+    columns=(
+        key("orders", "order_id", "The order."),
+        key("customers", "customer_id", "Who ordered."),
+        Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled."),
+        Column("ordered_on", Type.DAY, "Business day of ordered_at."),
+        Column("shipped_on", Type.DAY, "Business day of shipped_at; null before.", nullable=True),
+        Column("delivered_on", Type.DAY, "Business day of delivered_at; null before.", nullable=True),
+        Column("cancelled_on", Type.DAY, "Business day of cancelled_at; null when not cancelled.", nullable=True),
+        Column("ordered_at", Type.AT, "When the order was placed."),
+        Column("shipped_at", Type.AT, "When it left the warehouse; null before.", nullable=True),
+        Column("delivered_at", Type.AT, "When it arrived; null before.", nullable=True),
+        Column("cancelled_at", Type.AT, "When it was cancelled; null when it was not.", nullable=True),
+        Column("item_count", Type.INTEGER, "Lines."),
+        Column("units", Type.INTEGER, "Units ordered, over all lines."),
+        Column("refunded_units", Type.INTEGER, "Units refunded so far."),
+        Column("gross_sales", Type.CENTS, "Σ quantity × unit price over the lines."),
+        Column("discount", Type.CENTS, "Taken off gross_sales."),
+        Column("tax", Type.CENTS, "On gross_sales − discount."),
+        Column("returns", Type.CENTS, "Σ refunds so far, before tax."),
+        Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
+        Column("total", Type.CENTS, "gross_sales − discount + tax: what the customer was asked to pay."),
+        Column("cost", Type.CENTS, "Σ quantity × unit cost; null when any line's is unknown.", nullable=True),
+        Column("returned_cost", Type.CENTS, "Cost of the refunded units; null when cost is.", nullable=True),
+        Column(
+            "gross_margin",
+            Type.CENTS,
+            "net_sales − cost + returned_cost: net sales less the cost of the units kept; 0 when cancelled, "
+            "null when the cost is unknown.",
+            nullable=True,
+        ),
+        Column(
+            "customer_order_number",
+            Type.INTEGER,
+            "The customer's how manieth order, by ordered_at, then order_id, skipping cancelled ones; null when "
+            "cancelled.",
+            nullable=True,
+        ),
+        Column("is_first_order", Type.BOOLEAN, "Whether customer_order_number is 1, in whatever currency."),
+        Column("hours_to_ship", Type.RATIO, "From ordered_at to shipped_at; null before.", nullable=True),
+        Column("hours_to_deliver", Type.RATIO, "From shipped_at to delivered_at; null before.", nullable=True),
+    ),
+    primary_key=("order_id",),
+    rebuild=Rebuild.by("customer_id"),
+    rules=(
+        one_of(
+            "status",
+            "status_known",
+            "A status is one of the five.",
+            ["pending", "processing", "shipped", "delivered", "cancelled"],
+            severity=Severity.STOP,
+        ),
+        between("units", "units_not_negative", "An order has nothing or more.", least=0, severity=Severity.STOP),
+        at_most(
+            "refunded_units",
+            "units",
+            "refunded_within_order",
+            "No more units come back than were ordered.",
+            severity=Severity.STOP,
+        ),
+        at_most(
+            "net_sales_cents",
+            "gross_sales_cents",
+            "net_within_gross",
+            "Net sales are no more than gross sales.",
+            severity=Severity.STOP,
+        ),
+        between(
+            "customer_order_number",
+            "customer_order_number_positive",
+            "A customer's orders are counted from 1.",
+            least=1,
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+_TAKEN = [
+    "order_id",
+    "customer_id",
+    "currency",
+    "status",
+    "discount_cents",
+    "tax_cents",
+    "total_cents",
+    *(f"{event}_{moment}" for event in ("ordered", "shipped", "delivered", "cancelled") for moment in ("on", "at")),
+    "seconds_to_ship",
+    "seconds_to_deliver",
+]
+_SUMMED = {
+    "units": "quantity",
+    "refunded_units": "refunded_quantity",
+    "gross_sales_cents": "gross_sales_cents",
+    "returns_cents": "returns_cents",
+    "net_sales_cents": "net_sales_cents",
+    "cost_cents": "cost_cents",
+    "returned_cost_cents": "returned_cost_cents",
+    "gross_margin_cents": "gross_margin_cents",
+}
+
+
+def build(orders: Frame, order_lines: Frame) -> Frame:
+    """Orders with the sums of their lines; lines are summed before the join, so that an order stays one row."""
+    sums = (
+        order_lines.with_columns(unknown_cost=nw.when(nw.col("cost_cents").is_null()).then(1).otherwise(0))
+        .group_by("order_id")
+        .agg(
+            nw.len().alias("item_count"),
+            nw.col("unknown_cost").sum(),
+            *(nw.col(column).sum().alias(name) for name, column in _SUMMED.items()),
+        )
+    )
+    is_cancelled = ~nw.col("cancelled_on").is_null()
+    rows = (
+        orders.select(_TAKEN)
+        .join(sums, on="order_id", how="left")
+        .with_columns(nw.col("item_count", "unknown_cost", *_SUMMED).fill_null(0))
+        .with_columns(
+            nw.when(nw.col("unknown_cost") == 0).then(nw.col(column)).alias(column)
+            for column in ("cost_cents", "returned_cost_cents")
+        )
+        .with_columns(
+            status=_status(),
+            gross_margin_cents=nw.when(is_cancelled | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
+            counts=nw.when(is_cancelled).then(0).otherwise(1),
+            hours_to_ship=nw.col("seconds_to_ship") / _SECONDS_PER_HOUR,
+            hours_to_deliver=nw.col("seconds_to_deliver") / _SECONDS_PER_HOUR,
+        )
+    )
+    rows = by_key(rows, ["customer_id"], _number_orders)
+    return rows.select(column.lake_name for column in TABLE.columns)
+
+
+def _status() -> nw.Expr:
+    """The status at the end of the day: what happened by then says it; the shop's own word may be newer."""
+    return (
+        nw.when(~nw.col("cancelled_on").is_null())
+        .then(nw.lit("cancelled"))
+        .when(~nw.col("delivered_on").is_null())
+        .then(nw.lit("delivered"))
+        .when(~nw.col("shipped_on").is_null())
+        .then(nw.lit("shipped"))
+        .when(nw.col("status") == "pending")
+        .then(nw.lit("pending"))
+        .otherwise(nw.lit("processing"))
+    )
+
+
+def _number_orders(rows: Frame) -> Frame:
+    """Count each customer's orders in the order they were placed; a cancelled one has no number."""
+    number = nw.col("counts").cum_sum().over("customer_id", order_by=["ordered_at", "order_id"])
+    return (
+        rows.with_columns(number=number)
+        .with_columns(customer_order_number=nw.when(nw.col("counts") == 1).then(nw.col("number")))
+        .with_columns(is_first_order=(nw.col("customer_order_number") == 1).fill_null(False))
+    )
