@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import pyarrow as pa
 from psycopg import Connection, sql
@@ -69,11 +69,11 @@ class Loader:
             for table in TABLES:
                 self._unstage(table)
         for table, name, definition in keys:
-            run(_sql(cast(LiteralString, f"alter table {{}} add constraint {{}} {definition}"), table, name))
+            run(_sql(f"alter table {{}} add constraint {{}} {definition}", table, name))
         for _, definition in indexes:
             run(definition.encode())
         for table, name, definition in foreign_keys:
-            run(_sql(cast(LiteralString, f"alter table {{}} add constraint {{}} {definition}"), table, name))
+            run(_sql(f"alter table {{}} add constraint {{}} {definition}", table, name))
         self._number_on()
 
     def write(self, table: str, columns: dict[str, Any]) -> None:
