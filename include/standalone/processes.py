@@ -103,6 +103,7 @@ class Airflow:
                 [sys.executable, "-m", "airflow", name, *_ARGUMENTS.get(name, ())],
                 env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        child.returncode = 0  # not true: it outlives this process on purpose, and Python would warn of that
         # The time of creation tells the process from another that got its number after a restart of the machine.
         record = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
         (self._records / f"{name}.json").write_text(json.dumps(record))

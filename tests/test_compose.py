@@ -1,0 +1,113 @@
+"""docker-compose.yaml, without Docker: valid, complete, explained in .env.example, and hardened."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPOSE = ROOT / "docker-compose.yaml"
+TEXT = COMPOSE.read_text()
+DOCUMENT: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
+LASTING = [name for name, service in SERVICES.items() if service["restart"] == "unless-stopped"]
+# ${NAME}, ${NAME:?message}, ${NAME:-default}; a default may hold another variable.
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<kind>:\?|:-|})")
+SECRET = re.compile(r"PASSWORD|SECRET|KEY")
+
+
+def variables() -> dict[str, str]:
+    return {match["name"]: match["kind"] for match in VARIABLE.finditer(TEXT)}
+
+
+def test_it_follows_the_compose_schema() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_it_has_the_services_of_a_whole_stocktake() -> None:
+    assert set(LASTING) == {"postgres", "api-server", "scheduler", "dag-processor", "triggerer"}
+    assert set(SERVICES) - set(LASTING) == {"airflow-init", "shop"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_refers_only_to_what_is_declared(name: str) -> None:
+    service = SERVICES[name]
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    mounted = {volume.split(":")[0] for volume in service["volumes"]}
+    assert mounted <= set(DOCUMENT["volumes"])
+    assert {config["source"] for config in service.get("configs", [])} <= set(DOCUMENT["configs"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_only_for_health_that_is_checked(name: str) -> None:
+    for other, condition in SERVICES[name].get("depends_on", {}).items():
+        checked = "test" in SERVICES[other]["healthcheck"]
+        assert checked == (condition["condition"] == "service_healthy")
+
+
+def test_every_declared_volume_and_config_is_used() -> None:
+    mounted = {volume.split(":")[0] for service in SERVICES.values() for volume in service["volumes"]}
+    assert mounted == set(DOCUMENT["volumes"])
+    assert {c["source"] for service in SERVICES.values() for c in service.get("configs", [])} == set(
+        DOCUMENT["configs"]
+    )
+
+
+def test_files_that_are_mounted_or_copied_exist() -> None:
+    for config in DOCUMENT["configs"].values():
+        assert (ROOT / config["file"]).is_file()
+    copied = re.findall(r"COPY (?:--\S+ )?(\S+) ", DOCUMENT["x-airflow"]["build"]["dockerfile_inline"])
+    assert set(copied) == {"requirements.txt", "dags", "include", "plugins", "transforms"}
+    assert all((ROOT / path).exists() for path in copied)
+
+
+def test_the_image_is_the_airflow_that_is_pinned() -> None:
+    pinned = re.search(r"^apache-airflow==(.+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert pinned
+    assert f"FROM apache/airflow:{pinned[1]}-python3." in TEXT
+
+
+def test_every_variable_is_explained_in_the_example() -> None:
+    explained = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert variables()
+    assert set(variables()) - explained == set()
+
+
+def test_no_secret_has_a_default() -> None:
+    secrets = {name: kind for name, kind in variables().items() if SECRET.search(name)}
+    assert len(secrets) >= 10
+    assert set(secrets.values()) == {":?"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_password_is_written_down(name: str) -> None:
+    for variable, value in SERVICES[name]["environment"].items():
+        if SECRET.search(variable):
+            assert str(value).startswith(("${", "/tmp/")), variable  # noqa: S108 (a container's own)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_rights_it_does_not_need(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert int(service["user"].split(":")[0]) > 0
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_a_lasting_service_is_watched(name: str) -> None:
+    assert {"test", "interval", "timeout", "retries", "start_period"} <= set(SERVICES[name]["healthcheck"])
