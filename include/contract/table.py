@@ -11,7 +11,7 @@ from typing import Self
 from include.contract.rules import Condition, Rule, between, empty, filled, one_of
 from include.contract.types import Type
 
-_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+_NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
 
 # What the gate knows of a row beyond its columns: source values the lake cannot hold, as text; how many rows carry
 # its key; when the snapshot was taken.
@@ -248,6 +248,10 @@ class Source(Table):
         later: for each later event's day column, the columns unknown before it (a cancellation and its reason).
         derived: columns computed before the gate.
         whole: what the accepted parts of a row must add up to; None where a row has no parts.
+        amount: a DuckDB expression of the money a row stands for, in cents; None where it stands for none.
+        currency: the lake column with that money's currency.
+        judged_whole: whether every row is judged every night, changed or not: for a small table whose derived
+            columns follow another's changes.
         tolerance: the share of the table's rows that may be quarantined before the night stops.
     """
 
@@ -256,6 +260,9 @@ class Source(Table):
     later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     derived: tuple[Derived, ...] = ()
     whole: Whole | None = None
+    amount: str | None = None
+    currency: str | None = None
+    judged_whole: bool = False
     tolerance: float = 0.02
 
     def __post_init__(self) -> None:

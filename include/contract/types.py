@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 
 
@@ -66,6 +67,11 @@ class Type(StrEnum):
         if self is Type.UUID:
             return f"cast({column} as uuid)"
         return column
+
+
+def day_number(day: date) -> int:
+    """A day as the lake holds it: days since 1970-01-01."""
+    return (day - date(1970, 1, 1)).days
 
 
 _POSTGRES = {

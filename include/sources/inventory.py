@@ -32,6 +32,7 @@ INVENTORY = Source(
             severity=Severity.WARN,
         ),
     ),
+    judged_whole=True,
     derived=(
         Derived(
             Column("unexplained_units", Type.INTEGER, "Units on the shelf that no movement explains.", nullable=True),

@@ -26,11 +26,18 @@ ORDER_ITEMS = Source(
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
     ),
+    amount="quantity * unit_price_cents",
+    currency="currency",
     begins="ordered_on",
     derived=(
         Derived(
             Column("ordered_on", Type.DAY, "Business day its order was placed.", nullable=True),
             "business_day((select min(parent.ordered_at) from orders as parent where parent.order_id = row.order_id))",
+            needs=("orders",),
+        ),
+        Derived(
+            Column("currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),
+            "(select min(parent.currency) from orders as parent where parent.order_id = row.order_id)",
             needs=("orders",),
         ),
     ),

@@ -80,6 +80,8 @@ ORDERS = Source(
         at_most("shipped_at", "delivered_at", "shipped_before_delivered", "It is shipped before it is delivered."),
         at_most("ordered_at", "cancelled_at", "ordered_before_cancelled", "It is placed before it is cancelled."),
     ),
+    amount="total_cents",
+    currency="currency",
     begins="ordered_on",
     later={
         "shipped_on": ("shipped_at", "seconds_to_ship"),

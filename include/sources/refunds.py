@@ -36,6 +36,8 @@ REFUNDS = Source(
         at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
     ),
+    amount="amount_cents",
+    currency="currency",
     begins="refunded_on",
     derived=(
         Derived(
@@ -48,6 +50,12 @@ REFUNDS = Source(
             Type.CENTS,
             "Quantity × unit price of the line.",
             "max(line.quantity * line.unit_price_cents)",
+        ),
+        Derived(
+            Column("currency", Type.TEXT, "ISO 4217 code of the order's amounts.", nullable=True),
+            "(select min(parent.currency) from order_items as line join orders as parent using (order_id)"
+            " where line.order_item_id = row.order_item_id)",
+            needs=("order_items", "orders"),
         ),
         Derived(
             Column("line_ordered_at", Type.AT, "When the line's order was placed.", nullable=True),

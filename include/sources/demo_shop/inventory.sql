@@ -6,4 +6,4 @@ select
     reorder_point,
     updated_at
 from inventory
-where updated_at >= %(changed_since)s
+where (updated_at >= %(changed_since)s or updated_at is null)

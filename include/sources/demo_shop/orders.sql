@@ -17,4 +17,4 @@ select
     cancelled_by,
     cancellation_reason
 from orders
-where updated_at >= %(changed_since)s
+where (updated_at >= %(changed_since)s or updated_at is null)

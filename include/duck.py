@@ -1,0 +1,75 @@
+"""DuckDB as the night uses it: bounded memory, UTC, the shop's business day, Postgres attached without a leak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import psycopg
+from pydantic import SecretStr
+
+from include.contract import Column
+from include.settings import settings
+
+
+@contextmanager
+def session() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection of its own; what does not fit its memory limit spills to a folder that goes with it.
+
+    The SQL function ``business_day(instant)`` gives the business day of an instant as days since 1970-01-01.
+    """
+    with TemporaryDirectory(prefix="stocktake-") as spill, duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
+        connection.execute(f"set temp_directory = {quoted(spill)}")
+        connection.execute("set preserve_insertion_order = false")
+        connection.execute("set enable_progress_bar = false")
+        connection.execute(
+            "create macro business_day(instant) as"
+            f" date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))"
+        )
+        yield connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, read_only: bool) -> None:
+    """Attach a Postgres database as ``name``.
+
+    Raises:
+        ConnectionError: when it cannot be reached; the message names host and database, never the password.
+    """
+    connection.execute(f"load {quoted(str(_postgres_scanner()))}")
+    conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
+    dsn = psycopg.conninfo.make_conninfo("", **conninfo, connect_timeout=10)
+    mode = ", read_only" if read_only else ""
+    try:
+        connection.execute(f"attach {quoted(dsn)} as {name} (type postgres{mode})")
+    except duckdb.Error as error:
+        where = f"{conninfo.get('user')}@{conninfo.get('host')}:{conninfo.get('port', 5432)}/{conninfo.get('dbname')}"
+        reason = str(error).replace(dsn, where).replace(str(conninfo.get("password") or "\0"), "…")
+        raise ConnectionError(f"no connection to {name} at {where}: {reason}") from None
+
+
+def relation(files: Sequence[str], columns: Sequence[Column]) -> str:
+    """A SQL relation over Parquet files with the given lake columns; over no files, an empty one of the same shape."""
+    if not files:
+        empty = ", ".join(f"cast(null as {column.type.duckdb}) as {column.lake_name}" for column in columns)
+        return f"(select {empty} where false)"
+    names = ", ".join(column.lake_name for column in columns)
+    return f"(select {names} from read_parquet([{', '.join(quoted(file) for file in files)}]))"
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@cache
+def _postgres_scanner() -> Path:
+    """The scanner's file in its wheel: loaded from there, nothing is installed or downloaded."""
+    folder = Path(str(files("duckdb_extension_postgres_scanner")))
+    return next(folder.rglob("postgres_scanner.duckdb_extension"))

@@ -1,0 +1,121 @@
+"""Extraction: one repeatable-read snapshot of every source table, appended to lake/raw as it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from psycopg import sql
+
+from include import duck, lake
+from include.contract import Source
+from include.settings import settings
+
+EVERYTHING = "-infinity"  # changed since ever: the window of a full read
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one snapshot gave.
+
+    Attributes:
+        snapshot_at: the source's clock when the snapshot was taken.
+        extracted: rows read, per source.
+        source_rows: rows that the shop held in that snapshot, per source.
+    """
+
+    snapshot_at: datetime
+    extracted: Mapping[str, int]
+    source_rows: Mapping[str, int]
+
+
+def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run: str) -> Extraction:
+    """Read the rows of every source that changed, all in one snapshot, into lake/raw.
+
+    Reading the same run again replaces its rows.
+
+    Args:
+        sources: the shop's sources, by name.
+        changed_since: per source an ISO instant, or ``EVERYTHING``.
+        run: the run these rows belong to.
+
+    Raises:
+        ConnectionError: when the shop cannot be reached.
+        duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
+    """
+    extracted: dict[str, int] = {}
+    source_rows: dict[str, int] = {}
+    with duck.session() as connection:
+        duck.attach(connection, "shop", settings().shop_url, read_only=True)
+        connection.execute("begin")  # repeatable read in Postgres: every statement below sees the same instant
+        snapshot_at = _scalar(connection, "select now() as at")
+        for name, source in sources.items():
+            try:
+                extracted[name] = _read(connection, source, changed_since[name], run, snapshot_at)
+                source_rows[name] = _scalar(
+                    connection, f"select count(*) as n from ({shop_sql(source, EVERYTHING)}) as source"
+                )
+            except duckdb.Error as error:
+                raise type(error)(f"source {name}: {error}") from error
+        connection.execute("rollback")
+    return Extraction(snapshot_at, extracted, source_rows)
+
+
+def shop_sql(source: Source, changed_since: str) -> str:
+    """The shop's own statement for a source, its window bound in."""
+    statement = (settings().sources / f"{source.name}.sql").read_text().strip().rstrip(";")
+    # COPY, which DuckDB reads through, takes no parameters: psycopg binds them on this side.
+    return statement % {"changed_since": sql.Literal(changed_since).as_string(None) + "::timestamptz"}
+
+
+def typed_sql(source: Source, changed_since: str) -> str:
+    """The Postgres statement that gives a source in the lake's types.
+
+    A value that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and
+    ``_unreadable`` says what it was.
+    """
+    values = []
+    complaints = []
+    for column in source.columns:
+        name = f"source.{column.name}"
+        readable = column.type.readable_sql(name)
+        value = column.type.from_source_sql(name)
+        if readable == "true":
+            values.append(f"{value} as {column.lake_name}")
+        else:
+            values.append(f"case when {readable} then {value} end as {column.lake_name}")
+            complaints.append(f"case when not {readable} then '{column.name} = ' || {name}::text end")
+    unreadable = f"nullif(concat_ws(', ', {', '.join(complaints)}), '')" if complaints else "null::text"
+    return f"select {', '.join(values)}, {unreadable} as _unreadable from ({shop_sql(source, changed_since)}) as source"
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, source: Source, changed_since: str, run: str, snapshot_at: datetime
+) -> int:
+    rows = connection.execute(
+        f"select *, cast(? as timestamptz) as _snapshot_at, ? as {lake.RUN} from postgres_query('shop', ?)",
+        [snapshot_at, run, typed_sql(source, changed_since)],
+    )
+    counts: list[int] = []
+    lake.replace_run("raw", source.name, run, _counted(rows.to_arrow_reader(100_000), counts))
+    return sum(counts)
+
+
+def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchReader:
+    """The same rows; how many each batch had is noted as it passes."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            counts.append(batch.num_rows)
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _scalar(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
+    row = connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone()
+    return row[0] if row else None

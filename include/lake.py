@@ -1,0 +1,104 @@
+"""The lake: Delta tables in layers, written atomically, read as the Parquet files of a pinned version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from include.settings import settings
+
+RUN = "_run"  # raw's partition: the run that read the rows
+
+
+def folder(layer: str, table: str) -> Path:
+    """Where a table of a layer (``raw``, ``clean``, ``quarantine``, ``reporting``, ``features``) lies."""
+    return settings().lake / layer / table
+
+
+def files(layer: str, table: str, version: int | None = None, run: str | None = None) -> list[str]:
+    """The Parquet files of a table: of one version (None: the latest), of one run's rows (raw only).
+
+    Returns:
+        Absolute paths, sorted; none where the table was never written.
+    """
+    opened = _open(layer, table, version)
+    if opened is None:
+        return []
+    return sorted(opened.file_uris([(RUN, "=", run)] if run else None))
+
+
+def version(layer: str, table: str) -> int | None:
+    """The latest version of a table; None where it was never written."""
+    opened = _open(layer, table, None)
+    return None if opened is None else int(opened.version())
+
+
+def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
+    """Write the rows of one run; a second time replaces them, and no other run's."""
+    target = folder(layer, table)
+    if _open(layer, table, None) is None:
+        write_deltalake(target, rows, mode="append", partition_by=[RUN])
+    else:
+        write_deltalake(target, rows, mode="overwrite", predicate=f"{RUN} = '{run}'", partition_by=[RUN])
+
+
+def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.RecordBatchReader) -> int:
+    """Write one slice of a table (rows with one value of an integer column); other slices stay.
+
+    Returns:
+        The version that holds the result.
+    """
+    target = folder(layer, table)
+    if _open(layer, table, None) is None:
+        write_deltalake(target, rows, mode="append")
+    else:
+        write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}")
+    return int(DeltaTable(target).version())
+
+
+def replace(layer: str, table: str, rows: pa.RecordBatchReader) -> int:
+    """Write a table anew, as one commit.
+
+    Returns:
+        The version that holds exactly these rows.
+    """
+    target = folder(layer, table)
+    write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite")
+    return int(DeltaTable(target).version())
+
+
+def merge(layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str) -> int:
+    """Insert or update rows by key and delete those marked as gone, as one commit.
+
+    Args:
+        layer: the layer.
+        table: the table.
+        key: the columns that identify a row; ``rows`` holds each key once.
+        rows: the table's columns and the boolean column ``gone``.
+        gone: the name of that column; of such a row only the key counts.
+
+    Returns:
+        The version that holds the result.
+    """
+    target = DeltaTable(folder(layer, table))
+    columns = [name for name in rows.schema.names if name != gone]
+    values = {name: f"new.{name}" for name in columns}
+    (
+        target.merge(rows, " and ".join(f"new.{name} = old.{name}" for name in key), "new", "old")
+        .when_matched_delete(f"new.{gone}")
+        .when_matched_update(values)
+        .when_not_matched_insert(values, predicate=f"not new.{gone}")
+        .execute()
+    )
+    return int(target.version())
+
+
+def _open(layer: str, table: str, version: int | None) -> DeltaTable | None:
+    try:
+        return DeltaTable(folder(layer, table), version=version)
+    except TableNotFoundError:
+        return None

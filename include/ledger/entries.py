@@ -1,0 +1,279 @@
+"""What a run writes into the ledger while it goes, outside the publication's transaction."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow, dict_row
+
+from include.contract import Rule
+from include.settings import settings
+
+_SCHEMA = Path(__file__).with_name("schema.sql")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one night.
+
+    Attributes:
+        run_id: as Airflow knows it.
+        night: the business day it is for; feature sets get this day's slice.
+        horizon: the last whole business day that its reporting tables cover.
+        engine: what builds the tables.
+        full_refresh: whether everything is read and judged again.
+        dry_run: whether it stops before publishing.
+    """
+
+    run_id: str
+    night: date
+    horizon: date
+    engine: str = "pandas"
+    full_refresh: bool = False
+    dry_run: bool = False
+
+    @property
+    def slug(self) -> str:
+        """The run's id as a folder or partition name."""
+        return re.sub(r"[^A-Za-z0-9_-]", "-", self.run_id)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many rows of a table broke one rule.
+
+    Attributes:
+        rule: the rule.
+        evaluated: rows it was judged on.
+        broken: rows that broke it.
+        examples: keys of the first of them.
+    """
+
+    rule: Rule
+    evaluated: int
+    broken: int
+    examples: Sequence[str] = ()
+
+
+def connect() -> psycopg.Connection[TupleRow]:
+    """A connection to the warehouse as its owner; used as a context manager it is one transaction.
+
+    Raises:
+        ConnectionError: when it cannot be reached; the message never holds the password.
+    """
+    try:
+        return psycopg.connect(settings().warehouse_url.get_secret_value(), connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(f"no connection to the warehouse: {error}") from None
+
+
+def prepare() -> None:
+    """Create the warehouse's schemas, the ledger and its grants where they are missing."""
+    with connect() as connection:
+        # Two nights that start together would both create; the second waits here.
+        connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
+        connection.execute(_SCHEMA.read_bytes())
+
+
+def open_run(run: Run) -> None:
+    """Enter a run; entering it again (a retry, a cleared task) starts its record anew."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run)
+            values (%s, %s, %s, %s, %s, %s)
+            on conflict (run_id) do update set
+                night = excluded.night, horizon = excluded.horizon, engine = excluded.engine,
+                full_refresh = excluded.full_refresh, dry_run = excluded.dry_run,
+                started_at = now(), finished_at = null, state = 'running', error = null
+            """,
+            [run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run],
+        )
+
+
+def find_run(run_id: str) -> Run:
+    """The run as it was entered.
+
+    Raises:
+        KeyError: when the ledger has no such run.
+    """
+    with connect() as connection:
+        row = connection.execute(
+            "select run_id, night, horizon, engine, full_refresh, dry_run from audit.runs where run_id = %s", [run_id]
+        ).fetchone()
+    if row is None:
+        raise KeyError(f"the ledger has no run {run_id!r}")
+    return Run(*row)
+
+
+def finish_run(run_id: str, state: str, error: str | None = None) -> None:
+    """Say how a run ended: ``success`` or ``failed``. The first error of a run is the one that is kept."""
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set state = %s, finished_at = now(), error = coalesce(error, %s) where run_id = %s",
+            [state, error, run_id],
+        )
+
+
+@contextmanager
+def stage(run_id: str, name: str) -> Iterator[None]:
+    """Time a stage of a run; what is kept is its latest attempt that came to an end."""
+    started_at, start = datetime.now(UTC), time.monotonic()
+    yield
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.stages (run_id, stage, started_at, seconds) values (%s, %s, %s, %s)
+            on conflict (run_id, stage) do update set started_at = excluded.started_at, seconds = excluded.seconds
+            """,
+            [run_id, name, started_at, time.monotonic() - start],
+        )
+
+
+def watermarks() -> dict[str, datetime]:
+    """Per source, up to when its changes are published."""
+    with connect() as connection:
+        return dict(connection.execute("select source, changed_until from audit.watermarks").fetchall())
+
+
+def published_horizon() -> date | None:
+    """The last whole business day that the published tables cover; None before the first publication."""
+    with connect() as connection:
+        row = connection.execute("select max(horizon) from audit.publications").fetchone()
+    return row[0] if row else None
+
+
+def record_extracted(
+    run_id: str,
+    snapshot_at: datetime,
+    changed_since: Mapping[str, str],
+    extracted: Mapping[str, int],
+    source_rows: Mapping[str, int],
+) -> None:
+    """Note what the snapshot gave, per source."""
+    with connect() as connection:
+        connection.execute("update audit.runs set snapshot_at = %s where run_id = %s", [snapshot_at, run_id])
+        connection.execute("delete from audit.source_counts where run_id = %s", [run_id])
+        connection.cursor().executemany(
+            """
+            insert into audit.source_counts (run_id, source, changed_since, extracted, source_rows)
+            values (%s, %s, %s, %s, %s)
+            """,
+            [(run_id, name, changed_since[name], extracted[name], source_rows[name]) for name in extracted],
+        )
+
+
+def snapshot_of(run_id: str) -> tuple[datetime, dict[str, str]]:
+    """When the run's snapshot was taken, and per source since when it read changes.
+
+    Raises:
+        KeyError: when the run has extracted nothing yet.
+    """
+    with connect() as connection:
+        row = connection.execute("select snapshot_at from audit.runs where run_id = %s", [run_id]).fetchone()
+        since = connection.execute(
+            "select source, changed_since from audit.source_counts where run_id = %s", [run_id]
+        ).fetchall()
+    if row is None or row[0] is None:
+        raise KeyError(f"run {run_id!r} has extracted nothing yet")
+    return row[0], dict(since)
+
+
+def clean_versions(run_id: str) -> dict[str, int]:
+    """Per source, the version of lake/clean that the run accepted its rows into."""
+    with connect() as connection:
+        return dict(
+            connection.execute(
+                "select source, clean_version from audit.source_counts where run_id = %s", [run_id]
+            ).fetchall()
+        )
+
+
+def record_build(run_id: str, schema: str, table: str, engine: str, version: int, rows: int) -> None:
+    """Note a built table, in place of what an earlier attempt built."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.builds (run_id, schema_name, table_name, engine, lake_version, rows)
+            values (%s, %s, %s, %s, %s, %s)
+            on conflict (run_id, schema_name, table_name) do update set
+                engine = excluded.engine, lake_version = excluded.lake_version, rows = excluded.rows
+            """,
+            [run_id, schema, table, engine, version, rows],
+        )
+
+
+def built_versions(run_id: str) -> dict[str, int]:
+    """Per table the run has built, its version in the lake."""
+    with connect() as connection:
+        return dict(
+            connection.execute(
+                "select table_name, lake_version from audit.builds where run_id = %s", [run_id]
+            ).fetchall()
+        )
+
+
+def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
+    """How a table did by each of its rules in a run: rule, severity, evaluated, broken, examples."""
+    with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """
+            select rule, meaning, severity, evaluated, broken, examples from audit.expectation_results
+            where run_id = %s and table_name = %s order by rule
+            """,
+            [run_id, table],
+        ).fetchall()
+
+
+def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Note what the gate did, per source: accepted, quarantined, released, recalled, deleted, …"""
+    with connect() as connection:
+        connection.cursor().executemany(
+            """
+            update audit.source_counts set
+                accepted = %(accepted)s, quarantined = %(quarantined)s, released = %(released)s,
+                recalled = %(recalled)s, deleted = %(deleted)s,
+                clean_rows = %(clean_rows)s, held_rows = %(held_rows)s,
+                clean_version = %(clean_version)s
+            where run_id = %(run_id)s and source = %(source)s
+            """,
+            [{"run_id": run_id, "source": source, **figures} for source, figures in counts.items()],
+        )
+
+
+def record_outcomes(run_id: str, table: str, outcomes: Iterable[Outcome]) -> None:
+    """Note how a table did by each of its rules, in place of what an earlier attempt noted."""
+    rows: list[tuple[Any, ...]] = [
+        (run_id, table, o.rule.name, o.rule.meaning, o.rule.severity, o.evaluated, o.broken, list(o.examples))
+        for o in outcomes
+    ]
+    with connect() as connection:
+        connection.cursor().executemany(
+            """
+            insert into audit.expectation_results
+                (run_id, table_name, rule, meaning, severity, evaluated, broken, examples)
+            values (%s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, table_name, rule) do update set
+                meaning = excluded.meaning, severity = excluded.severity, evaluated = excluded.evaluated,
+                broken = excluded.broken, examples = excluded.examples
+            """,
+            rows,
+        )
+
+
+def record_tables(tables: Iterable[tuple[str, str, Sequence[str], str | None]]) -> None:
+    """Say which tables there are: (schema, name, sources read, why it is left out or None)."""
+    with connect() as connection:
+        connection.execute("delete from audit.tables")
+        connection.cursor().executemany(
+            "insert into audit.tables (schema_name, table_name, sources, left_out) values (%s, %s, %s, %s)",
+            [(schema, name, list(sources), left_out) for schema, name, sources, left_out in tables],
+        )

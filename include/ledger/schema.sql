@@ -1,0 +1,228 @@
+-- The ledger: what happened to every row and every table, every night. Each statement may be run again.
+
+create schema if not exists audit;
+create schema if not exists reporting;
+create schema if not exists features;
+create schema if not exists staging;
+
+create table if not exists audit.runs (
+    run_id text primary key,
+    night date not null,
+    engine text not null,
+    full_refresh boolean not null,
+    dry_run boolean not null,
+    horizon date not null,
+    started_at timestamptz not null default now(),
+    finished_at timestamptz,
+    state text not null default 'running' check (state in ('running', 'success', 'failed')),
+    snapshot_at timestamptz,
+    error text
+);
+comment on table audit.runs is 'One row per run of the night, published or not.';
+comment on column audit.runs.night is 'The business day the run was for.';
+comment on column audit.runs.horizon is 'The last whole business day that its reporting tables cover.';
+comment on column audit.runs.snapshot_at is 'The shop''s clock when its one snapshot was taken.';
+comment on column audit.runs.error is 'What the first failed task said.';
+
+create table if not exists audit.stages (
+    run_id text not null references audit.runs (run_id),
+    stage text not null,
+    started_at timestamptz not null,
+    seconds double precision not null,
+    primary key (run_id, stage)
+);
+comment on table audit.stages is 'One row per run and stage: how long its latest attempt took.';
+
+create table if not exists audit.source_counts (
+    run_id text not null references audit.runs (run_id),
+    source text not null,
+    changed_since text not null,
+    extracted bigint not null,
+    accepted bigint,
+    quarantined bigint,
+    released bigint,
+    recalled bigint,
+    deleted bigint,
+    source_rows bigint not null,
+    clean_rows bigint,
+    held_rows bigint,
+    clean_version bigint,
+    complete boolean generated always as (source_rows = clean_rows + held_rows) stored,
+    primary key (run_id, source)
+);
+comment on table audit.source_counts is 'One row per run and source. extracted = accepted + quarantined, always.';
+comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
+comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
+comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
+comment on column audit.source_counts.deleted is 'Rows of earlier nights that the shop no longer has (found by a full refresh).';
+comment on column audit.source_counts.source_rows is 'Rows in the shop, counted in the same snapshot.';
+comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwards.';
+comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
+comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';
+comment on column audit.source_counts.complete is 'Whether every row of the shop is either clean or in quarantine.';
+
+create table if not exists audit.expectation_results (
+    run_id text not null references audit.runs (run_id),
+    table_name text not null,
+    rule text not null,
+    meaning text not null,
+    severity text not null,
+    evaluated bigint not null,
+    broken bigint not null,
+    examples text[] not null,
+    primary key (run_id, table_name, rule)
+);
+comment on table audit.expectation_results is 'One row per run, table and rule: what Great Expectations judged.';
+comment on column audit.expectation_results.table_name is 'schema.name; the schema is source, reporting or features.';
+comment on column audit.expectation_results.examples is 'Keys of the first rows that broke it.';
+
+create table if not exists audit.builds (
+    run_id text not null references audit.runs (run_id),
+    schema_name text not null,
+    table_name text not null,
+    engine text not null,
+    lake_version bigint not null,
+    rows bigint not null,
+    primary key (run_id, schema_name, table_name)
+);
+comment on table audit.builds is 'One row per run and table: what was built, published or not.';
+comment on column audit.builds.rows is 'Rows of the built window: the whole table, or the night''s slice.';
+
+create table if not exists audit.publications (
+    publication_id bigint generated always as identity primary key,
+    run_id text not null references audit.runs (run_id),
+    night date not null,
+    horizon date not null,
+    published_at timestamptz not null default now(),
+    snapshot_at timestamptz not null
+);
+comment on table audit.publications is 'One row per publication: a transaction that replaced what differed, in all tables.';
+
+create table if not exists audit.publication_tables (
+    publication_id bigint not null references audit.publications (publication_id),
+    schema_name text not null,
+    table_name text not null,
+    lake_version bigint not null,
+    rows bigint not null,
+    inserted bigint not null,
+    deleted bigint not null,
+    primary key (publication_id, schema_name, table_name)
+);
+comment on table audit.publication_tables is 'One row per publication and table: what was loaded and what differed.';
+comment on column audit.publication_tables.lake_version is 'The version of the table in the lake that was published.';
+comment on column audit.publication_tables.rows is 'Rows of the published window: the whole table, or the night''s slice.';
+
+create table if not exists audit.tables (
+    schema_name text not null,
+    table_name text not null,
+    sources text[] not null,
+    left_out text,
+    primary key (schema_name, table_name)
+);
+comment on table audit.tables is 'One row per table that Stocktake knows.';
+comment on column audit.tables.sources is 'The shop''s tables it is made from, however far back.';
+comment on column audit.tables.left_out is 'Why this shop has no such table; null where it is published.';
+
+create table if not exists audit.watermarks (
+    source text primary key,
+    changed_until timestamptz not null,
+    publication_id bigint not null references audit.publications (publication_id)
+);
+comment on table audit.watermarks is 'One row per source: up to when its changes are published. Moves only with a publication.';
+
+create table if not exists audit.quarantine (
+    quarantine_id bigint generated always as identity primary key,
+    source text not null,
+    row_key text not null,
+    rules text[] not null,
+    row_values jsonb not null,
+    amount numeric(18, 2) not null,
+    currency text,
+    quarantined_by text not null references audit.runs (run_id),
+    quarantined_at timestamptz not null default now(),
+    outcome text not null default 'open' check (outcome in ('open', 'released', 'changed', 'deleted')),
+    resolved_by text references audit.runs (run_id),
+    resolved_at timestamptz
+);
+create index if not exists quarantine_open_idx on audit.quarantine (source, row_key) where outcome = 'open';
+comment on table audit.quarantine is 'One row per version of a row that the gate kept aside, with every rule it broke.';
+comment on column audit.quarantine.row_values is 'The whole row as it was read.';
+comment on column audit.quarantine.amount is 'Money at stake, in currency: 0 where the row it belongs to is held too and counts it.';
+comment on column audit.quarantine.outcome is
+'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
+
+create or replace view reporting.data_status as
+with latest as (
+    select distinct on (schema_name, table_name) *
+    from audit.publication_tables join audit.publications using (publication_id)
+    order by schema_name, table_name, publication_id desc
+),
+
+proven as (
+    select
+        tables.schema_name,
+        tables.table_name,
+        bool_and(source_counts.complete) as complete
+    from audit.tables
+    join latest using (schema_name, table_name)
+    join audit.source_counts
+        on source_counts.run_id = latest.run_id and source_counts.source = any(tables.sources)
+    group by tables.schema_name, tables.table_name
+),
+
+held as (
+    select
+        tables.schema_name,
+        tables.table_name,
+        coalesce(quarantine.currency, '?') as currency,
+        count(*) as rows,
+        sum(quarantine.amount) as amount
+    from audit.tables
+    join audit.quarantine on quarantine.source = any(tables.sources) and quarantine.outcome = 'open'
+    group by tables.schema_name, tables.table_name, coalesce(quarantine.currency, '?')
+),
+
+at_stake as (
+    select
+        schema_name,
+        table_name,
+        sum(rows)::bigint as rows,
+        jsonb_object_agg(currency, amount) filter (where amount <> 0) as amounts
+    from held
+    group by schema_name, table_name
+)
+
+select
+    tables.schema_name || '.' || tables.table_name as published_table,
+    latest.horizon as last_day,
+    latest.rows,
+    latest.published_at,
+    latest.publication_id,
+    proven.complete,
+    coalesce(at_stake.rows, 0) as quarantined_rows,
+    coalesce(at_stake.amounts, '{}') as quarantined_amounts,
+    case
+        when tables.left_out is not null then 'absent: ' || tables.left_out
+        when latest.publication_id is null then 'not published yet'
+        when proven.complete is not true then 'incomplete: the copy does not hold exactly the rows of the shop'
+        when at_stake.rows > 0 then 'published, some rows are in quarantine'
+        else 'ok'
+    end as verdict
+from audit.tables
+left join latest using (schema_name, table_name)
+left join proven using (schema_name, table_name)
+left join at_stake using (schema_name, table_name);
+comment on view reporting.data_status is 'One row per table: how far it goes, when it was published, and whether to trust it.';
+comment on column reporting.data_status.last_day is 'The last whole business day it covers (a feature set: of its latest slice).';
+comment on column reporting.data_status.complete is 'Whether every row of the shop is in the copy it was made from, or in quarantine.';
+comment on column reporting.data_status.quarantined_amounts is 'Money of the rows in quarantine that this table would have used, per currency.';
+
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'analyst') then
+        grant usage on schema reporting, features, audit to analyst;
+        grant select on all tables in schema reporting, features, audit to analyst;
+        alter default privileges in schema reporting, features, audit grant select on tables to analyst;
+    end if;
+end
+$$;

@@ -1,0 +1,262 @@
+"""Publishing: all tables of a night are staged, then replace what differs in the live ones in one transaction.
+
+Readers keep their snapshot and never wait: rows are deleted and inserted, nothing is renamed or locked. The same
+transaction enters the publication, syncs the quarantine and moves the watermarks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
+
+from include import duck, lake
+from include.contract import Source, Table
+from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
+from include.contract.types import day_number
+from include.ledger.entries import Run, connect
+from include.settings import settings
+from include.validate.judgement import row_key
+
+STAGING = "staging"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A table that waits to be published.
+
+    Attributes:
+        table: what it is, with its key types resolved.
+        version: its version in the lake.
+    """
+
+    table: Table
+    version: int
+
+    @property
+    def staged(self) -> str:
+        """Its staging table."""
+        return f"{STAGING}.{self.table.schema}_{self.table.name}"
+
+
+def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mapping[str, Source]) -> int:
+    """Publish a night. Publishing it again, from the same lake versions, changes no row.
+
+    Args:
+        run: the night's run.
+        snapshot_at: the shop's clock at its snapshot: the new watermark.
+        built: its tables, all of them.
+        sources: the shop's sources, for quarantine and watermarks.
+
+    Returns:
+        The publication's id.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
+    """
+    with connect() as connection:
+        # Held until the end: staging belongs to one publisher at a time.
+        connection.execute("select pg_advisory_lock(hashtext('stocktake.publish'))")
+        connection.commit()
+        _stage(connection, run, built, sources)
+        with connection.transaction():
+            publication_id = _enter(connection, run, snapshot_at)
+            for one in built:
+                _replace_what_differs(connection, one, publication_id, run)
+            _sync_quarantine(connection, run)
+            _move_watermarks(connection, snapshot_at, publication_id, sources)
+        with connection.transaction():
+            _drop_staging(connection)
+    return publication_id
+
+
+def _stage(
+    connection: psycopg.Connection[TupleRow], run: Run, built: list[Built], sources: Mapping[str, Source]
+) -> None:
+    """Load every table and the quarantine into staging; live tables are created where they are missing."""
+    with connection.transaction():
+        _drop_staging(connection)
+        for one in built:
+            for statement in create_table(one.table):
+                connection.execute(SQL(statement))
+            connection.execute(SQL(_staging_ddl(one)))
+        connection.execute(SQL(_QUARANTINE_STAGING))
+    with duck.session() as session:
+        duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
+        for one in built:
+            _load(session, one, run)
+        for source in sources.values():
+            _load_quarantine(session, source)
+
+
+def _staging_ddl(one: Built) -> str:
+    columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
+    return f"create unlogged table {one.staged} ({columns}, primary key ({', '.join(one.table.primary_key)}))"
+
+
+def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run) -> None:
+    rows = duck.relation(lake.files(one.table.schema, one.table.name, one.version), one.table.lake_columns)
+    values = ", ".join(
+        f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in one.table.columns
+    )
+    rebuild = one.table.rebuild
+    window = f" where {rebuild.column} = {day_number(run.night)}" if rebuild.kind == "as_of" else ""
+    session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{window}")
+
+
+def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime) -> int:
+    row = connection.execute(
+        """
+        insert into audit.publications (run_id, night, horizon, snapshot_at) values (%s, %s, %s, %s)
+        returning publication_id
+        """,
+        [run.run_id, run.night, run.horizon, snapshot_at],
+    ).fetchone()
+    if row is None:
+        raise RuntimeError("the ledger gave no publication id")
+    return int(row[0])
+
+
+def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run) -> None:
+    """Delete live rows that are not staged as they are, insert staged rows that are not live."""
+    table = one.table
+    live = f"{table.schema}.{table.name}"
+    names = [column.name for column in table.columns]
+    same_key = " and ".join(f"staged.{k} = live.{k}" for k in table.primary_key)
+    same_row = (
+        f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
+    )
+    window = f"live.{table.rebuild.column} = %(night)s" if table.rebuild.kind == "as_of" else "true"
+    deleted = connection.execute(
+        SQL(
+            f"delete from {live} as live where {window}"
+            f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
+        ),
+        {"night": run.night},
+    ).rowcount
+    known_at = f", {KNOWN_AT}" if table.schema == "features" else ""
+    inserted = connection.execute(
+        SQL(
+            f"insert into {live} ({', '.join(names)}, {PUBLICATION}{known_at})"
+            f" select {', '.join(names)}, %s{', now()' if known_at else ''} from {one.staged} as staged"
+            f" where not exists (select from {live} as live where {same_key})"
+        ),
+        [publication_id],
+    ).rowcount
+    connection.execute(
+        SQL(
+            "insert into audit.publication_tables"
+            " (publication_id, schema_name, table_name, lake_version, rows, inserted, deleted)"
+            " select %s, %s, %s, %s, count(*), %s, %s from {staged}"
+        ).format(staged=Identifier(*one.staged.split("."))),
+        [publication_id, table.schema, table.name, one.version, inserted, deleted],
+    )
+
+
+_QUARANTINE_STAGING = """
+create unlogged table staging.quarantine
+    (source text, row_key text, rules text[], row_values text, amount numeric(18, 2), currency text);
+create unlogged table staging.accepted_keys (source text, row_key text)
+"""
+
+
+def _load_quarantine(session: duckdb.DuckDBPyConnection, source: Source) -> None:
+    """Stage the rows in quarantine, and which of the rows that the ledger holds open were accepted since."""
+    if not lake.files("quarantine", source.name) and not lake.files("clean", source.name):
+        return
+    read = ", ".join(f"{column.lake_name} := {column.lake_name}" for column in source.columns)
+    unreadable = "_unreadable := _unreadable"
+    # No file means an empty quarantine, not a missing one.
+    if files := lake.files("quarantine", source.name):
+        session.execute(
+            f"""
+            insert into warehouse.staging.quarantine by name
+            select
+                '{source.name}' as source,
+                {row_key(source)} as row_key,
+                list_sort(_broken) as rules,
+                to_json(struct_pack({read}, {unreadable}))::varchar as row_values,
+                cast(cast(_amount_cents as decimal(18, 0)) / 100 as decimal(18, 2)) as amount,
+                {source.currency or "null::varchar"} as currency
+            from read_parquet([{", ".join(duck.quoted(file) for file in files)}])
+            """
+        )
+    session.execute(
+        f"""
+        insert into warehouse.staging.accepted_keys by name
+        select '{source.name}' as source, key as row_key
+        from (select {row_key(source)} as key from {duck.relation(lake.files("clean", source.name), source.columns)})
+        semi join (
+            select row_key as key from postgres_query('warehouse',
+                'select row_key from audit.quarantine where outcome = ''open'' and source = ''{source.name}''')
+        ) using (key)
+        """
+    )
+
+
+def _sync_quarantine(connection: psycopg.Connection[TupleRow], run: Run) -> None:
+    """Close what is no longer held as it was, open what is newly held; rows held as before stay as they are."""
+    same = (
+        "now.source = held.source and now.row_key = held.row_key and now.rules = held.rules"
+        " and now.row_values::jsonb = held.row_values"
+    )
+    connection.execute(
+        SQL(
+            f"""
+            update audit.quarantine as held set
+                resolved_by = %s,
+                resolved_at = now(),
+                outcome = case
+                    when exists (
+                        select from staging.quarantine as now
+                        where now.source = held.source and now.row_key = held.row_key
+                    ) then 'changed'
+                    when exists (
+                        select from staging.accepted_keys as now
+                        where now.source = held.source and now.row_key = held.row_key
+                    ) then 'released'
+                    else 'deleted'
+                end
+            where held.outcome = 'open' and not exists (select from staging.quarantine as now where {same})
+            """
+        ),
+        [run.run_id],
+    )
+    connection.execute(
+        SQL(
+            f"""
+            insert into audit.quarantine (source, row_key, rules, row_values, amount, currency, quarantined_by)
+            select source, row_key, rules, row_values::jsonb, amount, currency, %s
+            from staging.quarantine as now
+            where not exists (select from audit.quarantine as held where held.outcome = 'open' and {same})
+            """
+        ),
+        [run.run_id],
+    )
+
+
+def _move_watermarks(
+    connection: psycopg.Connection[TupleRow], snapshot_at: datetime, publication_id: int, sources: Mapping[str, Source]
+) -> None:
+    connection.cursor().executemany(
+        """
+        insert into audit.watermarks (source, changed_until, publication_id) values (%s, %s, %s)
+        on conflict (source) do update set
+            changed_until = excluded.changed_until, publication_id = excluded.publication_id
+        where watermarks.changed_until <= excluded.changed_until
+        """,
+        [(name, snapshot_at, publication_id) for name in sources],
+    )
+
+
+def _drop_staging(connection: psycopg.Connection[TupleRow]) -> None:
+    """Drop every staging table, also those that a killed publisher left."""
+    rows = connection.execute("select tablename from pg_tables where schemaname = 'staging'").fetchall()
+    for (name,) in rows:
+        connection.execute(SQL("drop table {}").format(Identifier(STAGING, name)))

@@ -1,0 +1,166 @@
+"""Which rows the gate judges tonight, each with its derived columns and the rules it broke.
+
+A source's candidates are the rows that changed, the rows in quarantine (what they waited for may have come), and the
+rows whose family changed: an order is judged with all its items and refunds, or not at all. On a full read they are
+the whole table.
+
+In the DuckDB session of a night stand, for every source ``s`` of the shop:
+    raw_s    the rows of this run;
+    clean_s  the rows accepted before;
+    held_s   the rows in quarantine before;
+    known_s  both of these;
+    s        the shop's table as of tonight's snapshot: known rows, replaced by tonight's where these are newer.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from include import duck, lake
+from include.contract import Column, Derived, Severity, Source, Table, Type
+from include.settings import settings
+
+UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
+
+
+def gate_file(run: str, source: str) -> Path:
+    """Where the judged rows of a source wait for the verdict on all of them."""
+    return settings().lake / "gate" / run / f"{source}.parquet"
+
+
+def forget_other_runs(run: str) -> None:
+    """Remove what earlier runs left at the gate; their rows are in the lake, or will be read again."""
+    for folder in (settings().lake / "gate").glob("*"):
+        if folder.name != run:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_night(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str, full: Mapping[str, bool]
+) -> None:
+    """Create the views of the night (see the module's docstring).
+
+    Args:
+        connection: a session of ``include.duck``.
+        sources: the shop's sources.
+        run: the run whose rows are tonight's.
+        full: per source, whether this run read all of it.
+    """
+    for name, source in sources.items():
+        read = (*source.columns, UNREADABLE)
+        names = ", ".join(column.lake_name for column in read)
+        key = ", ".join(source.primary_key)
+        layers = {
+            "raw": duck.relation(lake.files("raw", name, run=run), read),
+            "clean": duck.relation(lake.files("clean", name), source.lake_columns),
+            "held": duck.relation(lake.files("quarantine", name), (*source.lake_columns, UNREADABLE)),
+        }
+        for layer, rows in layers.items():
+            connection.execute(f"create view {layer}_{name} as select * from {rows}")
+        connection.execute(
+            f"create view known_{name} as"
+            f" select *, null::varchar as _unreadable from clean_{name} union all by name select * from held_{name}"
+        )
+        unchanged = f"select {names} from known_{name} as old where {_absent(source, 'old', f'raw_{name}')}"
+        connection.execute(
+            f"create view {name} as select {names} from raw_{name}"
+            + ("" if full[name] else f" union all by name {unchanged}")
+        )
+        connection.execute(
+            f"create temp table touched_{name} as select {key} from raw_{name} union from held_{name} select {key}"
+        )
+    _spread_over_families(connection, sources)
+
+
+def write_candidates(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, into: Path, *, full: bool
+) -> None:
+    """Write the candidates of one source as Parquet: lake columns, gate columns, ``_origin`` and ``_broken``.
+
+    ``_origin`` is ``changed``, ``held`` or ``family``; ``_broken`` lists the quarantine rules the row broke.
+    """
+    source = sources[name]
+    everything = full or source.judged_whole
+    chosen = "true" if everything else _present(source, "row", f"touched_{name}")
+    derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
+    copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
+    origin = (
+        f"case when {_present(source, 'row', f'raw_{name}')} then 'changed'"
+        f" when {_present(source, 'row', f'held_{name}')} then 'held' else 'family' end as _origin"
+    )
+    read = [f"row.{column.lake_name}" for column in (*source.columns, UNREADABLE)]
+    snapshot = "(select max(_snapshot_at) from tonight) as _snapshot_at"
+    rows = f"select {', '.join([*read, *derived, copies, origin, snapshot])} from {name} as row where {chosen}"
+    into.parent.mkdir(parents=True, exist_ok=True)
+    partial = into.with_suffix(".partial")
+    judged = f"select *, {broken_rules(source)} as _broken from ({rows})"
+    connection.execute(f"copy ({judged}) to {duck.quoted(str(partial))} (format parquet)")
+    partial.rename(into)
+
+
+def broken_rules(table: Table, severity: Severity = Severity.QUARANTINE) -> str:
+    """A DuckDB expression: the names of the rules of a severity that a row breaks, as a list."""
+    names = [
+        f"case when {rule.broken_sql} then {duck.quoted(rule.name)} end"
+        for rule in table.all_rules
+        if rule.severity is severity
+    ]
+    return f"list_filter([{', '.join(names)}]::varchar[], lambda name: name is not null)"
+
+
+def same_key(source: Source, left: str, right: str) -> str:
+    """A predicate: two rows carry the same key (a missing key is like a missing key)."""
+    return " and ".join(f"{left}.{k} is not distinct from {right}.{k}" for k in source.primary_key)
+
+
+def _present(source: Source, row: str, relation: str) -> str:
+    return f"exists (select 1 from {relation} as other where {same_key(source, row, 'other')})"
+
+
+def _absent(source: Source, row: str, relation: str) -> str:
+    return f"not {_present(source, row, relation)}"
+
+
+def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
+    if all(need in sources for need in derived.needs):
+        return f"cast({derived.sql} as {derived.column.type.duckdb})"
+    return f"cast(null as {derived.column.type.duckdb})"
+
+
+def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> None:
+    """Touch every row of every family that has a touched row: first up to the parents, then down to all their parts."""
+    links = part_links(sources)
+    for child, column, parent in reversed(links):
+        parents = " union ".join(
+            f"select row.{column} from {rows} as row where {_present(sources[child], 'row', f'touched_{child}')}"
+            for rows in (child, f"clean_{child}")
+        )
+        connection.execute(
+            f"insert into touched_{parent} select * from ({parents}) except select * from touched_{parent}"
+        )
+    for child, column, parent in links:
+        key = ", ".join(f"row.{k}" for k in sources[child].primary_key)
+        connection.execute(
+            f"insert into touched_{child} select {key} from {child} as row"
+            f" where row.{column} in (select * from touched_{parent}) except select * from touched_{child}"
+        )
+
+
+def part_links(sources: Mapping[str, Source]) -> Sequence[tuple[str, str, str]]:
+    """(source, its column, the source it is part of), parents before their parts."""
+    links = [
+        (name, column.name, column.key_of)
+        for name, source in sources.items()
+        for column in source.columns
+        if column.part_of and column.key_of and column.key_of in sources
+    ]
+    children = {child: parent for child, _, parent in links}
+
+    def depth(name: str) -> int:
+        return 1 + depth(children[name]) if name in children else 0
+
+    return sorted(links, key=lambda link: depth(link[0]))

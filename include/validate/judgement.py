@@ -1,0 +1,169 @@
+"""Great Expectations judges; the engine selects by the same rules; the two counts must agree."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from include import duck, lake
+from include.contract import Source, Table
+from include.ledger.entries import Outcome
+from include.settings import settings
+from include.validate.candidates import forget_other_runs, gate_file, open_night, write_candidates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLES = 5  # keys of broken rows that the ledger keeps per rule
+
+
+class GateDisagreement(RuntimeError):
+    """Great Expectations and the engine counted a rule's broken rows differently: neither is believed."""
+
+
+def judge(
+    sources: Mapping[str, Source], name: str, run: str, full: Mapping[str, bool], snapshot_at: str
+) -> list[Outcome]:
+    """Judge tonight's candidates of one source; the judged rows wait at the gate (``gate_file``).
+
+    Args:
+        sources: the shop's sources.
+        name: the one to judge.
+        run: the run whose rows are tonight's.
+        full: per source, whether this run read all of it.
+        snapshot_at: the shop's clock at the snapshot, as ISO text: what lies after it lies in the future.
+
+    Raises:
+        GateDisagreement: when the two judges disagree.
+    """
+    forget_other_runs(run)
+    file = gate_file(run, name)
+    with duck.session() as connection:
+        connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
+        open_night(connection, sources, run, full)
+        write_candidates(connection, sources, name, file, full=full[name])
+        return _outcomes(connection, sources[name], file, run)
+
+
+def audit(table: Table, version: int, run: str) -> list[Outcome]:
+    """Judge a built table in the lake by its own rules.
+
+    Args:
+        table: what was built.
+        version: its version in the lake.
+        run: names the Data Docs page, where these are wanted.
+
+    Raises:
+        GateDisagreement: when the two judges disagree.
+    """
+    with duck.session() as connection:
+        key = ", ".join(table.primary_key)
+        rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+        folder = gate_file(run, table.name).parent / table.schema
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{table.name}.parquet"
+        connection.execute(
+            f"copy (select *, count(*) over (partition by {key}) as _copies from {rows})"
+            f" to {duck.quoted(str(file))} (format parquet)"
+        )
+        outcomes = _outcomes(connection, table, file, run)
+        file.unlink()
+        return outcomes
+
+
+def _outcomes(connection: duckdb.DuckDBPyConnection, table: Table, file: Path, run: str) -> list[Outcome]:
+    """Both judges on the same file."""
+    rows = f"read_parquet({duck.quoted(str(file))})"
+    selected = _selected(connection, table, rows)
+    evaluated, counted = _expected(table, file, run)
+    outcomes = []
+    for rule in table.all_rules:
+        if selected[rule.name] != counted[rule.name]:
+            raise GateDisagreement(
+                f"{table.qualified_name}, rule {rule.name}: Great Expectations counts {counted[rule.name]:,} broken"
+                f" rows, the engine selects {selected[rule.name]:,}"
+            )
+        examples = _examples(connection, table, rows, rule.broken_sql) if selected[rule.name] else []
+        outcomes.append(Outcome(rule, evaluated[rule.name], selected[rule.name], examples))
+    return outcomes
+
+
+def _selected(connection: duckdb.DuckDBPyConnection, table: Table, rows: str) -> dict[str, int]:
+    """Per rule, how many rows the engine selects as broken."""
+    counts = ", ".join(f"count(*) filter (where {rule.broken_sql})" for rule in table.all_rules)
+    found = connection.execute(f"select {counts} from {rows}").fetchone() or ()
+    return {rule.name: int(count) for rule, count in zip(table.all_rules, found, strict=True)}
+
+
+def _examples(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, broken: str) -> list[str]:
+    key = row_key(table)
+    found = connection.execute(f"select {key} as key from {rows} where {broken} order by key limit {EXAMPLES}")
+    return [str(row[0]) for row in found.fetchall()]
+
+
+def row_key(table: Table) -> str:
+    """A DuckDB expression: a row's key as text, its parts joined by ``/``."""
+    return "concat_ws('/', " + ", ".join(f"coalesce({name}::varchar, '∅')" for name in table.primary_key) + ")"
+
+
+def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter[str]]:
+    """Per rule, how many rows Great Expectations looked at and how many it found broken; batch by batch."""
+    from include.contract.expectations import suite
+
+    evaluated: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
+    context = _context()
+    expectations = suite(table)
+    batches = context.data_sources.add_or_update_pandas(table.qualified_name).add_dataframe_asset("rows")
+    definition = batches.add_batch_definition_whole_dataframe("batch")
+    for number, frame in enumerate(_frames(table, file)):
+        batch = definition.get_batch({"dataframe": frame})
+        result = batch.validate(expectations, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
+        for single in result.results:
+            rule = str(single.expectation_config.meta["rule"])
+            if single.exception_info.get("raised_exception") or "unexpected_count" not in single.result:
+                raise RuntimeError(f"{table.qualified_name}, rule {rule}: {single.exception_info}")
+            evaluated[rule] += int(single.result["element_count"])
+            broken[rule] += int(single.result["unexpected_count"])
+        if settings().data_docs:
+            _write_data_docs(result, settings().reports / run / f"{table.qualified_name}-{number}.html")
+    return evaluated, broken
+
+
+def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:
+    """The file's rows as Arrow-backed frames of at most ``settings().batch_rows`` rows; only what the rules read."""
+    import pandas as pd
+
+    columns = sorted({column for rule in table.all_rules for column in rule.reads})
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(settings().batch_rows, columns=columns):
+            yield batch.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+@cache
+def _context() -> Any:
+    """One ephemeral context per process: a file context under parallel tasks lost its data sources."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
+
+
+def _write_data_docs(result: Any, file: Path) -> None:
+    """Great Expectations' own page of a result; it loads remote files when opened, hence a setting."""
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    page: str = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))  # type: ignore[no-untyped-call]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page)
