@@ -8,6 +8,9 @@ export SHOP
 # Where it is set, nothing is compiled and every start of Airflow takes five times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
+# uv trusts what the machine trusts: a company's own certificates are in the system's store.
+export UV_SYSTEM_CERTS := true
+
 BIN := .venv/bin
 STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
