@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from include import duck, lake
 from include import extract as extraction
@@ -108,7 +109,7 @@ def first_day(run_id: str) -> int:
             if source.begins:
                 rows = duck.relation(lake.files("clean", name, clean[name]), source.lake_columns)
                 days.append(connection.execute(f"select min({source.begins}) from {rows}").fetchone())
-    return min([row[0] for row in days if row and row[0] is not None] + [day_number(run.horizon)])
+    return int(min([row[0] for row in days if row and row[0] is not None] + [day_number(run.horizon)]))
 
 
 def as_of(run_id: str, table: Table) -> int:
@@ -124,13 +125,12 @@ def keep(run_id: str, table: Table, files: list[Path], engine: str) -> int:
         Its rows.
     """
     run = ledger.find_run(run_id)
-    scanner = ds.dataset([str(file) for file in files]).scanner()
-    rows = scanner.to_reader()
+    rows = ds.dataset([str(file) for file in files]).scanner().to_reader()
     if table.rebuild.kind == "as_of" and table.rebuild.column:
         version = lake.replace_slice(table.schema, table.name, table.rebuild.column, day_number(run.night), rows)
     else:
         version = lake.replace(table.schema, table.name, rows)
-    count: int = ds.dataset([str(file) for file in files]).count_rows()
+    count = sum(int(pq.read_metadata(file).num_rows) for file in files)
     ledger.record_build(run_id, table.schema, table.name, engine, version, count)
     return count
 
