@@ -11,7 +11,8 @@ from typing import Final
 
 from include.contract import Table
 from transforms.engines import Frame
-from transforms.reporting import daily_sales, order_lines, orders
+from transforms.features import customer_activity
+from transforms.reporting import customers, daily_product_sales, daily_sales, inventory_daily, order_lines, orders
 
 # Parameters of a build that are no tables: the last whole day, and the frame of days up to it.
 SPECIAL: Final = ("as_of", "calendar")
@@ -69,7 +70,9 @@ def _published(modules: Iterable[ModuleType]) -> dict[str, Published]:
     return {module.TABLE.name: Published(module.TABLE, module.build) for module in modules}
 
 
-TABLES: Final[Mapping[str, Published]] = _published((order_lines, orders, daily_sales))
+TABLES: Final[Mapping[str, Published]] = _published(
+    (order_lines, orders, daily_sales, daily_product_sales, inventory_daily, customers, customer_activity)
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import narwhals as nw
 
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
+from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
 from transforms.flows import refunded_lines
 
@@ -94,7 +95,7 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar:
             returning_customers=nw.col("customers") - nw.col("new_customers"),
             net_sales_cents=net_sales,
             total_sales_cents=net_sales + nw.col("tax_cents"),
-            average_order_value=nw.when(nw.col("orders") > 0).then(paid / (nw.col("orders") * 100)),
+            average_order_value=ratio(paid, nw.col("orders") * 100),
         )
     )
 
@@ -108,9 +109,8 @@ def _days(calendar: Frame, placed: Frame) -> Frame:
 
 def _sales(kept: Frame) -> Frame:
     """What was placed and not cancelled."""
-    first_orders = nw.when(nw.col("is_first_order")).then(1).otherwise(0)
     return (
-        kept.with_columns(new_customers=first_orders)
+        kept.with_columns(new_customers=flag(nw.col("is_first_order")))
         .group_by(_KEY)
         .agg(
             nw.len().alias("orders"),

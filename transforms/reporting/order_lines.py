@@ -12,6 +12,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from transforms.arithmetic import flag
 from transforms.engines import Frame, by_key
 
 TABLE = Table(
@@ -133,6 +134,6 @@ def _allocate_discount(lines: Frame) -> Frame:
             left_over=nw.col("discount_cents") - nw.col("share").sum().over("order_id"),
             place=nw.col("order_item_id").cum_count().over("order_id", order_by=["shortfall", "order_item_id"]),
         )
-        .with_columns(extra=nw.when(nw.col("place") <= nw.col("left_over")).then(1).otherwise(0))
+        .with_columns(extra=flag(nw.col("place") <= nw.col("left_over")))
         .with_columns(discount_allocated_cents=nw.col("share") + nw.col("extra"))
     )

@@ -7,6 +7,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
+from transforms.arithmetic import flag
 from transforms.engines import Frame, by_key
 
 _SECONDS_PER_HOUR = 3600
@@ -121,7 +122,7 @@ _SUMMED = {
 def build(orders: Frame, order_lines: Frame) -> Frame:
     """Orders with the sums of their lines; lines are summed before the join, so that an order stays one row."""
     sums = (
-        order_lines.with_columns(unknown_cost=nw.when(nw.col("cost_cents").is_null()).then(1).otherwise(0))
+        order_lines.with_columns(unknown_cost=flag(nw.col("cost_cents").is_null()))
         .group_by("order_id")
         .agg(
             nw.len().alias("item_count"),
@@ -141,7 +142,7 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
         .with_columns(
             status=_status(),
             gross_margin_cents=nw.when(is_cancelled | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
-            counts=nw.when(is_cancelled).then(0).otherwise(1),
+            counts=flag(~is_cancelled),
             hours_to_ship=nw.col("seconds_to_ship") / _SECONDS_PER_HOUR,
             hours_to_deliver=nw.col("seconds_to_deliver") / _SECONDS_PER_HOUR,
         )

@@ -1,0 +1,165 @@
+"""``reporting.customers``: one row per customer, with what they bought so far and how long ago.
+
+New versus returning follows the first order, as in Shopify's customer reports. Amounts of different currencies are
+never added: they are of the currency the customer orders in most.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between, one_of
+from include.contract.table import key
+from transforms.arithmetic import ratio
+from transforms.engines import Frame, by_key
+
+ACTIVE_DAYS = 90  # an order within so many days makes a customer active
+LAPSED_DAYS = 365  # no order for longer makes one lapsed
+
+TABLE = Table(
+    schema="reporting",
+    name="customers",
+    grain="One row per customer, also of those who have not ordered yet.",
+    doc="Cancelled orders do not count.",
+    columns=(
+        key("customers", "customer_id", "The customer."),
+        Column(
+            "currency",
+            Type.TEXT,
+            "ISO 4217 code of every amount of the row: the one of most of the customer's orders, ties to the first by "
+            "name; null without orders.",
+            nullable=True,
+        ),
+        Column("first_ordered_on", Type.DAY, "Business day of the first order; null without one.", nullable=True),
+        Column("last_ordered_on", Type.DAY, "Business day of the latest order; null without one.", nullable=True),
+        Column("lifetime_orders", Type.INTEGER, "Orders, in whatever currency."),
+        Column("other_currency_orders", Type.INTEGER, "Those of them whose amounts the row does not hold."),
+        Column("lifetime_units", Type.INTEGER, "Units ordered, in whatever currency."),
+        Column("returned_units", Type.INTEGER, "Units refunded so far, in whatever currency."),
+        Column("lifetime_gross_sales", Type.CENTS, "Σ gross sales of the orders."),
+        Column("lifetime_discounts", Type.CENTS, "Taken off lifetime_gross_sales."),
+        Column("returns", Type.CENTS, "Money given back so far, before tax."),
+        Column("lifetime_net_sales", Type.CENTS, "lifetime_gross_sales − lifetime_discounts − returns."),
+        Column(
+            "average_order_value",
+            Type.RATIO,
+            "(lifetime_gross_sales − lifetime_discounts) / (lifetime_orders − other_currency_orders), in major units; "
+            "null without orders.",
+            nullable=True,
+        ),
+        Column(
+            "days_since_last_order",
+            Type.INTEGER,
+            "From last_ordered_on to the last whole business day; null without orders.",
+            nullable=True,
+        ),
+        Column(
+            "stage",
+            Type.TEXT,
+            f"By days_since_last_order: up to {ACTIVE_DAYS} active (new when it is the only order), up to "
+            f"{LAPSED_DAYS} at_risk, then lapsed; null without orders.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("customer_id",),
+    rebuild=Rebuild.full(),
+    rules=(
+        *(
+            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            for name in ("lifetime_orders", "other_currency_orders", "lifetime_units", "lifetime_gross_sales_cents")
+        ),
+        between(
+            "days_since_last_order",
+            "last_order_not_later",
+            "No order is later than the last whole day.",
+            least=0,
+            severity=Severity.STOP,
+        ),
+        at_most(
+            "first_ordered_on",
+            "last_ordered_on",
+            "first_before_last",
+            "The first order is not after the latest.",
+            severity=Severity.STOP,
+        ),
+        one_of(
+            "stage",
+            "stage_known",
+            "A stage is one of the four.",
+            ["new", "active", "at_risk", "lapsed"],
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+_COUNTS = ["lifetime_orders", "lifetime_units", "returned_units"]
+_AMOUNTS = ["lifetime_gross_sales_cents", "lifetime_discounts_cents", "returns_cents", "lifetime_net_sales_cents"]
+
+
+def build(customers: Frame, reporting_orders: Frame, as_of: int) -> Frame:
+    """Everyone known, with their orders counted in all currencies and their amounts added up in one."""
+    everyone = nw.concat([customers.select("customer_id"), reporting_orders.select("customer_id")]).unique()
+    by_currency = _by_currency(reporting_orders.filter(nw.col("status") != "cancelled"))
+    ranked = by_key(by_currency, ["customer_id"], _rank_currencies)
+    main = ranked.filter(nw.col("rank") == 1).select(
+        "customer_id", "currency", *_AMOUNTS, main_orders=nw.col("lifetime_orders")
+    )
+    paid = nw.col("lifetime_gross_sales_cents") - nw.col("lifetime_discounts_cents")
+    return (
+        everyone.join(_over_currencies(by_currency), on="customer_id", how="left")
+        .join(main, on="customer_id", how="left")
+        .with_columns(nw.col(*_COUNTS, "main_orders", *_AMOUNTS).fill_null(0))
+        .with_columns(
+            other_currency_orders=nw.col("lifetime_orders") - nw.col("main_orders"),
+            average_order_value=ratio(paid, nw.col("main_orders") * 100),
+            days_since_last_order=as_of - nw.col("last_ordered_on"),
+        )
+        .with_columns(stage=_stage())
+        .drop("main_orders")
+    )
+
+
+def _by_currency(kept: Frame) -> Frame:
+    """One row per customer and currency."""
+    return kept.group_by(["customer_id", "currency"]).agg(
+        nw.col("ordered_on").min().alias("first_ordered_on"),
+        nw.col("ordered_on").max().alias("last_ordered_on"),
+        nw.len().alias("lifetime_orders"),
+        nw.col("units").sum().alias("lifetime_units"),
+        nw.col("refunded_units").sum().alias("returned_units"),
+        nw.col("gross_sales_cents").sum().alias("lifetime_gross_sales_cents"),
+        nw.col("discount_cents").sum().alias("lifetime_discounts_cents"),
+        nw.col("returns_cents").sum(),
+        nw.col("net_sales_cents").sum().alias("lifetime_net_sales_cents"),
+    )
+
+
+def _over_currencies(by_currency: Frame) -> Frame:
+    """One row per customer: what may be added over currencies."""
+    return by_currency.group_by("customer_id").agg(
+        nw.col("first_ordered_on").min(), nw.col("last_ordered_on").max(), *(nw.col(name).sum() for name in _COUNTS)
+    )
+
+
+def _rank_currencies(by_currency: Frame) -> Frame:
+    """Number each customer's currencies: most orders first, ties by name."""
+    fewest_first = by_currency.with_columns(fewer=-nw.col("lifetime_orders"))
+    return fewest_first.with_columns(
+        rank=nw.col("currency").cum_count().over("customer_id", order_by=["fewer", "currency"])
+    )
+
+
+def _stage() -> nw.Expr:
+    """Where a customer stands; null without orders."""
+    days = nw.col("days_since_last_order")
+    return (
+        nw.when((days <= ACTIVE_DAYS) & (nw.col("lifetime_orders") == 1))
+        .then(nw.lit("new"))
+        .when(days <= ACTIVE_DAYS)
+        .then(nw.lit("active"))
+        .when(days <= LAPSED_DAYS)
+        .then(nw.lit("at_risk"))
+        .when(days > LAPSED_DAYS)
+        .then(nw.lit("lapsed"))
+    )

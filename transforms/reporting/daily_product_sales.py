@@ -1,0 +1,111 @@
+"""``reporting.daily_product_sales``: what each product sold and what came back, per day, warehouse and currency.
+
+The same rows as in ``reporting.daily_sales``, added up by product and warehouse, so every measure they share adds up to
+that day's.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from include.contract.table import key
+from transforms.arithmetic import ZERO, flag, ratio
+from transforms.engines import Frame
+from transforms.flows import refunded_lines, sold_lines
+
+_KEY = ["day", "product_id", "warehouse_id", "currency"]
+
+TABLE = Table(
+    schema="reporting",
+    name="daily_product_sales",
+    grain="One row per business day, product, warehouse and currency in which something was sold or given back.",
+    doc="Cancelled orders do not count. Refunds count on the day they were given.",
+    columns=(
+        Column("day", Type.DAY, "The business day."),
+        key("products", "product_id", "The product."),
+        key("warehouses", "warehouse_id", "Where it shipped from."),
+        Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column("units", Type.INTEGER, "Units ordered that day."),
+        Column("refunded_units", Type.INTEGER, "Units refunded that day."),
+        Column("gross_sales", Type.CENTS, "Σ quantity × unit price of the units ordered."),
+        Column("discounts", Type.CENTS, "Σ of the lines' shares of their orders' discounts."),
+        Column("returns", Type.CENTS, "Money given back that day, before tax."),
+        Column("net_sales", Type.CENTS, "gross_sales − discounts − returns."),
+        Column("cost", Type.CENTS, "Cost of the units ordered; null when any is unknown.", nullable=True),
+        Column("returned_cost", Type.CENTS, "Cost of the units refunded; null when any is unknown.", nullable=True),
+        Column(
+            "gross_margin",
+            Type.CENTS,
+            "net_sales − cost + returned_cost; null when a cost is unknown.",
+            nullable=True,
+        ),
+        Column(
+            "average_price",
+            Type.RATIO,
+            "(gross_sales − discounts) / units, in major units; null when nothing was ordered.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("day", "product_id", "warehouse_id", "currency"),
+    rebuild=Rebuild.by("day"),
+    rules=(
+        *(
+            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            for name in ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents")
+        ),
+        at_most(
+            "discounts_cents",
+            "gross_sales_cents",
+            "discounts_within_gross",
+            "No more is taken off than was sold.",
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+
+def build(order_lines: Frame, refunds: Frame) -> Frame:
+    """Sales and refunds stand under each other and are added up; joining them would multiply money."""
+    sold = sold_lines(order_lines).select(
+        *_KEY,
+        units=nw.col("quantity"),
+        refunded_units=ZERO,
+        gross_sales_cents=nw.col("gross_sales_cents"),
+        discounts_cents=nw.col("discount_allocated_cents"),
+        returns_cents=ZERO,
+        cost_cents=nw.col("cost_cents"),
+        returned_cost_cents=ZERO,
+        unknown_costs=flag(nw.col("cost_cents").is_null()),
+        unknown_returned_costs=ZERO,
+    )
+    given_back = refunded_lines(refunds, order_lines).select(
+        *_KEY,
+        units=ZERO,
+        refunded_units=nw.col("refunded_units"),
+        gross_sales_cents=ZERO,
+        discounts_cents=ZERO,
+        returns_cents=nw.col("returns_cents"),
+        cost_cents=ZERO,
+        returned_cost_cents=nw.col("returned_cost_cents"),
+        unknown_costs=ZERO,
+        unknown_returned_costs=flag(nw.col("returned_cost_cents").is_null()),
+    )
+    measures = [name for name in sold.collect_schema().names() if name not in _KEY]
+    paid = nw.col("gross_sales_cents") - nw.col("discounts_cents")
+    return (
+        nw.concat([sold, given_back])
+        .group_by(_KEY)
+        .agg(nw.col(name).sum() for name in measures)
+        .with_columns(
+            cost_cents=nw.when(nw.col("unknown_costs") == 0).then(nw.col("cost_cents")),
+            returned_cost_cents=nw.when(nw.col("unknown_returned_costs") == 0).then(nw.col("returned_cost_cents")),
+            net_sales_cents=paid - nw.col("returns_cents"),
+            average_price=ratio(paid, nw.col("units") * 100),
+        )
+        .with_columns(
+            gross_margin_cents=nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")
+        )
+        .drop("unknown_costs", "unknown_returned_costs")
+    )

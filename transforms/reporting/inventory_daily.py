@@ -1,0 +1,141 @@
+"""``reporting.inventory_daily``: the stock of every product in every warehouse at the end of every day.
+
+Perpetual inventory: opening + received − shipped + returned + adjusted = closing, and a day opens as the one before
+closed. What lies on the shelf and no movement explains appears on the last day, as ``unexplained_units``.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from include.contract.table import key
+from transforms.engines import Frame, by_key
+
+_SHELF = ["product_id", "warehouse_id"]
+_KEY = ["day", *_SHELF]
+
+TABLE = Table(
+    schema="reporting",
+    name="inventory_daily",
+    grain="One row per business day, product and warehouse, from its first movement through the last whole day.",
+    doc="A shelf without movements has one row, on the last day.",
+    columns=(
+        Column("day", Type.DAY, "The business day."),
+        key("products", "product_id", "The product."),
+        key("warehouses", "warehouse_id", "The warehouse."),
+        Column("opening_units", Type.INTEGER, "Units on the shelf when the day began."),
+        Column("received", Type.INTEGER, "Units that came in."),
+        Column("shipped", Type.INTEGER, "Units that went out to customers."),
+        Column("returned", Type.INTEGER, "Units that came back from customers."),
+        Column("adjusted", Type.INTEGER, "Units corrected after counting; negative when some were missing."),
+        Column(
+            "unexplained_units",
+            Type.INTEGER,
+            "Units on the shelf that no movement explains: 0 in a healthy shop, and on every day but the last.",
+        ),
+        Column(
+            "closing_units",
+            Type.INTEGER,
+            "opening_units + received − shipped + returned + adjusted + unexplained_units.",
+        ),
+        Column("reserved", Type.INTEGER, "Units of closing_units that belong to open orders."),
+        Column("available", Type.INTEGER, "closing_units − reserved."),
+        Column("is_stockout", Type.BOOLEAN, "Whether available is nothing or less."),
+        Column(
+            "closing_value",
+            Type.CENTS,
+            "closing_units × what a unit costs the shop now, in the shop's currency; null when unknown.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("day", "product_id", "warehouse_id"),
+    rebuild=Rebuild.by("product_id"),
+    rules=(
+        *(
+            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            for name in ("received", "shipped", "returned")
+        ),
+        at_most(
+            "available",
+            "closing_units",
+            "reserved_not_negative",
+            "Nothing or more is reserved.",
+            severity=Severity.WARN,
+        ),
+        between(
+            "unexplained_units",
+            "stock_explained",
+            "What lies on the shelf is the sum of its movements.",
+            least=0,
+            most=0,
+            severity=Severity.WARN,
+        ),
+    ),
+)
+
+# Which kinds of movement change which column, and with which sign; a shipment takes its units off both.
+_EFFECTS = {
+    "received": (("receipt",), 1),
+    "shipped": (("shipment",), -1),
+    "returned": (("return",), 1),
+    "adjusted": (("adjustment",), 1),
+    "change": (("receipt", "shipment", "return", "adjustment"), 1),
+    "reserved_change": (("reservation", "release", "shipment"), 1),
+}
+
+
+def build(inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int) -> Frame:
+    """Movements by day, on every day of every shelf, added up from the first."""
+    unexplained = inventory.select(*_SHELF, "unexplained_units").with_columns(day=nw.lit(as_of, dtype=nw.Int64))
+    rows = (
+        _days(calendar, inventory_movements, inventory, as_of)
+        .join(_moved(inventory_movements), on=_KEY, how="left")
+        .join(unexplained, on=_KEY, how="left")
+        .join(products.select("product_id", "unit_cost_cents"), on="product_id", how="left")
+        .with_columns(nw.col(*_EFFECTS, "unexplained_units").fill_null(0))
+    )
+    return (
+        by_key(rows, _SHELF, _add_up)
+        .with_columns(
+            opening_units=nw.col("explained_units") - nw.col("change"),
+            closing_units=nw.col("explained_units") + nw.col("unexplained_units"),
+        )
+        .with_columns(
+            available=nw.col("closing_units") - nw.col("reserved"),
+            closing_value_cents=nw.col("closing_units") * nw.col("unit_cost_cents"),
+        )
+        .with_columns(is_stockout=nw.col("available") <= 0)
+        .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _days(calendar: Frame, inventory_movements: Frame, inventory: Frame, as_of: int) -> Frame:
+    """Each shelf's days: from its first movement on, or the last day alone."""
+    moved = inventory_movements.select(*_SHELF, first_day=nw.col("moved_on"))
+    lying = inventory.select(*_SHELF, first_day=nw.lit(as_of, dtype=nw.Int64))
+    shelves = nw.concat([moved, lying]).group_by(_SHELF).agg(nw.col("first_day").min())
+    days = calendar.select("day").join(shelves, how="cross")
+    return days.filter(nw.col("day") >= nw.col("first_day")).drop("first_day")
+
+
+def _moved(inventory_movements: Frame) -> Frame:
+    """The effects of a day's movements on a shelf."""
+    effects = {
+        name: nw.when(nw.col("kind").is_in(kinds)).then(nw.col("quantity") * sign).otherwise(0)
+        for name, (kinds, sign) in _EFFECTS.items()
+    }
+    return (
+        inventory_movements.with_columns(**effects, day=nw.col("moved_on"))
+        .group_by(_KEY)
+        .agg(nw.col(name).sum() for name in _EFFECTS)
+    )
+
+
+def _add_up(rows: Frame) -> Frame:
+    """Units on the shelf, and reserved, after each day's movements."""
+    return rows.with_columns(
+        explained_units=nw.col("change").cum_sum().over(_SHELF, order_by="day"),
+        reserved=nw.col("reserved_change").cum_sum().over(_SHELF, order_by="day"),
+    )
