@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from include import duck, lake
 from include import extract as extraction
@@ -18,22 +21,58 @@ from include.ledger.entries import Run
 from include.publish import Built
 from include.publish import publish as publish_tables
 from include.settings import settings
-from include.sources import present
+from include.sources import key_types, present
+
+FORM = ("date", "engine", "full_refresh", "dry_run")  # what a person may ask of a night
 
 
-def begin(run: Run, tables: list[tuple[str, str, list[str], str | None]]) -> None:
+class WrongRequest(ValueError):
+    """The night was asked for in a way that makes no sense; the message says what would."""
+
+
+def asked_for(run_id: str, partition_key: str | None, conf: Mapping[str, Any], run_after: datetime) -> Run:
+    """What a run was asked to do; its day is the partition key, else the form's date, else the last closed day.
+
+    Args:
+        run_id: as Airflow knows it.
+        partition_key: the business day that the schedule (or whoever triggered) gave the run, as ``2026-11-21``.
+        conf: the form: date, engine, full_refresh, dry_run.
+        run_after: when the run was due: the business day before is the last closed one.
+
+    Raises:
+        WrongRequest: when the form holds something unknown, the two days differ, or the day is not over.
+    """
+    if unknown := sorted(set(conf) - set(FORM)):
+        raise WrongRequest(f"unknown parameter {', '.join(unknown)}; there are {', '.join(FORM)}")
+    last_closed = run_after.astimezone(ZoneInfo(settings().timezone)).date() - timedelta(days=1)
+    days = {date.fromisoformat(text) for text in (partition_key, conf.get("date")) if text}
+    if len(days) > 1:
+        raise WrongRequest(f"the partition key says {partition_key}, the form says {conf['date']}: give one of them")
+    night = days.pop() if days else last_closed
+    if night > last_closed:
+        raise WrongRequest(f"{night} is not over in {settings().timezone}: the last closed day is {last_closed}")
+    return Run(
+        run_id,
+        night,
+        horizon=night,
+        engine=conf.get("engine") or "pandas",
+        full_refresh=bool(conf.get("full_refresh")),
+        dry_run=bool(conf.get("dry_run")),
+    )
+
+
+def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
     """Prepare the warehouse and enter the run.
 
     Args:
         run: the night's run; its horizon is moved on to what is published already, so that a run for an earlier day
             never takes later days away.
-        tables: every table: (schema, name, sources it is made from, why this shop has none or None).
+        tables: every table there is, the sources it is made from, and why this shop has none (None: it has).
     """
     ledger.prepare()
     published = ledger.published_horizon()
-    horizon = max(run.horizon, published) if published else run.horizon
-    ledger.open_run(Run(run.run_id, run.night, horizon, run.engine, run.full_refresh, run.dry_run))
-    ledger.record_tables(tables)
+    ledger.open_run(replace(run, horizon=max(run.horizon, published)) if published else run)
+    ledger.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in tables)
 
 
 def extract(run_id: str) -> dict[str, int]:
@@ -86,56 +125,46 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     return counts
 
 
-def input_files(run_id: str, inputs: Mapping[str, tuple[str, str | None]]) -> dict[str, list[str]]:
-    """The Parquet files of a build's inputs, at the versions this run made.
+def build(run_id: str, table: Table, inputs: Mapping[str, tuple[str, str]], builder: Callable[..., Any]) -> int:
+    """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
 
     Args:
         run_id: the run.
-        inputs: per parameter, the table's name and its schema; None for a source.
-    """
-    clean, built = ledger.clean_versions(run_id), ledger.built_versions(run_id)
-    return {
-        parameter: lake.files(schema, name, built[name]) if schema else lake.files("clean", name, clean[name])
-        for parameter, (name, schema) in inputs.items()
-    }
-
-
-def first_day(run_id: str) -> int:
-    """The first business day of the shop, as a day number: of its first order or movement; the horizon if none."""
-    run, clean = ledger.find_run(run_id), ledger.clean_versions(run_id)
-    days = []
-    with duck.session() as connection:
-        for name, source in present(settings().sources).items():
-            if source.begins:
-                rows = duck.relation(lake.files("clean", name, clean[name]), source.lake_columns)
-                days.append(connection.execute(f"select min({source.begins}) from {rows}").fetchone())
-    return int(min([row[0] for row in days if row and row[0] is not None] + [day_number(run.horizon)]))
-
-
-def as_of(run_id: str, table: Table) -> int:
-    """The last day a table of this run knows of, as a day number: the night's own for a slice, else the horizon."""
-    run = ledger.find_run(run_id)
-    return day_number(run.night if table.rebuild.kind == "as_of" else run.horizon)
-
-
-def keep(run_id: str, table: Table, files: list[Path], engine: str) -> int:
-    """Commit a built table to the lake and enter it in the ledger.
+        table: the table.
+        inputs: for each of its build's parameters, the layer and the name of the table it names.
+        builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
 
     Returns:
-        Its rows.
+        Its rows: of the whole table, or of the night's slice.
     """
     run = ledger.find_run(run_id)
-    rows = ds.dataset([str(file) for file in files]).scanner().to_reader()
-    if table.rebuild.kind == "as_of" and table.rebuild.column:
-        version = lake.replace_slice(table.schema, table.name, table.rebuild.column, day_number(run.night), rows)
-    else:
-        version = lake.replace(table.schema, table.name, rows)
-    count = sum(int(pq.read_metadata(file).num_rows) for file in files)
-    ledger.record_build(run_id, table.schema, table.name, engine, version, count)
-    return count
+    clean, built = ledger.clean_versions(run_id), ledger.built_versions(run_id)
+    files = {
+        parameter: lake.files(layer, name, (clean if layer == "clean" else built)[name])
+        for parameter, (layer, name) in inputs.items()
+    }
+    rebuild = table.rebuild
+    with ledger.stage(run_id, f"build {table.name}"), TemporaryDirectory(prefix="stocktake-") as folder:
+        made = builder(
+            table.name,
+            files,
+            present(settings().sources),
+            as_of=day_number(run.night if rebuild.kind == "as_of" else run.horizon),
+            first_day=_first_day(run, clean),
+            engine=run.engine,
+            into=Path(folder),
+        )
+        rows = ds.dataset([str(file) for file in made.files]).scanner().to_reader()
+        if rebuild.kind == "as_of" and rebuild.column:
+            version = lake.replace_slice(table.schema, table.name, rebuild.column, day_number(run.night), rows)
+        else:
+            version = lake.replace(table.schema, table.name, rows)
+    rows_built = int(made.rows)
+    ledger.record_build(run_id, table.schema, table.name, run.engine, version, rows_built)
+    return rows_built
 
 
-def audit(run_id: str, tables: list[Table]) -> dict[str, dict[str, int]]:
+def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     """Judge what was built by each table's own rules.
 
     Returns:
@@ -150,7 +179,7 @@ def audit(run_id: str, tables: list[Table]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     refused: list[str] = []
     with ledger.stage(run_id, "audit"):
-        for table in tables:
+        for table in _typed(tables):
             outcomes = judge_table(table, versions[table.name], run.slug)
             ledger.record_outcomes(run_id, table.qualified_name, outcomes)
             broken = [outcome for outcome in outcomes if outcome.broken]
@@ -165,17 +194,49 @@ def audit(run_id: str, tables: list[Table]) -> dict[str, dict[str, int]]:
     return found
 
 
-def publish(run_id: str, tables: list[Table]) -> int:
+def publish(run_id: str, tables: Iterable[Table]) -> date | None:
     """Publish every table of the night in one transaction.
 
     Returns:
-        The publication's id.
+        The business day that was published; None for a dry run, which publishes nothing.
     """
     run, versions = ledger.find_run(run_id), ledger.built_versions(run_id)
+    if run.dry_run:
+        return None
     snapshot_at, _ = ledger.snapshot_of(run_id)
     with ledger.stage(run_id, "publish"):
-        built = [Built(table, versions[table.name]) for table in tables]
-        return publish_tables(run, snapshot_at, built, present(settings().sources))
+        built = [Built(table, versions[table.name]) for table in _typed(tables)]
+        publish_tables(run, snapshot_at, built, present(settings().sources))
+    return run.night
+
+
+def report(run_id: str) -> str:
+    """Write the night's report page.
+
+    Returns:
+        Its path.
+    """
+    from include.reports_api.page import write
+
+    return str(write(ledger.find_run(run_id)))
+
+
+def _first_day(run: Run, clean: Mapping[str, int]) -> int:
+    """The first business day of the shop, as a day number: of its first order or movement; the horizon if none."""
+    days = [day_number(run.horizon)]
+    with duck.session() as connection:
+        for name, source in present(settings().sources).items():
+            if source.begins:
+                rows = duck.relation(lake.files("clean", name, clean[name]), source.lake_columns)
+                found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
+                days += [int(found[0])] if found and found[0] is not None else []
+    return min(days)
+
+
+def _typed(tables: Iterable[Table]) -> list[Table]:
+    """Published tables with the key types that this shop's sources declare."""
+    keys = key_types(settings().sources)
+    return [table.typed(keys) for table in tables]
 
 
 def _windows(run: Run, sources: Mapping[str, Source]) -> dict[str, str]:

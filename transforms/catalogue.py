@@ -58,6 +58,21 @@ class Published:
         """The tables it is made from: its lineage."""
         return tuple(_input(parameter) for parameter in self.parameters if parameter not in SPECIAL)
 
+    @property
+    def layers(self) -> dict[str, tuple[str, str]]:
+        """For each input by its parameter, the layer of the lake and the name of the table."""
+        return {
+            entry.parameter: (TABLES[entry.name].table.schema if entry.is_published else "clean", entry.name)
+            for entry in self.inputs
+        }
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The shop's tables it is made from, however far back."""
+        return frozenset().union(
+            *(TABLES[entry.name].sources if entry.is_published else {entry.name} for entry in self.inputs)
+        )
+
 
 def _input(parameter: str) -> Input:
     for prefix in ("reporting_", "features_"):

@@ -1,0 +1,143 @@
+"""# nightly: yesterday's orders and stock, proven and published
+
+Takes one consistent copy of the shop's tables, judges every row, builds the reporting tables and feature sets, and
+publishes all of them in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix.
+
+**When** At 02:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
+day; backfill past days with `airflow backfill create --dag-id nightly --from-date 2026-11-01 --to-date 2026-11-04`.
+
+**Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that day's
+slice of the feature sets; the reporting tables keep all their later days.
+
+**Parameters** (all optional)
+
+| parameter | example | what it does |
+|---|---|---|
+| `date` | `2026-11-21` | the business day; default: the partition key, else the last closed day |
+| `engine` | `pandas` | what builds the tables |
+| `full_refresh` | `true` | read and judge everything again, not only what changed: finds rows deleted in the shop |
+| `dry_run` | `true` | stop before publishing: the lake is brought up to date, the warehouse's tables stay |
+
+**When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
+names the table, the rule and the first rows.
+
+- `extract`: the shop cannot be reached (it retries, with growing pauses), or its SQL is refused.
+- `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
+- `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
+  the night's report, have the rows fixed in the shop, clear `begin`.
+- `audit`: what was built breaks its own rules: a bug in a transform.
+- `publish`: the warehouse cannot be reached (it retries). Clearing the task is always safe.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param, TaskGroup, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.contract.assets import asset
+from include.settings import settings
+from include.sources import present
+from include.task_defaults import TASK_DEFAULTS
+from transforms.catalogue import TABLES, buildable
+from transforms.engines import ENGINES
+
+SOURCES = present(settings().sources)
+PLAN = buildable(SOURCES)
+ASSETS = {name: asset(TABLES[name].table) for name in PLAN.tables}
+
+with DAG(
+    "nightly",
+    schedule=CronPartitionTimetable("0 2 * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"),
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=6),
+    default_args=TASK_DEFAULTS,
+    params={
+        "date": Param(None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."),
+        "engine": Param("pandas", type="string", enum=list(ENGINES), description="What builds the tables."),
+        "full_refresh": Param(False, type="boolean", description="Read and judge everything, not only what changed."),
+        "dry_run": Param(False, type="boolean", description="Stop before publishing."),
+    },
+    tags=["stocktake", "nightly"],
+    doc_md=__doc__,
+) as dag:
+
+    @task
+    def begin(run_id: str, **context: Any) -> None:
+        """Work out what is asked and enter the run in the ledger."""
+        from include import night
+
+        dag_run = context["dag_run"]
+        run = night.asked_for(run_id, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after)
+        night.begin(run, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
+
+    @task
+    def extract(run_id: str) -> dict[str, int]:
+        """Read all sources in one snapshot into lake/raw."""
+        from include import night
+
+        return night.extract(run_id)
+
+    @task
+    def validate(run_id: str, source: str) -> dict[str, int]:
+        """Judge the rows of one source."""
+        from include import night
+
+        return night.validate(run_id, source)
+
+    @task
+    def accept(run_id: str) -> dict[str, dict[str, int]]:
+        """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
+        from include import night
+
+        return night.accept(run_id)
+
+    @task
+    def build(run_id: str, table: str) -> int:
+        """Build one table into the lake."""
+        from include import night
+        from transforms.build import build as builder
+
+        return night.build(run_id, TABLES[table].table, TABLES[table].layers, builder)
+
+    @task
+    def audit(run_id: str) -> dict[str, dict[str, int]]:
+        """Judge what was built by each table's own rules."""
+        from include import night
+
+        return night.audit(run_id, [TABLES[name].table for name in PLAN.tables])
+
+    @task(outlets=list(ASSETS.values()))
+    def publish(run_id: str, **context: Any) -> None:
+        """Publish every table in one transaction."""
+        from include import night
+
+        day = night.publish(run_id, [TABLES[name].table for name in PLAN.tables])
+        if day is None:
+            raise AirflowSkipException("a dry run publishes nothing")
+        for one in ASSETS.values():
+            context["outlet_events"][one].add_partitions(day.isoformat())
+
+    @task
+    def report(run_id: str) -> str:
+        """Write the night's report page, whatever came of it."""
+        from include import night
+
+        return night.report(run_id)
+
+    RUN = "{{ run_id }}"
+    with TaskGroup("validates") as validates:
+        for name in SOURCES:
+            validate.override(task_id=name)(RUN, name)
+    with TaskGroup("builds") as builds:
+        built = {name: build.override(task_id=name)(RUN, name) for name in PLAN.tables}
+        for name, table in built.items():
+            table << [built[entry.name] for entry in TABLES[name].inputs if entry.is_published]
+
+    published = publish(RUN)
+    begin(RUN) >> extract(RUN) >> validates >> accept(RUN) >> builds >> audit(RUN) >> published
+    published >> report(RUN).as_teardown()
