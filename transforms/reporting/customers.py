@@ -11,7 +11,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
-from transforms.arithmetic import ratio
+from transforms.arithmetic import numbered, ratio
 from transforms.engines import Frame, by_key
 
 ACTIVE_DAYS = 90  # an order within so many days makes a customer active
@@ -145,9 +145,7 @@ def _over_currencies(by_currency: Frame) -> Frame:
 def _rank_currencies(by_currency: Frame) -> Frame:
     """Number each customer's currencies: most orders first, ties by name."""
     fewest_first = by_currency.with_columns(fewer=-nw.col("lifetime_orders"))
-    return fewest_first.with_columns(
-        rank=nw.col("currency").cum_count().over("customer_id", order_by=["fewer", "currency"])
-    )
+    return numbered(fewest_first, "rank", "customer_id", ["fewer", "currency"])
 
 
 def _stage() -> nw.Expr:

@@ -12,7 +12,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag
+from transforms.arithmetic import flag, numbered
 from transforms.engines import Frame, by_key
 
 TABLE = Table(
@@ -125,15 +125,12 @@ def _allocate_discount(lines: Frame) -> Frame:
     """Spread each order's discount over its lines by largest remainder, in whole cents."""
     # An order of free goods has no subtotal to divide by, and no discount either.
     subtotal = nw.when(nw.col("subtotal_cents") > 0).then(nw.col("subtotal_cents")).otherwise(1)
-    return (
+    shares = (
         lines.with_columns(subtotal=subtotal, portion=nw.col("discount_cents") * nw.col("gross_sales_cents"))
         .with_columns(share=nw.col("portion") // nw.col("subtotal"))
         # Minus the remainder, because windows sort ascending and the largest remainder comes first.
         .with_columns(shortfall=nw.col("share") * nw.col("subtotal") - nw.col("portion"))
-        .with_columns(
-            left_over=nw.col("discount_cents") - nw.col("share").sum().over("order_id"),
-            place=nw.col("order_item_id").cum_count().over("order_id", order_by=["shortfall", "order_item_id"]),
-        )
-        .with_columns(extra=flag(nw.col("place") <= nw.col("left_over")))
-        .with_columns(discount_allocated_cents=nw.col("share") + nw.col("extra"))
+        .with_columns(left_over=nw.col("discount_cents") - nw.col("share").sum().over("order_id"))
     )
+    placed = numbered(shares, "place", "order_id", ["shortfall", "order_item_id"])
+    return placed.with_columns(discount_allocated_cents=nw.col("share") + flag(nw.col("place") <= nw.col("left_over")))

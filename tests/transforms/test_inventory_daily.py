@@ -1,0 +1,56 @@
+# ruff: noqa: E501 - drawn tables are as wide as they are
+"""reporting.inventory_daily."""
+
+from __future__ import annotations
+
+from tests.transforms.conftest import Report
+
+STOCK = {
+    "products": """
+        product_id sku    unit_cost_cents
+        10         tea    300
+        11         coffee -
+    """,
+    "inventory_movements": """
+        movement_id product_id warehouse_id kind        quantity moved_at
+        1           10         1            receipt     10       2026-01-02
+        2           10         1            reservation 4        2026-01-03
+        3           10         1            reservation 3        2026-01-03
+        4           10         1            shipment    -4       2026-01-05
+        5           10         1            release     -3       2026-01-05
+        6           10         1            return      1        2026-01-06
+        7           10         1            adjustment  -2       2026-01-06
+        8           11         2            receipt     2        2026-01-05
+        9           11         2            reservation 2        2026-01-06
+        10          10         1            receipt     50       2026-01-08
+    """,
+    "inventory": """
+        product_id warehouse_id on_hand reserved reorder_point unexplained_units
+        10         1            56      0        5             1
+        11         2            2       2        5             0
+        12         1            6       0        5             6
+    """,
+}
+
+
+def test_balances_every_day_and_owns_up_to_the_rest_on_the_last(report: Report) -> None:
+    report(STOCK, as_of="2026-01-07").check(
+        "inventory_daily",
+        """
+        day        product_id warehouse_id opening_units received shipped returned adjusted unexplained_units closing_units reserved available is_stockout closing_value_cents
+        2026-01-02 10         1            0             10       0       0        0        0                 10            0        10        no          3000
+        2026-01-03 10         1            10            0        0       0        0        0                 10            7        3         no          3000
+        2026-01-04 10         1            10            0        0       0        0        0                 10            7        3         no          3000
+        2026-01-05 10         1            10            0        4       0        0        0                 6             0        6         no          1800
+        2026-01-05 11         2            0             2        0       0        0        0                 2             0        2         no          -
+        2026-01-06 10         1            6             0        0       1        -2       0                 5             0        5         no          1500
+        2026-01-06 11         2            2             0        0       0        0        0                 2             2        0         yes         -
+        2026-01-07 10         1            5             0        0       0        0        1                 6             0        6         no          1800
+        2026-01-07 11         2            2             0        0       0        0        0                 2             2        0         yes         -
+        2026-01-07 12         1            0             0        0       0        0        6                 6             0        6         no          -
+        """,
+    )
+
+
+def test_a_shop_without_stock(report: Report) -> None:
+    assert report({}).rows("inventory_daily") == []

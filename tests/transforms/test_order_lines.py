@@ -1,0 +1,63 @@
+# ruff: noqa: E501 - drawn tables are as wide as they are
+"""reporting.order_lines."""
+
+from __future__ import annotations
+
+from tests.transforms.conftest import Report, Shop
+
+
+def test_a_line_with_two_refunds_stays_one_line(report: Report, shop: Shop) -> None:
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id order_id currency ordered_on is_cancelled gross_sales_cents discount_allocated_cents refunded_quantity returns_cents net_sales_cents cost_cents returned_cost_cents gross_margin_cents
+        101           1        EUR      2026-01-02 no           2000              67                       2                 1900          33              600        600                 33
+        102           1        EUR      2026-01-02 no           1000              33                       0                 0             967             450        0                   517
+        201           2        EUR      2026-01-02 yes          1000              0                        0                 0             0               300        0                   0
+        301           3        USD      2026-01-02 no           700               0                        0                 0             700             700        0                   0
+        401           4        EUR      2026-01-05 no           2000              0                        1                 1000          1000            600        300                 700
+        601           6        EUR      2026-01-06 no           333               33                       0                 0             300             -          -                   -
+        602           6        EUR      2026-01-06 no           666               66                       0                 0             600             200        0                   400
+        701           7        EUR      2026-01-06 no           1000              0                        0                 0             1000            300        0                   700
+        """,
+    )
+
+
+def test_left_over_cents_go_to_the_largest_remainders(report: Report) -> None:
+    """100 over 3 equal lines: the first by key gets the odd cent. 10 over 1:2:4 is 1.43, 2.86, 5.71: both rests go up."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      300            100            0         200         2026-01-02
+            2        1           pending EUR      700            10             0         690         2026-01-02
+            3        1           pending EUR      0              0              0         0           2026-01-02
+            4        1           pending EUR      300            300            0         0           2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+            3             1        1          1            1        100              2026-01-02
+            2             1        1          1            1        100              2026-01-02
+            1             1        1          1            1        100              2026-01-02
+            4             2        1          1            1        100              2026-01-02
+            5             2        1          1            1        200              2026-01-02
+            6             2        1          1            1        400              2026-01-02
+            7             3        1          1            1        0                2026-01-02
+            8             4        1          1            2        100              2026-01-02
+            9             4        1          1            1        100              2026-01-02
+        """,
+    }
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id discount_allocated_cents
+        1             34
+        2             33
+        3             33
+        4             1
+        5             3
+        6             6
+        7             0
+        8             200
+        9             100
+        """,
+    )
