@@ -9,7 +9,7 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 # What is wrong in a contract, in a request or in the data is wrong the next time too; all else (connections, a killed
 # worker) is tried again: after 20 s, 40 s, 80 s and 160 s.
-_NEVER_RETRIED: Final = [
+_NEVER_RETRIED: Final[list[type[BaseException] | str]] = [
     "include.contract.table.ContractError",
     "include.night.WrongRequest",
     "include.validate.acceptance.NightStopped",
