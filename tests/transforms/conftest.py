@@ -28,7 +28,7 @@ from transforms.engines import ENGINES
 EPOCH = datetime.date(1970, 1, 1)
 FIRST_DAY = "2026-01-01"
 
-Shop = Mapping[str, str]
+Shop = Mapping[str, str | list[dict[str, Any]]]  # drawn, or rows by lake name
 
 
 def day(text: str) -> int:
@@ -61,9 +61,9 @@ def _value(kind: Type, word: str) -> Any:
     return word if kind in (Type.TEXT, Type.UUID, Type.JSON) else int(word)
 
 
-def source_table(source: Source, drawn: str) -> pa.Table:
-    """A source's rows in the lake; what is not drawn is null, or the day of a drawn instant."""
-    complete = [row | _days(source, row) for row in rows(source, drawn)]
+def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
+    """A source's rows in the lake; what is not given is null, or the day of a given instant."""
+    complete = [row | _days(source, row) for row in (rows(source, given) if isinstance(given, str) else given)]
     return pa.Table.from_pylist(complete, arrow_schema(source))
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.transforms.conftest import Report, Shop
@@ -23,7 +25,7 @@ def test_counts_all_orders_and_adds_up_one_currency(report: Report, shop: Shop) 
     )
 
 
-def test_a_customer_the_shop_no_longer_lists_keeps_their_orders(report: Report, shop: dict[str, str]) -> None:
+def test_a_customer_the_shop_no_longer_lists_keeps_their_orders(report: Report, shop: dict[str, Any]) -> None:
     shop["customers"] = ""
     assert [row["customer_id"] for row in report(shop).rows("customers")] == [1, 2, 3, 4]
 
@@ -40,3 +42,25 @@ def test_stage_follows_the_days_since_the_last_order(report: Report, as_of: str,
         """
     }
     assert [row["stage"] for row in report(shop, as_of=as_of).rows("customers")] == [stage]
+
+
+def test_amounts_are_of_the_currency_of_most_orders(report: Report) -> None:
+    """Customer 1: a tie, which goes to the first by name. Customer 2: two against one."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending USD      0              0              0         0           2026-01-02
+            2        1           pending EUR      0              0              0         0           2026-01-03
+            3        2           pending USD      0              0              0         0           2026-01-02
+            4        2           pending EUR      0              0              0         0           2026-01-03
+            5        2           pending USD      0              0              0         0           2026-01-04
+        """
+    }
+    report(shop).check(
+        "customers",
+        """
+        customer_id currency lifetime_orders other_currency_orders
+        1           EUR      2               1
+        2           USD      3               1
+        """,
+    )

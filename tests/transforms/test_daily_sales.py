@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.transforms.conftest import Report, Shop
 
 
@@ -33,7 +35,7 @@ def test_counts_each_day_of_each_currency(report: Report, shop: Shop) -> None:
     )
 
 
-def test_a_shop_without_refunds(report: Report, shop: dict[str, str]) -> None:
+def test_a_shop_without_refunds(report: Report, shop: dict[str, Any]) -> None:
     shop["refunds"] = ""
     assert {row["returns_cents"] for row in report(shop).rows("daily_sales")} == {0}
 

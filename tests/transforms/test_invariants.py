@@ -1,0 +1,221 @@
+"""What holds for every shop: tables agree with each other, engines with each other, and nothing knows the future."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.contract import Type
+from tests.transforms.conftest import EPOCH, FIRST_DAY, Report, Reporting, day
+from transforms.catalogue import TABLES
+from transforms.engines import ENGINES
+
+AS_OF = "2026-02-10"
+Rows = list[dict[str, Any]]
+
+
+def _at(number: int, seconds: int) -> datetime.datetime:
+    start = datetime.datetime.combine(EPOCH, datetime.time(), datetime.UTC)
+    return start + datetime.timedelta(days=number, seconds=seconds)
+
+
+class Trade:
+    """A shop that trades at random over a span of days, from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)  # noqa: S311 - the same shop every time
+        self.rows: dict[str, Rows] = {name: [] for name in ("orders", "order_items", "refunds", "inventory_movements")}
+        self.rows["products"] = [
+            {"product_id": number, "category": self._dice.choice(["tea", "ware", None]), "unit_cost_cents": number * 7}
+            for number in range(1, 8)
+        ]
+        self.rows["customers"] = [{"customer_id": number, "created_on": day(FIRST_DAY)} for number in range(1, 20)]
+        self.rows["inventory"] = [
+            {"product_id": product, "warehouse_id": 1, "unexplained_units": product % 2} for product in range(1, 10)
+        ]
+
+    def between(self, first: int, last: int, orders: int) -> Trade:
+        """Place orders, and let things happen to them, all within the days."""
+        for _ in range(orders):
+            self._order(first, last)
+        for _ in range(orders):
+            movement = {
+                "movement_id": len(self.rows["inventory_movements"]),
+                "product_id": self._dice.randint(1, 9),
+                "warehouse_id": 1,
+                "kind": self._dice.choice(["receipt", "return", "adjustment", "reservation"]),
+                "quantity": self._dice.randint(1, 9),
+                "moved_on": self._dice.randint(first, last),
+            }
+            self.rows["inventory_movements"].append(movement)
+        return self
+
+    def then(self, first: int, last: int) -> Trade:
+        """Ship, cancel and refund what stands open, within the days."""
+        for order in self.rows["orders"]:
+            if order["cancelled_on"] is None and order["shipped_on"] is None:
+                self._follow(order, max(first, order["ordered_on"]), last)
+        return self
+
+    def _order(self, first: int, last: int) -> None:
+        placed, number = self._dice.randint(first, last), len(self.rows["orders"]) + 1
+        lines = [self._line(number, placed) for _ in range(self._dice.randint(1, 5))]
+        subtotal = sum(line["quantity"] * line["unit_price_cents"] for line in lines)
+        order = {
+            "order_id": number,
+            "customer_id": self._dice.randint(1, 25),
+            "status": "processing",
+            "currency": self._dice.choice(["EUR", "EUR", "USD"]),
+            "subtotal_cents": subtotal,
+            "discount_cents": self._dice.choice([0, self._dice.randint(0, subtotal)]),
+            "tax_cents": subtotal // 10,
+            "total_cents": subtotal,
+            "ordered_on": placed,
+            "ordered_at": _at(placed, self._dice.randint(0, 5)),
+            **dict.fromkeys(("shipped_on", "shipped_at", "seconds_to_ship", "cancelled_on", "cancelled_at")),
+        }
+        self.rows["orders"].append(order)
+        self._follow(order, placed, last)
+
+    def _line(self, order: int, placed: int) -> dict[str, Any]:
+        line = {
+            "order_item_id": len(self.rows["order_items"]) + 1,
+            "order_id": order,
+            "product_id": self._dice.randint(1, 9),
+            "warehouse_id": self._dice.randint(1, 2),
+            "quantity": self._dice.randint(1, 6),
+            "unit_price_cents": self._dice.randint(0, 999),
+            "unit_cost_cents": self._dice.choice([None, *range(50, 60)]),
+            "ordered_on": placed,
+        }
+        self.rows["order_items"].append(line)
+        return line
+
+    def _follow(self, order: dict[str, Any], first: int, last: int) -> None:
+        """What happens to an order next: nothing, a cancellation, or a shipment and refunds."""
+        when, fate = self._dice.randint(first, last), self._dice.random()
+        if fate < 0.2:
+            order |= {"cancelled_on": when, "cancelled_at": _at(when, 9)}
+        elif fate < 0.7:
+            order |= {"shipped_on": when, "shipped_at": _at(when, 9), "seconds_to_ship": self._dice.randint(1, 10**6)}
+            for line in [line for line in self.rows["order_items"] if line["order_id"] == order["order_id"]]:
+                for _ in range(min(line["quantity"], self._dice.choice([0, 0, 1, 2]))):
+                    refund = {
+                        "refund_id": len(self.rows["refunds"]) + 1,
+                        "order_item_id": line["order_item_id"],
+                        "quantity": 1,
+                        "amount_cents": self._dice.randint(0, line["unit_price_cents"]),
+                        "refunded_on": self._dice.randint(when, last),
+                    }
+                    self.rows["refunds"].append(refund)
+
+
+def _past(seed: int) -> Trade:
+    return Trade(seed).between(day(FIRST_DAY), day(AS_OF), orders=120)
+
+
+def _sums(rows: Iterable[dict[str, Any]], by: Sequence[str], measures: Sequence[str]) -> dict[Any, list[int]]:
+    """The sums of the measures per value of ``by``; a null makes a sum null."""
+    found: dict[Any, list[Any]] = defaultdict(lambda: [0] * len(measures))
+    for row in rows:
+        totals = found[tuple(row[name] for name in by)]
+        for place, name in enumerate(measures):
+            totals[place] = None if totals[place] is None or row[name] is None else totals[place] + row[name]
+    return dict(found)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def tables(report: Report, request: pytest.FixtureRequest) -> Reporting:
+    return report(_past(request.param).rows, as_of=AS_OF)
+
+
+def test_lines_add_up_to_their_order(tables: Reporting) -> None:
+    of_lines = ["quantity", "refunded_quantity", "discount_allocated_cents"]
+    of_orders = ["units", "refunded_units", "discount_cents"]
+    same = ["gross_sales_cents", "returns_cents", "net_sales_cents", "cost_cents", "returned_cost_cents"]
+    assert _sums(tables.rows("order_lines"), ["order_id"], of_lines + same) == _sums(
+        tables.rows("orders"), ["order_id"], of_orders + same
+    )
+
+
+def test_margins_add_up_where_costs_are_known(tables: Reporting) -> None:
+    orders = [row for row in tables.rows("orders") if row["gross_margin_cents"] is not None]
+    known = {row["order_id"] for row in orders}
+    lines = [row for row in tables.rows("order_lines") if row["order_id"] in known]
+    assert known
+    assert _sums(lines, ["order_id"], ["gross_margin_cents"]) == _sums(orders, ["order_id"], ["gross_margin_cents"])
+
+
+def test_orders_add_up_to_their_day(tables: Reporting) -> None:
+    kept = [row | {"day": row["ordered_on"]} for row in tables.rows("orders") if row["status"] != "cancelled"]
+    sold = _sums(kept, ["day", "currency"], ["units", "gross_sales_cents", "discount_cents", "tax_cents"])
+    days = [row for row in tables.rows("daily_sales") if row["orders"]]
+    assert sold == _sums(days, ["day", "currency"], ["units", "gross_sales_cents", "discounts_cents", "tax_cents"])
+    whole = ["refunded_units", "returns_cents", "net_sales_cents"]
+    assert _sums(kept, ["currency"], whole) == _sums(tables.rows("daily_sales"), ["currency"], whole)
+
+
+def test_products_add_up_to_their_day(tables: Reporting) -> None:
+    of_products = {column.lake_name: column.type for column in TABLES["daily_product_sales"].table.columns}
+    of_days = {column.lake_name for column in TABLES["daily_sales"].table.columns}
+    shared = [name for name, kind in of_products.items() if kind in (Type.INTEGER, Type.CENTS) and name in of_days]
+    assert shared == [
+        "units",
+        "refunded_units",
+        "gross_sales_cents",
+        "discounts_cents",
+        "returns_cents",
+        "net_sales_cents",
+    ]
+    products = _sums(tables.rows("daily_product_sales"), ["day", "currency"], shared)
+    days = _sums(tables.rows("daily_sales"), ["day", "currency"], shared)
+    assert products == {key: sums for key, sums in days.items() if key in products}
+    assert not any(any(sums) for key, sums in days.items() if key not in products)
+
+
+def test_customers_hold_every_order(tables: Reporting) -> None:
+    kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
+    customers = tables.rows("customers")
+    activity = tables.rows("customer_activity")
+    assert sum(row["lifetime_orders"] for row in customers) == len(kept)
+    assert sum(row["orders_365d"] for row in activity) == len(kept)
+    assert sum(row["new_customers"] for row in tables.rows("daily_sales")) == len({row["customer_id"] for row in kept})
+    net_sales = {row["customer_id"]: row["lifetime_net_sales_cents"] for row in customers}
+    assert {row["customer_id"]: row["net_sales_365d_cents"] for row in activity}.items() <= net_sales.items()
+
+
+def test_a_shelf_opens_as_it_closed(tables: Reporting) -> None:
+    shelves: dict[int, Rows] = defaultdict(list)
+    for row in tables.rows("inventory_daily"):
+        shelves[row["product_id"]].append(row)
+        change = row["received"] - row["shipped"] + row["returned"] + row["adjusted"] + row["unexplained_units"]
+        assert row["closing_units"] == row["opening_units"] + change
+    for rows in shelves.values():
+        assert [row["day"] for row in rows] == list(range(rows[0]["day"], day(AS_OF) + 1))
+        assert [row["opening_units"] for row in rows[1:]] == [row["closing_units"] for row in rows[:-1]]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_engine_gives_the_same_bits(seed: int, tmp_path: Path) -> None:
+    first, *others = [Reporting(_past(seed).rows, AS_OF, engine, tmp_path / engine, {}) for engine in sorted(ENGINES)]
+    assert others
+    for name in TABLES:
+        assert first.arrow(name).num_rows > 0
+        for other in others:
+            assert other.arrow(name).equals(first.arrow(name)), f"{name}: {other.engine} is not {first.engine}"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_after_the_day_changes_anything(report: Report, seed: int) -> None:
+    """Orders, shipments, cancellations, refunds and movements of later days leave every table as it was."""
+    before, last = report(_past(seed).rows, as_of=AS_OF), day(AS_OF) + 30
+    later = _past(seed).then(day(AS_OF) + 1, last).between(day(AS_OF) + 1, last, orders=60)
+    after = report(later.rows, as_of=AS_OF)
+    for name in TABLES:
+        assert after.arrow(name).equals(before.arrow(name)), name
