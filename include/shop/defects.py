@@ -406,7 +406,7 @@ _STOCK = (
         source="inventory_movements",
         description="a unit that was teleported",
         rule="kind is one of the six",
-        extra={"kind": "'teleportation'", "quantity": "1", "order_item_id": "null", "moved_at": "now()"},
+        extra={"kind": "'teleportation'", "quantity": "1", "order_item_id": "null"},
         drops=("inventory_movements_kind_check",),
     ),
     Defect(
@@ -419,7 +419,6 @@ _STOCK = (
             "kind": "'receipt'",
             "quantity": "1",
             "order_item_id": "null",
-            "moved_at": "now()",
         },
         drops=("inventory_movements_product_id_fkey",),
     ),
