@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from psycopg import sql
 from include import duck, lake
 from include.contract import Source
 from include.settings import settings
+
+_WINDOW = re.compile(r"(?<!:):changed_since\b")  # not the type of a cast
 
 EVERYTHING = "-infinity"  # changed since ever: the window of a full read
 
@@ -68,15 +71,20 @@ def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run
 def shop_sql(source: Source, changed_since: str) -> str:
     """The shop's own statement for a source, its window bound in."""
     statement = (settings().sources / f"{source.name}.sql").read_text().strip().rstrip(";")
-    # COPY, which DuckDB reads through, takes no parameters: psycopg binds them on this side.
-    return statement % {"changed_since": sql.Literal(changed_since).as_string(None) + "::timestamptz"}
+    # COPY, which DuckDB reads through, takes no parameters: the value is bound on this side, as a quoted literal.
+    return _WINDOW.sub(_instant(changed_since), statement)
+
+
+def _instant(text: str) -> str:
+    return f"{sql.Literal(text).as_string(None)}::timestamptz"
 
 
 def typed_sql(source: Source, changed_since: str) -> str:
     """The Postgres statement that gives a source in the lake's types.
 
-    A value that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and
-    ``_unreadable`` says what it was.
+    Rows that share their key with a changed row are read along: were there two, the gate must see both. A value that
+    the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and ``_unreadable``
+    says what it was.
     """
     values = []
     complaints = []
@@ -90,7 +98,16 @@ def typed_sql(source: Source, changed_since: str) -> str:
             values.append(f"case when {readable} then {value} end as {column.lake_name}")
             complaints.append(f"case when not {readable} then '{column.name} = ' || {name}::text end")
     unreadable = f"nullif(concat_ws(', ', {', '.join(complaints)}), '')" if complaints else "null::text"
-    return f"select {', '.join(values)}, {unreadable} as _unreadable from ({shop_sql(source, changed_since)}) as source"
+    chosen = f"select {', '.join(values)}, {unreadable} as _unreadable from"
+    changed = shop_sql(source, changed_since)
+    if changed_since == EVERYTHING:
+        return f"{chosen} ({changed}) as source"
+    key = ", ".join(source.primary_key)
+    twins = f"({key}) in (select {key} from ({changed}) as changed)"
+    return (
+        f"{chosen} ({changed}) as source union all {chosen} ({shop_sql(source, EVERYTHING)}) as source"
+        f" where {source.watermark} < {_instant(changed_since)} and {twins}"
+    )
 
 
 def _read(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Source, Type
-from include.contract.rules import at_most, matches
+from include.contract import Column, Derived, Severity, Source, Type
+from include.contract.rules import at_most, filled, matches
 
 CUSTOMERS = Source(
     schema="source",
@@ -19,6 +19,7 @@ CUSTOMERS = Source(
     ),
     primary_key=("customer_id",),
     rules=(
+        filled("email", "email_filled", "A customer can be written to.", severity=Severity.WARN),
         matches("email", "email_well_formed", "An email is name@host.", r"^[^@ ]+@[^@ ]+[.][^@ ]+$"),
         at_most("created_at", "_snapshot_at", "created_not_in_future", "No account is opened in the future."),
     ),

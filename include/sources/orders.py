@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from include.contract import Column, Derived, Source, Type, Whole
-from include.contract.rules import Condition, at_most, between, empty, equal, filled, matches, one_of
+from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
+from include.sources.currencies import CURRENCIES
 
 _CANCELLED = Condition("status", "cancelled")
 _NOT_CANCELLED = Condition("status", "cancelled", negated=True)
@@ -40,6 +41,7 @@ ORDERS = Source(
         Column("subtotal", Type.CENTS, "Sum of quantity × unit price over the lines."),
         Column("discount", Type.CENTS, "Taken off the subtotal."),
         Column("tax", Type.CENTS, "On subtotal − discount."),
+        Column("tax_due", Type.CENTS, "The tax that the shop's own rate makes; null if it has none.", nullable=True),
         Column("total", Type.CENTS, "What the customer pays: subtotal − discount + tax."),
         Column("shipping_address", Type.JSON, "Where it goes; null when it was handed over.", nullable=True),
         Column("payment_id", Type.TEXT, "The payment provider's reference; null before payment.", nullable=True),
@@ -60,10 +62,11 @@ ORDERS = Source(
             ["pending", "processing", "shipped", "delivered", "cancelled"],
         ),
         at_most("highest_status_step", "status_step", "status_moves_forward", "A status never moves backwards."),
-        matches("currency", "currency_code", "A currency is three capital letters.", r"^[A-Z]{3}$"),
+        one_of("currency", "currency_known", "A currency is an ISO 4217 code.", CURRENCIES),
         between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
         at_most("discount_cents", "subtotal_cents", "discount_within_subtotal", "Never more than the subtotal."),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
+        equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax is what the shop's rate makes of it."),
         equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
         equal("total_cents", "parts_total_cents", "total_equals_parts", "Total = subtotal − discount + tax."),
         filled("cancelled_at", "cancelled_has_time", "A cancelled order says when.", _CANCELLED),
@@ -110,8 +113,9 @@ ORDERS = Source(
             _STEP.format(status="row.status"),
         ),
         Derived(
-            Column("highest_status_step", Type.INTEGER, "The furthest step an accepted version had.", nullable=True),
-            "(select max(before.highest_status_step) from known_orders as before where before.order_id = row.order_id)",
+            Column("highest_status_step", Type.INTEGER, "The furthest step that any version had.", nullable=True),
+            f"greatest({_STEP.format(status='row.status')}, (select max(before.highest_status_step)"
+            " from known_orders as before where before.order_id = row.order_id))",
         ),
     ),
     whole=Whole(

@@ -6,4 +6,4 @@ select
     reorder_point,
     updated_at
 from inventory
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)

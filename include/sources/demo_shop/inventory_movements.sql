@@ -8,4 +8,4 @@ select
     moved_at,
     updated_at
 from inventory_movements
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)

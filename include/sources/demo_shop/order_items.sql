@@ -8,4 +8,4 @@ select
     unit_cost,
     updated_at
 from order_items
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)

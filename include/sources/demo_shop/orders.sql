@@ -6,6 +6,8 @@ select
     subtotal,
     discount,
     tax,
+    -- The shop's only rate: 10 %, rounded half up.
+    round((subtotal - discount) * 0.10, 2) as tax_due,
     total,
     shipping_address,
     payment_id,
@@ -17,4 +19,4 @@ select
     cancelled_by,
     cancellation_reason
 from orders
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)

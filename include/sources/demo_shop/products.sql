@@ -9,4 +9,4 @@ select
     created_at,
     updated_at
 from products
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)

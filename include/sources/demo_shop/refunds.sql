@@ -7,4 +7,4 @@ select
     refunded_at,
     updated_at
 from refunds
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)

@@ -5,4 +5,4 @@ select
     country,
     updated_at
 from warehouses
-where (updated_at >= %(changed_since)s or updated_at is null)
+where (updated_at >= :changed_since or updated_at is null)
