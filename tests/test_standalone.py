@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -173,6 +174,24 @@ def test_a_record_of_a_process_that_is_gone_is_no_process(airflow: processes.Air
         airflow.check(processes.NIGHT)
     assert start(airflow, profile)
     assert "scheduler" in airflow.running()
+
+
+def test_what_a_killed_process_left_behind_is_ended(airflow: processes.Airflow, profile: Profile) -> None:
+    program = profile.state / "airflow.py"
+    program.write_text("import subprocess, time\nsubprocess.Popen(['sleep', '61'])\n" + program.read_text())
+    start(airflow, profile)
+    scheduler = psutil.Process(json.loads((profile.airflow_home / "processes" / "scheduler.json").read_text())["pid"])
+    while not scheduler.children():
+        time.sleep(0.05)
+    (child,) = scheduler.children()
+    scheduler.kill()
+    scheduler.wait()
+    assert child.is_running()
+
+    start(airflow, profile)
+
+    assert not child.is_running()
+    assert airflow.running() == list(processes.NIGHT)
 
 
 def test_the_log_of_a_process_that_ended_is_shown(airflow: processes.Airflow, profile: Profile) -> None:

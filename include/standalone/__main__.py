@@ -149,6 +149,9 @@ def stop() -> None:
 
 def _run(machine: Machine, night: Night) -> None:
     api = machine.start_airflow(NIGHT, stay=False)
+    if not machine.airflow.stays:
+        for interrupted in api.give_up_interrupted():
+            _say(f"Gave up {interrupted}, which was interrupted")
     run = api.trigger(night)
     _say(f"The night of {night.day}: {run}")
     failed = []

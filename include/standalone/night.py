@@ -92,6 +92,18 @@ class Api:
 
         self._wait(read, f"Airflow has not read the DAG {DAG_ID}; its dag-processor's log may say why")
 
+    def give_up_interrupted(self) -> list[str]:
+        """Fail the runs that were running when their Airflow was killed: it would wait 5 min for a sign of life.
+
+        Returns:
+            Their ids.
+        """
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns"
+        runs = [run["dag_run_id"] for run in self._ask("GET", path, params={"state": "running"})["dag_runs"]]
+        for run in runs:
+            self._ask("PATCH", f"{path}/{run}", json={"state": "failed", "note": "Interrupted, and given up."})
+        return runs
+
     def trigger(self, night: Night) -> str:
         """Start a run and return its id.
 

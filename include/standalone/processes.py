@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
@@ -24,6 +26,11 @@ _PATIENCE_SECONDS = 15.0  # how long a process may take to end before it is kill
 _PREFERRED_PORT = 8080
 # Loaded once in the scheduler and inherited by the workers it forks; see include/preload.py.
 _LOCAL_SETTINGS = '"""Generated: what Airflow runs when it starts."""\n\nimport include.preload  # noqa: F401\n'
+
+
+class _Noted(TypedDict):
+    pid: int
+    created: float
 
 
 class Airflow:
@@ -69,7 +76,9 @@ class Airflow:
         if self._settings.exists() and self._settings.read_text() != fingerprint:
             self._end()
         self._settings.write_text(fingerprint)
-        missing = [name for name in UI if name in wanted and not self._process(name)]
+        gone = [name for name in UI if not self._process(name)]
+        self._end(gone)  # what a killed one left behind would go on working
+        missing = [name for name in gone if name in wanted]
         for name in missing:
             self._start(name, environment)
         if stay:
@@ -105,38 +114,66 @@ class Airflow:
             )  # fmt: skip
         child.returncode = 0  # not true: it outlives this process on purpose, and Python would warn of that
         # The time of creation tells the process from another that got its number after a restart of the machine.
-        record = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
-        (self._records / f"{name}.json").write_text(json.dumps(record))
+        record: _Noted = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
+        self._record(name).write_text(json.dumps(record))
 
-    def _end(self) -> None:
-        mains = [process for name in UI if (process := self._process(name))]
-        families = [member for main in mains for member in (main, *main.children(recursive=True))]
+    def _end(self, names: Iterable[str] = UI) -> None:
+        """End the processes called ``names`` and what they started, first with SIGTERM, then with SIGKILL."""
+        mains = [process for name in names if (process := self._process(name))]
+        families = [member for name in names for member in self._family(name)]
         for process in mains:
             process.terminate()
         psutil.wait_procs(mains, timeout=_PATIENCE_SECONDS)
-        _, deaf = psutil.wait_procs(families, timeout=1)
+        _, deaf = psutil.wait_procs(families, timeout=1 if mains else 0)
         for process in deaf:
             process.kill()
         psutil.wait_procs(deaf, timeout=_PATIENCE_SECONDS)
-        for record in self._records.glob("*.json"):
-            record.unlink()
+        for name in names:
+            self._record(name).unlink(missing_ok=True)
+
+    def _family(self, name: str) -> list[psutil.Process]:
+        """Every process in the session of the one called ``name``, which may itself have been killed."""
+        noted = self._noted(name)
+        if noted is None or _created(noted["pid"]) not in (noted["created"], None):
+            return []  # its number is another's now, which cannot be while anything is left of its session
+        return [process for process in psutil.process_iter() if _session(process.pid) == noted["pid"]]
 
     def _process(self, name: str) -> psutil.Process | None:
-        record = self._records / f"{name}.json"
-        if not record.exists():
+        noted = self._noted(name)
+        if noted is None:
             return None
-        noted = json.loads(record.read_text())
         try:
             process = psutil.Process(noted["pid"])
-            same = process.create_time() == noted["created"] and process.status() != psutil.STATUS_ZOMBIE
+            alive = process.create_time() == noted["created"] and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process if same else None
+        return process if alive else None
+
+    def _noted(self, name: str) -> _Noted | None:
+        record = self._record(name)
+        return json.loads(record.read_text()) if record.exists() else None
+
+    def _record(self, name: str) -> Path:
+        return self._records / f"{name}.json"
 
     def _write_local_settings(self) -> None:
         path = self._home / "config" / "airflow_local_settings.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_LOCAL_SETTINGS)
+
+
+def _created(pid: int) -> float | None:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def _tail(log: Path, lines: int = 25) -> str:
