@@ -13,6 +13,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from include import duck, lake
+from include.completeness import rows_of_copy
 from include.contract import Source
 from include.settings import settings
 
@@ -27,11 +28,14 @@ class Extraction:
 
     Attributes:
         snapshot_at: the source's clock when the snapshot was taken.
+        changed_since: the window that was read, per source: the one asked for, or ``EVERYTHING`` where that window
+            would have left the copy incomplete.
         extracted: rows read, per source.
         source_rows: rows that the shop held in that snapshot, per source.
     """
 
     snapshot_at: datetime
+    changed_since: Mapping[str, str]
     extracted: Mapping[str, int]
     source_rows: Mapping[str, int]
 
@@ -39,7 +43,8 @@ class Extraction:
 def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run: str) -> Extraction:
     """Read the rows of every source that changed, all in one snapshot, into lake/raw.
 
-    Reading the same run again replaces its rows.
+    A source whose copy would not come to as many rows as the shop holds is read whole: rows were deleted there, or
+    committed late. Reading the same run again replaces its rows.
 
     Args:
         sources: the shop's sources, by name.
@@ -50,6 +55,7 @@ def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run
         ConnectionError: when the shop cannot be reached.
         duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
     """
+    windows = dict(changed_since)
     extracted: dict[str, int] = {}
     source_rows: dict[str, int] = {}
     with duck.session() as connection:
@@ -58,14 +64,17 @@ def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run
         snapshot_at = _scalar(connection, "select now() as at")
         for name, source in sources.items():
             try:
-                extracted[name] = _read(connection, source, changed_since[name], run, snapshot_at)
                 source_rows[name] = _scalar(
                     connection, f"select count(*) as n from ({shop_sql(source, EVERYTHING)}) as source"
                 )
+                extracted[name] = _read(connection, source, windows[name], run, snapshot_at)
+                if windows[name] != EVERYTHING and rows_of_copy(connection, source, run) != source_rows[name]:
+                    windows[name] = EVERYTHING
+                    extracted[name] = _read(connection, source, EVERYTHING, run, snapshot_at)
             except duckdb.Error as error:
                 raise type(error)(f"source {name}: {error}") from error
         connection.execute("rollback")
-    return Extraction(snapshot_at, extracted, source_rows)
+    return Extraction(snapshot_at, windows, extracted, source_rows)
 
 
 def shop_sql(source: Source, changed_since: str) -> str:

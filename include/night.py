@@ -84,9 +84,8 @@ def extract(run_id: str) -> dict[str, int]:
     run = ledger.find_run(run_id)
     with ledger.stage(run_id, "extract"):
         sources = present(settings().sources)
-        changed_since = _windows(run, sources)
-        read = extraction.extract(sources, changed_since, run.slug)
-        ledger.record_extracted(run_id, read.snapshot_at, changed_since, read.extracted, read.source_rows)
+        read = extraction.extract(sources, _windows(run, sources), run.slug)
+        ledger.record_extracted(run_id, read.snapshot_at, read.changed_since, read.extracted, read.source_rows)
     return dict(read.extracted)
 
 

@@ -123,6 +123,14 @@ def finish_run(run_id: str, state: str, error: str | None = None) -> None:
         )
 
 
+def resume_run(run_id: str) -> None:
+    """Say that a run goes on (some of its tasks were cleared): what it failed with is over."""
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set state = 'running', finished_at = null, error = null where run_id = %s", [run_id]
+        )
+
+
 @contextmanager
 def stage(run_id: str, name: str) -> Iterator[None]:
     """Time a stage of a run; what is kept is its latest attempt that came to an end."""

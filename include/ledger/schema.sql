@@ -54,7 +54,7 @@ comment on table audit.source_counts is 'One row per run and source. extracted =
 comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
 comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
-comment on column audit.source_counts.deleted is 'Rows of earlier nights that the shop no longer has (found by a full refresh).';
+comment on column audit.source_counts.deleted is 'Rows of earlier nights that the shop no longer has any more.';
 comment on column audit.source_counts.source_rows is 'Rows in the shop, counted in the same snapshot.';
 comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwards.';
 comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
