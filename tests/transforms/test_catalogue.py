@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import transforms
+from include.contract import Severity
 from include.sources import SOURCES
 from transforms import catalogue
 from transforms.catalogue import TABLES, Input, Published, buildable
@@ -44,6 +45,13 @@ def test_every_key_is_a_key_of_some_source() -> None:
     for one in TABLES.values():
         for column in one.table.columns:
             assert (column.key_of in SOURCES) == column.name.endswith("_id"), f"{one.table.name}.{column.name}"
+
+
+def test_a_published_row_is_never_put_aside() -> None:
+    """A rule of a published table stops the night or is recorded; there is no quarantine behind the gate."""
+    rules = [rule for one in TABLES.values() for rule in one.table.rules]
+    assert rules
+    assert {rule.severity for rule in rules} == {Severity.STOP, Severity.WARN}
 
 
 def test_a_whole_shop_can_have_every_table_after_its_inputs() -> None:

@@ -1,7 +1,7 @@
 """``features.customer_activity``: what each customer did up to the end of one day.
 
 Frequency, tenure and monetary follow BTYD and lifetimes
-(https://lifetimes.readthedocs.io/en/latest/Quickstart.html#the-shape-of-your-data): frequency counts the distinct days
+(https://lifetimes.readthedocs.io/en/latest/Quickstart.html): frequency counts the distinct days
 with an order after the first one, tenure is the T of those models, monetary the mean value of those repeat days. Their
 "recency" (age at the last order) is tenure_days − recency_days here.
 
@@ -88,7 +88,13 @@ TABLE = Table(
     rules=(
         between("recency_days", "recency_not_negative", "No order is later.", least=0, severity=Severity.STOP),
         between("frequency", "frequency_not_negative", "Days are counted.", least=0, severity=Severity.STOP),
-        at_most("recency_days", "tenure_days", "recency_within_tenure", "The last order follows the first."),
+        at_most(
+            "recency_days",
+            "tenure_days",
+            "recency_within_tenure",
+            "The last order follows the first.",
+            severity=Severity.STOP,
+        ),
         at_most("frequency", "tenure_days", "frequency_within_tenure", "A day has one repeat.", severity=Severity.STOP),
         *(
             at_most(

@@ -36,7 +36,11 @@ TABLE = Table(
         Column("discounts", Type.CENTS, "Taken off gross_sales."),
         Column("returns", Type.CENTS, "Money given back that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
-        Column("tax", Type.CENTS, "On gross_sales − discounts."),
+        Column(
+            "tax",
+            Type.CENTS,
+            "Of orders, on gross_sales − discounts; no refund takes any of it back, as the shop records none.",
+        ),
         Column("total_sales", Type.CENTS, "net_sales + tax."),
         Column(
             "average_order_value",
