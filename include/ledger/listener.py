@@ -1,0 +1,74 @@
+"""What Airflow tells of a night's runs, written into the ledger: finished, failed and why, taken up again.
+
+Airflow calls these in its own processes (a task's, the scheduler's, the API server's). None of them ever raises: a
+ledger that cannot be written is a line in that process's log, never a failed run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+DAG_ID = "nightly"
+ERROR_LENGTH = 4000  # what the gate says names tables, rules and keys; a driver's message may hold a whole statement
+
+_log = logging.getLogger(__name__)
+
+
+@hookimpl
+def on_dag_run_running(dag_run: Any) -> None:
+    """A run starts, or goes on after it was cleared: what it failed with before is over."""
+    if dag_run.dag_id == DAG_ID:
+        _write(dag_run.run_id, lambda ledger: ledger.resume_run(dag_run.run_id))
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any) -> None:
+    """A run finished."""
+    if dag_run.dag_id == DAG_ID:
+        _write(dag_run.run_id, lambda ledger: ledger.finish_run(dag_run.run_id, "success"))
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    """A run failed; what its first task said is in the ledger by now, unless nothing could say it."""
+    if dag_run.dag_id == DAG_ID:
+        error = "the run took longer than it may" if msg == "timed_out" else None
+        _write(dag_run.run_id, lambda ledger: ledger.finish_run(dag_run.run_id, "failed", error))
+
+
+@hookimpl
+def on_task_instance_failed(task_instance: Any, error: str | BaseException | None) -> None:
+    """A task failed for good. Airflow calls this before a retry too, and for a teardown, which fails no run."""
+    if task_instance.dag_id != DAG_ID or task_instance.state == "up_for_retry":
+        return
+    if getattr(getattr(task_instance, "task", None), "is_teardown", False):
+        return
+    _write(
+        task_instance.run_id,
+        lambda ledger: ledger.finish_run(task_instance.run_id, "failed", described(task_instance.task_id, error)),
+    )
+
+
+def described(task_id: str, error: str | BaseException | None) -> str:
+    """An error in one line: the task, the kind of error unless it is our own sentence, and what it says."""
+    from include.ledger.redaction import redacted
+
+    text = " ".join(str(error if error is not None else "ended without a word; its log may say more").split())
+    if isinstance(error, BaseException) and not type(error).__module__.startswith(("include.", "transforms.")):
+        text = f"{type(error).__name__}: {text}"
+    text = redacted(f"{task_id}: {text}")
+    return text if len(text) <= ERROR_LENGTH else f"{text[: ERROR_LENGTH - 1]}…"
+
+
+def _write(run_id: str, entry: Callable[[Any], None]) -> None:
+    try:
+        from include.ledger import entries
+
+        entry(entries)
+    except Exception as error:  # whatever it is, the run goes on
+        # Only the kind of error: the text of one may quote a connection string.
+        _log.warning("the ledger has no word of run %s: %s", run_id, type(error).__name__)

@@ -1,0 +1,33 @@
+"""Secrets out of what is written down for others to read: errors quote connection strings."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr, ValidationError
+
+from include.settings import settings
+
+_HIDDEN = "***"
+_TELLTALE = 6  # characters; a shorter password is a word that turns up by itself
+_IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]+(?=@)")
+_IN_PAIR = re.compile(r"(\b\w*(?:password|passwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s'\",;)]+)", re.I)
+
+
+def redacted(text: str) -> str:
+    """``text`` without the secrets of this deployment, or anything else that looks like one."""
+    for secret in _secrets():
+        text = text.replace(secret, _HIDDEN)
+    return _IN_PAIR.sub(rf"\1{_HIDDEN}", _IN_URL.sub(rf"\1{_HIDDEN}", text))
+
+
+def _secrets() -> list[str]:
+    """Every secret setting and the password in it, longest first."""
+    try:
+        values = [value.get_secret_value() for _, value in settings() if isinstance(value, SecretStr)]
+    except ValidationError:  # an incomplete environment has no secrets to tell
+        return []
+    passwords = [urlsplit(value).password or "" for value in values]
+    found = {*values, *passwords, *map(unquote, passwords)}
+    return sorted((secret for secret in found if len(secret) >= _TELLTALE), key=len, reverse=True)

@@ -1,0 +1,260 @@
+"""What the report pages show, read from the ledger: a few statements in one read-only snapshot."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.errors import UndefinedTable
+from psycopg.rows import dict_row
+
+from include.ledger.entries import connect
+
+SAMPLES = 3  # rows in quarantine that are shown per rule
+LATEST = 60  # runs in the list: two months of nights
+
+Row = dict[str, Any]
+_Cursor = psycopg.Cursor[Row]
+
+_RUNS = """
+select
+    runs.*, publication.publication_id, publication.published_at, counts.held, counts.incomplete,
+    coalesce(steps.audited, false) as audited, steps.last_stage, standing.standing_at, standing.standing_horizon
+from audit.runs
+left join lateral (
+    select publication_id, published_at
+    from audit.publications
+    -- one from before it was started anew is another attempt's
+    where publications.run_id = runs.run_id and published_at >= runs.started_at
+    order by publication_id desc limit 1
+) as publication on true
+left join lateral (
+    select
+        sum(held_rows)::bigint as held,
+        coalesce(array_agg(source order by source) filter (where not complete), '{}') as incomplete
+    from audit.source_counts where source_counts.run_id = runs.run_id
+) as counts on true
+left join lateral (
+    select bool_or(stage = 'audit') as audited, (array_agg(stage order by started_at desc))[1] as last_stage
+    from audit.stages where stages.run_id = runs.run_id
+) as steps on true
+left join lateral (
+    select publications.published_at as standing_at, publications.horizon as standing_horizon
+    from audit.publications where publications.published_at <= coalesce(runs.finished_at, now())
+    order by publication_id desc limit 1
+) as standing on true
+"""
+
+# The quarantine as this publication left it: it opens and closes rows at its own instant.
+_HELD = """
+with held as (
+    select * from audit.quarantine
+    where quarantined_at <= %(at)s and (resolved_at is null or resolved_at > %(at)s)
+)
+"""
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything the ledger knows about a run that a person wants to see.
+
+    Attributes:
+        run: its row of ``runs``.
+        sources: per source, what happened to its rows.
+        held: per source, its rows in quarantine after the publication, by rule, with samples; empty if none.
+        resolved: per source and outcome, rows that left the quarantine by it.
+        tables: what was published, or what was built if nothing was.
+        broken: results of rules that were broken, the gravest first.
+        fine: per table, results of rules that were not.
+        stages: seconds per stage.
+    """
+
+    run: Row
+    sources: list[Row]
+    held: list[Row]
+    resolved: list[Row]
+    tables: list[Row]
+    broken: list[Row]
+    fine: dict[str, list[Row]]
+    stages: list[Row]
+
+
+def night(run_id: str) -> Night:
+    """Read one run.
+
+    Raises:
+        KeyError: when the ledger has no such run.
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    try:
+        with _snapshot() as cursor:
+            run = cursor.execute(f"{_RUNS} where runs.run_id = %s", [run_id]).fetchone()
+            if run is None:
+                raise KeyError(f"the ledger has no run {run_id!r}")
+            results = _results(cursor, run_id)
+            fine: dict[str, list[Row]] = defaultdict(list)
+            for result in results:
+                if not result["broken"]:
+                    fine[result["table_name"]].append(result)
+            return Night(
+                run,
+                sources=_sources(cursor, run_id),
+                held=_held(cursor, run, results) if run["published_at"] else [],
+                resolved=_resolved(cursor, run_id),
+                tables=_published(cursor, run) if run["published_at"] else _built(cursor, run_id),
+                broken=[result for result in results if result["broken"]],
+                fine=dict(fine),
+                stages=_stages(cursor, run_id),
+            )
+    except UndefinedTable:
+        raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
+
+
+def runs() -> list[Row]:
+    """The latest runs, the newest first.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    return _all(f"{_RUNS} order by runs.started_at desc limit {LATEST}")
+
+
+def status() -> list[Row]:
+    """``reporting.data_status``, what needs attention first.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    return _all("select * from reporting.data_status order by verdict = 'ok', published_table")
+
+
+def _all(statement: str) -> list[Row]:
+    try:
+        with _snapshot() as cursor:
+            return cursor.execute(statement).fetchall()
+    except UndefinedTable:  # before the first night there is no ledger
+        return []
+
+
+@contextmanager
+def _snapshot() -> Iterator[_Cursor]:
+    with connect() as connection:
+        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+        with connection.cursor(row_factory=dict_row) as cursor:
+            yield cursor
+
+
+def _sources(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute("select * from audit.source_counts where run_id = %s order by source", [run_id]).fetchall()
+
+
+def _results(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(
+        """
+        select * from audit.expectation_results where run_id = %s
+        order by broken = 0, array_position(array['stop', 'quarantine', 'warn'], severity), broken desc,
+            table_name, rule
+        """,
+        [run_id],
+    ).fetchall()
+
+
+def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
+    """Per source: rows, of them new, money per currency, and the same by rule with sample rows."""
+    asked = {"at": run["published_at"], "run": run["run_id"], "samples": SAMPLES}
+    counts = "count(*) as rows, count(*) filter (where quarantined_by = %(run)s) as fresh"
+    money = "coalesce(currency, '?') as currency, sum(amount) as amount"
+    sources = cursor.execute(f"{_HELD} select source, {counts} from held group by source order by source", asked)
+    held = {row["source"]: {**row, "amounts": {}, "rules": {}} for row in sources.fetchall()}
+    for row in cursor.execute(
+        f"{_HELD} select source, {money} from held where amount <> 0 group by 1, 2 order by 2", asked
+    ).fetchall():
+        held[row["source"]]["amounts"][row["currency"]] = row["amount"]
+    by_rule = "from held cross join unnest(rules) as broken (rule)"
+    meanings = {(result["table_name"], result["rule"]): result["meaning"] for result in results}
+    for row in cursor.execute(
+        f"{_HELD} select source, rule, {counts} {by_rule} group by 1, 2 order by 1, 3 desc, 2", asked
+    ).fetchall():
+        meaning = meanings.get((f"source.{row['source']}", row["rule"])) or _family(row["rule"])
+        held[row["source"]]["rules"][row["rule"]] = {**row, "meaning": meaning, "amounts": {}, "samples": []}
+    for row in cursor.execute(
+        f"{_HELD} select source, rule, {money} {by_rule} where amount <> 0 group by 1, 2, 3 order by 3", asked
+    ).fetchall():
+        held[row["source"]]["rules"][row["rule"]]["amounts"][row["currency"]] = row["amount"]
+    for row in cursor.execute(
+        f"""{_HELD}, numbered as (
+            select
+                quarantine_id, rule,
+                row_number() over (
+                    partition by source, rule order by quarantined_by = %(run)s desc, quarantine_id
+                ) as number
+            {by_rule}
+        )
+        select
+            held.source, numbered.rule, held.row_key, held.rules, held.row_values, held.amount, held.currency,
+            held.quarantined_by = %(run)s as fresh, held.quarantined_at
+        from numbered join held using (quarantine_id)
+        where number <= %(samples)s order by number
+        """,
+        asked,
+    ).fetchall():
+        held[row["source"]]["rules"][row["rule"]]["samples"].append(row)
+    return list(held.values())
+
+
+def _family(rule: str) -> str:
+    """What a rule means that no single row can break."""
+    return f"Held with its row of {rule.removeprefix('follows_')}." if rule.startswith("follows_") else ""
+
+
+def _resolved(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(
+        f"""
+        with gone as (select * from audit.quarantine where resolved_by = %s),
+        money as (
+            select source, outcome, jsonb_object_agg(currency, amount::text) as amounts
+            from (
+                select source, outcome, coalesce(currency, '?') as currency, sum(amount) as amount
+                from gone where amount <> 0 group by 1, 2, 3
+            ) as summed
+            group by source, outcome
+        )
+        select
+            source, outcome, count(*) as rows, coalesce(min(amounts::text)::jsonb, '{{}}') as amounts,
+            (array_agg(row_key order by quarantine_id))[1:{SAMPLES}] as examples
+        from gone left join money using (source, outcome)
+        group by source, outcome order by outcome = 'released' desc, outcome, source
+        """,
+        [run_id],
+    ).fetchall()
+
+
+def _published(cursor: _Cursor, run: Row) -> list[Row]:
+    return cursor.execute(
+        """
+        select schema_name || '.' || table_name as name, rows, inserted, deleted, lake_version
+        from audit.publication_tables where publication_id = %s order by schema_name desc, table_name
+        """,
+        [run["publication_id"]],
+    ).fetchall()
+
+
+def _built(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(
+        """
+        select schema_name || '.' || table_name as name, rows, null as inserted, null as deleted, lake_version
+        from audit.builds where run_id = %s order by schema_name desc, table_name
+        """,
+        [run_id],
+    ).fetchall()
+
+
+def _stages(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(
+        "select stage, started_at, seconds from audit.stages where run_id = %s order by started_at", [run_id]
+    ).fetchall()
