@@ -69,6 +69,23 @@ class AdjustStock:
 
 
 @dataclass(frozen=True)
+class RegisterCustomer:
+    """Enter a new customer; nobody else has the e-mail address."""
+
+    email: str
+    name: str
+    country: str
+
+
+@dataclass(frozen=True)
+class ChangePrice:
+    """Sell a product for `unit_price` EUR from now on."""
+
+    product_id: Key
+    unit_price: Decimal
+
+
+@dataclass(frozen=True)
 class PlacedOrder:
     """What the customer is told about an order: its key, its items' keys in the lines' order, and what it costs."""
 

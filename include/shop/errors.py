@@ -23,6 +23,14 @@ class UnknownCustomer(ShopError):
         self.customer_id = customer_id
 
 
+class EmailTaken(ShopError):
+    """Another customer has the e-mail address."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"there is a customer with the e-mail address {email} already")
+        self.email = email
+
+
 class UnknownProduct(ShopError):
     """No such product."""
 

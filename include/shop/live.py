@@ -12,9 +12,19 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from include.shop.commands import CancelOrder, Key, OrderLine, PlaceOrder, ReceiveStock, RefundLine
+from include.shop.commands import (
+    CancelOrder,
+    ChangePrice,
+    Key,
+    OrderLine,
+    PlaceOrder,
+    ReceiveStock,
+    RefundLine,
+    RegisterCustomer,
+)
 from include.shop.errors import OutOfStock, ShopError
 from include.shop.money import RATES
+from include.shop.office import Office
 from include.shop.service import OrderService, open_engine
 
 _STAGES: Final = ("pending", "processing", "shipped")
@@ -55,6 +65,7 @@ class _Floor:
     """What the traders know of the shop."""
 
     service: OrderService
+    office: Office
     cells: list[tuple[Key, Key]]
     customers: list[Key]
     open_orders: dict[str, list[Key]]
@@ -91,7 +102,7 @@ async def _look_around(engine: AsyncEngine) -> _Floor:
         }
     if not cells or not customers:
         raise EmptyShop("the shop has no stock or no customers: fill it first")
-    return _Floor(OrderService(engine), cells, customers, open_orders)
+    return _Floor(OrderService(engine), Office(engine), cells, customers, open_orders)
 
 
 async def _customer(engine: AsyncEngine, floor: _Floor, traffic: Traffic, number: int) -> None:
@@ -122,7 +133,9 @@ async def _act(engine: AsyncEngine, floor: _Floor, dice: random.Random) -> str:
         product_id, warehouse_id = dice.choice(floor.cells)
         await floor.service.receive(ReceiveStock(product_id, warehouse_id, dice.randint(6, 48)))
         return "received"
-    if choice < 0.56 and floor.sold_items:
+    if choice < 0.54:
+        return await _visit_office(floor, dice)
+    if choice < 0.60 and floor.sold_items:
         item, quantity = floor.sold_items.pop(dice.randrange(len(floor.sold_items)))
         await floor.service.refund(RefundLine(item, dice.randint(1, quantity), dice.random() < 0.7))
         return "refunded"
@@ -131,6 +144,17 @@ async def _act(engine: AsyncEngine, floor: _Floor, dice: random.Random) -> str:
         return await _create(floor, dice)
     orders = floor.open_orders[stage]
     return await _advance(engine, floor, dice, stage, orders.pop(dice.randrange(len(orders))))
+
+
+async def _visit_office(floor: _Floor, dice: random.Random) -> str:
+    if dice.random() < 0.7:
+        name = f"Live {dice.getrandbits(64):016x}"
+        email = f"{name.replace(' ', '.').lower()}@example.com"
+        floor.customers.append(await floor.office.register(RegisterCustomer(email, name, "DE")))
+        return "registered"
+    product_id, _ = dice.choice(floor.cells)
+    await floor.office.change_price(ChangePrice(product_id, Decimal(dice.randint(250, 9_000)) / 100))
+    return "repriced"
 
 
 async def _create(floor: _Floor, dice: random.Random) -> str:

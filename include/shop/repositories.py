@@ -108,3 +108,11 @@ class Shelves:
                 updated_at=moved_at,
             )
         )
+
+
+async def instant_of(session: AsyncSession) -> datetime:
+    """The database's clock, to be asked after the last lock was granted."""
+    instant: datetime | None = await session.scalar(select(func.clock_timestamp()))
+    if instant is None:
+        raise RuntimeError("the database told no time")
+    return instant

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from sqlalchemy import func, make_url, select
+from sqlalchemy import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -40,7 +40,7 @@ from include.shop.errors import (
 from include.shop.models import Order, OrderItem, Refund
 from include.shop.money import in_currency, is_whole_cents, refundable
 from include.shop.pricing import check_order, priced
-from include.shop.repositories import Catalogue, Orders, Shelves
+from include.shop.repositories import Catalogue, Orders, Shelves, instant_of
 
 CANCELLABLE: Final = ("pending", "processing")
 REFUNDABLE: Final = ("shipped", "delivered")
@@ -91,7 +91,7 @@ class OrderService:
                 if cell.available < line.quantity:
                     raise OutOfStock(line.product_id, line.warehouse_id, line.quantity, cell.available)
 
-            instant = await _instant(session)
+            instant = await instant_of(session)
             prices = {key: in_currency(product.unit_price, command.currency) for key, product in products.items()}
             costs = {key: in_currency(product.unit_cost, command.currency) for key, product in products.items()}
             order = priced(command, prices, instant)
@@ -124,7 +124,7 @@ class OrderService:
         async with self._transaction() as session:
             order = await _locked(Orders(session), order_id, "start processing", ("pending",))
             order.status = "processing"
-            order.updated_at = await _instant(session)
+            order.updated_at = await instant_of(session)
 
     async def ship(self, order_id: Key) -> None:
         """Send an order in processing off: its units leave the shelves.
@@ -145,7 +145,7 @@ class OrderService:
         """
         async with self._transaction() as session:
             order = await _locked(Orders(session), order_id, "deliver", ("shipped",))
-            order.updated_at = order.delivered_at = await _instant(session)
+            order.updated_at = order.delivered_at = await instant_of(session)
             order.status = "delivered"
 
     async def cancel(self, command: CancelOrder) -> None:
@@ -193,7 +193,7 @@ class OrderService:
 
             cell = (item.product_id, item.warehouse_id)
             stock = await shelves.lock([cell]) if command.restock else {}
-            instant = await _instant(session)
+            instant = await instant_of(session)
             refund = Refund(
                 order_item_id=item.order_item_id,
                 quantity=command.quantity,
@@ -221,7 +221,7 @@ class OrderService:
                 shelves = Shelves(session)
                 await shelves.open_cell(cell)
                 stock = await shelves.lock([cell])
-                shelves.record(stock[cell], "receipt", command.quantity, None, await _instant(session))
+                shelves.record(stock[cell], "receipt", command.quantity, None, await instant_of(session))
         except IntegrityError as error:
             raise UnknownStock(*cell) from error
 
@@ -241,7 +241,7 @@ class OrderService:
                 raise UnknownStock(*cell)
             if stock.available + command.quantity < 0:
                 raise OutOfStock(*cell, -command.quantity, stock.available)
-            shelves.record(stock, "adjustment", command.quantity, None, await _instant(session))
+            shelves.record(stock, "adjustment", command.quantity, None, await instant_of(session))
 
 
 async def _locked(orders: Orders, order_id: Key, action: str, allowed: tuple[str, ...]) -> Order:
@@ -258,16 +258,8 @@ async def _move_items(session: AsyncSession, order_id: Key, kind: str) -> dateti
     shelves = Shelves(session)
     items = await Orders(session).items(order_id)
     stock = await shelves.lock([(item.product_id, item.warehouse_id) for item in items])
-    instant = await _instant(session)
+    instant = await instant_of(session)
     for item in items:
         cell = stock[item.product_id, item.warehouse_id]
         shelves.record(cell, kind, -item.quantity, item.order_item_id, instant)
-    return instant
-
-
-async def _instant(session: AsyncSession) -> datetime:
-    """The database's clock, to be asked after the last lock was granted."""
-    instant: datetime | None = await session.scalar(select(func.clock_timestamp()))
-    if instant is None:
-        raise RuntimeError("the database told no time")
     return instant
