@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from include.embedded import Cluster
 from include.shop.commands import AdjustStock
-from include.shop.history import HistorySize, ShopNotEmpty, fill_history, simulation
+from include.shop.history import HistorySize, ShopNotEmpty, fill_history, journal
 from include.shop.schema import TABLES, KeyType, create_schema
 from include.shop.service import OrderService, open_engine
 from tests.conftest import Database
@@ -47,7 +47,7 @@ def test_the_same_arguments_make_the_same_rows(
     shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = filled(shop_database)
-    monkeypatch.setattr(simulation, "_CHUNK_ROWS", 100)  # nor does it matter in how many pieces they are written
+    monkeypatch.setattr(journal, "CHUNK_ROWS", 100)  # nor does it matter in how many pieces they are written
     second = filled(another_shop)
 
     assert first == second

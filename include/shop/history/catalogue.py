@@ -53,6 +53,7 @@ def assortment(calendar: Calendar, products: int, rng: np.random.Generator) -> A
     launch = np.where(rng.random(products) < _LAUNCHED_LATER, rng.integers(0, 1 + days * 6 // 10, products), 0)
     leaves = rng.random(products) < _DISCONTINUED
     farewell = np.where(leaves, rng.integers(1 + days * 7 // 10, days + 1, products), days + 1)
+    launch[0], farewell[0] = 0, days + 1  # there is always something to buy
     prices, costs, changed = _prices(days, products, rng)
 
     first_start = calendar.starts[launch]
