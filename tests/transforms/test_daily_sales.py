@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.transforms.conftest import Report, Shop
+from tests.transforms.conftest import Report, Shop, day
 
 
 def test_counts_each_day_of_each_currency(report: Report, shop: Shop) -> None:
@@ -33,6 +33,14 @@ def test_counts_each_day_of_each_currency(report: Report, shop: Shop) -> None:
         2026-01-10 USD      0      0                0         0             0                   0     0              0                 0               0             0               0         0                 -
         """,
     )
+
+
+def test_a_refund_of_an_order_cancelled_since_does_not_count(report: Report, shop: Shop) -> None:
+    """Order 4 was placed on the 5th, refunded on the 9th and cancelled on the 12th."""
+    days = [row for row in report(shop, as_of="2026-01-12").rows("daily_sales") if row["currency"] == "EUR"]
+    found = {row["day"]: (row["orders"], row["cancelled_orders"], row["returns_cents"]) for row in days}
+    assert found[day("2026-01-05")] == (0, 1, 1000)
+    assert found[day("2026-01-09")] == (0, 0, 0)
 
 
 def test_a_shop_without_refunds(report: Report, shop: dict[str, Any]) -> None:

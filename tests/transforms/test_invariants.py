@@ -101,7 +101,7 @@ class Trade:
         return line
 
     def _follow(self, order: dict[str, Any], first: int, last: int) -> None:
-        """What happens to an order next: nothing, a cancellation, or a shipment and refunds."""
+        """What happens to an order next: nothing, a cancellation, or a shipment, refunds, and perhaps one even then."""
         when, fate = self._dice.randint(first, last), self._dice.random()
         if fate < 0.2:
             order |= {"cancelled_on": when, "cancelled_at": _at(when, 9)}
@@ -117,6 +117,8 @@ class Trade:
                         "refunded_on": self._dice.randint(when, last),
                     }
                     self.rows["refunds"].append(refund)
+            if fate < 0.3:
+                order |= {"cancelled_on": last, "cancelled_at": _at(last, 9)}
 
 
 def _past(seed: str) -> Trade:
@@ -164,6 +166,16 @@ def test_orders_add_up_to_their_day(tables: Reporting) -> None:
     assert sold == _sums(days, ["day", "currency"], ["units", "gross_sales_cents", "discounts_cents", "tax_cents"])
     whole = ["refunded_units", "returns_cents", "net_sales_cents"]
     assert _sums(kept, ["currency"], whole) == _sums(tables.rows("daily_sales"), ["currency"], whole)
+
+
+def test_a_customer_counts_once_a_day(tables: Reporting) -> None:
+    kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
+    buyers: dict[Any, set[int]] = defaultdict(set)
+    for row in kept:
+        buyers[row["ordered_on"], row["currency"]].add(row["customer_id"])
+    days = {(row["day"], row["currency"]): row["customers"] for row in tables.rows("daily_sales") if row["orders"]}
+    assert {key: len(customers) for key, customers in buyers.items()} == days
+    assert sum(days.values()) < len(kept)
 
 
 def test_products_add_up_to_their_day(tables: Reporting) -> None:
