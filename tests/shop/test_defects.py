@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -86,6 +87,22 @@ BREAKS: dict[str, set[str]] = {
 _RETURNS = "every restocked refund is a return"  # whether a refund was restocked is chance
 
 
+@dataclass(frozen=True)
+class Healthy:
+    """The shop as it is before anything is planted."""
+
+    rows: dict[str, list[str]]
+    rows_but_updated_at: dict[str, list[str]]
+    structure: list[str]
+
+
+@pytest.fixture(scope="module")
+def healthy(small_past: Database) -> Healthy:
+    """Read once: every test here rolls back what it does."""
+    with psycopg.connect(small_past.url("shopkeeper")) as shop:
+        return Healthy(contents(shop), contents(shop, with_updated_at=False), structure(shop))
+
+
 def test_every_defect_is_known() -> None:
     assert set(DEFECTS) == set(BREAKS)
     assert len(DEFECTS) >= 24
@@ -93,8 +110,8 @@ def test_every_defect_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_defect_breaks_what_it_says_in_one_row(past: Connection[Any], name: str) -> None:
-    before, structure_before = contents(past), structure(past)
+def test_a_defect_breaks_what_it_says_in_one_row(past: Connection[Any], healthy: Healthy, name: str) -> None:
+    before = healthy.rows
 
     (planted,) = plant(past, [name])
 
@@ -110,15 +127,13 @@ def test_a_defect_breaks_what_it_says_in_one_row(past: Connection[Any], name: st
 
     assert unplant(past) == [planted]
     assert broken_invariants(past) == {}
-    assert contents(past, with_updated_at=False) == _without_updated_at(past, before)
-    assert structure(past) == structure_before
+    assert contents(past, with_updated_at=False) == healthy.rows_but_updated_at
+    assert structure(past) == healthy.structure
     assert defect.extra or _is_written_now(past, planted)
     assert planted_defects(past) == []
 
 
-def test_all_defects_at_once_hit_rows_of_their_own(past: Connection[Any]) -> None:
-    before, structure_before = contents(past, with_updated_at=False), structure(past)
-
+def test_all_defects_at_once_hit_rows_of_their_own(past: Connection[Any], healthy: Healthy) -> None:
     planted = plant(past, DEFECTS)
 
     assert [one.name for one in planted] == list(DEFECTS)
@@ -140,8 +155,8 @@ def test_all_defects_at_once_hit_rows_of_their_own(past: Connection[Any]) -> Non
 
     assert unplant(past) == planted
     assert broken_invariants(past) == {}
-    assert contents(past, with_updated_at=False) == before
-    assert structure(past) == structure_before
+    assert contents(past, with_updated_at=False) == healthy.rows_but_updated_at
+    assert structure(past) == healthy.structure
 
 
 def test_victims_are_the_same_every_time(past: Connection[Any]) -> None:
@@ -218,8 +233,3 @@ def _is_written_now(shop: Connection[Any], planted: Planted) -> bool:
         f"select bool_or(updated_at = now()) from {planted.source} where {column} = %s".encode(), [planted.key]
     ).fetchone()
     return bool(row and row[0])
-
-
-def _without_updated_at(shop: Connection[Any], rows: dict[str, list[str]]) -> dict[str, list[str]]:
-    query = "select (line::jsonb - 'updated_at')::text as rest from unnest(%s::text[]) as line order by rest"
-    return {table: [rest for (rest,) in shop.execute(query, [lines])] for table, lines in rows.items()}
