@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.transforms.conftest import Report, Shop
 
 
@@ -21,6 +23,15 @@ def test_sells_on_the_order_day_and_gives_back_on_the_refund_day(report: Report,
         2026-01-09 10         1            EUR      0     1              0                 0               1000          -1000           0          300                 -700               -
         """,
     )
+
+
+def test_the_cost_of_what_came_back_is_unknown_where_the_line_s_is(report: Report, shop: dict[str, Any]) -> None:
+    shop["refunds"] = """
+        refund_id order_item_id quantity amount_cents refunded_at
+        1         601           1        300          2026-01-08
+    """
+    (row,) = [row for row in report(shop).rows("daily_product_sales") if row["refunded_units"]]
+    assert (row["returns_cents"], row["returned_cost_cents"], row["gross_margin_cents"]) == (300, None, None)
 
 
 def test_a_shop_without_orders(report: Report) -> None:

@@ -38,7 +38,7 @@ class Trade:
             {"product_id": number, "category": self._dice.choice(["tea", "ware", None]), "unit_cost_cents": number * 7}
             for number in range(1, 8)
         ]
-        self.rows["customers"] = [{"customer_id": number, "created_on": day(FIRST_DAY)} for number in range(1, 20)]
+        self.rows["customers"] = [{"customer_id": number, "created_on": day(FIRST_DAY)} for number in range(3, 15)]
         self.rows["inventory"] = [
             {"product_id": product, "warehouse_id": 1, "unexplained_units": product % 2} for product in range(1, 10)
         ]
@@ -72,7 +72,7 @@ class Trade:
         subtotal = sum(line["quantity"] * line["unit_price_cents"] for line in lines)
         order = {
             "order_id": number,
-            "customer_id": self._dice.randint(1, 25),
+            "customer_id": self._dice.randint(1, 12),
             "status": "processing",
             "currency": self._dice.choice(["EUR", "EUR", "USD"]),
             "subtotal_cents": subtotal,
