@@ -67,67 +67,67 @@ with DAG(
 ) as dag:
 
     @task
-    def begin(run_id: str, **context: Any) -> None:
+    def begin(run: str, **context: Any) -> None:
         """Work out what is asked and enter the run in the ledger."""
         from include import night
 
         dag_run = context["dag_run"]
-        run = night.asked_for(run_id, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after)
-        night.begin(run, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
+        asked = night.asked_for(run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after)
+        night.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
 
     @task
-    def extract(run_id: str) -> dict[str, int]:
+    def extract(run: str) -> dict[str, int]:
         """Read all sources in one snapshot into lake/raw."""
         from include import night
 
-        return night.extract(run_id)
+        return night.extract(run)
 
     @task
-    def validate(run_id: str, source: str) -> dict[str, int]:
+    def validate(run: str, source: str) -> dict[str, int]:
         """Judge the rows of one source."""
         from include import night
 
-        return night.validate(run_id, source)
+        return night.validate(run, source)
 
     @task
-    def accept(run_id: str) -> dict[str, dict[str, int]]:
+    def accept(run: str) -> dict[str, dict[str, int]]:
         """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
         from include import night
 
-        return night.accept(run_id)
+        return night.accept(run)
 
     @task
-    def build(run_id: str, table: str) -> int:
+    def build(run: str, table: str) -> int:
         """Build one table into the lake."""
         from include import night
         from transforms.build import build as builder
 
-        return night.build(run_id, TABLES[table].table, TABLES[table].layers, builder)
+        return night.build(run, TABLES[table].table, TABLES[table].layers, builder)
 
     @task
-    def audit(run_id: str) -> dict[str, dict[str, int]]:
+    def audit(run: str) -> dict[str, dict[str, int]]:
         """Judge what was built by each table's own rules."""
         from include import night
 
-        return night.audit(run_id, [TABLES[name].table for name in PLAN.tables])
+        return night.audit(run, [TABLES[name].table for name in PLAN.tables])
 
     @task(outlets=list(ASSETS.values()))
-    def publish(run_id: str, **context: Any) -> None:
+    def publish(run: str, **context: Any) -> None:
         """Publish every table in one transaction."""
         from include import night
 
-        day = night.publish(run_id, [TABLES[name].table for name in PLAN.tables])
+        day = night.publish(run, [TABLES[name].table for name in PLAN.tables])
         if day is None:
             raise AirflowSkipException("a dry run publishes nothing")
         for one in ASSETS.values():
             context["outlet_events"][one].add_partitions(day.isoformat())
 
     @task
-    def report(run_id: str) -> str:
+    def report(run: str) -> str:
         """Write the night's report page, whatever came of it."""
         from include import night
 
-        return night.report(run_id)
+        return night.report(run)
 
     RUN = "{{ run_id }}"
     with TaskGroup("validates") as validates:

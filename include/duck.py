@@ -48,10 +48,13 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
     mode = ", read_only" if read_only else ""
     try:
         connection.execute(f"attach {quoted(dsn)} as {name} (type postgres{mode})")
+        return
     except duckdb.Error as error:
-        where = f"{conninfo.get('user')}@{conninfo.get('host')}:{conninfo.get('port', 5432)}/{conninfo.get('dbname')}"
-        reason = str(error).replace(dsn, where).replace(str(conninfo.get("password") or "\0"), "…")
-        raise ConnectionError(f"no connection to {name} at {where}: {reason}") from None
+        said = str(error)
+    # Raised outside the handler: the original, which quotes the password, is not even this one's context.
+    where = f"{conninfo.get('user')}@{conninfo.get('host')}:{conninfo.get('port', 5432)}/{conninfo.get('dbname')}"
+    reason = said.replace(dsn, where).replace(str(conninfo.get("password") or "\0"), "…")
+    raise ConnectionError(f"no connection to {name}: {reason}")
 
 
 def relation(files: Sequence[str], columns: Sequence[Column]) -> str:

@@ -71,7 +71,7 @@ def connect() -> psycopg.Connection[TupleRow]:
     """
     try:
         return psycopg.connect(settings().warehouse_url.get_secret_value(), connect_timeout=10)
-    except psycopg.OperationalError as error:
+    except psycopg.OperationalError as error:  # says host, port and role, never the password
         raise ConnectionError(f"no connection to the warehouse: {error}") from None
 
 
