@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from airflow.listeners import hookimpl
+from pluggy import HookimplMarker
 
+hookimpl = HookimplMarker("airflow")  # airflow.listeners.hookimpl is the same, but comes with all of Airflow
 DAG_ID = "nightly"
 ERROR_LENGTH = 4000  # what the gate says names tables, rules and keys; a driver's message may hold a whole statement
 

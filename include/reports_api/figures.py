@@ -14,6 +14,7 @@ from psycopg.errors import UndefinedTable
 from psycopg.rows import dict_row
 
 from include.ledger.entries import connect
+from include.sources import SOURCES
 
 SAMPLES = 3  # rows in quarantine that are shown per rule
 LATEST = 60  # runs in the list: two months of nights
@@ -180,7 +181,7 @@ def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
     for row in cursor.execute(
         f"{_HELD} select source, rule, {counts} {by_rule} group by 1, 2 order by 1, 3 desc, 2", asked
     ).fetchall():
-        meaning = meanings.get((f"source.{row['source']}", row["rule"])) or _family(row["rule"])
+        meaning = meanings.get((f"source.{row['source']}", row["rule"])) or _family(row["source"], row["rule"])
         held[row["source"]]["rules"][row["rule"]] = {**row, "meaning": meaning, "amounts": {}, "samples": []}
     for row in cursor.execute(
         f"{_HELD} select source, rule, {money} {by_rule} where amount <> 0 group by 1, 2, 3 order by 3", asked
@@ -207,9 +208,12 @@ def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
     return list(held.values())
 
 
-def _family(rule: str) -> str:
-    """What a rule means that no single row can break."""
-    return f"Held with its row of {rule.removeprefix('follows_')}." if rule.startswith("follows_") else ""
+def _family(source: str, rule: str) -> str:
+    """What a rule means that is about a family of rows, which the gate alone judges."""
+    if rule.startswith("follows_"):
+        return f"Held with its row of {rule.removeprefix('follows_')}."
+    whole = SOURCES[source].whole if source in SOURCES else None
+    return whole.meaning if whole and whole.rule == rule else ""
 
 
 def _resolved(cursor: _Cursor, run_id: str) -> list[Row]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -15,14 +17,18 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.contract import Source
 from include.ledger.entries import Run
 from include.ledger.redaction import redacted
 from include.reports_api import figures
 from include.reports_api.verdict import Mood, Verdict, verdict
 from include.settings import settings
+from include.sources import SOURCES
 
+_OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 _TEMPLATES = Path(__file__).with_name("templates")
 VALUE_LENGTH = 300  # characters of one value of a sample row
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def write(run: Run) -> Path:
@@ -104,6 +110,7 @@ def _environment() -> Environment:
         "instant": _instant,
         "value": _value,
         "redacted": redacted,
+        "cells": _cells,
         "in_path": lambda text: quote(text, safe=""),
     }
     return environment
@@ -114,8 +121,12 @@ def _number(value: int | None) -> str:
 
 
 def _money(amounts: Mapping[str, Decimal | str]) -> str:
-    """Amounts side by side, never added up: ``1,234.50 EUR · 7.00 USD``."""
-    return " · ".join(f"{Decimal(amount):,.2f} {currency}" for currency, amount in sorted(amounts.items())) or "–"
+    """Amounts side by side, never added up: ``1,234.50 EUR · 7.00 USD``; one may be of an unknown currency."""
+    listed = [
+        f"{Decimal(amount):,.2f} {'of no currency' if currency == '?' else currency}".replace(" ", NO_BREAK)
+        for currency, amount in sorted(amounts.items())
+    ]
+    return " · ".join(listed) or "–"
 
 
 def _instant(value: datetime | None) -> str:
@@ -128,3 +139,35 @@ def _value(value: object) -> str:
     """A value of a row in quarantine, cut where it would fill the page."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= VALUE_LENGTH else f"{text[:VALUE_LENGTH]}…"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value of a row in quarantine; ``suspect`` if a rule that the row broke reads it."""
+
+    column: str
+    content: object
+    suspect: bool
+
+
+def _cells(row: Mapping[str, Any]) -> list[Cell]:
+    """A row's values in the order of its contract; what this shop calls otherwise comes last."""
+    values = dict(row["row_values"])
+    if values.get("_unreadable") is None:
+        values.pop("_unreadable", None)
+    source = SOURCES.get(row["source"])
+    known = [column.lake_name for column in source.columns] if source else []
+    suspects = _suspects(source, row["rules"]) if source else set()
+    ordered = [*(name for name in known if name in values), *sorted(set(values) - set(known))]
+    return [Cell(name, values[name], name in suspects) for name in ordered]
+
+
+def _suspects(source: Source, broken: Sequence[str]) -> set[str]:
+    """The columns that the broken rules read, those behind a derived column too."""
+    read = {name for rule in source.all_rules if rule.name in broken for name in rule.reads}
+    if source.whole and source.whole.rule in broken:
+        read.add(source.whole.equals)
+    for derived in source.all_derived:
+        if derived.column.lake_name in read:
+            read |= set(_OWN_COLUMN.findall(derived.sql))
+    return read
