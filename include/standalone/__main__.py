@@ -14,13 +14,15 @@ import typer
 
 from include.embedded import HOST, Cluster, EmbeddedPostgresError, libpq_environment, locked
 from include.standalone import environment, readiness
-from include.standalone.night import Api, Night, last_closed_day, now, task_name
+from include.standalone.night import RETRY, Api, Night, last_closed_day, now, task_name
 from include.standalone.processes import NIGHT, UI, Airflow
 from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
+# A closed terminal counts too: whatever ends this process ends what it started.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A night of its own starts nothing else: no run of the schedule beside it, none that would be cut off when it ends.
 _NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
@@ -156,18 +158,23 @@ def _run(machine: Machine, night: Night) -> None:
     _say(f"The night of {night.day}: {run}")
     failed = []
     for task in api.follow(run):
-        took = f"{task['duration'] or 0:7.1f} s" if task["state"] == "success" else task["state"]
-        _say(f"  {task_name(task):<50} {took}")
+        if task["state"] == "success":
+            outcome = f"{task['duration'] or 0:7.1f} s"
+        elif task["state"] == RETRY:
+            outcome = f"will be tried again: {api.failure(run, task).splitlines()[-1]}"
+        else:
+            outcome = task["state"]
+        _say(f"  {task_name(task):<40} {outcome}")
         if task["state"] == "failed":
             failed.append(task)
     if api.state(run) != "success":
         for task in failed:
             _say(f"\n{task_name(task)} failed:\n{api.failure(run, task)}")
-        raise StandaloneError(f"The night of {night.day} failed. Every task's log is on {machine.url} (`make ui`).")
+        raise StandaloneError(f"The night of {night.day} failed. `make ui` shows every task's log.")
     os.environ.update(machine.variables)
-    from include import ledger  # reads the settings, which exist only now
+    from include.ledger.summary import summary  # reads the settings, which exist only now
 
-    typer.echo(ledger.summary(run))
+    typer.echo(summary(run))
 
 
 def _cluster() -> Cluster:
@@ -179,13 +186,18 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _end(signal_number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + signal_number)
+def _end(number: int, _frame: object) -> NoReturn:
+    """End what was started; undisturbed, for make and a terminal tell everyone, some of them twice."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    _say("Ending what was started")
+    sys.exit(128 + number)
 
 
 def main() -> None:
     """Run the command line; a failure is a sentence, not a traceback."""
-    signal.signal(signal.SIGTERM, _end)  # so that what was started is ended
+    for number in _ENDING:
+        signal.signal(number, _end)
     try:
         cli(prog_name="python -m include.standalone")
     except (StandaloneError, EmbeddedPostgresError, PermissionError) as error:

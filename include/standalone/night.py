@@ -16,6 +16,7 @@ from include.standalone.profile import StandaloneError
 DAG_ID = "nightly"
 _START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+RETRY = "up_for_retry"
 _LOG_LINES = 20
 
 
@@ -116,13 +117,14 @@ class Api:
         return run
 
     def follow(self, run: str) -> Iterator[Mapping[str, Any]]:
-        """Yield each task of the run, once, when it is finished; return when the run is."""
-        told: set[str] = set()
+        """Yield each task of the run when it is finished or will be tried again; return when the run is finished."""
+        told: set[tuple[object, ...]] = set()
         while True:
             over = self.state(run) in _FINISHED
             for task in self._tasks(run):
-                if task["state"] in _FINISHED and task["id"] not in told:
-                    told.add(task["id"])
+                news = (task["task_id"], task["map_index"], task["try_number"], task["state"])
+                if task["state"] in {*_FINISHED, RETRY} and news not in told:
+                    told.add(news)
                     yield task
             if over:
                 return
