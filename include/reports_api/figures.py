@@ -179,7 +179,8 @@ def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
     by_rule = "from held cross join unnest(rules) as broken (rule)"
     meanings = {(result["table_name"], result["rule"]): result["meaning"] for result in results}
     for row in cursor.execute(
-        f"{_HELD} select source, rule, {counts} {by_rule} group by 1, 2 order by 1, rule like 'follows%%', 3 desc, 2", asked
+        f"{_HELD} select source, rule, {counts} {by_rule} group by 1, 2 order by 1, rule like 'follows%%', 3 desc, 2",
+        asked,
     ).fetchall():
         meaning = meanings.get((f"source.{row['source']}", row["rule"])) or _family(row["source"], row["rule"])
         held[row["source"]]["rules"][row["rule"]] = {**row, "meaning": meaning, "amounts": {}, "samples": []}
