@@ -158,7 +158,7 @@ def _results(cursor: _Cursor, run_id: str) -> list[Row]:
     return cursor.execute(
         """
         select * from audit.expectation_results where run_id = %s
-        order by broken = 0, array_position(array['stop', 'quarantine', 'warn'], severity), broken desc,
+        order by array_position(array['stop', 'quarantine', 'warn'], severity), broken desc,
             table_name, rule
         """,
         [run_id],
