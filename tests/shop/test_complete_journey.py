@@ -26,6 +26,7 @@ from include.contract.types import day_number
 from include.embedded import Cluster
 from include.settings import ROOT, settings
 from include.shop.complete_journey import AlreadyLoaded, NotLoadable, load, packaged
+from include.shop.complete_journey import __main__ as command
 from include.sources import present
 from include.validate.acceptance import accept
 from include.validate.judgement import judge
@@ -180,6 +181,18 @@ def test_a_second_load_changes_nothing(night: Night) -> None:
     with psycopg.connect(night.database.url("shopkeeper")) as shop, pytest.raises(AlreadyLoaded, match="transactions"):
         load(shop, night.files)
     assert night.shop("select count(*) from transactions") == [(night.loaded["transactions"],)]
+
+
+def test_the_command_says_what_it_did(
+    night: Night, shop_database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "packaged", lambda: night.files)
+    url = shop_database.url("shopkeeper")
+    command.fill(url)
+    said = capsys.readouterr().out
+    assert all(f"{table} {count:,}" in " ".join(said.split()) for table, count in night.loaded.items())
+    command.fill(url)
+    assert "nothing was changed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
