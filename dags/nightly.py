@@ -136,7 +136,7 @@ with DAG(
     with TaskGroup("builds") as builds:
         built = {name: build.override(task_id=name)(RUN, name) for name in PLAN.tables}
         for name, table in built.items():
-            table << [built[entry.name] for entry in TABLES[name].inputs if entry.is_published]
+            table << [built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean"]
 
     published = publish(RUN)
     begin(RUN) >> extract(RUN) >> validates >> accept(RUN) >> builds >> audit(RUN) >> published

@@ -28,7 +28,7 @@ def files(layer: str, table: str, version: int | None = None, run: str | None = 
     opened = _open(layer, table, version)
     if opened is None:
         return []
-    return sorted(opened.file_uris([(RUN, "=", run)] if run else None))
+    return sorted(opened.file_uris(file_pruning_predicate=[(RUN, "=", run)] if run else None))
 
 
 def version(layer: str, table: str) -> int | None:

@@ -6,12 +6,19 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from include.embedded import SUPERUSER, Cluster
+from include.settings import settings
+from include.shop.history import HistorySize, fill_history
+from include.shop.schema import create_schema
+from tests.nights import LAST_DAY, Nights
+
+SMALL = HistorySize(orders=1_500, days=60, products=40)
 
 _numbers = itertools.count(1)
 
@@ -89,3 +96,38 @@ def warehouse_database(cluster: Cluster) -> Iterator[Database]:
     database = Database(cluster, "warehouse").copy()
     yield database
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def small_past(cluster: Cluster) -> Iterator[Database]:
+    """A shop with sixty days of past; nobody writes to it."""
+    database = Database(cluster, "shop").copy()
+    with psycopg.connect(database.url("shopkeeper")) as shop:
+        create_schema(shop)
+        fill_history(shop, last_day=LAST_DAY, seed=7, size=SMALL)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def old_shop(small_past: Database) -> Iterator[Database]:
+    """A copy of the same shop, to do with as one likes."""
+    database = small_past.copy()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def nights(
+    old_shop: Database, warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Nights]:
+    """A shop with a past, an empty warehouse and lake, and the nights to run between them."""
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", old_shop.url("extractor"))
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
+    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "UTC")
+    monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("STOCKTAKE_REPORTS", str(tmp_path / "reports"))
+    settings.cache_clear()
+    with old_shop.connect("shopkeeper") as shop, warehouse_database.connect("loader") as warehouse:
+        yield Nights(shop, warehouse)
+    settings.cache_clear()

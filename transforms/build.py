@@ -46,7 +46,7 @@ def build(
 
     Args:
         name: a key of ``TABLES``.
-        files: for each input by its parameter's name, the Parquet files of the pinned version; none means no rows.
+        files: for each of the table's ``layers``, the Parquet files of the pinned version; none means no rows.
         sources: the shop's source contracts by name, with its key types.
         as_of: the last whole business day, as a day number: the table knows nothing later.
         first_day: the first day of the calendar, a day number; no later than the first order or movement.
@@ -65,12 +65,8 @@ def build(
     keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
     table = published.table.typed(keys)
     with ENGINES[engine]() as runner:
-        arguments: dict[str, Any] = {
-            entry.parameter: _known(runner, entry, files[entry.parameter], sources, keys, as_of)
-            for entry in published.inputs
-        }
-        rows = _run(published, arguments, runner, first_day, as_of)
-        return _write(runner, rows, table, into)
+        made = _Making(runner, files, sources, keys, first_day, as_of)
+        return _write(runner, made.rows(published), table, into)
 
 
 def as_known(frame: Frame, source: Source, as_of: int) -> Frame:
@@ -116,38 +112,45 @@ def calendar(first_day: int, as_of: int) -> Any:
     return pa.table({column: pa.array(values, pa.int64()) for column, values in columns.items()})
 
 
-def _known(
-    engine: Engine,
-    entry: Input,
-    files: Sequence[str],
-    sources: Mapping[str, Source],
-    keys: Mapping[str, Any],
-    as_of: int,
-) -> Frame:
-    """An input as it was known: a source is cut, a published table already stops at its last whole day."""
-    from include.contract.arrow import arrow_schema
+@dataclass(frozen=True)
+class _Making:
+    """One build under way: its engine, its files, and what is known when."""
 
-    if entry.is_published:
-        return engine.open(files, arrow_schema(TABLES[entry.name].table.typed(keys)))
-    source = sources[entry.name]
-    return as_known(engine.open(files, arrow_schema(source)), source, as_of)
+    engine: Engine
+    files: Mapping[str, Sequence[str]]
+    sources: Mapping[str, Source]
+    keys: Mapping[str, Any]
+    first_day: int
+    as_of: int
 
+    def rows(self, published: Published) -> Frame:
+        """Call the table's build with what it asks for; its columns must be the declared ones."""
+        arguments: dict[str, Any] = {entry.parameter: self._input(entry) for entry in published.inputs}
+        if "as_of" in published.parameters:
+            arguments["as_of"] = self.as_of
+        if "calendar" in published.parameters:
+            arguments["calendar"] = self.engine.frame(calendar(self.first_day, self.as_of))
+        rows = published.build(**arguments)
+        declared = [column.lake_name for column in published.table.columns]
+        found = rows.collect_schema().names()
+        if sorted(found) != sorted(declared):
+            raise ContractError(
+                f"{published.table.name}: the build lacks {sorted(set(declared) - set(found))} "
+                f"and returns undeclared {sorted(set(found) - set(declared))}"
+            )
+        return rows.select(declared)
 
-def _run(published: Published, arguments: dict[str, Any], engine: Engine, first_day: int, as_of: int) -> Frame:
-    """Call the table's build, with the special parameters it asks for; its columns must be the declared ones."""
-    if "as_of" in published.parameters:
-        arguments["as_of"] = as_of
-    if "calendar" in published.parameters:
-        arguments["calendar"] = engine.frame(calendar(first_day, as_of))
-    rows = published.build(**arguments)
-    declared = [column.lake_name for column in published.table.columns]
-    found = rows.collect_schema().names()
-    if sorted(found) != sorted(declared):
-        raise ContractError(
-            f"{published.table.name}: the build lacks {sorted(set(declared) - set(found))} "
-            f"and returns undeclared {sorted(set(found) - set(declared))}"
-        )
-    return rows.select(declared)
+    def _input(self, entry: Input) -> Frame:
+        """An input as it was known: a source is cut; a published table was built, or is now, as of the same day."""
+        from include.contract.arrow import arrow_schema
+
+        if not entry.is_published:
+            source = self.sources[entry.name]
+            return as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
+        if entry.parameter in self.files:
+            table = TABLES[entry.name].table.typed(self.keys)
+            return self.engine.open(self.files[entry.parameter], arrow_schema(table))
+        return self.rows(TABLES[entry.name])
 
 
 def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> Built:

@@ -142,7 +142,8 @@ def _refuse(
         held, total = counts[name]["held_rows"], counts[name]["held_rows"] + counts[name]["clean_rows"]
         if held > max(TOLERATED_ROWS, source.tolerance * total):
             worst = connection.execute(
-                f"select unnest(_broken) as rule, count(*) as rows, min({row_key(source)}) from verdict_{name}"
+                f"select rule, count(*) as rows, min(key) from"
+                f" (select unnest(_broken) as rule, {row_key(source)} as key from verdict_{name})"
                 " group by rule order by rows desc, rule limit 3"
             ).fetchall()
             listed = "; ".join(f"{rule}: {rows:,} rows, such as {example}" for rule, rows, example in worst)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import psycopg
@@ -13,16 +12,11 @@ import pytest_asyncio
 from psycopg import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from include.embedded import Cluster
 from include.shop.commands import Key, PlacedOrder, PlaceOrder, ReceiveStock
 from include.shop.commands import OrderLine as Line
-from include.shop.history import HistorySize, fill_history
 from include.shop.schema import KeyType, create_schema
 from include.shop.service import OrderService, open_engine
 from tests.conftest import Database
-
-LAST_DAY = date(2026, 3, 31)
-SMALL = HistorySize(orders=1_500, days=60, products=40)
 
 
 def shopkeeper(database: Database) -> Connection[Any]:
@@ -115,28 +109,9 @@ async def stall(shop_database: Database, keys: KeyType) -> AsyncIterator[Stall]:
     shop.close()
 
 
-@pytest.fixture(scope="session")
-def small_past(cluster: Cluster) -> Iterator[Database]:
-    """A shop with sixty days of past; nobody writes to it."""
-    database = Database(cluster, "shop").copy()
-    with psycopg.connect(database.url("shopkeeper")) as shop:
-        create_schema(shop)
-        fill_history(shop, last_day=LAST_DAY, seed=7, size=SMALL)
-    yield database
-    database.drop()
-
-
 @pytest.fixture
 def past(small_past: Database) -> Iterator[Connection[Any]]:
     """The same shop in a transaction that is rolled back."""
     with psycopg.connect(small_past.url("shopkeeper")) as shop:
         yield shop
         shop.rollback()
-
-
-@pytest.fixture
-def old_shop(small_past: Database) -> Iterator[Database]:
-    """A copy of the same shop, to do with as one likes."""
-    database = small_past.copy()
-    yield database
-    database.drop()

@@ -21,8 +21,9 @@ from include.shop.planting import (
     unplant,
 )
 from include.shop.schema import KeyType, create_schema
-from tests.conftest import Database
-from tests.shop.conftest import LAST_DAY, SMALL, shopkeeper
+from tests.conftest import SMALL, Database
+from tests.nights import LAST_DAY
+from tests.shop.conftest import shopkeeper
 from tests.shop.contents import contents, structure
 from tests.shop.invariants import broken_invariants
 

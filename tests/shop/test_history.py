@@ -16,8 +16,9 @@ from include.shop.commands import AdjustStock
 from include.shop.history import HistorySize, ShopNotEmpty, fill_history, journal
 from include.shop.schema import TABLES, KeyType, create_schema
 from include.shop.service import OrderService, open_engine
-from tests.conftest import Database
-from tests.shop.conftest import LAST_DAY, SMALL, shopkeeper
+from tests.conftest import SMALL, Database
+from tests.nights import LAST_DAY
+from tests.shop.conftest import shopkeeper
 from tests.shop.contents import contents, structure
 from tests.shop.invariants import broken_invariants
 

@@ -1,0 +1,200 @@
+"""Whole nights: complete, conserved, repeatable."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from include import night
+from include.settings import settings
+from tests.nights import LAST_DAY, Nights
+
+NOON = datetime(2026, 4, 1, 12, tzinfo=UTC)
+
+
+def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
+    nights.run()
+    expected = nights.shop.execute(
+        """
+        with days as (
+            select (ordered_at at time zone 'UTC')::date as day, currency, count(*) as orders, 0 as cancelled,
+                sum(subtotal) as gross, sum(discount) as discounts, 0.00 as returns, sum(tax) as tax
+            from orders where status <> 'cancelled' group by 1, 2
+            union all
+            select (ordered_at at time zone 'UTC')::date, currency, 0, count(*), 0, 0, 0, 0
+            from orders where status = 'cancelled' group by 1, 2
+            union all
+            select (refunded_at at time zone 'UTC')::date, currency, 0, 0, 0, 0, sum(amount), 0
+            from refunds join order_items using (order_item_id) join orders using (order_id) group by 1, 2
+        )
+        select day, currency, sum(orders)::bigint, sum(cancelled)::bigint, sum(gross), sum(discounts), sum(returns),
+            sum(gross - discounts - returns), sum(tax)
+        from days where day <= %s group by 1, 2
+        having sum(orders) + sum(cancelled) + sum(returns) > 0 order by 1, 2
+        """,
+        [LAST_DAY],
+    ).fetchall()
+    published = nights.ask(
+        """
+        select day, currency, orders, cancelled_orders, gross_sales, discounts, returns, net_sales, tax
+        from reporting.daily_sales where orders + cancelled_orders + returns > 0 order by 1, 2
+        """
+    )
+    assert len(expected) > 60
+    assert published == expected
+
+
+def test_stock_at_the_close_equals_the_shelves(nights: Nights) -> None:
+    nights.run()
+    shelves = nights.shop.execute("select product_id, warehouse_id, on_hand, reserved from inventory order by 1, 2")
+    assert shelves.fetchall() == nights.ask(
+        "select product_id, warehouse_id, closing_units, reserved from reporting.inventory_daily"
+        " where day = %s order by 1, 2",
+        LAST_DAY,
+    )
+
+
+def test_a_night_run_again_changes_nothing(nights: Nights) -> None:
+    nights.run()
+    before = nights.published()
+    again = nights.run()
+    assert nights.published() == before
+    assert nights.ask(
+        "select sum(inserted), sum(deleted) from audit.publication_tables join audit.publications"
+        " using (publication_id) where run_id = %s",
+        again,
+    ) == [(0, 0)]
+
+
+def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nights) -> None:
+    nights.run(LAST_DAY)
+    nights.shop.execute(
+        "update orders set status = 'cancelled', cancelled_at = now(), cancelled_by = 'shop', updated_at = now(),"
+        " cancellation_reason = 'test' where order_id in (select order_id from orders where status = 'pending' limit 3)"
+    )
+    nights.shop.execute(
+        "update order_items set unit_cost = unit_cost + 1, updated_at = now()"
+        " where order_item_id in (select order_item_id from order_items limit 7)"
+    )
+    run = nights.run(LAST_DAY + timedelta(days=1))
+    read = dict(nights.ask("select source, extracted from audit.source_counts where run_id = %s", run))
+    assert (read["orders"], read["order_items"]) == (3, 7)
+    incremental = nights.published()
+    nights.run(LAST_DAY + timedelta(days=1), full_refresh=True)
+    assert nights.published() == incremental
+
+
+def test_a_row_deleted_in_the_shop_is_gone_the_next_morning(nights: Nights) -> None:
+    nights.run()
+    [(refund,)] = nights.shop.execute("select max(refund_id) from refunds where not restocked").fetchall()
+    nights.shop.execute("delete from refunds where refund_id = %s", [refund])
+    run = nights.run()
+    assert nights.ask(
+        "select extracted = source_rows, deleted, complete from audit.source_counts"
+        " where run_id = %s and source = 'refunds'",
+        run,
+    ) == [(True, 1, True)]
+    incremental = nights.published()
+    nights.run(full_refresh=True)
+    assert nights.published() == incremental
+
+
+def test_a_row_committed_late_with_an_old_time_is_found(nights: Nights) -> None:
+    nights.run()
+    nights.shop.execute(
+        "insert into customers (email, name, country, created_at, updated_at)"
+        " values ('late@example.com', 'Late', 'DE', '2026-02-01', '2026-02-01')"
+    )
+    run = nights.run()
+    assert nights.ask(
+        "select clean_rows = source_rows from audit.source_counts where run_id = %s and source = 'customers'", run
+    ) == [(True,)]
+
+
+def test_a_run_for_an_earlier_day_takes_no_later_days_away(nights: Nights) -> None:
+    nights.run(LAST_DAY)
+    before = nights.published()
+    nights.run(LAST_DAY - timedelta(days=10))
+    after = nights.published()
+    assert {name for name in before if before[name] != after[name]} == {"features.customer_activity"}
+    assert nights.ask("select distinct as_of from features.customer_activity order by 1") == [
+        (LAST_DAY - timedelta(days=10),),
+        (LAST_DAY,),
+    ]
+
+
+def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:
+    nights.run()
+    nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
+    before, watermarks = nights.published(), nights.ask("select * from audit.watermarks order by 1")
+    nights.run(dry_run=True)
+    assert nights.published() == before
+    assert nights.ask("select * from audit.watermarks order by 1") == watermarks
+    nights.run()
+    assert nights.published() != before
+
+
+def test_a_source_that_is_absent_leaves_its_tables_out(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("sources")
+    for file in settings().sources.glob("*.sql"):
+        if not file.stem.startswith("inventory"):
+            (folder / file.name).write_text(file.read_text())
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.run()
+    status = dict(nights.ask("select published_table, verdict from reporting.data_status"))
+    assert status.pop("reporting.inventory_daily").startswith("absent: the shop has no source inventory")
+    assert set(status.values()) == {"ok"}
+
+
+def test_the_analyst_reads_what_is_published_and_writes_nothing(nights: Nights) -> None:
+    nights.run()
+    privileges = nights.ask(
+        """
+        select schemaname, bool_and(has_table_privilege('analyst', schemaname || '.' || tablename, 'select')),
+            bool_or(has_table_privilege('analyst', schemaname || '.' || tablename, 'insert, update, delete, truncate'))
+        from pg_tables where schemaname in ('reporting', 'features', 'audit') group by 1 order by 1
+        """
+    )
+    assert privileges == [("audit", True, False), ("features", True, False), ("reporting", True, False)]
+    assert nights.ask("select has_schema_privilege('analyst', 'staging', 'usage')") == [(False,)]
+
+
+@pytest.mark.parametrize(
+    ("partition_key", "conf", "day"),
+    [
+        (None, {}, date(2026, 3, 31)),
+        ("2026-03-01", {}, date(2026, 3, 1)),
+        (None, {"date": "2026-03-02", "dry_run": True}, date(2026, 3, 2)),
+        ("2026-03-02", {"date": "2026-03-02"}, date(2026, 3, 2)),
+    ],
+)
+@pytest.mark.usefixtures("nights")
+def test_the_business_day(partition_key: str | None, conf: dict[str, object], day: date) -> None:
+    assert night.asked_for("run", partition_key, conf, NOON).night == day
+
+
+@pytest.mark.parametrize(
+    ("partition_key", "conf", "message"),
+    [
+        (None, {"dat": "2026-03-02"}, "unknown parameter dat"),
+        ("2026-03-01", {"date": "2026-03-02"}, "give one of them"),
+        (None, {"date": "2026-04-01"}, "2026-04-01 is not over in UTC: the last closed day is 2026-03-31"),
+    ],
+)
+@pytest.mark.usefixtures("nights")
+def test_a_request_that_makes_no_sense_is_refused(
+    partition_key: str | None, conf: dict[str, object], message: str
+) -> None:
+    with pytest.raises(night.WrongRequest, match=message):
+        night.asked_for("run", partition_key, conf, NOON)
+
+
+@pytest.mark.usefixtures("nights")
+def test_the_last_closed_day_is_the_shops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Pacific/Auckland")  # UTC+13 then: 12:00 UTC is 01:00 of the next day
+    settings.cache_clear()
+    assert night.asked_for("run", None, {}, NOON).night == date(2026, 4, 1)
