@@ -4,8 +4,8 @@ Belongs here: Table, Source, Column, Rule and everything derived from them (DDL,
 assets, dictionary pages). Does not: the name of any particular table, a connection, a file.
 """
 
-from include.contract.rules import Rule, Severity
-from include.contract.table import Column, ContractError, Derived, Rebuild, Source, Table, Whole
+from include.contract.rules import ContractError, Rule, Severity
+from include.contract.table import Column, Derived, Rebuild, Source, Table, Whole
 from include.contract.types import Type
 
 __all__ = ["Column", "ContractError", "Derived", "Rebuild", "Rule", "Severity", "Source", "Table", "Type", "Whole"]

@@ -7,10 +7,15 @@ be null is a rule of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+
+class ContractError(ValueError):
+    """A declaration that contradicts itself; the message names table and column, or the rule."""
 
 
 class Severity(StrEnum):
@@ -122,7 +127,13 @@ def between(
     when: Condition | None = None,
     severity: Severity = Severity.QUARANTINE,
 ) -> Rule:
-    """The number lies within the bounds, both included."""
+    """The number lies within the bounds, both included.
+
+    Raises:
+        ContractError: when there is no bound.
+    """
+    if least is None and most is None:
+        raise ContractError(f"rule {name}: between nothing and nothing")
     bounds = [f"{column} < {least}"] * (least is not None) + [f"{column} > {most}"] * (most is not None)
     return Rule(
         name,
@@ -159,13 +170,32 @@ def one_of(
 
 
 def matches(column: str, name: str, meaning: str, pattern: str, severity: Severity = Severity.QUARANTINE) -> Rule:
-    """The text matches the regular expression, which must be anchored with ^ and $ and mean the same to re and RE2."""
+    r"""The whole text matches the regular expression.
+
+    Python's ``$`` lets a last line break pass and its ``\d`` knows every alphabet; DuckDB's RE2 does neither. Pandas
+    uses the one or the other, as the data are.
+
+    Args:
+        column: a text column in its lake name.
+        name: see Rule.
+        meaning: see Rule.
+        pattern: anchored with ``^`` and ``$``, its classes spelt out: ``[0-9]``.
+        severity: see Rule.
+
+    Raises:
+        ContractError: when the pattern could mean two things.
+    """
+    if not (pattern.startswith("^") and pattern.endswith("$")):
+        raise ContractError(f"rule {name}: the pattern {pattern!r} is not anchored with ^ and $")
+    if found := re.search(r"\\[a-zA-Z]", pattern):
+        raise ContractError(f"rule {name}: {found[0]} means one thing to Python and another to DuckDB; spell it out")
+    whole = f"(?:{pattern[1:-1]})"
     return Rule(
         name,
         meaning,
         "ExpectColumnValuesToMatchRegex",
-        {"column": column, "regex": pattern},
-        f"not regexp_matches({column}, {_literal(pattern)})",
+        {"column": column, "regex": rf"^{whole}\Z"},
+        f"not regexp_matches({column}, {_literal(f'^{whole}$')})",
         (column,),
         None,
         severity,

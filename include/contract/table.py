@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
-from include.contract.rules import Condition, Rule, between, empty, filled, one_of
+from include.contract.rules import Condition, ContractError, Rule, between, empty, filled, one_of
 from include.contract.types import Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
@@ -18,10 +18,6 @@ _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
 GATE_COLUMNS = ("_unreadable", "_copies", "_snapshot_at")
 
 TOLERATED_ROWS = 10  # quarantined rows that never stop a night: one bad row in a table of 40 is no catastrophe
-
-
-class ContractError(ValueError):
-    """A declaration that contradicts itself; the message names table and column."""
 
 
 @dataclass(frozen=True)
