@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
 from include import duck, lake
-from include.contract import Source, Table
+from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
 from include.ledger.entries import Run, connect
@@ -182,7 +182,7 @@ def _load_quarantine(session: duckdb.DuckDBPyConnection, source: Source) -> None
                 {row_key(source)} as row_key,
                 list_sort(_broken) as rules,
                 to_json(struct_pack({read}, {unreadable}))::varchar as row_values,
-                cast(cast(_amount_cents as decimal(18, 0)) / 100 as decimal(18, 2)) as amount,
+                {Type.CENTS.to_warehouse_sql("_amount_cents")} as amount,
                 {source.currency or "null::varchar"} as currency
             from read_parquet([{", ".join(duck.quoted(file) for file in files)}])
             """

@@ -40,14 +40,20 @@ class Type(StrEnum):
             return f"({column} between -9e15 and 9e15 and {column} = round({column}, 2))"
         if self is Type.AT:
             return f"({column} between timestamptz '1000-01-01' and timestamptz '9000-01-01')"
+        if self in (Type.DAY, Type.MONTH):
+            return f"isfinite({column}::date)"
         return "true"
 
     def from_source_sql(self, column: str) -> str:
         """A Postgres expression that turns a readable source value into what the lake holds."""
         if self is Type.CENTS:
             return f"({column} * 100)::bigint"
-        if self in (Type.INTEGER, Type.DAY, Type.MONTH):
+        if self is Type.INTEGER:
             return f"{column}::bigint"
+        if self is Type.DAY:
+            return f"({column}::date - date '1970-01-01')::bigint"
+        if self is Type.MONTH:
+            return f"(extract(year from {column}::date) * 12 + extract(month from {column}::date) - 23641)::bigint"
         if self in (Type.TEXT, Type.UUID, Type.JSON):
             return f"{column}::text"
         if self is Type.AT:
@@ -59,7 +65,8 @@ class Type(StrEnum):
     def to_warehouse_sql(self, column: str) -> str:
         """A DuckDB expression that turns a lake value into what Postgres holds."""
         if self is Type.CENTS:
-            return f"cast(cast({column} as decimal(18, 0)) / 100 as decimal(18, 2))"
+            # A product of decimals is exact; a quotient is a float, which loses cents from 90 trillion on.
+            return f"cast(cast({column} as decimal(18, 0)) * 0.01 as decimal(18, 2))"
         if self is Type.DAY:
             return f"date '1970-01-01' + cast({column} as integer)"
         if self is Type.MONTH:
