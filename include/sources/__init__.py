@@ -45,15 +45,15 @@ def key_types(folder: Path) -> dict[str, Type]:
         folder: the shop's folder of .sql files.
 
     Raises:
-        ValueError: naming the file, when it names an unknown source or type.
+        ValueError: naming the file, when it is no TOML or names an unknown source or type.
     """
     types = {name: source[source.primary_key[0]].type for name, source in SOURCES.items() if _single(source)}
     file = folder / "keys.toml"
     if file.exists():
-        for name, kind in tomllib.loads(file.read_text()).items():
+        for name, kind in _declared_keys(file).items():
             if name not in types or kind not in (Type.INTEGER, Type.TEXT, Type.UUID):
                 raise ValueError(f"{file}: {name} = {kind!r}: a source and one of integer, text, uuid")
-            types[name] = Type(kind)
+            types[name] = Type(str(kind))
     return types
 
 
@@ -67,6 +67,13 @@ def present(folder: Path) -> dict[str, Source]:
         raise ValueError(f"{folder}: no source contract is called {', '.join(strangers)}")
     keys = key_types(folder)
     return {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
+
+
+def _declared_keys(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def _single(source: Source) -> bool:
