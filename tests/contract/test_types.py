@@ -139,8 +139,9 @@ def test_a_source_value_is_read_unchanged_or_called_unreadable(
     found = postgres.execute(
         f"select {kind.readable_sql('value')}, {read} from (select {sql} as value) as source"
     ).fetchone()
+    assert found is not None
     assert found == (held is not None, held)
-    assert type((found or ())[1]) is type(held)
+    assert type(found[1]) is type(held)
 
 
 @pytest.mark.parametrize("kind", Type)
@@ -163,8 +164,9 @@ def test_a_lake_value_is_published_exactly(
     ).fetchone()
     assert written is not None
     found = postgres.execute(f"select %s::text::{kind.postgres}", written).fetchone()
+    assert found is not None
     assert found == (shown,)
-    assert type((found or ())[0]) is type(shown)
+    assert type(found[0]) is type(shown)
 
 
 @pytest.mark.parametrize("cents", [2**53 + 1, 899_999_999_999_999_999, -7])

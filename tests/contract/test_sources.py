@@ -1,0 +1,91 @@
+"""What a shop's folder says: which sources it has, and what its keys are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from include.contract import Source, Type
+from include.settings import ROOT
+from include.sources import SOURCES, key_types, present
+
+FOLDERS = sorted({file.parent for file in (ROOT / "include" / "sources").glob("*/*.sql")})
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A shop with orders and customers."""
+    for name in ("orders", "customers"):
+        (tmp_path / f"{name}.sql").write_text("select 1 where updated_at >= :changed_since")
+    return tmp_path
+
+
+def test_a_shop_has_the_sources_it_has_sql_for(shop: Path) -> None:
+    assert list(present(shop)) == ["customers", "orders"]
+
+
+def test_a_file_that_no_contract_knows_is_refused(shop: Path) -> None:
+    (shop / "order_lines.sql").touch()
+    (shop / "clients.sql").touch()
+    with pytest.raises(ValueError, match=f"{re.escape(str(shop))}: no source contract is called clients, order_lines"):
+        present(shop)
+
+
+def test_keys_are_what_the_contracts_declare() -> None:
+    declared = key_types(ROOT / "include" / "sources" / "demo_shop")
+    assert set(declared) == set(SOURCES) - {"inventory"}  # whose key is of two columns, each another source's
+    assert set(declared.values()) == {Type.INTEGER}
+
+
+def test_a_shop_declares_its_own_keys(shop: Path) -> None:
+    (shop / "keys.toml").write_text('orders = "uuid"\ncustomers = "text"\n')
+    found = present(shop)
+    assert (found["orders"]["order_id"].type, found["orders"]["customer_id"].type) == (Type.UUID, Type.TEXT)
+    assert found["customers"]["customer_id"].type is Type.TEXT
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['baskets = "uuid"', 'orders = "float"', 'orders = "cents"', "orders = 1", 'inventory = "text"', "[orders]"],
+)
+def test_a_key_that_cannot_be_is_refused_and_the_file_named(shop: Path, line: str) -> None:
+    (shop / "keys.toml").write_text(line)
+    with pytest.raises(ValueError, match=f"{re.escape(str(shop / 'keys.toml'))}: .* a source and one of integer, text"):
+        key_types(shop)
+
+
+def test_a_keys_file_that_is_no_toml_is_named(shop: Path) -> None:
+    (shop / "keys.toml").write_text("orders: uuid")
+    with pytest.raises(ValueError, match=re.escape(str(shop / "keys.toml"))):
+        key_types(shop)
+
+
+def test_there_are_shops() -> None:
+    assert [folder.name for folder in FOLDERS] == ["complete_journey", "demo_shop"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_shop_that_comes_along_reads_into_the_contracts(folder: Path) -> None:
+    assert present(folder)
+    for name in present(folder):
+        statement = re.sub("--.*", "", (folder / f"{name}.sql").read_text())
+        assert ":changed_since" in statement
+        assert ";" not in statement
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_a_source_refers_only_to_sources_that_there_are(source: Source) -> None:
+    assert {column.key_of for column in source.key_columns} <= set(SOURCES)
+    assert {need for derived in source.all_derived for need in derived.needs} <= set(SOURCES)
+    if source.whole:
+        assert source.name in {column.key_of for column in SOURCES[source.whole.parts].columns if column.part_of}
+        assert source.whole.rule not in {rule.name for rule in source.all_rules}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_a_key_is_called_like_the_key_it_holds(source: Source) -> None:
+    """Whether the row of a key exists is asked by the column's own name."""
+    for column in source.key_columns:
+        assert (column.name,) == SOURCES[str(column.key_of)].primary_key
