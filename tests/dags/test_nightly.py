@@ -1,0 +1,229 @@
+"""The DAGs, as Airflow reads them: which there are, what an operator is told, how patient a task is, and the graph."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from include.night import FORM
+from include.sources import SOURCES
+from tests.dags.bag import ROOT, environment, parsed
+from transforms.catalogue import TABLES
+from transforms.engines import ENGINES
+
+DAGS = {"nightly"}
+RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
+# Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
+# psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
+HEAVY = ("pandas", "numpy", "pyarrow", "great_expectations", "dask", "pyspark")
+
+GRAPH = """
+begin                             >> extract
+extract                           >> validates.customers, validates.inventory, validates.inventory_movements, validates.order_items, validates.orders, validates.products, validates.refunds, validates.warehouses
+validates.customers               >> accept
+validates.inventory               >> accept
+validates.inventory_movements     >> accept
+validates.order_items             >> accept
+validates.orders                  >> accept
+validates.products                >> accept
+validates.refunds                 >> accept
+validates.warehouses              >> accept
+accept                            >> builds.customer_activity, builds.inventory_daily, builds.order_lines
+builds.order_lines                >> builds.daily_product_sales, builds.daily_sales, builds.orders
+builds.orders                     >> builds.customers, builds.daily_sales
+builds.customer_activity          >> audit
+builds.customers                  >> audit
+builds.daily_product_sales        >> audit
+builds.daily_sales                >> audit
+builds.inventory_daily            >> audit
+audit                             >> publish
+publish                           >> report
+"""  # noqa: E501 - drawn as wide as it is
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"engine": "excel"}, "param engine: 'excel' is not one of"),
+    ({"engine": ""}, "param engine: '' is not one of"),
+    ({"engine": None}, "param engine: None is not"),
+    ({"date": "21.11.2026"}, "param date: '21.11.2026' is not a 'date'"),
+    ({"date": "2026-02-30"}, "param date: '2026-02-30' is not a 'date'"),
+    ({"date": "yesterday"}, "param date: 'yesterday' is not a 'date'"),
+    ({"date": ""}, "param date: '' is not a 'date'"),
+    ({"date": 20261121}, "param date: 20261121 is not of type 'null', 'string'"),
+    ({"full_refresh": "yes"}, "param full_refresh: 'yes' is not of type 'boolean'"),
+    ({"dry_run": 1}, "param dry_run: 1 is not of type 'boolean'"),
+]
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    {"date": None},
+    {"date": "2026-11-21"},
+    *({"engine": engine} for engine in ENGINES),
+    {"date": "2024-02-29", "engine": "pandas", "full_refresh": True, "dry_run": True},
+]
+
+CARELESS = """
+    from airflow.sdk import DAG, task
+    with DAG("careless", schedule=None, doc_md="# careless") as dag:
+        @task
+        def work(): ...
+        work()
+"""
+
+
+@pytest.fixture(scope="module")
+def bag() -> dict[str, Any]:
+    return parsed(forms=[form for form, _ in REFUSED] + ACCEPTED)
+
+
+@pytest.fixture(scope="module")
+def nightly(bag: dict[str, Any]) -> Any:
+    return bag["dags"]["nightly"]
+
+
+@pytest.fixture(scope="module")
+def careless(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A bag that breaks every rule below, and a file in it that cannot be imported."""
+    folder = tmp_path_factory.mktemp("dags")
+    (folder / "careless.py").write_text("\n".join(line[4:] for line in CARELESS.splitlines()))
+    (folder / "broken.py").write_text("from airflow.sdk import DAG, Nothing")
+    return parsed(folder)
+
+
+def test_these_dags_there_are_and_no_others(bag: dict[str, Any], careless: dict[str, Any]) -> None:
+    assert bag["import_errors"] == {}
+    assert set(bag["dags"]) == DAGS
+    assert all(bag["dags"][name]["tasks"] for name in DAGS)
+    assert set(careless["dags"]) == {"careless"}
+    assert "broken.py" in "".join(careless["import_errors"])
+
+
+def test_every_file_in_the_folder_is_a_dag(bag: dict[str, Any]) -> None:
+    files = {file.name for file in (ROOT / "dags").glob("*.py")}
+    assert files == {Path(dag["file"]).name for dag in bag["dags"].values()} == {f"{name}.py" for name in DAGS}
+
+
+def lacks(dag_id: str, dag: Mapping[str, Any]) -> set[str]:
+    """What an operator or the scheduler would miss in a DAG."""
+    doc, missing = dag["doc_md"] or "", set()
+    if not doc.startswith(f"# {dag_id}: "):
+        missing.add("a title")
+    missing |= {section for section in RUN_BOOK if not re.search(rf"^\*\*{section}\*\* ", doc, re.MULTILINE)}
+    missing |= {f"parameter {name} in the run-book" for name in dag["params"] if f"| `{name}` |" not in doc}
+    if not {"stocktake", dag_id} <= set(dag["tags"]):
+        missing.add("tags")
+    if not dag["dagrun_timeout"]:
+        missing.add("a timeout of the run")
+    for task_id, task in dag["tasks"].items():
+        if task["owner"] != "stocktake":
+            missing.add(f"{task_id}: owner")
+        if not task["doc"]:
+            missing.add(f"{task_id}: docstring")
+        # A person may take as long as a person takes.
+        if not task["execution_timeout"] and task["operator"] not in ("ApprovalOperator", "HITLOperator"):
+            missing.add(f"{task_id}: timeout")
+        if not (task["retries"] and task["retry_exponential_backoff"] > 1 and task["max_retry_delay"]):
+            missing.add(f"{task_id}: retries that grow")
+        if not task["has_retry_policy"]:
+            missing.add(f"{task_id}: what is worth another try")
+    return missing
+
+
+def test_nothing_is_missing_in_any_dag(bag: dict[str, Any]) -> None:
+    assert {name: lacks(name, dag) for name, dag in bag["dags"].items()} == {name: set() for name in DAGS}
+
+
+def test_what_is_missing_would_be_found(careless: dict[str, Any]) -> None:
+    assert lacks("careless", careless["dags"]["careless"]) == {
+        "a title",
+        *RUN_BOOK,
+        "tags",
+        "a timeout of the run",
+        "work: owner",
+        "work: docstring",
+        "work: timeout",
+        "work: retries that grow",
+        "work: what is worth another try",
+    }
+
+
+def edges(dag: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {name: task["downstream"] for name, task in dag["tasks"].items() if task["downstream"]}
+
+
+def test_the_graph_is_the_drawn_one(nightly: Mapping[str, Any]) -> None:
+    drawn = dict(line.split(" >> ") for line in GRAPH.strip().splitlines())
+    assert edges(nightly) == {name.strip(): right.split(", ") for name, right in drawn.items()}
+    assert set(nightly["tasks"]) == {name.strip() for name in drawn} | {"report"}
+
+
+def test_the_report_is_written_whatever_came_of_the_night(nightly: Mapping[str, Any]) -> None:
+    assert [name for name, task in nightly["tasks"].items() if task["is_teardown"]] == ["report"]
+
+
+def test_publishing_announces_every_table(nightly: Mapping[str, Any]) -> None:
+    announcing = {name: task["outlets"] for name, task in nightly["tasks"].items() if task["outlets"]}
+    assert announcing == {"publish": sorted(one.table.qualified_name for one in TABLES.values())}
+
+
+def test_a_shop_without_stock_has_a_night_without_it() -> None:
+    dag = parsed(sources="include/sources/complete_journey")["dags"]["nightly"]
+    missing = {"validates.inventory", "validates.inventory_movements", "builds.inventory_daily"}
+    expected = {f"validates.{name}" for name in SOURCES} | {f"builds.{name}" for name in TABLES}
+    assert {name for name in dag["tasks"] if "." in name} == expected - missing
+
+
+def test_a_night_is_the_day_before_at_two_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
+    for part in ("CronPartitionTimetable", "'0 2 * * *'", "timezone='UTC'", "run_offset=-1", "key_format='%Y-%m-%d'"):
+        assert part in nightly["schedule"]
+    assert (nightly["max_active_runs"], nightly["catchup"]) == (1, False)
+
+
+def test_the_form_asks_what_a_night_may_be_asked(nightly: Mapping[str, Any]) -> None:
+    assert set(nightly["params"]) == set(FORM)
+    assert nightly["params"]["engine"]["schema"]["enum"] == list(ENGINES)
+    assert {name: param["default"] for name, param in nightly["params"].items()} == {
+        "date": None,
+        "engine": "pandas",
+        "full_refresh": False,
+        "dry_run": False,
+    }
+    assert all(param["description"] for param in nightly["params"].values())
+
+
+@pytest.mark.parametrize("place", range(len(REFUSED)), ids=[str(form) for form, _ in REFUSED])
+def test_a_wrong_value_is_refused_and_the_parameter_named(nightly: Mapping[str, Any], place: int) -> None:
+    answer = nightly["answers"][place]
+    assert answer is not None
+    assert REFUSED[place][1] in answer
+
+
+def test_a_right_value_is_taken(nightly: Mapping[str, Any]) -> None:
+    assert nightly["answers"][len(REFUSED) :] == [None] * len(ACCEPTED)
+
+
+def loaded_by(file: Path) -> set[str]:
+    """The heavy modules that a fresh interpreter has loaded after importing a DAG file as Airflow does."""
+    program = "import runpy, sys; runpy.run_path(sys.argv[1]); print(*sys.modules)"
+    with TemporaryDirectory() as home:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(file)],
+            env=environment(home), cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    return set(done.stdout.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", DAGS)
+def test_reading_a_dag_loads_nothing_heavy(name: str) -> None:
+    assert loaded_by(ROOT / "dags" / f"{name}.py") == set()
+
+
+def test_a_heavy_import_would_be_found(tmp_path: Path) -> None:
+    file = tmp_path / "heavy.py"
+    file.write_text("import include.lake")
+    assert "pyarrow" in loaded_by(file)
