@@ -1,0 +1,93 @@
+"""The settings: what a deployment may say, what it must, and what it is told when it is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from include.settings import ROOT, Settings, settings
+
+REQUIRED = {
+    "STOCKTAKE_SHOP_URL": "postgresql://reader:s3cret-shop@shop.invalid/shop",
+    "STOCKTAKE_WAREHOUSE_URL": "postgresql://loader:s3cret-warehouse@warehouse.invalid/warehouse",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that says the least."""
+    for name in list(os.environ):
+        if name.startswith("STOCKTAKE_"):
+            monkeypatch.delenv(name)
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_two_urls_are_enough() -> None:
+    found = Settings()
+    assert found.sources == ROOT / "include" / "sources" / "demo_shop"
+    assert (found.timezone, found.overlap_minutes, found.data_docs) == ("UTC", 60, False)
+    assert found.lake.is_relative_to(ROOT / ".stocktake")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_url_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv(name)
+    with pytest.raises(ValidationError, match=name.removeprefix("STOCKTAKE_").lower()):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("timezone", "Mars/Olympus", "Mars/Olympus"),
+        ("overlap_minutes", "-1", "greater than or equal to 0"),
+        ("overlap_minutes", "an hour", "valid integer"),
+        ("batch_rows", "0", "greater than or equal to 1"),
+        ("data_docs", "perhaps", "valid boolean"),
+        ("sources", "include/sources/corner_shop", "holds no .sql file"),
+    ],
+)
+def test_a_wrong_value_is_refused_and_the_setting_named(
+    environment: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    environment.setenv(f"STOCKTAKE_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name) as refused:
+        Settings()
+    assert said in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_folder_of_sources_is_relative_to_the_project_or_absolute(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv("STOCKTAKE_SOURCES", "include/sources/complete_journey")
+    assert Settings().sources == ROOT / "include" / "sources" / "complete_journey"
+    (tmp_path / "orders.sql").touch()
+    environment.setenv("STOCKTAKE_SOURCES", str(tmp_path))
+    assert Settings().sources == tmp_path
+
+
+def test_a_password_shows_nowhere() -> None:
+    found = Settings()
+    assert "s3cret" not in f"{found!r} {found} {found.model_dump()} {found.model_dump_json()}"
+    assert found.shop_url.get_secret_value() == REQUIRED["STOCKTAKE_SHOP_URL"]
+
+
+def test_they_are_frozen_and_read_once(environment: pytest.MonkeyPatch) -> None:
+    settings.cache_clear()
+    first = settings()
+    environment.setenv("STOCKTAKE_TIMEZONE", "Europe/Berlin")
+    assert settings() is first
+    with pytest.raises(ValidationError, match="frozen"):
+        first.timezone = "Europe/Berlin"  # type: ignore[misc]
+    settings.cache_clear()
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert Settings.model_fields
+    assert all(field.description for field in Settings.model_fields.values())
