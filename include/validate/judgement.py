@@ -130,12 +130,21 @@ def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter
         for single in result.results:
             rule = str(single.expectation_config.meta["rule"])
             if single.exception_info.get("raised_exception") or "unexpected_count" not in single.result:
-                raise RuntimeError(f"{table.qualified_name}, rule {rule}: {single.exception_info}")
+                raise RuntimeError(f"{table.qualified_name}, rule {rule} could not be judged: {_reason(single)}")
             evaluated[rule] += int(single.result["element_count"])
             broken[rule] += int(single.result["unexpected_count"])
         if settings().data_docs:
             _write_data_docs(result, settings().reports / run / f"{table.qualified_name}-{number}.html")
     return evaluated, broken
+
+
+def _reason(single: Any) -> str:
+    """What Great Expectations says of a rule it could not evaluate, without the traceback it wraps it in."""
+    infos = [single.exception_info, *single.exception_info.values()]
+    said = {
+        str(info["exception_message"]) for info in infos if isinstance(info, dict) and info.get("exception_message")
+    }
+    return "; ".join(sorted(said)) or str(single.exception_info)
 
 
 def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:

@@ -78,6 +78,7 @@ _CATALOGUE = (
         rule="email is given",
         change={"email": "null"},
         nullable=("email",),
+        is_warning=True,
     ),
     Defect(
         name="malformed_email",

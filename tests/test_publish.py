@@ -1,0 +1,145 @@
+"""Publishing: all or nothing, twice is once, readers never see a mixture."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psycopg
+import pytest
+
+from include import lake, night
+from tests.conftest import Database
+from tests.nights import Nights
+
+STATE = (
+    "select * from audit.publications order by 1",
+    "select * from audit.watermarks order by 1",
+    "select * from audit.publication_tables order by 1, 2, 3",
+    "select * from audit.quarantine order by 1",
+)
+
+
+def state(nights: Nights) -> list[Any]:
+    """Everything that a publication changes."""
+    return [nights.published(), *(nights.ask(statement) for statement in STATE)]
+
+
+def change_much(nights: Nights) -> None:
+    """Change every line's cost and cancel an order in time: rows of every kind of table differ, no rule is broken."""
+    nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
+    nights.shop.execute(
+        "update orders set status = 'cancelled', cancelled_at = ordered_at, cancelled_by = 'shop', updated_at = now(),"
+        " cancellation_reason = 'test' where order_id = (select max(order_id) from orders where status = 'processing')"
+    )
+
+
+def test_publishing_a_run_twice_changes_no_row(nights: Nights) -> None:
+    run = nights.run()
+    before = nights.published()
+    night.publish(run, nights.tables)
+    assert nights.published() == before
+    assert nights.ask(
+        "select publication_id, sum(inserted) > 0, sum(deleted) from audit.publication_tables group by 1 order by 1"
+    ) == [(1, True, 0), (2, False, 0)]
+    assert nights.ask("select distinct _publication_id from reporting.orders") == [(1,)]
+
+
+@pytest.mark.parametrize("table", ["reporting.order_lines", "features.customer_activity"])
+def test_a_failure_half_way_leaves_the_old_night(nights: Nights, table: str) -> None:
+    nights.run()
+    nights.shop.execute("update customers set email = 'nobody', updated_at = now() where customer_id = 1")
+    before = state(nights)
+    change_much(nights)
+    nights.warehouse.execute(
+        f"""
+        create function refuse() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
+        create trigger refuse before insert on {table} for each row execute function refuse()
+        """.encode()
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="no room"):
+        nights.run()
+    assert state(nights) == before
+    nights.warehouse.execute(f"drop trigger refuse on {table}".encode())
+    nights.run()
+    after = state(nights)
+    assert after != before
+    assert nights.ask("select count(*) from audit.quarantine where outcome = 'open'") == [(1,)]
+
+
+def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, warehouse_database: Database) -> None:
+    nights.run()
+    before = state(nights)
+    change_much(nights)
+    run = nights.begin()
+    night.extract(run)
+    nights.judge_and_build(run)
+    failure: list[BaseException] = []
+
+    def publish() -> None:
+        try:
+            night.publish(run, nights.tables)
+        except psycopg.OperationalError as error:
+            failure.append(error)
+
+    publisher = threading.Thread(target=publish, daemon=True)
+    # Locked rows hold the publisher up in the middle of its transaction; there its backend is killed.
+    with psycopg.connect(warehouse_database.url()) as blocker, warehouse_database.connect() as killer:
+        blocker.execute("select order_id from reporting.orders for update")
+        publisher.start()
+        deadline = time.monotonic() + 60
+        while not killer.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'"
+            " and datname = current_database() and query like 'delete from reporting.orders %'"
+        ).fetchall():
+            assert time.monotonic() < deadline
+        publisher.join()
+        blocker.rollback()
+    assert failure
+    assert state(nights) == before
+    night.publish(run, nights.tables)
+    assert nights.published() != before[0]
+    assert nights.ask("select count(*) from pg_tables where schemaname = 'staging'") == [(0,)]
+
+
+def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, warehouse_database: Database) -> None:
+    nights.run()
+    seen: set[tuple[Any, ...]] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(warehouse_database.url("analyst"), autocommit=True) as reader:
+            while not stop.is_set():
+                row = reader.execute(
+                    "select (select max(publication_id) from audit.publications),"
+                    " (select sum(gross_margin) from reporting.orders),"
+                    " (select sum(gross_margin) from reporting.order_lines),"
+                    " (select sum(gross_margin) from reporting.daily_product_sales)"
+                ).fetchone()
+                assert row
+                seen.add(row)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(3):
+            change_much(nights)
+            nights.run()
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert len(seen) >= 3
+    assert len({publication for publication, *_ in seen}) == len(seen)
+    for _, orders, lines, _ in seen:
+        assert orders == lines
+
+
+def test_a_lake_version_is_tied_to_its_publication(nights: Nights) -> None:
+    nights.run()
+    for schema, table, version in nights.ask(
+        "select schema_name, table_name, lake_version from audit.publication_tables"
+    ):
+        assert lake.files(schema, table, version)
