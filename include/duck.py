@@ -44,7 +44,7 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
     """
     connection.execute(f"load {quoted(str(_postgres_scanner()))}")
     conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
-    dsn = psycopg.conninfo.make_conninfo("", **conninfo, connect_timeout=10)
+    dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo})
     mode = ", read_only" if read_only else ""
     try:
         connection.execute(f"attach {quoted(dsn)} as {name} (type postgres{mode})")

@@ -67,6 +67,26 @@ def test_a_night_run_again_changes_nothing(nights: Nights) -> None:
     ) == [(0, 0)]
 
 
+def test_another_engine_publishes_the_same_rows(nights: Nights) -> None:
+    nights.run()
+    before = nights.published()
+    again = nights.run(engine="duckdb")
+    assert nights.published() == before
+    assert nights.ask("select distinct engine from audit.builds where run_id = %s", again) == [("duckdb",)]
+
+
+def test_data_docs_are_written_only_where_they_are_wanted(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = nights.begin()
+    night.extract(run)
+    night.validate(run, "products")
+    assert not list(settings().reports.rglob("*.html"))
+    monkeypatch.setenv("STOCKTAKE_DATA_DOCS", "true")
+    settings.cache_clear()
+    night.validate(run, "products")
+    (page,) = settings().reports.rglob("*.html")
+    assert "unit_price_cents" in page.read_text()
+
+
 def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nights) -> None:
     nights.run(LAST_DAY)
     nights.shop.execute(

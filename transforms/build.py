@@ -147,10 +147,10 @@ class _Making:
         if not entry.is_published:
             source = self.sources[entry.name]
             return as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
+        schema = arrow_schema(TABLES[entry.name].table.typed(self.keys))
         if entry.parameter in self.files:
-            table = TABLES[entry.name].table.typed(self.keys)
-            return self.engine.open(self.files[entry.parameter], arrow_schema(table))
-        return self.rows(TABLES[entry.name])
+            return self.engine.open(self.files[entry.parameter], schema)
+        return self.engine.typed(self.rows(TABLES[entry.name]), schema)
 
 
 def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> Built:

@@ -44,6 +44,13 @@ class Engine(Protocol):
     def frame(self, table: Any) -> Frame:
         """A small ``pyarrow.Table`` as a frame of this engine."""
 
+    def typed(self, frame: Frame, schema: Any) -> Frame:
+        """The rows with exactly the columns and types of a schema, as if they had been written to a file and opened.
+
+        Raises:
+            pyarrow.ArrowInvalid: when a value does not fit its declared type.
+        """
+
     def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
         """The rows as ``pyarrow.RecordBatch``es of exactly this schema, sorted by the given columns.
 
@@ -93,13 +100,20 @@ class PandasEngine:
         frame: Frame = nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
         return frame
 
+    def typed(self, frame: Frame, schema: Any) -> Frame:
+        """See Engine."""
+        return self.frame(self._table(frame, schema))
+
     def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
         """See Engine."""
+        rows = self._table(frame, schema).sort_by([(column, "ascending") for column in order])
+        yield from rows.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH)
+
+    def _table(self, frame: Frame, schema: Any) -> Any:
         import pyarrow as pa
 
-        rows = pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False).select(schema.names)
-        rows = rows.cast(schema).sort_by([(column, "ascending") for column in order])
-        yield from rows.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH)
+        rows = pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
+        return rows.select(schema.names).cast(schema)
 
     @staticmethod
     def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - all rows are in one place
@@ -137,18 +151,27 @@ class DuckdbEngine:
         """See Engine."""
         return nw.from_native(self._connection.from_arrow(table))
 
+    def typed(self, frame: Frame, schema: Any) -> Frame:
+        """See Engine."""
+        rows: Frame = nw.from_native(self._bigint(frame, schema))
+        return rows
+
     def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
         """See Engine."""
-        rows = frame.to_native()
-        kinds = dict(zip(rows.columns, rows.types, strict=True))
-        # A sum of BIGINTs is a HUGEINT, which Arrow does not have; the cast fails on what does not fit.
-        columns = [
-            f"{_quoted(name)}::bigint as {_quoted(name)}" if str(kinds[name]) == "HUGEINT" else _quoted(name)
-            for name in schema.names
-        ]
-        ordered = rows.project(", ".join(columns)).order(", ".join(_quoted(column) for column in order))
+        ordered = self._bigint(frame, schema).order(", ".join(_quoted(column) for column in order))
         for batch in ordered.to_arrow_reader(ROWS_PER_BATCH):
             yield batch.cast(schema)
+
+    def _bigint(self, frame: Frame, schema: Any) -> Any:
+        """The rows with 64-bit integers: a sum of BIGINTs is a HUGEINT, which Arrow does not have; too much fails."""
+        rows = frame.to_native()
+        kinds = dict(zip(rows.columns, rows.types, strict=True))
+        return rows.project(
+            ", ".join(
+                f"{_quoted(name)}::bigint as {_quoted(name)}" if str(kinds[name]) == "HUGEINT" else _quoted(name)
+                for name in schema.names
+            )
+        )
 
     @staticmethod
     def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - DuckDB partitions windows itself
