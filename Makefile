@@ -46,7 +46,7 @@ lint: .venv/.installed ## Check style and types only
 	@$(BIN)/mypy
 
 docs: .venv/.installed ## Write the generated pages again
-	@$(BIN)/python -m include.docs
+	@$(BIN)/python -m tests.test_generated_docs
 
 requirements: .venv/.installed ## Pin every dependency of pyproject.toml in requirements.txt
 	@$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \

@@ -2,25 +2,97 @@
 
 from __future__ import annotations
 
-from include.contract.table import Source, Table
+from collections.abc import Sequence
+
+from include.contract.rules import Rule
+from include.contract.table import Column, Source, Table
+from include.contract.types import Type
+
+_REBUILD = {
+    "full": "a row may depend on any row of the inputs",
+    "by": "a row depends only on rows of the inputs with the same `{column}`",
+    "as_of": "one slice a night, by `{column}`; other nights' slices stay",
+}
 
 
-def page(table: Table) -> str:
-    """The section of one table: grain, columns, rules."""
-    lines = [f"## {table.name}", "", " ".join([table.grain, table.doc]).strip(), "", *_facts(table), ""]
-    lines += ["| column | type | meaning |", "|---|---|---|"]
-    for column in table.columns:
-        mark = " 🔑" if column.name in table.primary_key else ""
-        kind = f"key of `{column.key_of}`" if column.key_of else column.type.postgres
-        lines.append(f"| `{column.name}`{mark} | {kind}{' or null' if column.nullable else ''} | {column.doc} |")
-    lines += ["", "| rule | what happens | meaning |", "|---|---|---|"]
-    lines += [f"| `{rule.name}` | {rule.severity} | {rule.meaning} |" for rule in table.all_rules]
+def page(table: Table, made_from: Sequence[str] = (), note: str = "") -> str:
+    """The section of one table: grain, origin, columns, rules.
+
+    Args:
+        table: a published table or a source.
+        made_from: links to the tables it is made from; none for a source.
+        note: Markdown paragraphs on how it is computed and where the definitions come from.
+    """
+    lines = [f"## {table.name}", "", " ".join([table.grain, table.doc]).strip(), ""]
+    if note:
+        lines += [note.strip(), ""]
+    lines += [*_facts(table, made_from), "", *_columns(table.columns, table.primary_key)]
+    if isinstance(table, Source):
+        lines += _derived(table)
+    lines += _rules(table)
     return "\n".join(lines) + "\n"
 
 
-def _facts(table: Table) -> list[str]:
+def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
+    facts = [f"- Key: {', '.join(f'`{name}`' for name in table.primary_key)}"]
+    if made_from:
+        facts.append(f"- Made from: {', '.join(made_from)}")
     if isinstance(table, Source):
-        limit = f"more than {table.tolerance:.1%} of the rows in quarantine stop the night"
-        return [f"Changed rows are found by `{table.watermark}`; {limit}."]
-    rebuild = table.rebuild.kind if table.rebuild.column is None else f"{table.rebuild.kind}({table.rebuild.column})"
-    return [f"Rebuild: `{rebuild}`."]
+        facts.append(f"- Changed rows are found by: `{table.watermark}`")
+        facts += [f"- A row exists from: `{table.begins}`"] if table.begins else []
+        facts += [
+            f"- Known from `{day}` on: {', '.join(f'`{name}`' for name in names)}" for day, names in table.later.items()
+        ]
+        facts += ["- Every row is judged every night, changed or not"] if table.judged_whole else []
+        facts.append(f"- Stops the night: more than {table.tolerance:.1%} of its rows in quarantine")
+    else:
+        rebuild = table.rebuild
+        facts.append(f"- Rebuild `{rebuild.kind}`: {_REBUILD[rebuild.kind].format(column=rebuild.column)}")
+    return facts
+
+
+def _columns(columns: Sequence[Column], key: Sequence[str] = ()) -> list[str]:
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    for column in columns:
+        mark = " **key**" if column.name in key else ""
+        kind = f"key of {column.key_of}" if column.key_of else _kind(column)
+        owner = f" Part of its row of {column.key_of}: quarantined with it." if column.part_of else ""
+        lines.append(f"| `{column.name}`{mark} | {kind}{_null(column)} | {_cell(column.doc)}{owner} |")
+    return lines
+
+
+def _derived(source: Source) -> list[str]:
+    """What is computed beside the columns before the gate."""
+    derived = source.all_derived
+    if not derived:
+        return []
+    lines = ["", "Computed before the gate:", "", "| column | type | meaning | needs |", "|---|---|---|---|"]
+    for one in derived:
+        needs = ", ".join(f"`{name}`" for name in one.needs if name != source.name)
+        lines.append(f"| `{one.column.lake_name}` | {_kind(one.column)} | {_cell(one.column.doc)} | {needs} |")
+    return lines
+
+
+def _rules(table: Table) -> list[str]:
+    """The rules that do not follow from the columns."""
+    rows = [_rule(rule) for rule in table.rules]
+    if isinstance(table, Source) and table.whole:
+        rows.append(f"| `{table.whole.rule}` | quarantine | {_cell(table.whole.meaning)} |")
+    return ["", "| rule | when broken | meaning |", "|---|---|---|", *rows] if rows else []
+
+
+def _rule(rule: Rule) -> str:
+    return f"| `{rule.name}` | {rule.severity} | {_cell(rule.meaning)} |"
+
+
+def _kind(column: Column) -> str:
+    return "share or mean" if column.type is Type.RATIO else column.type.postgres
+
+
+def _null(column: Column) -> str:
+    return " or null" if column.nullable else ""
+
+
+def _cell(text: str) -> str:
+    """Text in a Markdown table: one line, and no bar that ends the cell."""
+    return " ".join(text.split()).replace("|", "\\|")
