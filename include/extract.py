@@ -81,7 +81,7 @@ def shop_sql(source: Source, changed_since: str) -> str:
     """The shop's own statement for a source, its window bound in."""
     statement = (settings().sources / f"{source.name}.sql").read_text().strip().rstrip(";")
     # COPY, which DuckDB reads through, takes no parameters: the value is bound on this side, as a quoted literal.
-    return _WINDOW.sub(_instant(changed_since), statement)
+    return _WINDOW.sub(_instant(changed_since), statement) + "\n"  # it may end in a comment
 
 
 def _instant(text: str) -> str:

@@ -46,7 +46,9 @@ def test_publishing_a_run_twice_changes_no_row(nights: Nights) -> None:
     assert nights.ask("select distinct _publication_id from reporting.orders") == [(1,)]
 
 
-@pytest.mark.parametrize("table", ["reporting.order_lines", "features.customer_activity"])
+@pytest.mark.parametrize(
+    "table", ["reporting.order_lines", "features.customer_activity", "audit.quarantine", "audit.watermarks"]
+)
 def test_a_failure_half_way_leaves_the_old_night(nights: Nights, table: str) -> None:
     nights.run()
     nights.shop.execute("update customers set email = 'nobody', updated_at = now() where customer_id = 1")
@@ -55,7 +57,7 @@ def test_a_failure_half_way_leaves_the_old_night(nights: Nights, table: str) -> 
     nights.warehouse.execute(
         f"""
         create function refuse() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
-        create trigger refuse before insert on {table} for each row execute function refuse()
+        create trigger refuse before insert or update on {table} for each row execute function refuse()
         """.encode()
     )
     with pytest.raises(psycopg.errors.RaiseException, match="no room"):

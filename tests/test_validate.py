@@ -47,6 +47,7 @@ CAUGHT_BY = {
     "unknown_product": {"product_exists", "follows_orders"},
     "unknown_warehouse": {"warehouse_exists", "follows_orders"},
     "negative_quantity": {"quantity_positive", "follows_orders"},
+    "huge_quantity": {"quantity_credible", "unit_price_credible", "follows_orders"},
     "zero_quantity": {"quantity_positive", "follows_orders"},
     "nan_price": {"readable", "unit_price_filled", "follows_orders"},
     "negative_item_price": {"unit_price_not_negative", "follows_orders"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type
 from include.contract.rules import between
 from include.contract.table import key
+from include.sources.money import MOST_CENTS
 
 ORDER_ITEMS = Source(
     schema="source",
@@ -23,10 +24,12 @@ ORDER_ITEMS = Source(
     primary_key=("order_item_id",),
     rules=(
         between("quantity", "quantity_positive", "A line has at least one unit.", least=1),
+        between("quantity", "quantity_credible", "A line has at most a million units.", most=1_000_000),
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
+        between("unit_price_cents", "unit_price_credible", "A unit sells for 30 million or less.", most=MOST_CENTS),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
     ),
-    amount="quantity * unit_price_cents",
+    amount="quantity::hugeint * unit_price_cents",
     currency="currency",
     begins="ordered_on",
     derived=(

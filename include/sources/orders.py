@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type, Whole
 from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
-from include.sources.currencies import CURRENCIES
+from include.sources.money import CURRENCIES, MOST_CENTS
 
 _CANCELLED = Condition("status", "cancelled")
 _NOT_CANCELLED = Condition("status", "cancelled", negated=True)
@@ -68,6 +68,7 @@ ORDERS = Source(
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
         equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax is what the shop's rate makes of it."),
         equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
+        between("subtotal_cents", "subtotal_credible", "An order comes to 30 million or less.", most=MOST_CENTS),
         equal("total_cents", "parts_total_cents", "total_equals_parts", "Total = subtotal − discount + tax."),
         filled("cancelled_at", "cancelled_has_time", "A cancelled order says when.", _CANCELLED),
         filled("cancellation_reason", "cancelled_has_reason", "A cancelled order says why.", _CANCELLED),
@@ -104,7 +105,7 @@ ORDERS = Source(
         ),
         Derived(
             Column("lines_total", Type.CENTS, "Sum of quantity × unit price over all its lines.", nullable=True),
-            "coalesce((select sum(line.quantity * line.unit_price_cents) from order_items as line"
+            "coalesce((select sum(line.quantity::hugeint * line.unit_price_cents) from order_items as line"
             " where line.order_id = row.order_id), 0)",
             needs=("order_items",),
         ),

@@ -49,7 +49,7 @@ REFUNDS = Source(
             "line_amount",
             Type.CENTS,
             "Quantity × unit price of the line.",
-            "max(line.quantity * line.unit_price_cents)",
+            "max(line.quantity::hugeint * line.unit_price_cents)",
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of the order's amounts.", nullable=True),

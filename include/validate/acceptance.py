@@ -68,7 +68,7 @@ def _give_verdicts(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, 
                 f"list_has_any(_broken, {[f'follows_{p}' for c, _, p in part_links(sources) if c == name]}::varchar[])"
             )
             connection.execute(
-                f"update verdict_{name} set _amount_cents = coalesce({source.amount}, 0)"
+                f"update verdict_{name} set _amount_cents = coalesce(try_cast({source.amount} as bigint), 0)"
                 f" where len(_broken) > 0 and not {counted_there}"
             )
 

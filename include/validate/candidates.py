@@ -127,7 +127,7 @@ def _absent(source: Source, row: str, relation: str) -> str:
 
 def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
     if all(need in sources for need in derived.needs):
-        return f"cast({derived.sql} as {derived.column.type.duckdb})"
+        return f"try_cast({derived.sql} as {derived.column.type.duckdb})"  # null where a wild value overflows
     return f"cast(null as {derived.column.type.duckdb})"
 
 

@@ -64,6 +64,7 @@ BREAKS: dict[str, set[str]] = {
     "orphan_item": {_PARENTS},
     "unknown_product": {_PARENTS},
     "unknown_warehouse": {_PARENTS},
+    "huge_quantity": {_SUM, _LIFE},
     "negative_quantity": {_POSITIVE, _SUM, _LIFE},
     "zero_quantity": {_POSITIVE, _SUM, _LIFE},
     "nan_price": {_POSITIVE, _SUM},

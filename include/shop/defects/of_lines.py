@@ -50,6 +50,14 @@ _LINES = (
         drops=("order_items_quantity_check",),
     ),
     Defect(
+        name="huge_quantity",
+        source="order_items",
+        description="as many units as an integer holds, at a price whose product no 64 bits hold",
+        rule="quantity is credible, and so is the price",
+        change={"quantity": "2147483647", "unit_price": "9999999999.99"},
+        where=_QUIET_LINE,
+    ),
+    Defect(
         name="zero_quantity",
         source="order_items",
         description="an item of 0 units (so its order's subtotal does not fit either)",

@@ -1,9 +1,13 @@
-"""The currencies of the world: ISO 4217 codes of money in circulation."""
+"""The currencies of the world, and how much of one an order may come to."""
 
 from __future__ import annotations
 
 from typing import Final
 
+# 30 million in major units. Sharing out a discount multiplies two amounts of an order: 3e9 × 3e9 still fits an int64.
+MOST_CENTS: Final = 3_000_000_000
+
+# ISO 4217 codes of money in circulation.
 _CODES: Final = """
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
     CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
