@@ -26,6 +26,7 @@ names the table, the rule and the first rows.
 - `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
   the night's report, have the rows fixed in the shop, clear `begin`.
 - `audit`: what was built breaks its own rules: a bug in a transform.
+- `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
 - `publish`: the warehouse cannot be reached (it retries). Clearing the task is always safe.
 """
 

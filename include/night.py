@@ -115,9 +115,9 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     from include.validate.acceptance import accept as accept_rows
 
     run = ledger.find_run(run_id)
-    _, since = ledger.snapshot_of(run_id)
+    snapshot_at, since = ledger.snapshot_of(run_id)
     sources = present(settings().sources)
-    with ledger.stage(run_id, "accept"):
+    with ledger.stage(run_id, "accept"), ledger.turn("accept", snapshot_at):
         broken = {name: ledger.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
         counts = accept_rows(sources, broken, run.slug, _full(since))
         ledger.record_accepted(run_id, counts)

@@ -19,7 +19,7 @@ from include import duck, lake
 from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
-from include.ledger.entries import Run, connect
+from include.ledger.entries import Run, turn
 from include.settings import settings
 from include.validate.judgement import row_key
 
@@ -58,12 +58,10 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
+        Overtaken: when a night that read the shop later is published already.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with connect() as connection:
-        # Held until the end: staging belongs to one publisher at a time.
-        connection.execute("select pg_advisory_lock(hashtext('stocktake.publish'))")
-        connection.commit()
+    with turn("publish", snapshot_at) as connection:
         _stage(connection, run, built, sources)
         with connection.transaction():
             publication_id = _enter(connection, run, snapshot_at)

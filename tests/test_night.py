@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from include import night
+from include.ledger.entries import Overtaken
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
 
@@ -142,6 +143,20 @@ def test_a_run_for_an_earlier_day_takes_no_later_days_away(nights: Nights) -> No
         (LAST_DAY - timedelta(days=10),),
         (LAST_DAY,),
     ]
+
+
+def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights) -> None:
+    early, late = nights.begin(), nights.begin()
+    night.extract(early)
+    night.extract(late)
+    nights.judge_and_build(late)
+    with pytest.raises(Overtaken, match=f"{late} read the shop later and is done with accept already"):
+        nights.judge_and_build(early)
+    nights.run()
+    before = nights.published()
+    with pytest.raises(Overtaken, match="is done with publish already"):
+        night.publish(late, nights.tables)
+    assert nights.published() == before
 
 
 def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:

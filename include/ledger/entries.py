@@ -241,6 +241,42 @@ def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
         ).fetchall()
 
 
+class Overtaken(RuntimeError):
+    """Another night read the shop later and was quicker; what this one read is old. Running it again helps."""
+
+
+@contextmanager
+def turn(step: str, snapshot_at: datetime) -> Iterator[psycopg.Connection[TupleRow]]:
+    """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
+
+    Args:
+        step: ``accept`` (the lake's turn) or ``publish`` (the warehouse's).
+        snapshot_at: when this night's snapshot was taken.
+
+    Yields:
+        The connection that holds the turn; it ends with the block, or with the process.
+
+    Raises:
+        Overtaken: when a night with a later snapshot has taken its turn already.
+    """
+    with connect() as connection:
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{step}"])
+        later = connection.execute(_LATER[step], [snapshot_at]).fetchone()
+        connection.commit()
+        if later:
+            raise Overtaken(f"run {later[0]} read the shop later and is done with {step} already: run this one again")
+        yield connection
+
+
+_LATER = {
+    "accept": """
+        select run_id from audit.runs join audit.source_counts using (run_id)
+        where accepted is not null and snapshot_at > %s limit 1
+    """,
+    "publish": "select run_id from audit.publications where snapshot_at > %s limit 1",
+}
+
+
 def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
     """Note what the gate did, per source: accepted, quarantined, released, recalled, deleted, …"""
     with connect() as connection:

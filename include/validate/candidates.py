@@ -15,6 +15,7 @@ In the DuckDB session of a night stand, for every source ``s`` of the shop:
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from include import duck, lake
 from include.contract import Column, Derived, Severity, Source, Table, Type
 from include.settings import settings
 
+_KEPT_SECONDS = 2 * 24 * 3600
 UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
 
 
@@ -32,10 +34,10 @@ def gate_file(run: str, source: str) -> Path:
     return settings().lake / "gate" / run / f"{source}.parquet"
 
 
-def forget_other_runs(run: str) -> None:
-    """Remove what earlier runs left at the gate; their rows are in the lake, or will be read again."""
+def forget_old_runs() -> None:
+    """Remove what runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
     for folder in (settings().lake / "gate").glob("*"):
-        if folder.name != run:
+        if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 
 

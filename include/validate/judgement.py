@@ -17,7 +17,7 @@ from include import duck, lake
 from include.contract import Source, Table
 from include.ledger.entries import Outcome
 from include.settings import settings
-from include.validate.candidates import forget_other_runs, gate_file, open_night, write_candidates
+from include.validate.candidates import forget_old_runs, gate_file, open_night, write_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def judge(
     Raises:
         GateDisagreement: when the two judges disagree.
     """
-    forget_other_runs(run)
+    forget_old_runs()
     file = gate_file(run, name)
     with duck.session() as connection:
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
