@@ -3,7 +3,7 @@
 Takes one consistent copy of the shop's tables, judges every row, builds the reporting tables and feature sets, and
 publishes all of them in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix.
 
-**When** At 02:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
+**When** At 04:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
 day; backfill past days with `airflow backfill create --dag-id nightly --from-date 2026-11-01 --to-date 2026-11-04`.
 
 **Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that day's
@@ -27,7 +27,10 @@ names the table, the rule and the first rows.
   the night's report, have the rows fixed in the shop, clear `begin`.
 - `audit`: what was built breaks its own rules: a bug in a transform.
 - `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
-- `publish`: the warehouse cannot be reached (it retries). Clearing the task is always safe.
+- `publish`: the warehouse cannot be reached (it retries).
+
+To try again, trigger the night again, or clear `begin` and all that follows: later tasks alone belong to the shop as
+it was then, and are refused once another night was published.
 """
 
 from __future__ import annotations
@@ -51,7 +54,8 @@ ASSETS = {name: asset(TABLES[name].table) for name in PLAN.tables}
 
 with DAG(
     "nightly",
-    schedule=CronPartitionTimetable("0 2 * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"),
+    # At 04:00, for no zone's clocks change then: at 02:00 each spring one day was never run and the next one twice.
+    schedule=CronPartitionTimetable("0 4 * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"),
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
     catchup=False,
     max_active_runs=1,

@@ -1,8 +1,9 @@
-"""The completeness proof: the copy must hold exactly the rows that the shop holds.
+"""The completeness check: the copy must come to as many rows as the shop holds.
 
 A cursor over ``updated_at`` never sees a row that was deleted, nor one that was committed late with an old time. So the
 shop's rows are counted in the snapshot itself, and where the copy would not come to the same number, the source is
-read whole.
+read whole. A count does not see an old row changed without its time, nor a deletion that a late insertion makes up
+for: that is what a full refresh is for.
 """
 
 from __future__ import annotations

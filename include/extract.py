@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,7 +53,7 @@ def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run
         run: the run these rows belong to.
 
     Raises:
-        ConnectionError: when the shop cannot be reached.
+        OSError: when the shop cannot be reached (ConnectionError), or goes away while it is read.
         duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
     """
     windows = dict(changed_since)
@@ -60,20 +61,17 @@ def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run
     source_rows: dict[str, int] = {}
     with duck.session() as connection:
         duck.attach(connection, "shop", settings().shop_url, read_only=True)
-        connection.execute("begin")  # repeatable read in Postgres: every statement below sees the same instant
-        snapshot_at = _scalar(connection, "select now() as at")
-        for name, source in sources.items():
-            try:
-                source_rows[name] = _scalar(
-                    connection, f"select count(*) as n from ({shop_sql(source, EVERYTHING)}) as source"
-                )
-                extracted[name] = _read(connection, source, windows[name], run, snapshot_at)
-                if windows[name] != EVERYTHING and rows_of_copy(connection, source, run) != source_rows[name]:
-                    windows[name] = EVERYTHING
-                    extracted[name] = _read(connection, source, EVERYTHING, run, snapshot_at)
-            except duckdb.Error as error:
-                raise type(error)(f"source {name}: {error}") from error
-        connection.execute("rollback")
+        with _snapshot(connection):
+            snapshot_at = _scalar(connection, "select now() as at")
+            for name, source in sources.items():
+                with _named(name):
+                    source_rows[name] = _scalar(
+                        connection, f"select count(*) as n from ({shop_sql(source, EVERYTHING)}) as source"
+                    )
+                    extracted[name] = _read(connection, source, windows[name], run, snapshot_at)
+                    if windows[name] != EVERYTHING and rows_of_copy(connection, source, run) != source_rows[name]:
+                        windows[name] = EVERYTHING
+                        extracted[name] = _read(connection, source, EVERYTHING, run, snapshot_at)
     return Extraction(snapshot_at, windows, extracted, source_rows)
 
 
@@ -117,6 +115,29 @@ def typed_sql(source: Source, changed_since: str) -> str:
         f"{chosen} ({changed}) as source union all {chosen} ({shop_sql(source, EVERYTHING)}) as source"
         f" where {source.watermark} < {_instant(changed_since)} and {twins}"
     )
+
+
+@contextmanager
+def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A transaction: repeatable read in Postgres, where every statement in it sees the same instant."""
+    connection.execute("begin")
+    try:
+        yield
+    finally:
+        # On a connection that broke this fails, and is tried here: DuckDB, closing it, would end the whole process.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Say which source an error belongs to, and tell a server that went away from SQL that it refused."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if any(words in str(error) for words in ("server closed the connection", "terminating connection")):
+            raise ConnectionError(f"source {source}: {error}") from error
+        raise type(error)(f"source {source}: {error}") from error
 
 
 def _read(

@@ -52,12 +52,11 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
     Returns:
         The version that holds the result.
     """
-    target = folder(layer, table)
-    if _open(layer, table, None) is None:
-        write_deltalake(target, rows, mode="append")
-    else:
-        write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}")
-    return int(DeltaTable(target).version())
+    target = _open(layer, table, None)
+    if target is None:
+        return replace(layer, table, rows)
+    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}")
+    return int(target.version())
 
 
 def replace(layer: str, table: str, rows: pa.RecordBatchReader) -> int:
@@ -66,9 +65,12 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader) -> int:
     Returns:
         The version that holds exactly these rows.
     """
-    target = folder(layer, table)
+    target = _open(layer, table, None)
+    if target is None:
+        write_deltalake(folder(layer, table), rows, mode="error")
+        return 0
     write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite")
-    return int(DeltaTable(target).version())
+    return int(target.version())
 
 
 def merge(layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str) -> int:

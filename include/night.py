@@ -117,8 +117,9 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     run = ledger.find_run(run_id)
     snapshot_at, since = ledger.snapshot_of(run_id)
     sources = present(settings().sources)
-    with ledger.stage(run_id, "accept"), ledger.turn("accept", snapshot_at):
+    with ledger.stage(run_id, "accept"), ledger.turn("accept", run, snapshot_at):
         broken = {name: ledger.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
+        ledger.begin_accepting(run_id)
         counts = accept_rows(sources, broken, run.slug, _full(since))
         ledger.record_accepted(run_id, counts)
     return counts
@@ -179,7 +180,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     refused: list[str] = []
     with ledger.stage(run_id, "audit"):
         for table in _typed(tables):
-            outcomes = judge_table(table, versions[table.name], run.slug)
+            outcomes = judge_table(table, versions[table.name], day_number(run.night), run.slug)
             ledger.record_outcomes(run_id, table.qualified_name, outcomes)
             broken = [outcome for outcome in outcomes if outcome.broken]
             found[table.name] = {outcome.rule.name: outcome.broken for outcome in broken}
@@ -225,7 +226,7 @@ def _first_day(run: Run, clean: Mapping[str, int]) -> int:
     days = [day_number(run.horizon)]
     with duck.session() as connection:
         for name, source in present(settings().sources).items():
-            if source.begins:
+            if source.begins and source.opens_calendar:
                 rows = duck.relation(lake.files("clean", name, clean[name]), source.lake_columns)
                 found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
                 days += [int(found[0])] if found and found[0] is not None else []
@@ -239,8 +240,11 @@ def _typed(tables: Iterable[Table]) -> list[Table]:
 
 
 def _windows(run: Run, sources: Mapping[str, Source]) -> dict[str, str]:
-    """Per source, since when changes are read: the watermark less the overlap; everything without a watermark."""
-    if run.full_refresh:
+    """Per source, since when changes are read: the watermark less the overlap; everything without a watermark.
+
+    Everything too when a run died while it changed the lake: its rows may be in neither layer, or in both.
+    """
+    if run.full_refresh or ledger.was_interrupted_accepting(run.run_id):
         return dict.fromkeys(sources, extraction.EVERYTHING)
     known, overlap = ledger.watermarks(), timedelta(minutes=settings().overlap_minutes)
     return {name: (known[name] - overlap).isoformat() if name in known else extraction.EVERYTHING for name in sources}

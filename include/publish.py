@@ -61,7 +61,7 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
         Overtaken: when a night that read the shop later is published already.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("publish", snapshot_at) as connection:
+    with turn("publish", run, snapshot_at) as connection:
         _stage(connection, run, built, sources)
         with connection.transaction():
             publication_id = _enter(connection, run, snapshot_at)
@@ -150,10 +150,21 @@ def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, 
     connection.execute(
         SQL(
             "insert into audit.publication_tables"
-            " (publication_id, schema_name, table_name, lake_version, rows, inserted, deleted)"
-            " select %s, %s, %s, %s, count(*), %s, %s from {staged}"
+            " (publication_id, schema_name, table_name, lake_version, rows, inserted, deleted, complete)"
+            " select %(publication)s, %(schema)s, %(table)s, %(version)s, count(*), %(inserted)s, %(deleted)s,"
+            " (select coalesce(bool_and(complete), false) from audit.source_counts where run_id = %(run)s"
+            " and source in (select unnest(sources) from audit.tables"
+            " where schema_name = %(schema)s and table_name = %(table)s)) from {staged}"
         ).format(staged=Identifier(*one.staged.split("."))),
-        [publication_id, table.schema, table.name, one.version, inserted, deleted],
+        {
+            "publication": publication_id,
+            "schema": table.schema,
+            "table": table.name,
+            "version": one.version,
+            "inserted": inserted,
+            "deleted": deleted,
+            "run": run.run_id,
+        },
     )
 
 

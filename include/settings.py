@@ -6,10 +6,12 @@ Does not: anything computed from data, and anything a night is told when it is s
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import psycopg
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -23,7 +25,7 @@ class Settings(BaseSettings):
         pydantic.ValidationError: naming the variable, when a value is missing or malformed.
     """
 
-    model_config = SettingsConfigDict(env_prefix="STOCKTAKE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="STOCKTAKE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     shop_url: SecretStr = Field(description="The shop's Postgres, as a role that may only read it.")
     warehouse_url: SecretStr = Field(description="The warehouse's Postgres, as the role that owns what is published.")
@@ -44,6 +46,15 @@ class Settings(BaseSettings):
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )
+
+    @field_validator("shop_url", "warehouse_url")
+    @classmethod
+    def _postgres_url(cls, value: SecretStr) -> SecretStr:
+        with suppress(psycopg.ProgrammingError):
+            psycopg.conninfo.conninfo_to_dict(value.get_secret_value())
+            return value
+        # Said outside the handler: libpq's own words quote the URL, and with it the password.
+        raise ValueError("is no URL of a Postgres database; in a password, % @ : / are written %25 %40 %3A %2F")
 
     @field_validator("timezone")
     @classmethod

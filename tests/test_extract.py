@@ -177,6 +177,28 @@ def test_a_shop_that_cannot_be_reached_is_named_without_its_password(monkeypatch
         error = error.__cause__ or error.__context__
 
 
+def test_a_shop_that_goes_away_while_it_is_read_is_trouble_that_may_pass(
+    nights: Nights, old_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = extract._read
+
+    def read_and_kill(connection: Any, source: Any, *rest: Any) -> int:
+        if source.name == "order_items":
+            with old_shop.connect() as killer:
+                killer.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and usename = 'extractor'"
+                )
+        return read(connection, source, *rest)
+
+    monkeypatch.setattr(extract, "_read", read_and_kill)
+    with pytest.raises(OSError, match=r"order_items|terminating connection"):
+        read_everything("run")
+    monkeypatch.setattr(extract, "_read", read)
+    assert read_everything("run").extracted["order_items"] > 0
+    assert nights.shop.execute("select 1").fetchone() == (1,)
+
+
 def test_the_extractor_never_writes(nights: Nights) -> None:
     with duck.session() as connection:
         duck.attach(connection, "shop", SecretStr(settings().shop_url.get_secret_value()), read_only=False)

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from include import night
+from include import lake, night
 from include.ledger.entries import Overtaken
 from include.settings import settings
+from include.shop.planting import plant, unplant
 from tests.nights import LAST_DAY, Nights
 
 NOON = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -150,13 +151,63 @@ def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights
     night.extract(early)
     night.extract(late)
     nights.judge_and_build(late)
-    with pytest.raises(Overtaken, match=f"{late} read the shop later and is done with accept already"):
+    with pytest.raises(Overtaken, match=f"{late} is ahead and is done with accept already"):
         nights.judge_and_build(early)
     nights.run()
     before = nights.published()
     with pytest.raises(Overtaken, match="is done with publish already"):
         night.publish(late, nights.tables)
     assert nights.published() == before
+
+
+def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_away(nights: Nights) -> None:
+    early = nights.begin(LAST_DAY - timedelta(days=3))
+    nights.run(LAST_DAY)
+    before = nights.published()
+    night.extract(early)
+    nights.judge_and_build(early)
+    with pytest.raises(Overtaken, match="is ahead and is done with publish already"):
+        night.publish(early, nights.tables)
+    assert nights.published() == before
+
+
+def test_a_run_that_died_between_the_layers_is_put_right_by_the_next(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.run()
+    with nights.shop.transaction():
+        plant(nights.shop, ["nan_price"])
+    run = nights.begin()
+    night.extract(run)
+    replace = lake.replace
+    with monkeypatch.context() as dying:
+        dying.setattr(lake, "replace", lambda layer, *rest: _die() if layer == "quarantine" else replace(layer, *rest))
+        with pytest.raises(KeyboardInterrupt):
+            nights.judge_and_build(run)
+    with nights.shop.transaction():
+        unplant(nights.shop)
+    before = nights.published()
+    nights.run()
+    assert nights.published() == before
+    nights.run(full_refresh=True)
+    assert nights.published() == before
+
+
+def _die() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_line_deleted_in_the_shop_holds_its_order(nights: Nights) -> None:
+    nights.run()
+    nights.shop.execute("alter table inventory_movements drop constraint inventory_movements_order_item_id_fkey")
+    nights.shop.execute("alter table refunds drop constraint refunds_order_item_id_fkey")
+    nights.shop.execute("delete from order_items where order_item_id = 1")
+    nights.run()
+    incremental = nights.published()
+    held = "select source, row_key, rules from audit.quarantine where outcome = 'open' order by 1, 2"
+    assert ("orders", "1", ["subtotal_equals_lines"]) in nights.ask(held)
+    nights.run(full_refresh=True)
+    assert nights.published() == incremental
 
 
 def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:

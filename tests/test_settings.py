@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,16 @@ def test_they_are_frozen_and_read_once(environment: pytest.MonkeyPatch) -> None:
 def test_every_setting_says_what_it_is() -> None:
     assert Settings.model_fields
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://loader:ab%zz@host/db", "postgresl://loader:s3cretpw@host/db", "loader:s3cretpw@host"]
+)
+def test_a_malformed_url_is_named_and_its_password_is_not(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("STOCKTAKE_WAREHOUSE_URL", url)
+    with pytest.raises(ValidationError, match="warehouse_url") as refused:
+        Settings()
+    said = "".join(traceback.format_exception(refused.value))
+    assert "is no URL of a Postgres database; in a password, % @ : / are written %25 %40 %3A %2F" in said
+    assert "s3cret" not in said
+    assert "ab%zz" not in said

@@ -241,6 +241,7 @@ class Source(Table):
     Attributes:
         watermark: the column that says when a row was last written.
         begins: the day column from which the row exists (an order's ``ordered_on``); None for one without a day.
+        opens_calendar: whether its first row is the shop's first day (a customer may be older than the shop).
         later: for each later event's day column, the columns unknown before it (a cancellation and its reason).
         derived: columns computed before the gate.
         whole: what the accepted parts of a row must add up to; None where a row has no parts.
@@ -253,6 +254,7 @@ class Source(Table):
 
     watermark: str = "updated_at"
     begins: str | None = None
+    opens_calendar: bool = False
     later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     derived: tuple[Derived, ...] = ()
     whole: Whole | None = None

@@ -118,8 +118,9 @@ def finish_run(run_id: str, state: str, error: str | None = None) -> None:
     """Say how a run ended: ``success`` or ``failed``. The first error of a run is the one that is kept."""
     with connect() as connection:
         connection.execute(
-            "update audit.runs set state = %s, finished_at = now(), error = coalesce(error, %s) where run_id = %s",
-            [state, error, run_id],
+            "update audit.runs set state = %(state)s, finished_at = now(),"
+            " error = case when %(state)s <> 'success' then coalesce(error, %(error)s) end where run_id = %(run_id)s",
+            {"state": state, "error": error, "run_id": run_id},
         )
 
 
@@ -242,39 +243,55 @@ def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
 
 
 class Overtaken(RuntimeError):
-    """Another night read the shop later and was quicker; what this one read is old. Running it again helps."""
+    """Another night read the shop later, or covers later days, and was quicker. Running this one again helps."""
 
 
 @contextmanager
-def turn(step: str, snapshot_at: datetime) -> Iterator[psycopg.Connection[TupleRow]]:
+def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connection[TupleRow]]:
     """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
 
     Args:
         step: ``accept`` (the lake's turn) or ``publish`` (the warehouse's).
+        run: this night's run.
         snapshot_at: when this night's snapshot was taken.
 
     Yields:
         The connection that holds the turn; it ends with the block, or with the process.
 
     Raises:
-        Overtaken: when a night with a later snapshot has taken its turn already.
+        Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already.
     """
     with connect() as connection:
         connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{step}"])
-        later = connection.execute(_LATER[step], [snapshot_at]).fetchone()
+        later = connection.execute(_LATER[step], {"snapshot_at": snapshot_at, "horizon": run.horizon}).fetchone()
         connection.commit()
         if later:
-            raise Overtaken(f"run {later[0]} read the shop later and is done with {step} already: run this one again")
+            raise Overtaken(f"run {later[0]} is ahead and is done with {step} already: run this one again, from begin")
         yield connection
 
 
 _LATER = {
     "accept": """
         select run_id from audit.runs join audit.source_counts using (run_id)
-        where accepted is not null and snapshot_at > %s limit 1
+        where accepted is not null and snapshot_at > %(snapshot_at)s limit 1
     """,
-    "publish": "select run_id from audit.publications where snapshot_at > %s limit 1",
+    "publish": """
+        select run_id from audit.publications where snapshot_at > %(snapshot_at)s or horizon > %(horizon)s limit 1
+    """,
 }
+
+
+def begin_accepting(run_id: str) -> None:
+    """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit."""
+    with connect() as connection:
+        connection.execute("update audit.runs set accepting = true where run_id = %s", [run_id])
+
+
+def was_interrupted_accepting(run_id: str) -> bool:
+    """Whether some other run died between lake/clean and lake/quarantine and none has read everything since."""
+    with connect() as connection:
+        found = connection.execute("select from audit.runs where accepting and run_id <> %s limit 1", [run_id])
+        return found.fetchone() is not None
 
 
 def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
@@ -290,6 +307,16 @@ def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> Non
             where run_id = %(run_id)s and source = %(source)s
             """,
             [{"run_id": run_id, "source": source, **figures} for source, figures in counts.items()],
+        )
+        # A run that read everything has put right what others left half done.
+        connection.execute(
+            """
+            update audit.runs set accepting = false
+            where run_id = %(run_id)s or not exists (
+                select from audit.source_counts where run_id = %(run_id)s and changed_since <> '-infinity'
+            )
+            """,
+            {"run_id": run_id},
         )
 
 

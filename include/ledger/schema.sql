@@ -16,12 +16,14 @@ create table if not exists audit.runs (
     finished_at timestamptz,
     state text not null default 'running' check (state in ('running', 'success', 'failed')),
     snapshot_at timestamptz,
+    accepting boolean not null default false,
     error text
 );
 comment on table audit.runs is 'One row per run of the night, published or not.';
 comment on column audit.runs.night is 'The business day the run was for.';
 comment on column audit.runs.horizon is 'The last whole business day that its reporting tables cover.';
 comment on column audit.runs.snapshot_at is 'The shop''s clock when its one snapshot was taken.';
+comment on column audit.runs.accepting is 'Whether it is changing the lake, or died doing so: the next run then reads everything.';
 comment on column audit.runs.error is 'What the first failed task said.';
 
 create table if not exists audit.stages (
@@ -59,7 +61,7 @@ comment on column audit.source_counts.source_rows is 'Rows in the shop, counted 
 comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwards.';
 comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
 comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';
-comment on column audit.source_counts.complete is 'Whether every row of the shop is either clean or in quarantine.';
+comment on column audit.source_counts.complete is 'Whether clean and quarantined rows are as many as the shop holds.';
 
 create table if not exists audit.expectation_results (
     run_id text not null references audit.runs (run_id),
@@ -106,10 +108,12 @@ create table if not exists audit.publication_tables (
     rows bigint not null,
     inserted bigint not null,
     deleted bigint not null,
+    complete boolean not null,
     primary key (publication_id, schema_name, table_name)
 );
 comment on table audit.publication_tables is 'One row per publication and table: what was loaded and what differed.';
 comment on column audit.publication_tables.lake_version is 'The version of the table in the lake that was published.';
+comment on column audit.publication_tables.complete is 'Whether the copy of every source it is made from held as many rows as the shop.';
 comment on column audit.publication_tables.rows is 'Rows of the published window: the whole table, or the night''s slice.';
 
 create table if not exists audit.tables (
@@ -158,18 +162,6 @@ with latest as (
     order by schema_name, table_name, publication_id desc
 ),
 
-proven as (
-    select
-        tables.schema_name,
-        tables.table_name,
-        bool_and(source_counts.complete) as complete
-    from audit.tables
-    join latest using (schema_name, table_name)
-    join audit.source_counts
-        on source_counts.run_id = latest.run_id and source_counts.source = any(tables.sources)
-    group by tables.schema_name, tables.table_name
-),
-
 held as (
     select
         tables.schema_name,
@@ -198,23 +190,22 @@ select
     latest.rows,
     latest.published_at,
     latest.publication_id,
-    proven.complete,
+    latest.complete,
     coalesce(at_stake.rows, 0) as quarantined_rows,
     coalesce(at_stake.amounts, '{}') as quarantined_amounts,
     case
         when tables.left_out is not null then 'absent: ' || tables.left_out
         when latest.publication_id is null then 'not published yet'
-        when proven.complete is not true then 'incomplete: the copy does not hold exactly the rows of the shop'
+        when not latest.complete then 'incomplete: the copy does not hold as many rows as the shop'
         when at_stake.rows > 0 then 'published, some rows are in quarantine'
         else 'ok'
     end as verdict
 from audit.tables
 left join latest using (schema_name, table_name)
-left join proven using (schema_name, table_name)
 left join at_stake using (schema_name, table_name);
 comment on view reporting.data_status is 'One row per table: how far it goes, when it was published, and whether to trust it.';
 comment on column reporting.data_status.last_day is 'The last whole business day it covers (a feature set: of its latest slice).';
-comment on column reporting.data_status.complete is 'Whether every row of the shop is in the copy it was made from, or in quarantine.';
+comment on column reporting.data_status.complete is 'Whether the copy it was made from, with the quarantine, holds as many rows as the shop.';
 comment on column reporting.data_status.quarantined_amounts is 'Money of the rows in quarantine that this table would have used, per currency.';
 
 do $$

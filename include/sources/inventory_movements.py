@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from include.contract import Column, Derived, Source, Type
-from include.contract.rules import at_most, one_of
+from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
+from include.sources.time import FIRST_DAY
 
 INVENTORY_MOVEMENTS = Source(
     schema="source",
@@ -30,9 +31,11 @@ INVENTORY_MOVEMENTS = Source(
             "A movement is one of the six kinds.",
             ["receipt", "reservation", "release", "shipment", "return", "adjustment"],
         ),
+        between("moved_on", "moved_in_our_time", "No movement is older than 1995.", least=FIRST_DAY),
         at_most("moved_at", "_snapshot_at", "moved_not_in_future", "No movement lies in the future."),
     ),
     begins="moved_on",
+    opens_calendar=True,
     derived=(
         Derived(Column("moved_on", Type.DAY, "Business day of moved_at.", nullable=True), "business_day(row.moved_at)"),
     ),

@@ -6,6 +6,7 @@ from include.contract import Column, Derived, Source, Type, Whole
 from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
+from include.sources.time import FIRST_DAY
 
 _CANCELLED = Condition("status", "cancelled")
 _NOT_CANCELLED = Condition("status", "cancelled", negated=True)
@@ -76,6 +77,7 @@ ORDERS = Source(
         empty(
             "cancellation_reason", "only_cancelled_has_reason", "Only a cancelled order has a reason.", _NOT_CANCELLED
         ),
+        between("ordered_on", "ordered_in_our_time", "No order is older than 1995.", least=FIRST_DAY),
         at_most("ordered_at", "_snapshot_at", "ordered_not_in_future", "No order is placed in the future."),
         at_most("shipped_at", "_snapshot_at", "shipped_not_in_future", "No order is shipped in the future."),
         at_most("delivered_at", "_snapshot_at", "delivered_not_in_future", "No order is delivered in the future."),
@@ -87,6 +89,7 @@ ORDERS = Source(
     amount="total_cents",
     currency="currency",
     begins="ordered_on",
+    opens_calendar=True,
     later={
         "shipped_on": ("shipped_at", "seconds_to_ship"),
         "delivered_on": ("delivered_at", "seconds_to_deliver"),

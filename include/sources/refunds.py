@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from include.sources.time import FIRST_DAY
 
 
 def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
@@ -34,6 +35,7 @@ REFUNDS = Source(
         at_most("amount_cents", "line_amount_cents", "amount_within_line", "No more money than the line cost."),
         at_most("refunded_units", "line_quantity", "refunds_within_line", "All refunds of a line fit into it."),
         at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
+        between("refunded_on", "refunded_in_our_time", "No refund is older than 1995.", least=FIRST_DAY),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
     ),
     amount="amount_cents",

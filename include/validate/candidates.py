@@ -72,9 +72,16 @@ def open_night(
             f"create view {name} as select {names} from raw_{name}"
             + ("" if full[name] else f" union all by name {unchanged}")
         )
+        # What a full read no longer finds was deleted; its family is judged without it.
+        deleted = f" union select {key} from known_{name}" if full[name] else ""
         connection.execute(
-            f"create temp table touched_{name} as select {key} from raw_{name} union from held_{name} select {key}"
+            f"create temp table touched_{name} as"
+            f" select {key} from raw_{name} union select {key} from held_{name}{deleted}"
         )
+    for source in sources.values():
+        for column in source.key_columns:
+            if full.get(column.key_of or "", False):
+                _touch_orphans(connection, source, column, sources[column.key_of or ""])
     _spread_over_families(connection, sources)
 
 
@@ -133,13 +140,23 @@ def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
     return f"cast(null as {derived.column.type.duckdb})"
 
 
+def _touch_orphans(connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source) -> None:
+    """Touch the rows that hold the key of a row that was deleted; both key columns are called the same."""
+    key = ", ".join(f"row.{k}" for k in source.primary_key)
+    connection.execute(
+        f"insert into touched_{source.name} select {key} from known_{source.name} as row where row.{column.name} in"
+        f" (select gone.{column.name} from known_{owner.name} as gone where {_absent(owner, 'gone', owner.name)})"
+        f" except select * from touched_{source.name}"
+    )
+
+
 def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> None:
     """Touch every row of every family that has a touched row: first up to the parents, then down to all their parts."""
     links = part_links(sources)
     for child, column, parent in reversed(links):
         parents = " union ".join(
             f"select row.{column} from {rows} as row where {_present(sources[child], 'row', f'touched_{child}')}"
-            for rows in (child, f"clean_{child}")
+            for rows in (child, f"known_{child}")
         )
         connection.execute(
             f"insert into touched_{parent} select * from ({parents}) except select * from touched_{parent}"

@@ -53,12 +53,13 @@ def judge(
         return _outcomes(connection, sources[name], file, run)
 
 
-def audit(table: Table, version: int, run: str) -> list[Outcome]:
-    """Judge a built table in the lake by its own rules.
+def audit(table: Table, version: int, night: int, run: str) -> list[Outcome]:
+    """Judge a built table in the lake by its own rules; of a table of slices, the night's.
 
     Args:
         table: what was built.
         version: its version in the lake.
+        night: the night's business day, as a day number.
         run: names the Data Docs page, where these are wanted.
 
     Raises:
@@ -67,11 +68,12 @@ def audit(table: Table, version: int, run: str) -> list[Outcome]:
     with duck.session() as connection:
         key = ", ".join(table.primary_key)
         rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+        window = f"where {table.rebuild.column} = {night}" if table.rebuild.kind == "as_of" else ""
         folder = gate_file(run, table.name).parent / table.schema
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{table.name}.parquet"
         connection.execute(
-            f"copy (select *, count(*) over (partition by {key}) as _copies from {rows})"
+            f"copy (select *, count(*) over (partition by {key}) as _copies from {rows} {window})"
             f" to {duck.quoted(str(file))} (format parquet)"
         )
         outcomes = _outcomes(connection, table, file, run)
@@ -111,7 +113,8 @@ def _examples(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, br
 
 def row_key(table: Table) -> str:
     """A DuckDB expression: a row's key as text, its parts joined by ``/``."""
-    return "concat_ws('/', " + ", ".join(f"coalesce({name}::varchar, '∅')" for name in table.primary_key) + ")"
+    parts = ", ".join(f"replace(coalesce({name}::varchar, '∅'), '/', '//')" for name in table.primary_key)
+    return f"concat_ws('/', {parts})"
 
 
 def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter[str]]:

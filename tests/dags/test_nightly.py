@@ -178,10 +178,42 @@ def test_a_shop_without_stock_has_a_night_without_it() -> None:
     assert {name for name in dag["tasks"] if "." in name} == expected - missing
 
 
-def test_a_night_is_the_day_before_at_two_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
-    for part in ("CronPartitionTimetable", "'0 2 * * *'", "timezone='UTC'", "run_offset=-1", "key_format='%Y-%m-%d'"):
+def test_a_night_is_the_day_before_at_four_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
+    for part in ("CronPartitionTimetable", "'0 4 * * *'", "timezone='UTC'", "run_offset=-1", "key_format='%Y-%m-%d'"):
         assert part in nightly["schedule"]
     assert (nightly["max_active_runs"], nightly["catchup"]) == (1, False)
+
+
+WALK = """
+import sys
+from datetime import date, timedelta
+import pendulum
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.trigger import CronPartitionTimetable
+cron, *zones = sys.argv[1:]
+for zone in zones:
+    timetable = CronPartitionTimetable(cron, timezone=zone, run_offset=-1, key_format="%Y-%m-%d")
+    since, last, days = TimeRestriction(pendulum.datetime(2026, 1, 1, tz=zone), None, True), None, []
+    for _ in range(400):
+        last = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=since)
+        days.append(date.fromisoformat(last.partition_key))
+    if days != [days[0] + timedelta(days=number) for number in range(400)]:
+        sys.exit(f"{zone}: a day without a night, or with two")
+"""
+
+
+@pytest.mark.parametrize(("cron", "said"), [(None, ""), ("0 2 * * *", "a day without a night, or with two")])
+def test_every_day_of_a_year_has_one_night(
+    nightly: Mapping[str, Any], tmp_path: Path, cron: str | None, said: str
+) -> None:
+    scheduled = re.search(r"'(\S+ \S+ \S+ \S+ \S+)'", nightly["schedule"])
+    assert scheduled
+    zones = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Beirut", "America/Santiago"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WALK, cron or scheduled[1], *zones],
+        env=environment(str(tmp_path)), check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode == 0, said in done.stderr) == (not said, True), done.stderr
 
 
 def test_the_form_asks_what_a_night_may_be_asked(nightly: Mapping[str, Any]) -> None:
