@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ from include.embedded import Cluster
 from include.settings import ROOT, Settings
 from include.standalone import processes
 from include.standalone.environment import export_lines, own_variables, process_environment, variables
-from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named
+from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
+from include.standalone.readiness import check_settings
 
 
 @pytest.fixture
@@ -202,3 +204,58 @@ def test_the_log_of_a_process_that_ended_is_shown(airflow: processes.Airflow, pr
         time.sleep(0.05)
     with pytest.raises(StandaloneError, match="the port is taken"):
         airflow.check(processes.NIGHT)
+
+
+def test_a_port_that_another_program_took_is_told_from_our_own(airflow: processes.Airflow, profile: Profile) -> None:
+    port = airflow.port
+    serve = f"import socket, time\nserver = socket.create_server(('127.0.0.1', {port}))\ntime.sleep(60)\n"
+    (profile.state / "airflow.py").write_text(f"import sys\nif 'api-server' in sys.argv[1]:\n    exec({serve!r})\n")
+    with socket.create_server(("127.0.0.1", port)):
+        start(airflow, profile)
+        deadline = time.monotonic() + 10
+        while "api-server" in airflow.running() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not airflow.listens
+        with pytest.raises(processes.PortTakenError, match="in use"):
+            airflow.check(["api-server"])
+    (profile.state / "airflow.py").write_text(serve)
+    start(airflow, profile)
+    while not airflow.listens and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert airflow.listens
+
+
+def test_a_setting_that_makes_no_sense_is_named_before_anything_starts(profile: Profile, cluster: Cluster) -> None:
+    wrong = {"STOCKTAKE_TIMEZONE": "Mars/Olympus", "STOCKTAKE_BATCH_ROWS": "many"}
+    with pytest.raises(StandaloneError) as refused:
+        check_settings(variables(profile, cluster, wrong, port=8080), wrong)
+    said = str(refused.value).splitlines()
+    assert said[0].startswith("STOCKTAKE_TIMEZONE: ")
+    assert "Mars/Olympus" in said[0]
+    assert said[1].startswith("STOCKTAKE_BATCH_ROWS: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://loader:top-secret@127.0.0.1:1/warehouse", "STOCKTAKE_WAREHOUSE_URL leads to no database"),
+        (
+            "warehouse.example.com top-secret",
+            "STOCKTAKE_WAREHOUSE_URL:? is no URL of a Postgres database",
+        ),
+    ],
+)
+def test_a_database_of_ones_own_that_does_not_answer_is_named(
+    profile: Profile, cluster: Cluster, url: str, said: str
+) -> None:
+    own = {"STOCKTAKE_WAREHOUSE_URL": url}
+    with pytest.raises(StandaloneError, match=said) as refused:
+        check_settings(variables(profile, cluster, own, port=8080), own)
+    assert "top-secret" not in str(refused.value)
+
+
+def test_a_state_folder_is_named_by_the_environment_else_by_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_STATE", "/elsewhere")
+    assert state_folder() == Path("/elsewhere")
+    monkeypatch.setenv("STOCKTAKE_STATE", "below")
+    assert state_folder() == ROOT / "below"

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import date as day
 from datetime import datetime
 from typing import Annotated, NoReturn
 
@@ -15,7 +16,7 @@ import typer
 from include.embedded import HOST, Cluster, EmbeddedPostgresError, libpq_environment, locked
 from include.standalone import environment, readiness
 from include.standalone.night import RETRY, Api, Night, last_closed_day, now, task_name
-from include.standalone.processes import NIGHT, UI, Airflow
+from include.standalone.processes import NIGHT, UI, Airflow, PortTakenError
 from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -25,6 +26,7 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A night of its own starts nothing else: no run of the schedule beside it, none that would be cut off when it ends.
 _NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
+_PORTS_TRIED = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Machine:
         readiness.start_postgres(profile, cluster)
         airflow = Airflow(profile)
         own = environment.own_variables(os.environ)
-        return cls(profile, cluster, airflow, environment.variables(profile, cluster, own, airflow.port))
+        given = environment.variables(profile, cluster, own, airflow.port)
+        readiness.check_settings(given, own)
+        return cls(profile, cluster, airflow, given)
 
     @property
     def url(self) -> str:
@@ -66,35 +70,50 @@ class Machine:
 
     def start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
         """Start what of Airflow does not run; its API, once that answers and knows the DAG as it is now."""
+        for _ in range(_PORTS_TRIED - 1):
+            try:
+                return self._start_airflow(names, stay=stay)
+            except PortTakenError:
+                _say("Another program was quicker to take the port; trying another")
+        return self._start_airflow(names, stay=stay)
+
+    def _start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
         before = now()
-        variables = self.variables if stay or self.airflow.stays else {**self.variables, **_NO_SCHEDULE}
+        own = environment.own_variables(os.environ)
+        variables = environment.variables(self.profile, self.cluster, own, self.airflow.port)
+        if not (stay or self.airflow.stays):
+            variables |= _NO_SCHEDULE
         given = environment.process_environment(variables, self.cluster)
         started = self.airflow.start(names, given, fingerprint=environment.fingerprint(variables), stay=stay)
         if started:
             _say("Starting Airflow")
         password = environment.login(self.profile)["admin"]
-        api = Api.connect(self.url, "admin", password, check=lambda: self.airflow.check(names))
+        api = Api.connect(
+            self.url, "admin", password, check=lambda: self.airflow.check(names), ours=lambda: self.airflow.listens
+        )
         api.wait_for_dag(parsed_after=before if started else None)
         return api
 
 
 @cli.command()
 def nightly(
-    date: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The business day; else the last closed one.")
-    ] = None,
+    date: Annotated[str | None, typer.Option(help="The business day, 2026-11-21; else the last closed one.")] = None,
     engine: Annotated[str, typer.Option(help="What builds the tables.")] = "pandas",
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Read and build everything again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
 ) -> None:
     """Run one night and say what came of it."""
+    given = _day(date) if date else None
     machine = Machine.ready()
-    given = date.date() if date else None
-    day = given or last_closed_day(machine.variables["STOCKTAKE_TIMEZONE"])
+    timezone = machine.variables["STOCKTAKE_TIMEZONE"]
+    closed = last_closed_day(timezone)
+    if given and given > closed:
+        raise StandaloneError(f"{given} is not over in {timezone}: the last closed day is {closed}.")
+    night = Night(given or closed, given, engine, full_refresh, dry_run)
     with machine.alone():
         machine.prepare()
         try:
-            _run(machine, Night(day, given, engine, full_refresh, dry_run))
+            _run(machine, night)
         finally:
             if not machine.airflow.stays:
                 machine.airflow.stop()
@@ -147,6 +166,13 @@ def stop() -> None:
     for name in SHOPS:
         Airflow(profile_named(name, state_folder())).stop()
     _cluster().stop()
+
+
+def _day(text: str) -> day:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a day in the shop's zone, no instant)
+    except ValueError:
+        raise StandaloneError(f"There is no day {text!r}. DATE is written like 2026-11-21.") from None
 
 
 def _run(machine: Machine, night: Night) -> None:

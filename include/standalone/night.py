@@ -67,10 +67,18 @@ class Api:
     check: Callable[[], None]
 
     @classmethod
-    def connect(cls, url: str, user: str, password: str, check: Callable[[], None]) -> Api:
-        """Wait until the server answers, log in, and warm what the first task would otherwise wait 5 s for."""
+    def connect(cls, url: str, user: str, password: str, check: Callable[[], None], ours: Callable[[], bool]) -> Api:
+        """Wait until the server answers, log in, and warm what the first task would otherwise wait 5 s for.
+
+        Args:
+            url: Where it answers.
+            user: Who logs in.
+            password: With what.
+            check: Raises when there is no sense in waiting any longer.
+            ours: Whether it is our server that answers there.
+        """
         api = cls(httpx.Client(base_url=url, timeout=30, trust_env=False), check)
-        api._wait(lambda: api._answers("/api/v2/monitor/health"), "Airflow's API server does not answer")
+        api._wait(lambda: ours() and api._answers("/api/v2/monitor/health"), "Airflow's API server does not answer")
         api._answers("/execution/health")
         token = api._ask("POST", "/auth/token", json={"username": user, "password": password})["access_token"]
         api.client.headers["Authorization"] = f"Bearer {token}"

@@ -28,6 +28,10 @@ _PREFERRED_PORT = 8080
 _LOCAL_SETTINGS = '"""Generated: what Airflow runs when it starts."""\n\nimport include.preload  # noqa: F401\n'
 
 
+class PortTakenError(StandaloneError):
+    """Another program listens where the API server should."""
+
+
 class _Noted(TypedDict):
     pid: int
     created: float
@@ -48,6 +52,13 @@ class Airflow:
         """Where the API server listens, or will."""
         record = self._home / "port"
         return int(record.read_text()) if self._process("api-server") else kept_port(record, _PREFERRED_PORT)
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is this API server that listens on the port: between choosing and using one, another may."""
+        members = [process for process in self._family("api-server") if process.status() != psutil.STATUS_ZOMBIE]
+        sockets = [socket for process in members for socket in process.net_connections("tcp")]
+        return any(socket.status == psutil.CONN_LISTEN and socket.laddr.port == self.port for socket in sockets)
 
     def running(self) -> list[str]:
         """The names of its processes that run."""
@@ -89,12 +100,14 @@ class Airflow:
         """Make sure that ``names`` run.
 
         Raises:
+            PortTakenError: When the API server found its port taken.
             StandaloneError: When one of them ended by itself; with the end of its log.
         """
         for name in names:
             if not self._process(name):
                 log = self.log(name)
-                raise StandaloneError(f"Airflow's {name} ended by itself. The end of {log}:\n{_tail(log)}")
+                kind = PortTakenError if "address already in use" in _tail(log).lower() else StandaloneError
+                raise kind(f"Airflow's {name} ended by itself. The end of {log}:\n{_tail(log)}")
 
     def stop(self) -> None:
         """End every process with SIGTERM and, what does not listen, with SIGKILL."""

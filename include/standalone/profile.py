@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from dotenv import dotenv_values
+
 from include.settings import ROOT
 
 
@@ -73,8 +75,9 @@ class Profile:
 
 
 def state_folder() -> Path:
-    """Where all state of this checkout lives, unless ``STOCKTAKE_STATE`` names another folder."""
-    return Path(os.environ.get("STOCKTAKE_STATE") or ROOT / ".stocktake").absolute()
+    """Where all state of this checkout lives, unless ``STOCKTAKE_STATE`` (here or in .env) names another folder."""
+    named = os.environ.get("STOCKTAKE_STATE") or dotenv_values(ROOT / ".env").get("STOCKTAKE_STATE")
+    return ROOT / (named or ".stocktake")
 
 
 def profile_named(name: str, state: Path) -> Profile:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 from psycopg import sql
+from pydantic import ValidationError
 
 from include.embedded import SUPERUSER, Cluster
-from include.settings import ROOT
+from include.settings import ROOT, Settings
 from include.standalone.profile import Profile, StandaloneError
 
 _NEEDED_MEGABYTES = 2048
@@ -38,6 +39,36 @@ def start_postgres(profile: Profile, cluster: Cluster) -> None:
         )
     cluster.start()
     cluster.provision(**profile.databases)
+
+
+def check_settings(given: Mapping[str, str], own: Mapping[str, str]) -> None:
+    """Make sure that what a person set can be read, and that databases of their own answer, before anything starts.
+
+    Raises:
+        StandaloneError: Naming the variable. It never quotes a URL: there may be a password in it.
+    """
+    named = {name.removeprefix("STOCKTAKE_").lower(): value for name, value in given.items()}
+    try:
+        Settings(**{name: value for name, value in named.items() if name in Settings.model_fields})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = [
+            f"STOCKTAKE_{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors(include_input=False)
+        ]
+        raise StandaloneError("\n".join(wrong)) from None
+    for name in ("STOCKTAKE_SHOP_URL", "STOCKTAKE_WAREHOUSE_URL"):
+        if name in own:
+            _check_reachable(name, own[name])
+
+
+def _check_reachable(name: str, url: str) -> None:
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.OperationalError as error:  # names host, port and role, never the password
+        raise StandaloneError(f"{name} leads to no database that answers: {error}") from None
+    except psycopg.Error:
+        example = "postgresql://role:password@host:5432/database"
+        raise StandaloneError(f"{name} is no URL of a Postgres database; one looks like {example}") from None
 
 
 def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
