@@ -4,7 +4,9 @@ Takes one consistent copy of the shop's tables, judges every row, builds the rep
 publishes all of them in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix.
 
 **When** At 04:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
-day; backfill past days with `airflow backfill create --dag-id nightly --from-date 2026-11-01 --to-date 2026-11-04`.
+day; backfill past days with
+`airflow backfill create --dag-id nightly --max-active-runs 1 --from-date 2026-11-01 --to-date 2026-11-04`:
+three nights, one after the other, without the date that it ends at.
 
 **Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that day's
 slice of the feature sets; the reporting tables keep all their later days.
@@ -77,7 +79,9 @@ with DAG(
         from include import night
 
         dag_run = context["dag_run"]
-        asked = night.asked_for(run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after)
+        asked = night.asked_for(
+            run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after, dag_run.start_date or dag_run.run_after
+        )
         night.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
 
     @task
@@ -132,7 +136,10 @@ with DAG(
         """Write the night's report page, whatever came of it."""
         from include import night
 
-        return night.report(run)
+        page = night.report(run)
+        if page is None:
+            raise AirflowSkipException("the run was refused before it was entered: the log of begin says why")
+        return page
 
     RUN = "{{ run_id }}"
     with TaskGroup("validates") as validates:

@@ -30,25 +30,29 @@ class WrongRequest(ValueError):
     """The night was asked for in a way that makes no sense; the message says what would."""
 
 
-def asked_for(run_id: str, partition_key: str | None, conf: Mapping[str, Any], run_after: datetime) -> Run:
+def asked_for(
+    run_id: str, partition_key: str | None, conf: Mapping[str, Any], run_after: datetime, started_at: datetime
+) -> Run:
     """What a run was asked to do; its day is the partition key, else the form's date, else the last closed day.
 
     Args:
         run_id: as Airflow knows it.
         partition_key: the business day that the schedule (or whoever triggered) gave the run, as ``2026-11-21``.
         conf: the form: date, engine, full_refresh, dry_run.
-        run_after: when the run was due: the business day before is the last closed one.
+        run_after: when the run was due: without a day of its own it is for the one that had closed then, also when
+            it is cleared a week later. A backfill is due at the start of its own day, however long that is over.
+        started_at: when it started: a day that was not over then is refused.
 
     Raises:
         WrongRequest: when the form holds something unknown, the two days differ, or the day is not over.
     """
     if unknown := sorted(set(conf) - set(FORM)):
         raise WrongRequest(f"unknown parameter {', '.join(unknown)}; there are {', '.join(FORM)}")
-    last_closed = run_after.astimezone(ZoneInfo(settings().timezone)).date() - timedelta(days=1)
+    last_closed = _day_before(max(run_after, started_at))
     days = {date.fromisoformat(text) for text in (partition_key, conf.get("date")) if text}
     if len(days) > 1:
         raise WrongRequest(f"the partition key says {partition_key}, the form says {conf['date']}: give one of them")
-    night = days.pop() if days else last_closed
+    night = days.pop() if days else _day_before(run_after)
     if night > last_closed:
         raise WrongRequest(f"{night} is not over in {settings().timezone}: the last closed day is {last_closed}")
     return Run(
@@ -210,15 +214,24 @@ def publish(run_id: str, tables: Iterable[Table]) -> date | None:
     return run.night
 
 
-def report(run_id: str) -> str:
+def report(run_id: str) -> str | None:
     """Write the night's report page.
 
     Returns:
-        Its path.
+        Its path; None for a run that was refused before it was entered in the ledger: there is nothing to tell.
     """
     from include.reports_api.page import write
 
-    return str(write(ledger.find_run(run_id)))
+    try:
+        run = ledger.find_run(run_id)
+    except KeyError:
+        return None
+    return str(write(run))
+
+
+def _day_before(instant: datetime) -> date:
+    """The last business day that was over at an instant."""
+    return instant.astimezone(ZoneInfo(settings().timezone)).date() - timedelta(days=1)
 
 
 def _first_day(run: Run, clean: Mapping[str, int]) -> int:
