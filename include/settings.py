@@ -65,13 +65,17 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no time zone {value!r}; one is Europe/Berlin") from error
         return value
 
+    @field_validator("lake", "reports", "sources")
+    @classmethod
+    def _below_root(cls, value: Path) -> Path:
+        return ROOT / value
+
     @field_validator("sources")
     @classmethod
     def _sources_folder(cls, value: Path) -> Path:
-        folder = value if value.is_absolute() else ROOT / value
-        if not any(folder.glob("*.sql")):
-            raise ValueError(f"{folder} holds no .sql file; a shop is a folder with one <source>.sql per table")
-        return folder
+        if not any(value.glob("*.sql")):
+            raise ValueError(f"{value} holds no .sql file; a shop is a folder with one <source>.sql per table")
+        return value
 
 
 @cache
