@@ -1,0 +1,221 @@
+"""One Stocktake for all of these tests: its own state, the demo shop, the embedded Postgres, a real Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from include.settings import ROOT
+
+ENDED = ("success", "failed")
+PATIENCE_SECONDS = 240.0  # for one night, on a machine that does other things too
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine on which Stocktake was started, and its databases.
+
+    Attributes:
+        state: the folder that holds all of it.
+        command_lines: of every process that was seen on this machine while the tests ran.
+    """
+
+    state: Path
+    command_lines: set[str] = field(repr=False)
+
+    @cached_property
+    def variables(self) -> Mapping[str, str]:
+        """What ``make env`` prints, but for the PATH."""
+        exports = standalone(self.state, "env").stdout.splitlines()
+        return dict(shlex.split(line)[1].split("=", 1) for line in exports if not line.startswith("export PATH"))
+
+    @property
+    def last_closed_day(self) -> date:
+        """The day before today, where the shop is."""
+        return datetime.now(ZoneInfo(self.variables["STOCKTAKE_TIMEZONE"])).date() - timedelta(days=1)
+
+    def shop(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query on the shop."""
+        return _ask(self.variables["STOCKTAKE_SHOPKEEPER_URL"], statement, parameters)
+
+    def warehouse(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query on the warehouse, as the analyst."""
+        return _ask(self.variables["STOCKTAKE_ANALYST_URL"], statement, parameters)
+
+    def published(self) -> dict[str, str]:
+        """A digest of every published table: all rows, all columns, the publication and its time too."""
+        tables = self.warehouse("select published_table from reporting.data_status")
+        digest = "select md5(string_agg(line::text, chr(10) order by line::text)) from"
+        return {name: self.warehouse(f"{digest} {name} as line")[0][0] for (name,) in tables}
+
+
+@dataclass(frozen=True)
+class Stack(Machine):
+    """The same with Airflow running, and the ways a person has to it.
+
+    Attributes:
+        url: where Airflow's pages are.
+        password: of Airflow's user admin.
+        airflow: a visitor who has not logged in.
+    """
+
+    url: str
+    password: str = field(repr=False)
+    airflow: httpx.Client = field(repr=False)
+
+    def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """An answer of Airflow's REST API to its admin."""
+        token = self.airflow.post("/auth/token", json={"username": "admin", "password": self.password})
+        headers = {"Authorization": f"Bearer {token.json()['access_token']}", "Accept": "application/json"}
+        return self.airflow.request(method, f"/api/v2/{path}", headers=headers, **arguments)
+
+    def trigger(self, **conf: Any) -> httpx.Response:
+        """What the trigger form sends."""
+        return self.api("POST", "dags/nightly/dagRuns", json={"logical_date": None, "conf": conf})
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run of the night that Airflow knows, oldest first."""
+        answer = self.api("GET", "dags/nightly/dagRuns", params={"limit": 100, "order_by": "id"})
+        return list(answer.json()["dag_runs"])
+
+    def ended(self, run_id: str) -> str:
+        """How a run ended, when it has."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            state = str(self.api("GET", f"dags/nightly/dagRuns/{run_id}").json()["state"])
+            if state in ENDED:
+                return state
+            assert time.monotonic() < deadline, f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s"
+            time.sleep(0.5)
+
+    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """The tasks of a run."""
+        answer = self.api("GET", f"dags/nightly/dagRuns/{run_id}/taskInstances", params={"limit": 100})
+        return {task["task_id"]: task for task in answer.json()["task_instances"]}
+
+    def log(self, run_id: str, task: str) -> str:
+        """The log of a task's only try."""
+        answer = self.api(
+            "GET",
+            f"dags/nightly/dagRuns/{run_id}/taskInstances/{task}/logs/1",
+            params={"full_content": True},
+        )
+        return json.dumps(answer.json()["content"], ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class FirstNight:
+    """What ``make nightly`` came to on an empty machine, and what was published then: digests, and rows per table."""
+
+    done: subprocess.CompletedProcess[str]
+    published: Mapping[str, str]
+    rows: Mapping[str, int]
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """An empty machine; ended as a person ends it."""
+    state = tmp_path_factory.mktemp("stocktake")
+    seen: set[str] = set()
+    over = threading.Event()
+    watching = threading.Thread(target=_watch, args=(seen, over), daemon=True)
+    watching.start()
+    try:
+        yield Machine(state, seen)
+    finally:
+        over.set()
+        watching.join()
+        stopped = standalone(state, "stop")
+        left = [process for process in psutil.process_iter(["cmdline"]) if str(state) in str(process.info["cmdline"])]
+        shutil.rmtree((state / "postgres" / "server").resolve(), ignore_errors=True)
+        shutil.rmtree(state)
+    assert stopped.returncode == 0, stopped.stderr
+    assert not left, "`make stop` leaves nothing running"
+
+
+@pytest.fixture(scope="session")
+def first_night(machine: Machine) -> FirstNight:
+    """``make nightly``, before anything else."""
+    done = standalone(machine.state, "nightly")
+    assert done.returncode == 0, done.stderr
+    published = machine.published()
+    return FirstNight(
+        done, published, {name: machine.warehouse(f"select count(*) from {name}")[0][0] for name in published}
+    )
+
+
+@pytest.fixture(scope="session")
+def stack(machine: Machine, first_night: FirstNight) -> Iterator[Stack]:
+    """``make ui`` after that: everything runs, and the schedule is on."""
+    assert first_night.done.returncode == 0
+    started = standalone(machine.state, "ui")
+    assert started.returncode == 0, started.stderr
+    url = started.stdout.partition("Airflow: ")[2].split()[0]
+    password = started.stdout.partition("log in as admin")[2].split()[0]
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as airflow:
+        yield Stack(machine.state, machine.command_lines, url, password, airflow)
+
+
+@dataclass(frozen=True)
+class ScheduledNight:
+    """The run that the schedule made of itself as soon as it was on, and what was published when it had ended."""
+
+    run: Mapping[str, Any]
+    state: str
+    published: Mapping[str, str]
+
+
+@pytest.fixture(scope="session")
+def scheduled_night(stack: Stack) -> ScheduledNight:
+    """The night that needs nobody; nothing else runs beside it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := [run for run in stack.runs() if run["run_type"] == "scheduled"]):
+        assert time.monotonic() < deadline, "the schedule makes no run"
+        time.sleep(0.5)
+    state = stack.ended(found[0]["dag_run_id"])
+    return ScheduledNight(found[0], state, stack.published())
+
+
+def standalone(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What the Makefile runs, on a ``state`` of its own and with nothing else that a person has set."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STOCKTAKE_", "AIRFLOW"))}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    inherited.pop("SHOP", None)
+    return subprocess.run(
+        [sys.executable, "-m", "include.standalone", *arguments],
+        env={**inherited, "STOCKTAKE_STATE": str(state), **variables}, cwd=ROOT,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def _watch(seen: set[str], over: threading.Event) -> None:
+    """What ``ps`` shows to everyone, from the first process to the last."""
+    while not over.wait(0.2):
+        for process in psutil.process_iter():
+            try:
+                seen.add(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+
+
+def _ask(url: str, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(statement.encode(), parameters or None).fetchall()

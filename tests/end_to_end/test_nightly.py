@@ -1,0 +1,281 @@
+"""The whole thing: ``make nightly`` and ``make ui`` on an empty machine, with nothing replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from include.sources import SOURCES
+from tests.end_to_end.conftest import FirstNight, ScheduledNight, Stack
+from transforms.catalogue import TABLES
+
+PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
+SECRETS = ("passwords.json", "logins.json", "secrets.json")  # where secrets belong
+
+
+@pytest.fixture(scope="module")
+def past(stack: Stack, scheduled_night: ScheduledNight) -> tuple[date, str]:
+    """A day of a month ago, asked for with the form's ``date``: the day and its run."""
+    assert scheduled_night.state == "success"
+    day = stack.last_closed_day - timedelta(days=30)
+    answer = stack.trigger(date=day.isoformat())
+    assert answer.status_code == 200, answer.text
+    run = answer.json()["dag_run_id"]
+    assert stack.ended(run) == "success", stack.tasks(run)
+    return day, run
+
+
+def test_the_first_night_says_what_came_of_it(first_night: FirstNight, stack: Stack) -> None:
+    printed = first_night.done.stdout
+    words = [line.split() for line in printed.splitlines()]
+    assert printed.startswith(f"Night of {stack.last_closed_day}: success (pandas)\n")
+    for source in SOURCES:
+        [(rows,)] = stack.shop(f"select count(*) from {source}")
+        assert [source, f"{rows:,}", f"{rows:,}", "0", "0", "0", "0", "yes"] in words
+    for table in PUBLISHED:
+        rows = first_night.rows[table]
+        assert [table, f"{rows:,}", f"{rows:,}", "0"] in words
+    sales = stack.warehouse(
+        "select net_sales, currency, orders from reporting.daily_sales where day = %s order by 2", stack.last_closed_day
+    )
+    said = "; ".join(f"{amount:,} {currency} from {orders:,} orders" for amount, currency, orders in sales)
+    assert f"Net sales of {stack.last_closed_day}: {said}\n" in printed
+    [(stockouts,)] = stack.warehouse(
+        "select count(*) from reporting.inventory_daily where day = %s and is_stockout", stack.last_closed_day
+    )
+    assert f"Stock-outs at its close: {stockouts} (product, warehouse)\n" in printed
+    stages = {" ".join(line[:-1]): float(line[-1]) for line in words[words.index(["stage", "seconds"]) + 1 :][:19]}
+    assert {"extract", "accept", "audit", "publish", *(f"validate {name}" for name in SOURCES)} <= set(stages)
+    assert all(0 < seconds < 300 for seconds in stages.values())
+    assert "Where to look next\n  make psql" in printed
+
+
+@pytest.mark.usefixtures("first_night")
+def test_daily_sales_equal_independent_sql_on_the_shop_to_the_cent(stack: Stack) -> None:
+    expected = stack.shop(
+        """
+        with lines as (
+            select order_id, sum(quantity * unit_price) as amount from order_items group by order_id
+        ),
+        days as (
+            select (ordered_at at time zone 'Europe/Berlin')::date as day, currency,
+                case when status = 'cancelled' then 0 else 1 end as orders,
+                case when status = 'cancelled' then 1 else 0 end as cancelled,
+                case when status = 'cancelled' then 0 else amount end as gross,
+                case when status = 'cancelled' then 0 else discount end as discounts,
+                0 as returned,
+                case when status = 'cancelled' then 0 else tax end as tax
+            from orders join lines using (order_id)
+            union all
+            select (refunded_at at time zone 'Europe/Berlin')::date, currency, 0, 0, 0, 0, amount, 0
+            from refunds join order_items using (order_item_id) join orders using (order_id)
+        )
+        select day, currency, sum(orders), sum(cancelled), sum(gross), sum(discounts), sum(returned),
+            sum(gross) - sum(discounts) - sum(returned), sum(tax)
+        from days where day <= %s group by day, currency order by day, currency
+        """,
+        stack.last_closed_day,
+    )
+    published = stack.warehouse(
+        """
+        select day, currency, orders, cancelled_orders, gross_sales, discounts, returns, net_sales, tax
+        from reporting.daily_sales where orders + cancelled_orders + returns > 0 order by day, currency
+        """
+    )
+    assert len(expected) > 700
+    assert published == expected
+
+
+@pytest.mark.usefixtures("first_night")
+def test_data_status_names_every_published_table_and_nothing_else(stack: Stack) -> None:
+    status = stack.warehouse("select published_table, verdict, last_day, complete from reporting.data_status")
+    assert {name: (verdict, day, complete) for name, verdict, day, complete in status} == dict.fromkeys(
+        PUBLISHED, ("ok", stack.last_closed_day, True)
+    )
+    there = stack.warehouse("select schemaname || '.' || tablename from pg_tables where schemaname = any(%s)",
+                            ["reporting", "features"])  # fmt: skip
+    assert {name for (name,) in there} == PUBLISHED
+
+
+@pytest.mark.usefixtures("first_night")
+def test_the_ledger_has_heard_from_airflow_how_the_run_ended(stack: Stack) -> None:
+    run = stack.runs()[0]
+    assert (run["run_type"], run["state"], run["partition_key"]) == (
+        "manual", "success", stack.last_closed_day.isoformat(),
+    )  # fmt: skip
+    entered = stack.warehouse(
+        "select state, error, night, horizon, finished_at between %s and %s from audit.runs where run_id = %s",
+        datetime.fromisoformat(run["start_date"]), datetime.fromisoformat(run["end_date"]) + timedelta(seconds=20),
+        run["dag_run_id"],
+    )  # fmt: skip
+    assert entered == [("success", None, stack.last_closed_day, stack.last_closed_day, True)]
+
+
+@pytest.mark.usefixtures("first_night")
+def test_every_published_table_is_an_asset_event_of_the_day(stack: Stack) -> None:
+    run = stack.runs()[0]
+    answer = stack.api("GET", "assets/events", params={"source_run_id": run["dag_run_id"], "limit": 100}).json()
+    events = {(event["uri"], event["partition_key"]) for event in answer["asset_events"]}
+    assets = stack.api("GET", "assets", params={"limit": 100}).json()["assets"]
+    assert {asset["uri"] for asset in assets} == {uri for uri, _ in events}
+    assert {key for _, key in events} == {stack.last_closed_day.isoformat()}
+    assert len(events) == len(PUBLISHED) == answer["total_entries"]
+
+
+def test_the_schedule_runs_the_day_that_closed_and_a_second_night_changes_no_row(
+    stack: Stack, first_night: FirstNight, scheduled_night: ScheduledNight
+) -> None:
+    assert scheduled_night.state == "success"
+    zone = ZoneInfo(stack.variables["STOCKTAKE_TIMEZONE"])
+    due = datetime.fromisoformat(scheduled_night.run["run_after"]).astimezone(zone)
+    assert due.hour < 6
+    assert scheduled_night.run["partition_key"] == (due.date() - timedelta(days=1)).isoformat()
+
+    assert scheduled_night.published == first_night.published
+    assert stack.warehouse(
+        "select sum(inserted), sum(deleted) from audit.publication_tables join audit.publications"
+        " using (publication_id) where run_id = %s",
+        scheduled_night.run["dag_run_id"],
+    ) == [(0, 0)]  # fmt: skip
+
+
+@pytest.mark.usefixtures("scheduled_night")
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"date": "22.11.2026"}, "Invalid input for param date: '22.11.2026' is not a 'date'"),
+        ({"date": "2026-02-30"}, "Invalid input for param date: '2026-02-30' is not a 'date'"),
+        ({"date": 20261122}, "Invalid input for param date: 20261122 is not of type 'null', 'string'"),
+        ({"engine": "excel"}, "Invalid input for param engine: 'excel' is not one of ['pandas'"),
+        ({"dry_run": "maybe"}, "Invalid input for param dry_run: 'maybe' is not of type 'boolean'"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_runs(stack: Stack, conf: dict[str, Any], message: str) -> None:
+    before = len(stack.runs())
+    answer = stack.trigger(**conf)
+    assert answer.status_code == 400
+    assert message in answer.json()["detail"]
+    assert len(stack.runs()) == before
+
+
+@pytest.mark.usefixtures("scheduled_night")
+def test_a_request_that_makes_no_sense_fails_at_once_and_says_why(stack: Stack) -> None:
+    today = stack.last_closed_day + timedelta(days=1)
+    requests: list[tuple[dict[str, Any], str]] = [
+        ({"dat": "2026-11-01"}, "unknown parameter dat; there are date, engine, full_refresh, dry_run"),
+        (
+            {"date": today.isoformat()},
+            f"{today} is not over in Europe/Berlin: the last closed day is {stack.last_closed_day}",
+        ),
+    ]
+    before = stack.published()
+    runs = [stack.trigger(**conf).json()["dag_run_id"] for conf, _ in requests]
+    for run, (_, message) in zip(runs, requests, strict=True):
+        assert stack.ended(run) == "failed"
+        tasks = stack.tasks(run)
+        assert (tasks["begin"]["state"], tasks["begin"]["try_number"]) == ("failed", 1)
+        assert message in stack.log(run, "begin")
+        assert tasks["report"]["state"] == "skipped"
+        others = {task["state"] for name, task in tasks.items() if name not in {"begin", "report"}}
+        assert others == {"upstream_failed"}
+    assert stack.published() == before
+
+
+def test_a_past_day_goes_green_and_takes_no_later_day_away(stack: Stack, past: tuple[date, str]) -> None:
+    day, run = past
+    assert {task["state"] for task in stack.tasks(run).values()} == {"success"}
+    slices = dict(stack.warehouse("select as_of, count(*) from features.customer_activity group by 1"))
+    assert slices[stack.last_closed_day] > slices[day] > 1_000
+    assert stack.warehouse("select max(day) from reporting.daily_sales") == [(stack.last_closed_day,)]
+    changed = stack.warehouse(
+        "select schema_name || '.' || table_name from audit.publication_tables join audit.publications"
+        " using (publication_id) where run_id = %s and inserted + deleted > 0",
+        run,
+    )
+    assert changed == [("features.customer_activity",)]
+
+
+@pytest.mark.usefixtures("scheduled_night")
+def test_a_backfill_runs_the_days_it_is_asked_for(stack: Stack) -> None:
+    first = stack.last_closed_day - timedelta(days=60)
+    # A night counts as its small hour of its day, so the midnight that --to-date names is before that day's night.
+    asked = ["--from-date", f"{first}", "--to-date", f"{first + timedelta(days=2)}", "--max-active-runs", "1"]
+    before = {run["dag_run_id"] for run in stack.runs()}
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("airflow"), "backfill", "create", "--dag-id", "nightly", *asked],
+        env={**os.environ, **stack.variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    new = [run for run in stack.runs() if run["dag_run_id"] not in before]
+    assert sorted(run["partition_key"] for run in new) == [f"{first}", f"{first + timedelta(days=1)}"]
+    for run in new:
+        assert stack.ended(run["dag_run_id"]) == "success", stack.log(run["dag_run_id"], "begin")
+    slices = stack.warehouse("select distinct as_of from features.customer_activity where as_of between %s and %s",
+                             first, first + timedelta(days=1))  # fmt: skip
+    assert len(slices) == 2
+    verdicts = stack.warehouse("select distinct verdict from reporting.data_status")
+    assert verdicts == [("ok",)]
+
+
+@pytest.mark.usefixtures("first_night")
+def test_the_report_of_a_night_is_for_who_logs_in_and_on_the_disk(stack: Stack) -> None:
+    run = stack.runs()[0]["dag_run_id"]
+    path = f"/stocktake/runs/{run}"
+    for page in (path, "/stocktake/", "/stocktake/status"):
+        assert stack.airflow.get(page).status_code == 401
+    served = page_of(stack, path)
+    assert "Published" in served
+    assert f"{stack.last_closed_day}" in served
+    written = stack.state / "demo_shop" / "reports" / re.sub(r"[^A-Za-z0-9_-]", "-", run) / "index.html"
+    assert all(table in written.read_text() for table in PUBLISHED)
+
+
+def test_no_secret_is_in_a_log_a_page_or_a_command_line(stack: Stack, past: tuple[date, str]) -> None:
+    secrets = list(secrets_of(stack))
+    assert len(secrets) >= 8
+    assert all(len(secret) >= 12 for secret in secrets)
+    run = past[1]
+    written = [
+        file
+        for file in stack.state.rglob("*")
+        if file.is_file()
+        and file.name not in SECRETS
+        and not {"data", "lake"} & set(file.relative_to(stack.state).parts)
+    ]
+    assert {".log", ".html"} <= {file.suffix for file in written}
+    pages = ("/stocktake/", "/stocktake/status", f"/stocktake/runs/{run}")
+    texts = {str(file): file.read_bytes().decode(errors="replace") for file in written}
+    texts |= {page: page_of(stack, page) for page in pages}
+    texts |= {f"log of {task}": stack.log(run, task) for task in stack.tasks(run)}
+    texts |= {f"rendered {path}": stack.api("GET", path).text for path in ("config", "dags/nightly/details", "plugins")}
+    texts |= {f"command line {number}": line for number, line in enumerate(stack.command_lines)}
+    assert any("include.standalone" in line for line in stack.command_lines)
+    told = [where for where, text in texts.items() if any(secret in text for secret in secrets)]
+    assert told == []
+
+
+def secrets_of(stack: Stack) -> Iterator[str]:
+    """Every password and key that this Stocktake made for itself."""
+    for name in SECRETS:
+        for file in stack.state.rglob(name):
+            yield from json.loads(file.read_text()).values()
+
+
+def page_of(stack: Stack, path: str) -> str:
+    """A page, as someone sees it who has logged in."""
+    login = stack.airflow.post("/auth/token", json={"username": "admin", "password": stack.password})
+    answer = stack.airflow.get(path, headers={"Cookie": f"_token={login.json()['access_token']}"})
+    assert answer.status_code == 200, answer.text
+    return answer.text
