@@ -343,6 +343,7 @@ def record_outcomes(run_id: str, table: str, outcomes: Iterable[Outcome]) -> Non
 def record_tables(tables: Iterable[tuple[str, str, Sequence[str], str | None]]) -> None:
     """Say which tables there are: (schema, name, sources read, why it is left out or None)."""
     with connect() as connection:
+        connection.execute("lock table audit.tables in share row exclusive mode")  # nights that begin together
         connection.execute("delete from audit.tables")
         connection.cursor().executemany(
             "insert into audit.tables (schema_name, table_name, sources, left_out) values (%s, %s, %s, %s)",

@@ -79,7 +79,7 @@ def published(ledger: Database, run_id: str, *, state: str = "success") -> Run:
         ).fetchone()
         assert row is not None
         connection.execute(
-            "insert into audit.publication_tables values (%s, 'reporting', 'orders', 5, 998, 321, 123)", [row[0]]
+            "insert into audit.publication_tables values (%s, 'reporting', 'orders', 5, 998, 321, 123, true)", [row[0]]
         )
     hold(ledger, run_id, "7001", ["status_known", "total_equals_parts"], "110.00", "EUR")
     hold(ledger, run_id, "7002", ["total_equals_parts"], "70.00", "USD")
