@@ -12,7 +12,15 @@ from typing import Final
 from include.contract import Table
 from transforms.engines import Frame
 from transforms.features import customer_activity
-from transforms.reporting import customers, daily_product_sales, daily_sales, inventory_daily, order_lines, orders
+from transforms.reporting import (
+    customers,
+    daily_product_sales,
+    daily_sales,
+    inventory_daily,
+    order_lines,
+    orders,
+    products,
+)
 
 # Parameters of a build that are no tables: the last whole day, and the frame of days up to it.
 SPECIAL: Final = ("as_of", "calendar")
@@ -92,7 +100,16 @@ def _published(modules: Iterable[ModuleType]) -> dict[str, Published]:
 
 
 TABLES: Final[Mapping[str, Published]] = _published(
-    (order_lines, orders, daily_sales, daily_product_sales, inventory_daily, customers, customer_activity)
+    (
+        order_lines,
+        orders,
+        daily_sales,
+        daily_product_sales,
+        products,
+        inventory_daily,
+        customers,
+        customer_activity,
+    )
 )
 
 

@@ -65,7 +65,7 @@ def test_a_whole_shop_can_have_every_table_after_its_inputs() -> None:
 def test_a_shop_without_stock_lacks_only_the_stock() -> None:
     plan = buildable(set(SOURCES) - {"inventory", "inventory_movements"})
     assert plan.left_out == {
-        "inventory_daily": "the shop has no source inventory; the shop has no source inventory_movements"
+        "inventory_daily": "the shop has no source inventory; the shop has no source inventory_movements",
     }
 
 
