@@ -20,6 +20,7 @@ from transforms.reporting import (
     order_lines,
     orders,
     products,
+    stockouts,
 )
 
 # Parameters of a build that are no tables: the last whole day, and the frame of days up to it.
@@ -107,6 +108,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         daily_product_sales,
         products,
         inventory_daily,
+        stockouts,
         customers,
         customer_activity,
     )
