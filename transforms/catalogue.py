@@ -16,6 +16,7 @@ from transforms.reporting import (
     customers,
     daily_product_sales,
     daily_sales,
+    fulfilment_daily,
     inventory_daily,
     inventory_health,
     order_lines,
@@ -111,6 +112,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         inventory_daily,
         inventory_health,
         stockouts,
+        fulfilment_daily,
         customers,
         customer_activity,
     )
