@@ -13,6 +13,7 @@ from include.contract import Table
 from transforms.engines import Frame
 from transforms.features import customer_activity
 from transforms.reporting import (
+    customer_rfm,
     customers,
     daily_product_sales,
     daily_sales,
@@ -114,6 +115,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         stockouts,
         fulfilment_daily,
         customers,
+        customer_rfm,
         customer_activity,
     )
 )
