@@ -13,6 +13,7 @@ from include.contract import Table
 from transforms.engines import Frame
 from transforms.features import customer_activity
 from transforms.reporting import (
+    customer_cohorts,
     customer_rfm,
     customers,
     daily_product_sales,
@@ -116,6 +117,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         fulfilment_daily,
         customers,
         customer_rfm,
+        customer_cohorts,
         customer_activity,
     )
 )
