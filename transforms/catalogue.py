@@ -23,6 +23,7 @@ from transforms.reporting import (
     inventory_health,
     order_lines,
     orders,
+    product_abc_xyz,
     products,
     stockouts,
 )
@@ -111,6 +112,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         daily_sales,
         daily_product_sales,
         products,
+        product_abc_xyz,
         inventory_daily,
         inventory_health,
         stockouts,
