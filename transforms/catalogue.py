@@ -11,7 +11,7 @@ from typing import Final
 
 from include.contract import Table
 from transforms.engines import Frame
-from transforms.features import customer_activity, customer_labels
+from transforms.features import customer_activity, customer_labels, product_demand
 from transforms.reporting import (
     customer_cohorts,
     customer_rfm,
@@ -122,6 +122,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         customer_cohorts,
         customer_activity,
         customer_labels,
+        product_demand,
     )
 )
 

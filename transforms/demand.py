@@ -53,3 +53,22 @@ def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.E
     of_demand = days * (days * squares - units * units) * mean
     of_lead_time = units * units * (days - 1) * deviation**2
     return ratio(of_demand + of_lead_time, days * days * (days - 1)).sqrt()
+
+
+def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
+    """``reporting.inventory_daily`` as its movements tell it, of shelves that had one.
+
+    What lies on a shelf unexplained was counted now: a slice of an earlier day must not know it.
+    """
+    moved = inventory_movements.select(*SHELF).unique()
+    return inventory_daily.join(moved, on=SHELF, how="inner").with_columns(
+        closing_units=nw.col("closing_units") - nw.col("unexplained_units"),
+        available=nw.col("available") - nw.col("unexplained_units"),
+    )
+
+
+def first_days(inventory_movements: Frame, order_lines: Frame) -> Frame:
+    """Every shelf with a movement or an order (cancelled since or not), and the ``first_day`` of either."""
+    moved = inventory_movements.select(*SHELF, first_day=nw.col("moved_on"))
+    ordered = order_lines.select(*SHELF, first_day=nw.col("ordered_on"))
+    return nw.concat([moved, ordered]).group_by(SHELF).agg(nw.col("first_day").min())
