@@ -11,7 +11,7 @@ from typing import Final
 
 from include.contract import Table
 from transforms.engines import Frame
-from transforms.features import customer_activity, customer_labels, inventory_risk, product_demand
+from transforms.features import customer_activity, customer_labels, demand_labels, inventory_risk, product_demand
 from transforms.reporting import (
     customer_cohorts,
     customer_rfm,
@@ -124,6 +124,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         customer_labels,
         product_demand,
         inventory_risk,
+        demand_labels,
     )
 )
 

@@ -263,6 +263,12 @@ def test_labels_are_what_the_features_of_their_last_day_look_back_on(tables: Rep
     customers = {row["customer_id"]: row["orders_90d"] for row in tables.rows("customer_activity")}
     ordered = {row["customer_id"]: row["orders_next_90d"] for row in tables.rows("customer_labels")}
     assert ordered.items() <= customers.items()
+    shelf = ("product_id", "warehouse_id")
+    demand = {tuple(row[name] for name in shelf): row for row in tables.rows("product_demand")}
+    labels = {tuple(row[name] for name in shelf): row for row in tables.rows("demand_labels")}
+    assert labels
+    for key, row in labels.items():
+        assert (row["units_next_28"], row["is_censored_28"]) == (demand[key]["sum_28"], demand[key]["is_censored"])
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -307,6 +313,6 @@ def test_no_feature_knows_what_the_shop_says_of_today(report: Report, seed: str)
     repriced["inventory"].append({"product_id": 1, "warehouse_id": 7, "on_hand": 3, "unexplained_units": 3})
     features = [name for name, one in TABLES.items() if one.table.schema == "features"]
     then, now = report(before, as_of=AS_OF), report(repriced, as_of=AS_OF)
-    assert len(features) == 4
+    assert len(features) == 5
     for name in features:
         assert now.arrow(name).equals(then.arrow(name)), name
