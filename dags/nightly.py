@@ -6,8 +6,8 @@ publishes all of them in one transaction. Analysts see yesterday's tables until 
 **When** At 04:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
 day; backfill past days with `airflow backfill create --dag-id nightly --from-date 2026-11-01 --to-date 2026-11-04`.
 
-**Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that day's
-slice of the feature sets; the reporting tables keep all their later days.
+**Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that
+day's slices, of feature sets and of tables by night; all other tables keep their later days.
 
 **Parameters** (all optional)
 
