@@ -6,7 +6,7 @@ from __future__ import annotations
 from tests.transforms.conftest import Report, Shop
 
 # 1 orders in January and March, and gets money back in March. 2 orders twice in January, 3 first in February. 4 first
-# orders in dollars. 5 only ever cancelled.
+# orders in dollars. 5 only ever cancelled, and 1 once, in February.
 REGULARS: Shop = {
     "orders": """
         order_id customer_id status    currency subtotal_cents discount_cents tax_cents total_cents ordered_at cancelled_at
@@ -18,6 +18,7 @@ REGULARS: Shop = {
         6        4           pending   USD      50             0              0         50          2026-01-10 -
         7        4           pending   EUR      90             0              0         90          2026-01-11 -
         8        5           cancelled EUR      99             0              0         99          2026-01-12 2026-01-13
+        9        1           cancelled EUR      99             0              0         99          2026-02-10 2026-02-11
     """,
     "order_items": """
         order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
@@ -29,6 +30,7 @@ REGULARS: Shop = {
         6             6        10         1            1        50               2026-01-10
         7             7        10         1            1        90               2026-01-11
         8             8        10         1            1        99               2026-01-12
+        9             9        10         1            1        99               2026-02-10
     """,
     "refunds": """
         refund_id order_item_id quantity amount_cents refunded_at

@@ -35,7 +35,7 @@ def test_scores_are_fifths_and_ties_go_by_customer(report: Report) -> None:
         6 5 EUR 100 2026-01-06
         7 5 EUR 100 2026-01-06
         8 5 EUR 100 2026-01-08
-        9 6 USD 100 2026-01-02
+        9 6 USD 950 2026-01-02
         """
     )
     report(shop).check(
@@ -47,7 +47,7 @@ def test_scores_are_fifths_and_ties_go_by_customer(report: Report) -> None:
         2026-01-10 3           EUR      6            2         200            3             4               1              loyal
         2026-01-10 4           EUR      5            1         900            4             2               5              potential_loyal
         2026-01-10 5           EUR      2            3         300            5             5               2              champions
-        2026-01-10 6           USD      8            1         100            2             3               1              at_risk
+        2026-01-10 6           USD      8            1         950            2             3               1              at_risk
         """,
     )
 

@@ -102,5 +102,12 @@ def test_turnover_is_of_a_year(report: Report) -> None:
     assert row["turnover"] == 0
 
 
+def test_sell_through_is_of_what_the_window_began_with(report: Report) -> None:
+    """January 3 is the first of the 28 days: 4 of the 5 still lay there."""
+    drawn = "2026-01-01 10 1 5 0\n2026-01-02 10 1 0 1\n2026-01-10 10 1 0 2"
+    (row,) = report(shelves(HEADER + drawn), as_of="2026-01-30").rows("inventory_health")
+    assert (row["units_28d"], row["sell_through"]) == (2, 2 / 4)
+
+
 def test_a_shop_without_stock(report: Report) -> None:
     assert report({}).rows("inventory_health") == []

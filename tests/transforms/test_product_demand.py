@@ -82,6 +82,7 @@ def test_discounts_are_of_the_money_not_of_the_prices(report: Report) -> None:
     )
     (row,) = report(shop, as_of="2026-02-01").rows("product_demand")
     assert (row["sum_28"], row["discount_depth_28"], row["price_change_28"]) == (3, 200 / 1000, None)
+    assert (row["in_stock_days_28"], row["zero_ratio_28"]) == (28, 27 / 28)
 
 
 def test_a_cancelled_order_shows_that_there_is_a_shelf(report: Report) -> None:
