@@ -8,8 +8,8 @@ day; backfill past days with
 `airflow backfill create --dag-id nightly --max-active-runs 1 --from-date 2026-11-01 --to-date 2026-11-04`:
 three nights, one after the other, without the date that it ends at.
 
-**Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that day's
-slice of the feature sets; the reporting tables keep all their later days.
+**Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that
+day's slices, of feature sets and of tables by night; all other tables keep their later days.
 
 **Parameters** (all optional)
 

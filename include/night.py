@@ -160,7 +160,8 @@ def build(run_id: str, table: Table, inputs: Mapping[str, tuple[str, str]], buil
         )
         rows = ds.dataset([str(file) for file in made.files]).scanner().to_reader()
         if rebuild.kind == "as_of" and rebuild.column:
-            version = lake.replace_slice(table.schema, table.name, rebuild.column, day_number(run.night), rows)
+            value = day_number(rebuild.slice_of(run.night))
+            version = lake.replace_slice(table.schema, table.name, rebuild.column, value, rows)
         else:
             version = lake.replace(table.schema, table.name, rows)
     rows_built = int(made.rows)

@@ -104,7 +104,7 @@ def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run) -> None:
         f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in one.table.columns
     )
     rebuild = one.table.rebuild
-    window = f" where {rebuild.column} = {day_number(run.night)}" if rebuild.kind == "as_of" else ""
+    window = f" where {rebuild.column} = {day_number(rebuild.slice_of(run.night))}" if rebuild.kind == "as_of" else ""
     session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{window}")
 
 
@@ -130,13 +130,13 @@ def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, 
     same_row = (
         f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
     )
-    window = f"live.{table.rebuild.column} = %(night)s" if table.rebuild.kind == "as_of" else "true"
+    window = f"live.{table.rebuild.column} = %(slice)s" if table.rebuild.kind == "as_of" else "true"
     deleted = connection.execute(
         SQL(
             f"delete from {live} as live where {window}"
             f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
         ),
-        {"night": run.night},
+        {"slice": table.rebuild.slice_of(run.night)},
     ).rowcount
     known_at = f", {KNOWN_AT}" if table.schema == "features" else ""
     inserted = connection.execute(

@@ -139,11 +139,39 @@ def test_a_run_for_an_earlier_day_takes_no_later_days_away(nights: Nights) -> No
     before = nights.published()
     nights.run(LAST_DAY - timedelta(days=10))
     after = nights.published()
-    assert {name for name in before if before[name] != after[name]} == {"features.customer_activity"}
-    assert nights.ask("select distinct as_of from features.customer_activity order by 1") == [
-        (LAST_DAY - timedelta(days=10),),
-        (LAST_DAY,),
-    ]
+    slices = {table.qualified_name: table.rebuild for table in nights.tables if table.rebuild.kind == "as_of"}
+    days = [LAST_DAY - timedelta(days=10), LAST_DAY]
+    published = {
+        name: [day for (day,) in nights.ask(f"select distinct {rebuild.column} from {name} order by 1")]
+        for name, rebuild in slices.items()
+    }
+    # The shop opened sixty days ago: nobody's next ninety have closed.
+    assert published.pop("features.customer_labels") == []
+    assert published == {name: [slices[name].slice_of(day) for day in days] for name in published}
+    assert {name for name in before if before[name] != after[name]} == set(published)
+
+
+def test_labels_are_published_for_the_day_whose_window_the_night_closed(nights: Nights) -> None:
+    """Against the orders themselves; and a night run again sets right what its slice holds."""
+    nights.run()
+    as_of = LAST_DAY - timedelta(days=28)
+    assert nights.ask("select distinct as_of from features.demand_labels") == [(as_of,)]
+    [(product, warehouse, units)] = nights.ask(
+        "select product_id, warehouse_id, units_next_28 from features.demand_labels"
+        " order by units_next_28 desc, product_id, warehouse_id limit 1"
+    )
+    assert units > 0
+    assert nights.shop.execute(
+        "select sum(quantity) from order_items join orders using (order_id)"
+        " where product_id = %s and warehouse_id = %s and status <> 'cancelled'"
+        " and (ordered_at at time zone 'UTC')::date > %s and (ordered_at at time zone 'UTC')::date <= %s",
+        [product, warehouse, as_of, LAST_DAY],
+    ).fetchall() == [(units,)]
+    before = nights.published()
+    nights.warehouse.execute("update features.demand_labels set units_next_28 = units_next_28 + 1")
+    nights.warehouse.commit()
+    nights.run()
+    assert nights.published() == before
 
 
 def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights) -> None:
@@ -233,6 +261,15 @@ def test_a_source_that_is_absent_leaves_its_tables_out(
     nights.run()
     status = dict(nights.ask("select published_table, verdict from reporting.data_status"))
     assert status.pop("reporting.inventory_daily").startswith("absent: the shop has no source inventory")
+    without_stock = [name for name, verdict in status.items() if "inventory_daily is left out" in verdict]
+    assert sorted(without_stock) == [
+        "features.demand_labels",
+        "features.inventory_risk",
+        "features.product_demand",
+        "reporting.inventory_health",
+        "reporting.stockouts",
+    ]
+    status = {name: verdict for name, verdict in status.items() if name not in without_stock}
     assert set(status.values()) == {"ok"}
 
 

@@ -21,7 +21,7 @@ def flag(condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(ONE).otherwise(ZERO)
 
 
-def numbered(rows: Frame, name: str, key: str, order_by: Sequence[str]) -> Frame:
+def numbered(rows: Frame, name: str, key: str | Sequence[str], order_by: Sequence[str]) -> Frame:
     """Number the rows of each key from 1; for use inside a step of ``by_key``.
 
     It adds up ones, because ``cum_count`` on pandas (narwhals 2.29) orders wrongly, without an error, when it counts a
@@ -30,7 +30,7 @@ def numbered(rows: Frame, name: str, key: str, order_by: Sequence[str]) -> Frame
     Args:
         rows: all rows of the keys they hold.
         name: the new column.
-        key: the column that names the key.
+        key: the column or columns that name the key.
         order_by: ascending; no two rows of a key may agree on all of these.
     """
     ones = rows.with_columns(_one=ONE)
@@ -40,3 +40,25 @@ def numbered(rows: Frame, name: str, key: str, order_by: Sequence[str]) -> Frame
 def ratio(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
     """One division; null where there is nothing to divide by."""
     return nw.when(denominator > 0).then(numerator / denominator)
+
+
+def rounded(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
+    """One division, to the nearest whole number, half up; null where there is nothing to divide by.
+
+    Args:
+        numerator: not negative, because engines disagree about which way a negative quotient is cut.
+        denominator: what it is divided by.
+    """
+    divisor = _positive(denominator)
+    return (numerator * 2 + divisor) // (divisor * 2)
+
+
+def rounded_up(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
+    """The same, to the next whole number at or above it."""
+    divisor = _positive(denominator)
+    return (numerator + divisor - 1) // divisor
+
+
+def _positive(number: nw.Expr) -> nw.Expr:
+    """The number where it is positive, else null: dividing whole numbers by zero is an error on some engines."""
+    return nw.when(number > 0).then(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class _Making:
     keys: Mapping[str, Any]
     first_day: int
     as_of: int
+    made: dict[str, Frame] = field(default_factory=dict)  # what this build made for itself: each table once
 
     def rows(self, published: Published) -> Frame:
         """Call the table's build with what it asks for; its columns must be the declared ones."""
@@ -150,7 +151,9 @@ class _Making:
         schema = arrow_schema(TABLES[entry.name].table.typed(self.keys))
         if entry.parameter in self.files:
             return self.engine.open(self.files[entry.parameter], schema)
-        return self.engine.typed(self.rows(TABLES[entry.name]), schema)
+        if entry.name not in self.made:
+            self.made[entry.name] = self.engine.typed(self.rows(TABLES[entry.name]), schema)
+        return self.made[entry.name]
 
 
 def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> Built:

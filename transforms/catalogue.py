@@ -11,8 +11,22 @@ from typing import Final
 
 from include.contract import Table
 from transforms.engines import Frame
-from transforms.features import customer_activity
-from transforms.reporting import customers, daily_product_sales, daily_sales, inventory_daily, order_lines, orders
+from transforms.features import customer_activity, customer_labels, demand_labels, inventory_risk, product_demand
+from transforms.reporting import (
+    customer_cohorts,
+    customer_rfm,
+    customers,
+    daily_product_sales,
+    daily_sales,
+    fulfilment_daily,
+    inventory_daily,
+    inventory_health,
+    order_lines,
+    orders,
+    product_abc_xyz,
+    products,
+    stockouts,
+)
 
 # Parameters of a build that are no tables: the last whole day, and the frame of days up to it.
 SPECIAL: Final = ("as_of", "calendar")
@@ -92,7 +106,26 @@ def _published(modules: Iterable[ModuleType]) -> dict[str, Published]:
 
 
 TABLES: Final[Mapping[str, Published]] = _published(
-    (order_lines, orders, daily_sales, daily_product_sales, inventory_daily, customers, customer_activity)
+    (
+        order_lines,
+        orders,
+        daily_sales,
+        daily_product_sales,
+        products,
+        product_abc_xyz,
+        inventory_daily,
+        inventory_health,
+        stockouts,
+        fulfilment_daily,
+        customers,
+        customer_rfm,
+        customer_cohorts,
+        customer_activity,
+        customer_labels,
+        product_demand,
+        inventory_risk,
+        demand_labels,
+    )
 )
 
 

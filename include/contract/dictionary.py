@@ -47,7 +47,8 @@ def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
         facts.append(f"- Stops the night: more than {table.tolerance:.1%} of its rows in quarantine")
     else:
         rebuild = table.rebuild
-        facts.append(f"- Rebuild `{rebuild.kind}`: {_REBUILD[rebuild.kind].format(column=rebuild.column)}")
+        lag = f"; the night's slice is of the day {rebuild.lag_days} days before it" if rebuild.lag_days else ""
+        facts.append(f"- Rebuild `{rebuild.kind}`: {_REBUILD[rebuild.kind].format(column=rebuild.column)}{lag}")
     return facts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Self
 
@@ -62,12 +63,16 @@ class Rebuild:
         kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value); or
             ``as_of`` (one slice a night, kept).
         column: the column of ``by`` and ``as_of``.
+        lag_days: how many days before the night its slice lies: what follows from those days is only then known.
     """
 
     kind: str
     column: str | None = None
+    lag_days: int = 0
 
     def __post_init__(self) -> None:
+        if self.lag_days < 0 or (self.lag_days and self.kind != "as_of"):
+            raise ContractError(f"rebuild {self.kind!r} with a lag of {self.lag_days} days: only a slice lies earlier")
         if self.kind not in ("full", "by", "as_of") or (self.kind == "full") != (self.column is None):
             raise ContractError(f"rebuild {self.kind!r} with column {self.column!r}: full, by(column) or as_of(column)")
 
@@ -82,9 +87,13 @@ class Rebuild:
         return cls("by", column)
 
     @classmethod
-    def as_of(cls, column: str) -> Rebuild:
-        """One slice a night; other nights' slices stay."""
-        return cls("as_of", column)
+    def as_of(cls, column: str, lag_days: int = 0) -> Rebuild:
+        """One slice a night, ``lag_days`` before it; other nights' slices stay."""
+        return cls("as_of", column, lag_days)
+
+    def slice_of(self, night: date) -> date:
+        """The value of ``column`` in the slice that a night writes."""
+        return night - timedelta(days=self.lag_days)
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ from audit.tables
 left join latest using (schema_name, table_name)
 left join at_stake using (schema_name, table_name);
 comment on view reporting.data_status is 'One row per table: how far it goes, when it was published, and whether to trust it.';
-comment on column reporting.data_status.last_day is 'The last whole business day it covers (a feature set: of its latest slice).';
+comment on column reporting.data_status.last_day is 'The last whole business day it covers (a table by night: of its latest slice; labels: the day on which its window closed).';
 comment on column reporting.data_status.complete is 'Whether the copy it was made from, with the quarantine, holds as many rows as the shop.';
 comment on column reporting.data_status.quarantined_amounts is 'Money of the rows in quarantine that this table would have used, per currency.';
 

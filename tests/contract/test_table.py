@@ -44,6 +44,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "rebuild unheard of": (lambda: Rebuild("sometimes"), "rebuild 'sometimes'"),
     "rebuild by nothing": (lambda: Rebuild("by"), "rebuild 'by' with column None"),
+    "rebuild everything of an earlier day": (lambda: Rebuild("full", None, 7), "only a slice lies earlier"),
+    "rebuild a slice to come": (lambda: Rebuild.as_of("day", lag_days=-1), "a lag of -1 days"),
     "rebuild full with a column": (lambda: Rebuild("full", "day"), "rebuild 'full' with column 'day'"),
     "unknown schema": (lambda: table(schema="marts"), "visits: unknown schema 'marts'"),
     "table in capitals": (lambda: table(name="Visits"), "table 'Visits': a name is lower-case"),

@@ -35,14 +35,25 @@ validates.orders                  >> accept
 validates.products                >> accept
 validates.refunds                 >> accept
 validates.warehouses              >> accept
-accept                            >> builds.customer_activity, builds.inventory_daily, builds.order_lines
-builds.order_lines                >> builds.daily_product_sales, builds.daily_sales, builds.orders
-builds.orders                     >> builds.customers, builds.daily_sales
+accept                            >> builds.customer_activity, builds.customer_labels, builds.customer_rfm, builds.demand_labels, builds.fulfilment_daily, builds.inventory_daily, builds.inventory_health, builds.inventory_risk, builds.order_lines, builds.product_abc_xyz, builds.product_demand
+builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders
+builds.orders                     >> builds.customer_cohorts, builds.customers, builds.daily_sales
+builds.daily_product_sales        >> builds.products, builds.stockouts
+builds.inventory_daily            >> builds.stockouts
 builds.customer_activity          >> audit
+builds.customer_cohorts           >> audit
+builds.customer_labels            >> audit
+builds.customer_rfm               >> audit
 builds.customers                  >> audit
-builds.daily_product_sales        >> audit
 builds.daily_sales                >> audit
-builds.inventory_daily            >> audit
+builds.demand_labels              >> audit
+builds.fulfilment_daily           >> audit
+builds.inventory_health           >> audit
+builds.inventory_risk             >> audit
+builds.product_abc_xyz            >> audit
+builds.product_demand             >> audit
+builds.products                   >> audit
+builds.stockouts                  >> audit
 audit                             >> publish
 publish                           >> report
 """  # noqa: E501 - drawn as wide as it is
@@ -173,7 +184,15 @@ def test_publishing_announces_every_table(nightly: Mapping[str, Any]) -> None:
 
 def test_a_shop_without_stock_has_a_night_without_it() -> None:
     dag = parsed(sources="include/sources/complete_journey")["dags"]["nightly"]
-    missing = {"validates.inventory", "validates.inventory_movements", "builds.inventory_daily"}
+    made_of_stock = {
+        "demand_labels",
+        "inventory_daily",
+        "inventory_health",
+        "inventory_risk",
+        "product_demand",
+        "stockouts",
+    }
+    missing = {"validates.inventory", "validates.inventory_movements", *(f"builds.{name}" for name in made_of_stock)}
     expected = {f"validates.{name}" for name in SOURCES} | {f"builds.{name}" for name in TABLES}
     assert {name for name in dag["tasks"] if "." in name} == expected - missing
 

@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - drawn tables are as wide as they are
 """A shop drawn as small tables, built on every engine.
 
-A table is lines of words under a line of column names, all by lake name. ``-`` is null, days are dates, instants are
+A table is lines of words under a line of column names, all by lake name. ``-`` is null, days are dates, months ``2026-01``, instants are
 ``date`` or ``dateThour:minute`` in UTC, ratios are fractions (``2500/300``), and an ``_on`` column that is not drawn is
 the day of its ``_at``.
 """
@@ -51,6 +51,8 @@ def _value(kind: Type, word: str) -> Any:
         return None
     if kind is Type.DAY:
         return day(word)
+    if kind is Type.MONTH:
+        return (int(word[:4]) - EPOCH.year) * 12 + int(word[5:]) - 1
     if kind is Type.AT:
         return datetime.datetime.fromisoformat(word).replace(tzinfo=datetime.UTC)
     if kind is Type.BOOLEAN:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from include.contract import Column, Table, Type
 from include.contract.arrow import arrow_schema
-from transforms.arithmetic import flag, numbered, ratio
+from transforms.arithmetic import flag, numbered, ratio, rounded, rounded_up
 from transforms.engines import ENGINES, Frame, by_key
 
 
@@ -48,3 +48,25 @@ def test_a_flag_is_never_null_and_nothing_is_divided_by_zero(engine: str) -> Non
         (2, 1, 0.5),
         (None, 0, None),
     ]
+
+
+def test_whole_numbers_are_rounded_half_up_or_up(engine: str) -> None:
+    pairs = [(0, 2), (1, 2), (2, 4), (1, 3), (2, 3), (7, 7), (5, 0), (5, None)]
+    numbers = {"above": [above for above, _ in pairs], "below": [below for _, below in pairs]}
+    with ENGINES[engine]() as runner:
+        frame: Frame = runner.frame(pa.table({name: pa.array(values, pa.int64()) for name, values in numbers.items()}))
+        rows = frame.with_columns(
+            near=rounded(nw.col("above"), nw.col("below")), up=rounded_up(nw.col("above"), nw.col("below"))
+        )
+        schema = pa.schema([(name, pa.int64()) for name in ("above", "below", "near", "up")])
+        found = [row for batch in runner.batches(rows, schema, ["above"]) for row in batch.to_pylist()]
+    assert {(row["above"], row["below"]): (row["near"], row["up"]) for row in found} == {
+        (0, 2): (0, 0),
+        (1, 2): (1, 1),
+        (2, 4): (1, 1),
+        (1, 3): (0, 1),
+        (2, 3): (1, 1),
+        (7, 7): (1, 1),
+        (5, 0): (None, None),
+        (5, None): (None, None),
+    }

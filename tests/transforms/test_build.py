@@ -69,10 +69,11 @@ def test_the_calendar_counts_as_the_world_does() -> None:
 
 
 def test_files_hold_the_declared_schema_in_key_order(report: Report, shop: Shop) -> None:
+    tables = report(shop)
     for name in TABLES:
-        built = report(shop).built(name)
+        built = tables.built(name)
         assert [parquet.read_schema(file).remove_metadata() for file in built.files] == [arrow_schema(built.table)]
-        rows = report(shop).rows(name)
+        rows = tables.rows(name)
         keys = [tuple(row[built.table[column].lake_name] for column in built.table.primary_key) for row in rows]
         assert keys == sorted(set(keys))
         assert built.rows == len(rows)

@@ -65,7 +65,12 @@ def test_a_whole_shop_can_have_every_table_after_its_inputs() -> None:
 def test_a_shop_without_stock_lacks_only_the_stock() -> None:
     plan = buildable(set(SOURCES) - {"inventory", "inventory_movements"})
     assert plan.left_out == {
-        "inventory_daily": "the shop has no source inventory; the shop has no source inventory_movements"
+        "inventory_daily": "the shop has no source inventory; the shop has no source inventory_movements",
+        "inventory_health": "inventory_daily is left out",
+        "stockouts": "inventory_daily is left out",
+        "product_demand": "inventory_daily is left out; the shop has no source inventory_movements",
+        "inventory_risk": "inventory_daily is left out; the shop has no source inventory_movements",
+        "demand_labels": "inventory_daily is left out; the shop has no source inventory_movements",
     }
 
 

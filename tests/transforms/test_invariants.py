@@ -18,7 +18,7 @@ from tests.transforms.conftest import EPOCH, FIRST_DAY, Report, Reporting, day
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
-AS_OF = "2026-02-10"
+AS_OF = "2026-04-20"  # late enough that a window of labels has closed
 SEEDS = ("tea", "cup", "bag")
 Rows = list[dict[str, Any]]
 
@@ -122,7 +122,7 @@ class Trade:
 
 
 def _past(seed: str) -> Trade:
-    return Trade(seed).between(day(FIRST_DAY), day(AS_OF), orders=120)
+    return Trade(seed).between(day(FIRST_DAY), day(AS_OF), orders=200)
 
 
 def _sums(rows: Iterable[dict[str, Any]], by: Sequence[str], measures: Sequence[str]) -> dict[Any, list[int]]:
@@ -218,6 +218,59 @@ def test_a_shelf_opens_as_it_closed(tables: Reporting) -> None:
         assert [row["opening_units"] for row in rows[1:]] == [row["closing_units"] for row in rows[:-1]]
 
 
+def test_products_hold_every_sale(tables: Reporting) -> None:
+    sold = _sums(tables.rows("daily_product_sales"), ["product_id"], ["units", "refunded_units"])
+    products = _sums(tables.rows("products"), ["product_id"], ["lifetime_units", "refunded_units"])
+    assert sold.items() <= products.items()
+    assert not any(any(sums) for key, sums in products.items() if key not in sold)
+    assert [row["product_id"] for row in tables.rows("product_abc_xyz")] == [key for (key,) in sorted(products)]
+
+
+def test_stockouts_hold_every_empty_day(tables: Reporting) -> None:
+    shelf = ["product_id", "warehouse_id"]
+    empty = [row | {"days": 1} for row in tables.rows("inventory_daily") if row["is_stockout"]]
+    assert _sums(empty, shelf, ["days"]) == _sums(tables.rows("stockouts"), shelf, ["days"])
+    for row in tables.rows("stockouts"):
+        assert (row["ended_on"] or day(AS_OF)) - row["started_on"] + 1 == row["days"]
+
+
+def test_every_parcel_is_placed_once_and_shipped_cancelled_or_open(tables: Reporting) -> None:
+    warehouses = {(row["order_id"], row["warehouse_id"]) for row in tables.rows("order_lines")}
+    shipped = {row["order_id"] for row in tables.rows("orders") if row["shipped_on"] is not None}
+    cancelled = {row["order_id"] for row in tables.rows("orders") if row["cancelled_on"] is not None} - shipped
+    rows = tables.rows("fulfilment_daily")
+    assert sum(row["orders_placed"] for row in rows) == len(warehouses)
+    assert sum(row["orders_shipped"] for row in rows) == len([1 for order, _ in warehouses if order in shipped])
+    assert sum(row["orders_cancelled"] for row in rows) == len([1 for order, _ in warehouses if order in cancelled])
+    still_open = [1 for order, _ in warehouses if order not in shipped | cancelled]
+    assert sum(row["open_orders"] for row in rows if row["day"] == day(AS_OF)) == len(still_open) > 0
+
+
+def test_cohorts_hold_every_order(tables: Reporting) -> None:
+    kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
+    first = {row["customer_id"]: row["currency"] for row in kept if row["is_first_order"]}
+    rows = tables.rows("customer_cohorts")
+    assert sum(row["orders"] for row in rows) == len(kept)
+    assert sum(row["customers"] for row in rows if row["months_since"] == 0) == len(first)
+    in_currency = [row for row in kept if row["currency"] == first[row["customer_id"]]]
+    assert sum(row["other_currency_orders"] for row in rows) == len(kept) - len(in_currency) > 0
+    net_sales = ["net_sales_cents"]
+    assert _sums(rows, ["currency"], net_sales) == _sums(in_currency, ["currency"], net_sales)
+    assert [row["customer_id"] for row in tables.rows("customer_rfm")] == sorted(first)
+
+
+def test_labels_are_what_the_features_of_their_last_day_look_back_on(tables: Reporting) -> None:
+    customers = {row["customer_id"]: row["orders_90d"] for row in tables.rows("customer_activity")}
+    ordered = {row["customer_id"]: row["orders_next_90d"] for row in tables.rows("customer_labels")}
+    assert ordered.items() <= customers.items()
+    shelf = ("product_id", "warehouse_id")
+    demand = {tuple(row[name] for name in shelf): row for row in tables.rows("product_demand")}
+    labels = {tuple(row[name] for name in shelf): row for row in tables.rows("demand_labels")}
+    assert labels
+    for key, row in labels.items():
+        assert (row["units_next_28"], row["is_censored_28"]) == (demand[key]["sum_28"], demand[key]["is_censored"])
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_a_sound_shop_breaks_no_rule_that_stops_the_night(tables: Reporting, name: str) -> None:
     (file,) = tables.built(name).files
@@ -247,3 +300,19 @@ def test_nothing_after_the_day_changes_anything(report: Report, seed: str) -> No
     after = report(later.rows, as_of=AS_OF)
     for name in TABLES:
         assert after.arrow(name).equals(before.arrow(name)), name
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_feature_knows_what_the_shop_says_of_today(report: Report, seed: str) -> None:
+    """A cost, a price and a count on the shelf have no day: what they say now they did not say then."""
+    before, repriced = _past(seed).rows, _past(seed).rows
+    for product in repriced["products"]:
+        product |= {"unit_cost_cents": 1, "unit_price_cents": 2, "is_active": False}
+    for shelf in repriced["inventory"]:
+        shelf |= {"on_hand": 99, "reserved": 9, "unexplained_units": 5}
+    repriced["inventory"].append({"product_id": 1, "warehouse_id": 7, "on_hand": 3, "unexplained_units": 3})
+    features = [name for name, one in TABLES.items() if one.table.schema == "features"]
+    then, now = report(before, as_of=AS_OF), report(repriced, as_of=AS_OF)
+    assert len(features) == 5
+    for name in features:
+        assert now.arrow(name).equals(then.arrow(name)), name

@@ -13,9 +13,7 @@ from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
 from transforms.arithmetic import numbered, ratio
 from transforms.engines import Frame, by_key
-
-ACTIVE_DAYS = 90  # an order within so many days makes a customer active
-LAPSED_DAYS = 365  # no order for longer makes one lapsed
+from transforms.parameters import PARAMETERS
 
 TABLE = Table(
     schema="reporting",
@@ -57,8 +55,8 @@ TABLE = Table(
         Column(
             "stage",
             Type.TEXT,
-            f"By days_since_last_order: up to {ACTIVE_DAYS} active (new when it is the only order), up to "
-            f"{LAPSED_DAYS} at_risk, then lapsed; null without orders.",
+            f"By days_since_last_order: up to {PARAMETERS.active_days} active (new when it is the only order), up to "
+            f"{PARAMETERS.lapsed_days} at_risk, then lapsed; null without orders.",
             nullable=True,
         ),
     ),
@@ -152,12 +150,12 @@ def _stage() -> nw.Expr:
     """Where a customer stands; null without orders."""
     days = nw.col("days_since_last_order")
     return (
-        nw.when((days <= ACTIVE_DAYS) & (nw.col("lifetime_orders") == 1))
+        nw.when((days <= PARAMETERS.active_days) & (nw.col("lifetime_orders") == 1))
         .then(nw.lit("new"))
-        .when(days <= ACTIVE_DAYS)
+        .when(days <= PARAMETERS.active_days)
         .then(nw.lit("active"))
-        .when(days <= LAPSED_DAYS)
+        .when(days <= PARAMETERS.lapsed_days)
         .then(nw.lit("at_risk"))
-        .when(days > LAPSED_DAYS)
+        .when(days > PARAMETERS.lapsed_days)
         .then(nw.lit("lapsed"))
     )

@@ -1,0 +1,74 @@
+"""Demand as a shelf shows it: an empty shelf hides what would have been sold, so its days are left out of the mean.
+
+A day counts as in stock unless it ended with nothing available and nothing was sold on it: the day on which the last
+unit goes is a day of demand, the empty ones after it are not. Velocity = units / days in stock; with it go the spread
+of those days and what both make of the demand of a lead time.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from transforms.arithmetic import flag, ratio
+from transforms.engines import Frame
+from transforms.parameters import PARAMETERS
+
+SHELF = ["product_id", "warehouse_id"]
+
+
+def daily_units(daily_product_sales: Frame) -> Frame:
+    """Units ordered per ``day`` and shelf, over all currencies; joining the currencies' rows would multiply days."""
+    return daily_product_sales.group_by(["day", *SHELF]).agg(nw.col("units").sum())
+
+
+def shelf_days(inventory_daily: Frame, daily_product_sales: Frame) -> Frame:
+    """The days of ``reporting.inventory_daily`` with what was ordered on them.
+
+    It adds ``units``, ``units_squared``, ``is_empty`` (1 where the day ended with nothing available) and ``in_stock``
+    (1 where something was, or was sold). What was sold from a shelf before its stock was known is left out.
+    """
+    return (
+        inventory_daily.join(daily_units(daily_product_sales), on=["day", *SHELF], how="left")
+        .with_columns(nw.col("units").fill_null(0), is_empty=flag(nw.col("available") <= 0))
+        .with_columns(
+            units_squared=nw.col("units") * nw.col("units"),
+            in_stock=flag((nw.col("is_empty") == 0) | (nw.col("units") > 0)),
+        )
+    )
+
+
+def deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.Expr:
+    """The sample's standard deviation of daily units: √((n·Σx² − (Σx)²) / (n·(n − 1))); null below two days."""
+    return ratio(days * squares - units * units, days * (days - 1)).sqrt()
+
+
+def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.Expr:
+    """The standard deviation of the demand of a lead time, √(L·σd² + d²·σL²); null with fewer than two days.
+
+    The textbook formula for demand and lead time that vary independently (Silver, Pyke and Thomas, Inventory and
+    Production Management in Supply Chains, on variable lead times), with d = Σx / n, the sample's σd², and L and σL as
+    parameters, over the common denominator n²·(n − 1).
+    """
+    mean, deviation = PARAMETERS.lead_time_days, PARAMETERS.lead_time_days_std
+    of_demand = days * (days * squares - units * units) * mean
+    of_lead_time = units * units * (days - 1) * deviation**2
+    return ratio(of_demand + of_lead_time, days * days * (days - 1)).sqrt()
+
+
+def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
+    """``reporting.inventory_daily`` as its movements tell it, of shelves that had one.
+
+    What lies on a shelf unexplained was counted now: a slice of an earlier day must not know it.
+    """
+    moved = inventory_movements.select(*SHELF).unique()
+    return inventory_daily.join(moved, on=SHELF, how="inner").with_columns(
+        closing_units=nw.col("closing_units") - nw.col("unexplained_units"),
+        available=nw.col("available") - nw.col("unexplained_units"),
+    )
+
+
+def first_days(inventory_movements: Frame, order_lines: Frame) -> Frame:
+    """Every shelf with a movement or an order (cancelled since or not), and the ``first_day`` of either."""
+    moved = inventory_movements.select(*SHELF, first_day=nw.col("moved_on"))
+    ordered = order_lines.select(*SHELF, first_day=nw.col("ordered_on"))
+    return nw.concat([moved, ordered]).group_by(SHELF).agg(nw.col("first_day").min())

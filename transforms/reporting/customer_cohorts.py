@@ -1,0 +1,151 @@
+"""``reporting.customer_cohorts``: what the customers of one month did in the months after it.
+
+Cohorts as in Shopify's customer cohort analysis
+(https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/default-reports/customers-reports):
+customers by the month of their first order, which is month 0. Here a cohort also has one currency, that of the first
+order, which later orders do not change: amounts of different currencies are never added.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from transforms.arithmetic import ONE, ZERO, flag, ratio
+from transforms.engines import Frame, by_key
+from transforms.flows import refunded_lines
+from transforms.parameters import PARAMETERS
+
+_COHORT = ["cohort_month", "currency"]
+_KEY = [*_COHORT, "month_number"]
+
+TABLE = Table(
+    schema="reporting",
+    name="customer_cohorts",
+    grain="One row per month of the first order, its currency, and month since, through that of the last whole day.",
+    doc="Cancelled orders do not count. Refunds count in the month they were given in. A cohort is followed for "
+    f"{PARAMETERS.cohort_months} months after its own.",
+    columns=(
+        Column("cohort_month", Type.MONTH, "The month its customers first ordered in."),
+        Column("currency", Type.TEXT, "ISO 4217 code of these first orders, and of every amount of the row."),
+        Column("months_since", Type.INTEGER, "Calendar months after cohort_month; 0 is cohort_month itself."),
+        Column("month", Type.MONTH, "cohort_month + months_since."),
+        Column("is_past", Type.BOOLEAN, "Whether it lies before the month of the last whole day, so is complete."),
+        Column("customers", Type.INTEGER, "Customers of the cohort."),
+        Column("active_customers", Type.INTEGER, "Those with an order in the month, in whatever currency."),
+        Column("retention_rate", Type.RATIO, "active_customers / customers."),
+        Column("orders", Type.INTEGER, "Their orders of the month, in whatever currency."),
+        Column("other_currency_orders", Type.INTEGER, "Those of them whose amounts the row does not hold."),
+        Column("net_sales", Type.CENTS, "Sales less discounts of the orders, less the refunds given in the month."),
+        Column("cumulative_net_sales", Type.CENTS, "net_sales from month 0 to this one."),
+        Column(
+            "cumulative_net_sales_per_customer",
+            Type.RATIO,
+            "cumulative_net_sales / customers, in major units: what a customer of the cohort was worth so far.",
+        ),
+    ),
+    primary_key=("cohort_month", "currency", "months_since"),
+    rebuild=Rebuild.full(),
+    rules=(
+        between("customers", "customers_positive", "A cohort has a customer.", least=1, severity=Severity.STOP),
+        between("months_since", "months_not_negative", "No month is earlier.", least=0, severity=Severity.STOP),
+        at_most(
+            "active_customers",
+            "customers",
+            "active_within_cohort",
+            "Only customers of the cohort are active in it.",
+            severity=Severity.STOP,
+        ),
+        at_most(
+            "active_customers", "orders", "active_within_orders", "Who is active has an order.", severity=Severity.STOP
+        ),
+        at_most(
+            "other_currency_orders", "orders", "other_within_orders", "They are among them.", severity=Severity.STOP
+        ),
+    ),
+)
+
+_SUMS = ["orders", "other_currency_orders", "net_sales_cents"]
+
+
+def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame, as_of: int) -> Frame:
+    """Every month of every cohort, with orders and refunds added up by the month they fall in."""
+    months = calendar.select("day", "month_number")
+    kept = reporting_orders.filter(nw.col("status") != "cancelled")
+    cohorts = _cohorts(kept, months)
+    orders = (
+        kept.with_columns(day=nw.col("ordered_on"), paid_in=nw.col("currency"))
+        .drop("currency")
+        .join(cohorts, on="customer_id", how="inner")
+        .join(months, on="day", how="inner")
+    )
+    refunded = (
+        refunded_lines(refunds, order_lines)
+        .with_columns(paid_in=nw.col("currency"))
+        .drop("currency")
+        .join(cohorts, on="customer_id", how="inner")
+        .join(months, on="day", how="inner")
+    )
+    rows = (
+        _months(cohorts, months, as_of)
+        .join(_sums(orders, refunded), on=_KEY, how="left")
+        .join(_active(orders), on=_KEY, how="left")
+        .with_columns(nw.col(*_SUMS, "active_customers").fill_null(0))
+    )
+    return (
+        by_key(rows, _COHORT, _add_up)
+        .with_columns(
+            month=nw.col("month_number"),
+            retention_rate=ratio(nw.col("active_customers"), nw.col("customers")),
+            cumulative_net_sales_per_customer=ratio(nw.col("cumulative_net_sales_cents"), nw.col("customers") * 100),
+        )
+        .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _cohorts(kept: Frame, months: Frame) -> Frame:
+    """Each customer's cohort: the month and the currency of the first order."""
+    first = kept.filter(nw.col("is_first_order")).select("customer_id", "currency", day=nw.col("ordered_on"))
+    return first.join(months, on="day", how="inner").select(
+        "customer_id", "currency", cohort_month=nw.col("month_number")
+    )
+
+
+def _months(cohorts: Frame, months: Frame, as_of: int) -> Frame:
+    """Each cohort's size, on every month from its own on."""
+    sizes = cohorts.group_by(_COHORT).agg(nw.len().alias("customers"))
+    ends = months.group_by("month_number").agg(nw.col("day").max().alias("last_day"))
+    return (
+        ends.join(sizes, how="cross")
+        .with_columns(months_since=nw.col("month_number") - nw.col("cohort_month"), is_past=nw.col("last_day") < as_of)
+        .filter((nw.col("months_since") >= 0) & (nw.col("months_since") <= PARAMETERS.cohort_months))
+        .drop("last_day")
+    )
+
+
+def _sums(orders: Frame, refunded: Frame) -> Frame:
+    """Orders and refunds stand under each other and are added up; joining them would multiply money."""
+    in_currency = flag(nw.col("paid_in") == nw.col("currency"))
+    sold = orders.select(
+        *_KEY,
+        orders=ONE,
+        other_currency_orders=ONE - in_currency,
+        net_sales_cents=in_currency * (nw.col("gross_sales_cents") - nw.col("discount_cents")),
+    )
+    given_back = refunded.select(
+        *_KEY, orders=ZERO, other_currency_orders=ZERO, net_sales_cents=-in_currency * nw.col("returns_cents")
+    )
+    return nw.concat([sold, given_back]).group_by(_KEY).agg(nw.col(name).sum() for name in _SUMS)
+
+
+def _active(orders: Frame) -> Frame:
+    """Distinct customers with an order, counted as rows of one per customer."""
+    one_each = orders.group_by([*_KEY, "customer_id"]).agg(nw.len().alias("orders_of_customer"))
+    return one_each.group_by(_KEY).agg(nw.len().alias("active_customers"))
+
+
+def _add_up(rows: Frame) -> Frame:
+    """Net sales of a cohort up to and including each month."""
+    cumulative = nw.col("net_sales_cents").cum_sum().over(_COHORT, order_by="months_since")
+    return rows.with_columns(cumulative_net_sales_cents=cumulative)

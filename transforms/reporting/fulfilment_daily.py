@@ -1,0 +1,206 @@
+"""``reporting.fulfilment_daily``: what every warehouse sent off each day, how fast, and what still waits.
+
+Everything counts on the day it happened. An order with lines from two warehouses is one order in each of them. Fill
+rate by units, as in inventory textbooks: of the units that were decided about that day, the share that left and was not
+cancelled because the goods were not there. Percentiles are nearest-rank: the ⌈p·n⌉-th smallest, so that each is the
+time of some order.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from include.contract.table import key
+from transforms.arithmetic import ONE, ZERO, flag, numbered, ratio, rounded_up
+from transforms.engines import Frame, by_key
+from transforms.parameters import PARAMETERS
+
+_KEY = ["day", "warehouse_id"]
+_SECONDS_PER_HOUR = 3600
+_REASONS = ", ".join(PARAMETERS.out_of_stock_reasons)
+
+TABLE = Table(
+    schema="reporting",
+    name="fulfilment_daily",
+    grain="One row per business day and warehouse, from its first order through the last whole day.",
+    doc="An order is shipped when it leaves the warehouse, or is handed over without being shipped.",
+    columns=(
+        Column("day", Type.DAY, "The business day."),
+        key("warehouses", "warehouse_id", "The warehouse."),
+        Column("orders_placed", Type.INTEGER, "Orders placed that day with a line from here."),
+        Column("orders_shipped", Type.INTEGER, "Orders shipped that day with a line from here."),
+        Column("units_shipped", Type.INTEGER, "Units of their lines from here."),
+        Column("orders_cancelled", Type.INTEGER, "Orders cancelled that day before they were shipped."),
+        Column("cancelled_for_stock", Type.INTEGER, f"Those of them whose reason was {_REASONS}."),
+        Column("units_cancelled_for_stock", Type.INTEGER, "Units of their lines from here."),
+        Column(
+            "unit_fill_rate",
+            Type.RATIO,
+            "units_shipped / (units_shipped + units_cancelled_for_stock); null on a day without either.",
+            nullable=True,
+        ),
+        *(
+            Column(
+                f"hours_to_ship_p{percent}",
+                Type.RATIO,
+                f"So long took {percent} % of the orders shipped that day, from ordered_at to shipped_at, at most; "
+                "null without one.",
+                nullable=True,
+            )
+            for percent in (50, 90)
+        ),
+        Column(
+            "on_time_rate",
+            Type.RATIO,
+            f"Share of the orders shipped that day within {PARAMETERS.on_time_hours} hours; null without one.",
+            nullable=True,
+        ),
+        Column("open_orders", Type.INTEGER, "Orders neither shipped nor cancelled when the day ended."),
+    ),
+    primary_key=("day", "warehouse_id"),
+    rebuild=Rebuild.full(),
+    rules=(
+        *(
+            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            for name in ("orders_placed", "orders_shipped", "units_shipped", "orders_cancelled", "open_orders")
+        ),
+        *(
+            between(name, f"{name}_is_share", f"{name} lies between 0 and 1.", least=0, most=1, severity=Severity.STOP)
+            for name in ("unit_fill_rate", "on_time_rate")
+        ),
+        at_most(
+            "cancelled_for_stock",
+            "orders_cancelled",
+            "cancelled_for_stock_within_cancelled",
+            "An order cancelled for lack of stock is cancelled.",
+            severity=Severity.STOP,
+        ),
+        at_most(
+            "hours_to_ship_p50",
+            "hours_to_ship_p90",
+            "p50_within_p90",
+            "What takes half of the orders takes no longer than nine in ten.",
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+_COUNTS = [
+    "orders_placed",
+    "orders_shipped",
+    "units_shipped",
+    "orders_cancelled",
+    "cancelled_for_stock",
+    "units_cancelled_for_stock",
+    "timed",
+    "on_time",
+]
+
+
+def build(orders: Frame, order_items: Frame, calendar: Frame) -> Frame:
+    """What was placed, shipped and cancelled stand under each other and are added up by day."""
+    parcels = _parcels(orders, order_items)
+    rows = (
+        _days(calendar, parcels)
+        .join(_events(parcels), on=_KEY, how="left")
+        .join(_hours(parcels), on=_KEY, how="left")
+        .with_columns(nw.col(*_COUNTS).fill_null(0))
+        .with_columns(change=nw.col("orders_placed") - nw.col("orders_shipped") - nw.col("orders_cancelled"))
+    )
+    return (
+        by_key(rows, ["warehouse_id"], _count_open)
+        .with_columns(
+            unit_fill_rate=ratio(
+                nw.col("units_shipped"), nw.col("units_shipped") + nw.col("units_cancelled_for_stock")
+            ),
+            on_time_rate=ratio(nw.col("on_time"), nw.col("timed")),
+            hours_to_ship_p50=nw.col("seconds_p50") / _SECONDS_PER_HOUR,
+            hours_to_ship_p90=nw.col("seconds_p90") / _SECONDS_PER_HOUR,
+        )
+        .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _parcels(orders: Frame, order_items: Frame) -> Frame:
+    """One row per order and warehouse it ships from: an order with many lines there is still one."""
+    headers = orders.select(
+        "order_id",
+        "ordered_on",
+        "seconds_to_ship",
+        shipped_on=nw.coalesce("shipped_on", "delivered_on"),
+        cancelled_on=nw.col("cancelled_on"),
+        is_for_stock=flag(nw.col("cancellation_reason").is_in(PARAMETERS.out_of_stock_reasons)),
+    ).with_columns(cancelled_on=nw.when(nw.col("shipped_on").is_null()).then(nw.col("cancelled_on")))
+    parts = order_items.group_by(["order_id", "warehouse_id"]).agg(nw.col("quantity").sum().alias("units"))
+    # Some engines widen a sum, and only frames of one type can be stacked.
+    parts = parts.with_columns(nw.col("units").cast(nw.Int64))
+    return parts.join(headers, on="order_id", how="inner")
+
+
+def _days(calendar: Frame, parcels: Frame) -> Frame:
+    """Each warehouse's days, from its first order on."""
+    first = parcels.group_by("warehouse_id").agg(nw.col("ordered_on").min().alias("first_day"))
+    days = calendar.select("day").join(first, how="cross")
+    return days.filter(nw.col("day") >= nw.col("first_day")).drop("first_day")
+
+
+def _events(parcels: Frame) -> Frame:
+    """What happened to the parcels, by day."""
+    nothing = dict.fromkeys(_COUNTS, ZERO)
+    is_timed = ~nw.col("seconds_to_ship").is_null()
+    is_on_time = nw.col("seconds_to_ship") <= PARAMETERS.on_time_hours * _SECONDS_PER_HOUR
+    placed = parcels.select("warehouse_id", day=nw.col("ordered_on"), **(nothing | {"orders_placed": ONE}))
+    shipped = parcels.filter(~nw.col("shipped_on").is_null()).select(
+        "warehouse_id",
+        day=nw.col("shipped_on"),
+        **(
+            nothing
+            | {
+                "orders_shipped": ONE,
+                "units_shipped": nw.col("units"),
+                "timed": flag(is_timed),
+                "on_time": flag(is_on_time),
+            }
+        ),
+    )
+    cancelled = parcels.filter(~nw.col("cancelled_on").is_null()).select(
+        "warehouse_id",
+        day=nw.col("cancelled_on"),
+        **(
+            nothing
+            | {
+                "orders_cancelled": ONE,
+                "cancelled_for_stock": nw.col("is_for_stock"),
+                "units_cancelled_for_stock": nw.col("is_for_stock") * nw.col("units"),
+            }
+        ),
+    )
+    return nw.concat([placed, shipped, cancelled]).group_by(_KEY).agg(nw.col(name).sum() for name in _COUNTS)
+
+
+def _hours(parcels: Frame) -> Frame:
+    """The seconds that half and nine in ten of a day's shipped orders took at most."""
+    timed = parcels.filter(~nw.col("seconds_to_ship").is_null()).select(
+        "order_id", "warehouse_id", "seconds_to_ship", day=nw.col("shipped_on"), one=ONE
+    )
+    ranked = by_key(timed, _KEY, _rank).with_columns(
+        nw.when(nw.col("place") == rounded_up(nw.col("count") * percent, nw.lit(100)))
+        .then(nw.col("seconds_to_ship"))
+        .alias(f"seconds_p{percent}")
+        for percent in (50, 90)
+    )
+    return ranked.group_by(_KEY).agg(nw.col("seconds_p50").max(), nw.col("seconds_p90").max())
+
+
+def _rank(timed: Frame) -> Frame:
+    """Number a day's orders by how long they took, and count them."""
+    return numbered(timed, "place", _KEY, ["seconds_to_ship", "order_id"]).with_columns(
+        count=nw.col("one").sum().over(_KEY)
+    )
+
+
+def _count_open(rows: Frame) -> Frame:
+    """What stands open after each day."""
+    return rows.with_columns(open_orders=nw.col("change").cum_sum().over("warehouse_id", order_by="day"))

@@ -1,0 +1,179 @@
+"""``reporting.inventory_health``: how every shelf stood at the end of a business day, and what to order for it.
+
+Velocity counts only days in stock (see ``transforms.demand``), so that an empty shelf does not look like a slow one.
+Safety stock, reorder point and order-up-to level follow the textbook (Silver, Pyke and Thomas, Inventory and
+Production Management in Supply Chains): z·√(L·σd² + d²·σL²), d·L + safety stock, and d·(L + cover) + safety stock. Each
+is rounded up to whole units, because nobody orders a part of one. Goods already on order are unknown, since the shop
+records none, and are not taken off.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import between, one_of
+from include.contract.table import key
+from transforms.arithmetic import flag, ratio, rounded_up
+from transforms.demand import SHELF, lead_time_deviation, shelf_days
+from transforms.engines import Frame
+from transforms.parameters import PARAMETERS
+
+_STATUSES = ("ok", "at_risk", "stockout", "overstock", "dead")
+
+TABLE = Table(
+    schema="reporting",
+    name="inventory_health",
+    grain="One row per night, product and warehouse with a known stock.",
+    doc="A window of n days ends with the night and begins no earlier than the shelf's first day in inventory_daily. A "
+    "day is in stock unless it ended with nothing available and nothing was sold on it.",
+    columns=(
+        Column("night", Type.DAY, "The business day at whose end this was so."),
+        key("products", "product_id", "The product."),
+        key("warehouses", "warehouse_id", "The warehouse."),
+        Column("available", Type.INTEGER, "Units on the shelf that belong to no open order."),
+        Column("units_28d", Type.INTEGER, "Units ordered in 28 days, less orders cancelled since."),
+        Column("in_stock_days_28d", Type.INTEGER, "Days of these in stock."),
+        Column("velocity", Type.RATIO, "units_28d / in_stock_days_28d; null without a day in stock.", nullable=True),
+        Column(
+            "days_of_supply",
+            Type.RATIO,
+            "available / velocity, not less than 0; null when nothing was sold: it would last for ever.",
+            nullable=True,
+        ),
+        Column(
+            "sell_through",
+            Type.RATIO,
+            "units_28d / (units on the shelf when the 28 days began + received in them); above 1 where units came back "
+            "and were sold again; null when there were none.",
+            nullable=True,
+        ),
+        Column(
+            "turnover",
+            Type.RATIO,
+            "Cost of sales of 365 days / mean stock value of its days: both at one cost per unit, which cancels, so it "
+            "is units ordered / mean closing units; null without stock.",
+            nullable=True,
+        ),
+        Column("stockout_rate", Type.RATIO, "Share of the 28 days that ended with nothing available."),
+        Column(
+            "safety_stock",
+            Type.INTEGER,
+            f"⌈z·√(L·σd² + d²·σL²)⌉ units, with z = {PARAMETERS.service_level_z}, L = {PARAMETERS.lead_time_days} and "
+            f"σL = {PARAMETERS.lead_time_days_std} days, d and σd the mean and the sample's deviation of the units of "
+            "a day in stock; null with fewer than two.",
+            nullable=True,
+        ),
+        Column("reorder_point", Type.INTEGER, "⌈d·L⌉ + safety_stock; null when safety_stock is.", nullable=True),
+        Column(
+            "suggested_order",
+            Type.INTEGER,
+            f"max(0, ⌈d·(L + {PARAMETERS.cover_days} days)⌉ + safety_stock − available); null when safety_stock is.",
+            nullable=True,
+        ),
+        Column(
+            "status",
+            Type.TEXT,
+            f"The first that holds: stockout (nothing available), dead (nothing sold in {PARAMETERS.dead_stock_days} "
+            f"days), at_risk (available ≤ reorder_point), overstock (more than {PARAMETERS.overstock_days} days of "
+            "supply, of a shelf known for 28 days), ok.",
+        ),
+    ),
+    primary_key=("night", "product_id", "warehouse_id"),
+    rebuild=Rebuild.as_of("night"),
+    rules=(
+        one_of("status", "status_known", "A status is one of the five.", list(_STATUSES), severity=Severity.STOP),
+        between("units_28d", "units_not_negative", "Units are counted.", least=0, severity=Severity.STOP),
+        between(
+            "in_stock_days_28d",
+            "in_stock_days_within_window",
+            "The window has 28 days.",
+            least=0,
+            most=28,
+            severity=Severity.STOP,
+        ),
+        *(
+            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            for name in ("days_of_supply", "safety_stock", "reorder_point", "suggested_order")
+        ),
+        between(
+            "stockout_rate",
+            "stockout_rate_is_share",
+            "It lies between 0 and 1.",
+            least=0,
+            most=1,
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+
+def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
+    """Sums over the windows of every shelf, then each measure from them."""
+    sums = _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
+    days, units, available = nw.col("in_stock_days_28d"), nw.col("units_28d"), nw.col("available")
+    stocked = nw.when(available > 0).then(available).otherwise(0)
+    spread = lead_time_deviation(days, units, nw.col("squares_28d"))
+    target = rounded_up(units * (PARAMETERS.lead_time_days + PARAMETERS.cover_days), days)
+    return (
+        sums.with_columns(
+            night=nw.lit(as_of, dtype=nw.Int64),
+            velocity=ratio(units, days),
+            days_of_supply=ratio(stocked * days, units),
+            sell_through=ratio(units, nw.col("opening_28d") + nw.col("received_28d")),
+            turnover=ratio(nw.col("units_365d") * nw.col("days_365d"), nw.col("closing_365d")),
+            stockout_rate=ratio(nw.col("empty_28d"), nw.col("days_28d")),
+            safety_stock=(spread * PARAMETERS.service_level_z).ceil().cast(nw.Int64),
+        )
+        .with_columns(
+            reorder_point=rounded_up(units * PARAMETERS.lead_time_days, days) + nw.col("safety_stock"),
+            lacking=target + nw.col("safety_stock") - available,
+        )
+        .with_columns(
+            suggested_order=nw.when(nw.col("lacking") > 0).then(nw.col("lacking")).when(nw.col("lacking") <= 0).then(0)
+        )
+        .with_columns(status=_status())
+        .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _sums(days: Frame, as_of: int) -> Frame:
+    """What the windows of each shelf add up to, and what was available at the end."""
+    in_28 = flag(nw.col("day") > as_of - 28)
+    in_365 = flag(nw.col("day") > as_of - 365)
+    since_dead = flag(nw.col("day") > as_of - PARAMETERS.dead_stock_days)
+    columns = {
+        "available": flag(nw.col("day") == as_of) * nw.col("available"),
+        "days_28d": in_28,
+        "units_28d": in_28 * nw.col("units"),
+        # Sales happen in stock, so these are the squares of the days in stock.
+        "squares_28d": in_28 * nw.col("units_squared"),
+        "in_stock_days_28d": in_28 * nw.col("in_stock"),
+        "empty_28d": in_28 * nw.col("is_empty"),
+        "opening_28d": flag(nw.col("day") == as_of - 27) * nw.col("opening_units"),
+        "received_28d": in_28 * nw.col("received"),
+        "days_365d": in_365,
+        "units_365d": in_365 * nw.col("units"),
+        "closing_365d": in_365 * nw.col("closing_units"),
+        "dead_days": since_dead,
+        "dead_units": since_dead * nw.col("units"),
+    }
+    return days.with_columns(**columns).group_by(SHELF).agg(nw.col(name).sum() for name in columns)
+
+
+def _status() -> nw.Expr:
+    """The first word that fits."""
+    is_full_window = nw.col("days_28d") == 28
+    is_too_much = nw.col("available") * nw.col("in_stock_days_28d") > nw.col("units_28d") * PARAMETERS.overstock_days
+    is_unsold = (nw.col("dead_units") == 0) & (nw.col("dead_days") == PARAMETERS.dead_stock_days)
+    return (
+        nw.when(nw.col("available") <= 0)
+        .then(nw.lit("stockout"))
+        .when(is_unsold)
+        .then(nw.lit("dead"))
+        .when(nw.col("available") <= nw.col("reorder_point"))
+        .then(nw.lit("at_risk"))
+        .when(is_full_window & is_too_much)
+        .then(nw.lit("overstock"))
+        .otherwise(nw.lit("ok"))
+    )

@@ -1,0 +1,142 @@
+"""``reporting.stockouts``: every time a shelf stood empty, and what it cost.
+
+Lost units are the velocity before the episode times its days: the usual estimate where an empty shelf hides the demand
+(see ``transforms.demand``). They are priced at what customers paid in the same 28 days, so that a later price changes
+no past episode.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from include.contract.table import key
+from transforms.arithmetic import ratio, rounded
+from transforms.currencies import main_currency
+from transforms.demand import SHELF, shelf_days
+from transforms.engines import Frame, by_key
+
+_BEFORE_DAYS = 28
+
+TABLE = Table(
+    schema="reporting",
+    name="stockouts",
+    grain="One row per product, warehouse and unbroken run of business days that ended with nothing available.",
+    doc="A product that nobody wants back is out of stock too: its velocity says so.",
+    columns=(
+        key("products", "product_id", "The product."),
+        key("warehouses", "warehouse_id", "The warehouse."),
+        Column("started_on", Type.DAY, "The first business day that ended with nothing available."),
+        Column("ended_on", Type.DAY, "The last one; null while the shelf is still empty.", nullable=True),
+        Column("days", Type.INTEGER, "Business days of the episode so far."),
+        Column("units_before", Type.INTEGER, "Units ordered in the 28 days before started_on."),
+        Column("in_stock_days_before", Type.INTEGER, "Days of these on which something was available or sold."),
+        Column(
+            "lost_units",
+            Type.RATIO,
+            "units_before / in_stock_days_before × days; null when the shelf was never in stock before.",
+            nullable=True,
+        ),
+        Column(
+            "currency",
+            Type.TEXT,
+            "ISO 4217 code of lost_sales: the one the product sells most units in; null when never sold.",
+            nullable=True,
+        ),
+        Column(
+            "lost_sales",
+            Type.CENTS,
+            "lost_units × (gross sales − discounts) / units of the 28 days before in this currency, to the nearest "
+            "cent; null when either is unknown.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("product_id", "warehouse_id", "started_on"),
+    rebuild=Rebuild.by("product_id"),
+    rules=(
+        between("days", "days_positive", "An episode has at least one day.", least=1, severity=Severity.STOP),
+        at_most("started_on", "ended_on", "started_before_ended", "It starts before it ends.", severity=Severity.STOP),
+        between("lost_units", "lost_units_not_negative", "Nothing or more is lost.", least=0, severity=Severity.STOP),
+        between(
+            "in_stock_days_before",
+            "in_stock_days_within_window",
+            "The window has 28 days.",
+            least=0,
+            most=_BEFORE_DAYS,
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+# What is added up over the days before an episode.
+_MEASURES = ("units", "in_stock", "paid_units", "paid_cents")
+
+
+def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
+    """Every shelf's days in a row, cut into episodes, each with the sums of the days before it."""
+    currencies = main_currency(daily_product_sales, ["product_id"])
+    paid = daily_product_sales.join(currencies, on=["product_id", "currency"], how="inner").select(
+        "day",
+        *SHELF,
+        paid_units=nw.col("units"),
+        paid_cents=nw.col("gross_sales_cents") - nw.col("discounts_cents"),
+    )
+    days = (
+        shelf_days(inventory_daily, daily_product_sales)
+        .join(paid, on=["day", *SHELF], how="left")
+        .with_columns(nw.col("paid_units", "paid_cents").fill_null(0))
+    )
+    units, paid_units = nw.col("units_before"), nw.col("paid_units_before")
+    lost_cents = rounded(
+        units * nw.col("days") * nw.col("paid_cents_before"), nw.col("in_stock_days_before") * paid_units
+    )
+    return (
+        _episodes(by_key(days, SHELF, _mark_episodes))
+        .join(currencies, on="product_id", how="left")
+        .with_columns(
+            ended_on=nw.when(nw.col("last_day") < as_of).then(nw.col("last_day")),
+            lost_units=ratio(units * nw.col("days"), nw.col("in_stock_days_before")),
+            # What was not wanted before is no sale lost, whatever its price.
+            lost_sales_cents=nw.when(units == 0)
+            .then(nw.when(nw.col("in_stock_days_before") > 0).then(0))
+            .otherwise(lost_cents),
+        )
+        .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _mark_episodes(days: Frame) -> Frame:
+    """Number a shelf's episodes, and put beside each day what the 28 days before it add up to."""
+    since = {f"{name}_since": nw.col(name).cum_sum().over(SHELF, order_by="day") for name in _MEASURES}
+    was_empty = nw.col("is_empty").shift(1).over(SHELF, order_by="day").fill_null(0)
+    marked = days.with_columns(**since, starts=nw.col("is_empty") * (1 - was_empty))
+    earlier = {
+        f"{name}_earlier": nw.col(f"{name}_since").shift(_BEFORE_DAYS + 1).over(SHELF, order_by="day").fill_null(0)
+        for name in _MEASURES
+    }
+    before = {
+        f"{name}_before": nw.col(f"{name}_since") - nw.col(name) - nw.col(f"{name}_earlier") for name in _MEASURES
+    }
+    return marked.with_columns(**earlier, episode=nw.col("starts").cum_sum().over(SHELF, order_by="day")).with_columns(
+        **before
+    )
+
+
+def _episodes(days: Frame) -> Frame:
+    """One row per episode: its days, and the sums before the first of them."""
+    at_start = {f"{name}_before": nw.col("starts") * nw.col(f"{name}_before") for name in _MEASURES}
+    return (
+        days.filter(nw.col("is_empty") == 1)
+        .with_columns(**at_start)
+        .group_by([*SHELF, "episode"])
+        .agg(
+            nw.col("day").min().alias("started_on"),
+            nw.col("day").max().alias("last_day"),
+            nw.len().alias("days"),
+            nw.col("units_before").sum(),
+            nw.col("in_stock_before").sum().alias("in_stock_days_before"),
+            nw.col("paid_units_before").sum(),
+            nw.col("paid_cents_before").sum(),
+        )
+    )
