@@ -13,6 +13,7 @@ if sys.argv[1:2] == ["scheduler"]:
 
     import deltalake  # noqa: F401
     import duckdb  # noqa: F401
-    import great_expectations  # noqa: F401
     import narwhals  # noqa: F401
     import pandas as pd  # noqa: F401
+
+    import include.contract.expectations  # noqa: F401 - Great Expectations

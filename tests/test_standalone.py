@@ -209,7 +209,8 @@ def test_the_log_of_a_process_that_ended_is_shown(airflow: processes.Airflow, pr
 def test_a_port_that_another_program_took_is_told_from_our_own(airflow: processes.Airflow, profile: Profile) -> None:
     port = airflow.port
     serve = f"import socket, time\nserver = socket.create_server(('127.0.0.1', {port}))\ntime.sleep(60)\n"
-    (profile.state / "airflow.py").write_text(f"import sys\nif 'api-server' in sys.argv[1]:\n    exec({serve!r})\n")
+    only_the_api_server = f"import sys, time\nexec({serve!r}) if 'api-server' in sys.argv[1] else time.sleep(60)\n"
+    (profile.state / "airflow.py").write_text(only_the_api_server)
     with socket.create_server(("127.0.0.1", port)):
         start(airflow, profile)
         deadline = time.monotonic() + 10
@@ -218,8 +219,8 @@ def test_a_port_that_another_program_took_is_told_from_our_own(airflow: processe
         assert not airflow.listens
         with pytest.raises(processes.PortTakenError, match="in use"):
             airflow.check(["api-server"])
-    (profile.state / "airflow.py").write_text(serve)
     start(airflow, profile)
+    deadline = time.monotonic() + 30
     while not airflow.listens and time.monotonic() < deadline:
         time.sleep(0.05)
     assert airflow.listens

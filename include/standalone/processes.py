@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import psutil
 
@@ -56,9 +56,11 @@ class Airflow:
     @property
     def listens(self) -> bool:
         """Whether it is this API server that listens on the port: between choosing and using one, another may."""
-        members = [process for process in self._family("api-server") if process.status() != psutil.STATUS_ZOMBIE]
-        sockets = [socket for process in members for socket in process.net_connections("tcp")]
-        return any(socket.status == psutil.CONN_LISTEN and socket.laddr.port == self.port for socket in sockets)
+        return any(
+            socket.status == psutil.CONN_LISTEN and socket.laddr.port == self.port
+            for process in self._family("api-server")
+            for socket in _sockets(process)
+        )
 
     def running(self) -> list[str]:
         """The names of its processes that run."""
@@ -187,6 +189,14 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except (ProcessLookupError, PermissionError):
         return None
+
+
+def _sockets(process: psutil.Process) -> list[Any]:
+    """Those of a process; none when it ends meanwhile, as the API server's short-lived children do."""
+    try:
+        return list(process.net_connections("tcp"))
+    except psutil.Error:
+        return []
 
 
 def _tail(log: Path, lines: int = 25) -> str:

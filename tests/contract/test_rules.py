@@ -10,11 +10,9 @@ from inspect import getmembers, isfunction, signature
 from typing import Any
 
 import duckdb
-import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
 import pytest
-from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from include.contract import Column, ContractError, Rule, Severity, Table, Type, rules
 from include.contract.arrow import arrow_schema
@@ -181,6 +179,9 @@ def selected(rule: Rule, rows: pa.Table) -> list[int]:
 
 @cache
 def context() -> Any:
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("contract").add_dataframe_asset("rows")

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from include.sources import SOURCES
-from tests.end_to_end.conftest import FirstNight, ScheduledNight, Stack
+from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack
 from transforms.catalogue import TABLES
 
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
@@ -65,12 +65,12 @@ def test_the_first_night_says_what_came_of_it(first_night: FirstNight, stack: St
 @pytest.mark.usefixtures("first_night")
 def test_daily_sales_equal_independent_sql_on_the_shop_to_the_cent(stack: Stack) -> None:
     expected = stack.shop(
-        """
+        f"""
         with lines as (
             select order_id, sum(quantity * unit_price) as amount from order_items group by order_id
         ),
         days as (
-            select (ordered_at at time zone 'Europe/Berlin')::date as day, currency,
+            select (ordered_at at time zone '{ZONE}')::date as day, currency,
                 case when status = 'cancelled' then 0 else 1 end as orders,
                 case when status = 'cancelled' then 1 else 0 end as cancelled,
                 case when status = 'cancelled' then 0 else amount end as gross,
@@ -79,7 +79,7 @@ def test_daily_sales_equal_independent_sql_on_the_shop_to_the_cent(stack: Stack)
                 case when status = 'cancelled' then 0 else tax end as tax
             from orders join lines using (order_id)
             union all
-            select (refunded_at at time zone 'Europe/Berlin')::date, currency, 0, 0, 0, 0, amount, 0
+            select (refunded_at at time zone '{ZONE}')::date, currency, 0, 0, 0, 0, amount, 0
             from refunds join order_items using (order_item_id) join orders using (order_id)
         )
         select day, currency, sum(orders), sum(cancelled), sum(gross), sum(discounts), sum(returned),
@@ -138,7 +138,7 @@ def test_the_schedule_runs_the_day_that_closed_and_a_second_night_changes_no_row
     stack: Stack, first_night: FirstNight, scheduled_night: ScheduledNight
 ) -> None:
     assert scheduled_night.state == "success"
-    zone = ZoneInfo(stack.variables["STOCKTAKE_TIMEZONE"])
+    zone = ZoneInfo(ZONE)
     due = datetime.fromisoformat(scheduled_night.run["run_after"]).astimezone(zone)
     assert due.hour < 6
     assert scheduled_night.run["partition_key"] == (due.date() - timedelta(days=1)).isoformat()
@@ -177,7 +177,7 @@ def test_a_request_that_makes_no_sense_fails_at_once_and_says_why(stack: Stack) 
         ({"dat": "2026-11-01"}, "unknown parameter dat; there are date, engine, full_refresh, dry_run"),
         (
             {"date": today.isoformat()},
-            f"{today} is not over in Europe/Berlin: the last closed day is {stack.last_closed_day}",
+            f"{today} is not over in {ZONE}: the last closed day is {stack.last_closed_day}",
         ),
     ]
     before = stack.published()
