@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 SHOP ?= demo-shop
-ENGINE ?= pandas
+ENGINE ?= auto
 export SHOP
 
 # Where it is set, nothing is compiled and every start of Airflow takes five times as long.

@@ -16,9 +16,10 @@ day's slices, of feature sets and of tables by night; all other tables keep thei
 | parameter | example | what it does |
 |---|---|---|
 | `date` | `2026-11-21` | the business day; default: the partition key, else the last closed day |
-| `engine` | `pandas` | what builds the tables |
+| `engine` | `duckdb` | what builds the tables: pandas, duckdb, dask, spark; `auto` goes by their size |
 | `full_refresh` | `true` | read and judge everything again, not only what changed: finds rows deleted in the shop |
 | `dry_run` | `true` | stop before publishing: the lake is brought up to date, the warehouse's tables stay |
+| `parity` | `spark` | build a sample of the tables on this engine as well; a row that differs stops the night |
 
 **When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
 names the table, the rule and the first rows.
@@ -27,6 +28,7 @@ names the table, the rule and the first rows.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
 - `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
   the night's report, have the rows fixed in the shop, clear `begin`.
+- `builds…`: two engines disagree about a row: a bug in a transform or an engine; the message shows both.
 - `audit`: what was built breaks its own rules: a bug in a transform.
 - `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
 - `publish`: the warehouse cannot be reached (it retries).
@@ -48,7 +50,7 @@ from include.settings import settings
 from include.sources import present
 from include.task_defaults import TASK_DEFAULTS
 from transforms.catalogue import TABLES, buildable
-from transforms.engines import ENGINES
+from transforms.engines import AUTO, ENGINES
 
 SOURCES = present(settings().sources)
 PLAN = buildable(SOURCES)
@@ -65,9 +67,10 @@ with DAG(
     default_args=TASK_DEFAULTS,
     params={
         "date": Param(None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."),
-        "engine": Param("pandas", type="string", enum=list(ENGINES), description="What builds the tables."),
+        "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
         "full_refresh": Param(False, type="boolean", description="Read and judge everything, not only what changed."),
         "dry_run": Param(False, type="boolean", description="Stop before publishing."),
+        "parity": Param(None, enum=[None, *ENGINES], description="Build a sample of the tables on this one as well."),
     },
     tags=["stocktake", "nightly"],
     doc_md=__doc__,

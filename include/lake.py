@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
@@ -17,6 +19,15 @@ RUN = "_run"  # raw's partition: the run that read the rows
 def folder(layer: str, table: str) -> Path:
     """Where a table of a layer (``raw``, ``clean``, ``quarantine``, ``reporting``, ``features``) lies."""
     return settings().lake / layer / table
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder beside the tables, where a cluster's machines see it too; it goes with what was written into it."""
+    below = settings().lake / "scratch"
+    below.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=below) as folder:
+        yield Path(folder)
 
 
 def files(layer: str, table: str, version: int | None = None, run: str | None = None) -> list[str]:

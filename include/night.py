@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
-from include import duck, lake
+from include import duck, equality, lake
 from include import extract as extraction
 from include.contract import ContractError, Severity, Source, Table
+from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
 from include.ledger import entries as ledger
 from include.ledger.entries import Run
@@ -23,7 +24,7 @@ from include.publish import publish as publish_tables
 from include.settings import settings
 from include.sources import key_types, present
 
-FORM = ("date", "engine", "full_refresh", "dry_run")  # what a person may ask of a night
+FORM = ("date", "engine", "full_refresh", "dry_run", "parity")  # what a person may ask of a night
 
 
 class WrongRequest(ValueError):
@@ -38,7 +39,7 @@ def asked_for(
     Args:
         run_id: as Airflow knows it.
         partition_key: the business day that the schedule (or whoever triggered) gave the run, as ``2026-11-21``.
-        conf: the form: date, engine, full_refresh, dry_run.
+        conf: the form, with the fields of ``FORM``.
         run_after: when the run was due: without a day of its own it is for the one that had closed then, also when
             it is cleared a week later. A backfill is due at the start of its own day, however long that is over.
         started_at: when it started: a day that was not over then is refused.
@@ -59,9 +60,10 @@ def asked_for(
         run_id,
         night,
         horizon=night,
-        engine=conf.get("engine") or "pandas",
+        engine=conf.get("engine") or "auto",
         full_refresh=bool(conf.get("full_refresh")),
         dry_run=bool(conf.get("dry_run")),
+        parity=conf.get("parity"),
     )
 
 
@@ -148,24 +150,28 @@ def build(run_id: str, table: Table, inputs: Mapping[str, tuple[str, str]], buil
         for parameter, (layer, name) in inputs.items()
     }
     rebuild = table.rebuild
-    with ledger.stage(run_id, f"build {table.name}"), TemporaryDirectory(prefix="stocktake-") as folder:
-        made = builder(
-            table.name,
-            files,
-            present(settings().sources),
-            as_of=day_number(run.night if rebuild.kind == "as_of" else run.horizon),
-            first_day=_first_day(run, clean),
-            engine=run.engine,
-            into=Path(folder),
-        )
-        rows = ds.dataset([str(file) for file in made.files]).scanner().to_reader()
+    build_on = partial(
+        builder,
+        table.name,
+        files,
+        present(settings().sources),
+        as_of=day_number(run.night if rebuild.kind == "as_of" else run.horizon),
+        first_day=_first_day(run, clean),
+        resources=settings(),
+    )
+    with ledger.stage(run_id, f"build {table.name}"), lake.scratch() as folder:
+        made = build_on(engine=run.engine, into=folder / "first")
+        if run.parity and _is_sampled(run, table):
+            _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
+        digest = equality.digest(made.files, made.table)
+        rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
         if rebuild.kind == "as_of" and rebuild.column:
             value = day_number(rebuild.slice_of(run.night))
             version = lake.replace_slice(table.schema, table.name, rebuild.column, value, rows)
         else:
             version = lake.replace(table.schema, table.name, rows)
     rows_built = int(made.rows)
-    ledger.record_build(run_id, table.schema, table.name, run.engine, version, rows_built)
+    ledger.record_build(run_id, table, made.engine, version, rows_built, digest)
     return rows_built
 
 
@@ -228,6 +234,24 @@ def report(run_id: str) -> str | None:
     except KeyError:
         return None
     return str(write(run))
+
+
+def _is_sampled(run: Run, table: Table) -> bool:
+    """Whether a table is one of the night's ``parity_percent``: other tables each night, the same for a retry."""
+    drawn = crc32(f"{run.night} {table.qualified_name}".encode()) % 100
+    return drawn < settings().parity_percent
+
+
+def _compare(run: Run, one: Any, other: Any) -> None:
+    """Enter whether two builds of a table are equal.
+
+    Raises:
+        ContractError: naming the first row and column that differ: one of the engines is wrong, and which is unknown.
+    """
+    difference = equality.first_difference(one.files, other.files, one.table, (one.engine, other.engine))
+    ledger.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
+    if difference:
+        raise ContractError(f"two engines disagree; nothing is published. {difference}")
 
 
 def _day_before(instant: datetime) -> date:

@@ -42,7 +42,25 @@ class Settings(BaseSettings):
         default=60, ge=0, description="How far behind the watermark changed rows are read again, for late commits."
     )
     batch_rows: int = Field(default=1_000_000, ge=1, description="Rows that the gate holds in memory at once.")
-    memory_limit: str = Field(default="512MB", description="DuckDB's memory limit in a task; beyond it spills to disk.")
+    memory_limit: str = Field(
+        default="512MB",
+        description="Memory of DuckDB in a task, and half of that of a Dask worker or of Spark on this machine; what "
+        "needs more spills to disk.",
+    )
+    engines: dict[str, str] = Field(
+        default={},
+        description='Which engine builds a table when the night is asked for "auto", such as '
+        '{"inventory_daily": "duckdb"}; other tables by the size of their inputs.',
+    )
+    dask_scheduler: str | None = Field(
+        default=None, description="A Dask cluster, tcp://…:8786; without one, Dask runs on processes of this machine."
+    )
+    spark_master: str | None = Field(
+        default=None, description="A Spark cluster, spark://…:7077; without one, Spark runs on this machine's cores."
+    )
+    parity_percent: int = Field(
+        default=20, ge=1, le=100, description="Of the tables of a night that was told to compare two engines, how many."
+    )
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )

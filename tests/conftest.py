@@ -17,10 +17,23 @@ from include.settings import settings
 from include.shop.history import HistorySize, fill_history
 from include.shop.schema import create_schema
 from tests.nights import LAST_DAY, Nights
+from transforms.engines import ENGINES
 
 SMALL = HistorySize(orders=1_500, days=60, products=40)
 
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--engines``: on which engines the tables are drawn and built; all of them agree in any case."""
+    parser.addoption("--engines", default="pandas,duckdb", help=f"some of {','.join(ENGINES)}, or all")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for ``engine`` runs on each of ``--engines``."""
+    if "engine" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--engines")
+        metafunc.parametrize("engine", list(ENGINES) if asked == "all" else asked.split(","), indirect=True)
 
 
 @dataclass(frozen=True)

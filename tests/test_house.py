@@ -31,15 +31,17 @@ MAY_IMPORT = {
 }
 # Nor what else: a transform does no I/O and has no clock; wiring holds no rows, no SQL, no environment.
 MAY_NOT_IMPORT = {
-    "transforms": ("airflow", "os", "psycopg", "sqlalchemy", "deltalake", "requests", "httpx", "include.settings"),
-    "transforms.reporting": ("pandas", "duckdb", "dask", "pyspark", "pyarrow", "datetime", "time", "random"),
-    "transforms.features": ("pandas", "duckdb", "dask", "pyspark", "pyarrow", "datetime", "time", "random"),
+    "transforms": ("airflow", "psycopg", "sqlalchemy", "deltalake", "requests", "httpx", "include.settings"),
+    "transforms.reporting": ("pandas", "duckdb", "dask", "pyspark", "pyarrow", "datetime", "time", "random", "os"),
+    "transforms.features": ("pandas", "duckdb", "dask", "pyspark", "pyarrow", "datetime", "time", "random", "os"),
     "dags": ("pandas", "pyarrow", "duckdb", "deltalake", "narwhals", "sqlalchemy", "psycopg", "os", "subprocess"),
     "include.contract": ("psycopg", "duckdb", "deltalake", "pandas", "os"),
 }
-# The settings; what makes the environment they are read from; and the command lines of the shops.
+# The settings; what makes the environment they are read from; the command lines of the shops; and what starts a JVM,
+# since Spark looks for Java there and nowhere else.
 MAY_READ_ENVIRONMENT = (
     "include.settings", "include.standalone", "include.shop.__main__", "include.shop.complete_journey.__main__",
+    "transforms.engines.spark_engine",
 )  # fmt: skip
 READS_ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environ)\b|BaseSettings|envvar\s*=")
 SQL = re.compile(

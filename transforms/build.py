@@ -12,7 +12,7 @@ import narwhals as nw
 
 from include.contract import ContractError, Source, Table
 from transforms.catalogue import TABLES, Input, Published
-from transforms.engines import ENGINES, Engine, Frame
+from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
 
 _EPOCH = datetime.date(1970, 1, 1)
 
@@ -23,11 +23,13 @@ class Built:
 
     Attributes:
         table: what was built, with the shop's key types.
+        engine: what built it.
         files: the Parquet files, sorted by the primary key throughout.
         rows: how many rows they hold.
     """
 
     table: Table
+    engine: str
     files: tuple[Path, ...]
     rows: int
 
@@ -41,6 +43,7 @@ def build(
     first_day: int,
     engine: str,
     into: Path,
+    resources: Resources | None = None,
 ) -> Built:
     """Build one published table as it stood at the end of a business day.
 
@@ -50,8 +53,9 @@ def build(
         sources: the shop's source contracts by name, with its key types.
         as_of: the last whole business day, as a day number: the table knows nothing later.
         first_day: the first day of the calendar, a day number; no later than the first order or movement.
-        engine: a key of ``ENGINES``.
+        engine: a key of ``ENGINES``, or ``auto``, which chooses one.
         into: the folder to write to; made when missing.
+        resources: what the engine may use; this machine alone when not given.
 
     Returns:
         The files and the number of rows. The files hold the table's exact Arrow schema, in the order of its key.
@@ -59,14 +63,19 @@ def build(
     Raises:
         ContractError: when the build returns other columns than the table declares.
         KeyError: naming an input whose files are missing.
-        pyarrow.ArrowInvalid: when a value does not fit its declared type.
+        Exception: the engine's own, when a value does not fit its declared type.
     """
+    from pyarrow import parquet
+
     published = TABLES[name]
     keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
     table = published.table.typed(keys)
-    with ENGINES[engine]() as runner:
-        made = _Making(runner, files, sources, keys, first_day, as_of)
-        return _write(runner, made.rows(published), table, into)
+    resources = resources or Local()
+    chosen = choose(name, engine, [file for input_files in files.values() for file in input_files], resources)
+    with ENGINES[chosen](resources) as runner:
+        rows = _Making(runner, files, sources, keys, first_day, as_of).rows(published)
+        written = _write(runner, rows, table, into)
+    return Built(table, chosen, tuple(written), sum(parquet.read_metadata(file).num_rows for file in written))
 
 
 def as_known(frame: Frame, source: Source, as_of: int) -> Frame:
@@ -156,20 +165,12 @@ class _Making:
         return self.made[entry.name]
 
 
-def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> Built:
-    """Write the rows, sorted by key, as one Parquet file; with no rows, a file that holds the schema."""
-    from pyarrow import parquet
-
+def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> list[Path]:
+    """Write the rows, sorted by key; with no rows, one file that holds the schema."""
     from include.contract.arrow import arrow_schema
 
-    schema = arrow_schema(table)
     into.mkdir(parents=True, exist_ok=True)
-    file, count = into / f"{table.name}.parquet", 0
-    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in engine.batches(rows, schema, [table[name].lake_name for name in table.primary_key]):
-            writer.write_batch(batch)
-            count += batch.num_rows
-    return Built(table, (file,), count)
+    return engine.write(rows, arrow_schema(table), [table[name].lake_name for name in table.primary_key], into)
 
 
 def _single(source: Source) -> bool:

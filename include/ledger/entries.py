@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow, dict_row
 
-from include.contract import Rule
+from include.contract import Rule, Table
 from include.settings import settings
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
@@ -28,17 +28,19 @@ class Run:
         run_id: as Airflow knows it.
         night: the business day it is for; feature sets get this day's slice.
         horizon: the last whole business day that its reporting tables cover.
-        engine: what builds the tables.
+        engine: what builds the tables; ``auto`` leaves it to each table.
         full_refresh: whether everything is read and judged again.
         dry_run: whether it stops before publishing.
+        parity: a second engine on which a sample of the tables is built and compared; None: none.
     """
 
     run_id: str
     night: date
     horizon: date
-    engine: str = "pandas"
+    engine: str = "auto"
     full_refresh: bool = False
     dry_run: bool = False
+    parity: str | None = None
 
     @property
     def slug(self) -> str:
@@ -88,14 +90,14 @@ def open_run(run: Run) -> None:
     with connect() as connection:
         connection.execute(
             """
-            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run)
-            values (%s, %s, %s, %s, %s, %s)
+            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run, parity)
+            values (%s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id) do update set
                 night = excluded.night, horizon = excluded.horizon, engine = excluded.engine,
-                full_refresh = excluded.full_refresh, dry_run = excluded.dry_run,
+                full_refresh = excluded.full_refresh, dry_run = excluded.dry_run, parity = excluded.parity,
                 started_at = now(), finished_at = null, state = 'running', error = null
             """,
-            [run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run],
+            [run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run, run.parity],
         )
 
 
@@ -107,7 +109,8 @@ def find_run(run_id: str) -> Run:
     """
     with connect() as connection:
         row = connection.execute(
-            "select run_id, night, horizon, engine, full_refresh, dry_run from audit.runs where run_id = %s", [run_id]
+            "select run_id, night, horizon, engine, full_refresh, dry_run, parity from audit.runs where run_id = %s",
+            [run_id],
         ).fetchone()
     if row is None:
         raise KeyError(f"the ledger has no run {run_id!r}")
@@ -206,17 +209,33 @@ def clean_versions(run_id: str) -> dict[str, int]:
         )
 
 
-def record_build(run_id: str, schema: str, table: str, engine: str, version: int, rows: int) -> None:
+def record_build(run_id: str, table: Table, engine: str, version: int, rows: int, digest: str) -> None:
     """Note a built table, in place of what an earlier attempt built."""
     with connect() as connection:
         connection.execute(
             """
-            insert into audit.builds (run_id, schema_name, table_name, engine, lake_version, rows)
-            values (%s, %s, %s, %s, %s, %s)
+            insert into audit.builds (run_id, schema_name, table_name, engine, lake_version, rows, digest)
+            values (%s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id, schema_name, table_name) do update set
-                engine = excluded.engine, lake_version = excluded.lake_version, rows = excluded.rows
+                engine = excluded.engine, lake_version = excluded.lake_version, rows = excluded.rows,
+                digest = excluded.digest
             """,
-            [run_id, schema, table, engine, version, rows],
+            [run_id, table.schema, table.name, engine, version, rows, digest],
+        )
+
+
+def record_parity(run_id: str, table: Table, engine: str, other: str, difference: str | None) -> None:
+    """Note whether two engines built the same table."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.parity (run_id, schema_name, table_name, engine, other_engine, equal, difference)
+            values (%s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, schema_name, table_name) do update set
+                engine = excluded.engine, other_engine = excluded.other_engine, equal = excluded.equal,
+                difference = excluded.difference
+            """,
+            [run_id, table.schema, table.name, engine, other, difference is None, difference],
         )
 
 

@@ -11,6 +11,7 @@ create table if not exists audit.runs (
     engine text not null,
     full_refresh boolean not null,
     dry_run boolean not null,
+    parity text,
     horizon date not null,
     started_at timestamptz not null default now(),
     finished_at timestamptz,
@@ -21,6 +22,8 @@ create table if not exists audit.runs (
 );
 comment on table audit.runs is 'One row per run of the night, published or not.';
 comment on column audit.runs.night is 'The business day the run was for.';
+comment on column audit.runs.engine is 'What was asked for; audit.builds says what built each table.';
+comment on column audit.runs.parity is 'The second engine on which a sample of the tables was built and compared.';
 comment on column audit.runs.horizon is 'The last whole business day that its reporting tables cover.';
 comment on column audit.runs.snapshot_at is 'The shop''s clock when its one snapshot was taken.';
 comment on column audit.runs.accepting is 'Whether it is changing the lake, or died doing so: the next run then reads everything.';
@@ -85,10 +88,25 @@ create table if not exists audit.builds (
     engine text not null,
     lake_version bigint not null,
     rows bigint not null,
+    digest text not null,
     primary key (run_id, schema_name, table_name)
 );
 comment on table audit.builds is 'One row per run and table: what was built, published or not.';
 comment on column audit.builds.rows is 'Rows of the built window: the whole table, or the night''s slice.';
+comment on column audit.builds.digest is 'Number and hash of those rows: equal for equal rows, whatever engine built them.';
+
+create table if not exists audit.parity (
+    run_id text not null references audit.runs (run_id),
+    schema_name text not null,
+    table_name text not null,
+    engine text not null,
+    other_engine text not null,
+    equal boolean not null,
+    difference text,
+    primary key (run_id, schema_name, table_name)
+);
+comment on table audit.parity is 'One row per run and table that was built on a second engine as well.';
+comment on column audit.parity.difference is 'The first row and column that differed.';
 
 create table if not exists audit.publications (
     publication_id bigint generated always as identity primary key,

@@ -98,7 +98,7 @@ class Machine:
 @cli.command()
 def nightly(
     date: Annotated[str | None, typer.Option(help="The business day, 2026-11-21; else the last closed one.")] = None,
-    engine: Annotated[str, typer.Option(help="What builds the tables.")] = "pandas",
+    engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Read and build everything again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
 ) -> None:

@@ -74,7 +74,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {},
     {"date": None},
     {"date": "2026-11-21"},
-    *({"engine": engine} for engine in ENGINES),
+    *({"engine": engine, "parity": engine} for engine in ENGINES),
+    {"engine": "auto", "parity": None},
     {"date": "2024-02-29", "engine": "pandas", "full_refresh": True, "dry_run": True},
 ]
 
@@ -237,10 +238,11 @@ def test_every_day_of_a_year_has_one_night(
 
 def test_the_form_asks_what_a_night_may_be_asked(nightly: Mapping[str, Any]) -> None:
     assert set(nightly["params"]) == set(FORM)
-    assert nightly["params"]["engine"]["schema"]["enum"] == list(ENGINES)
+    assert nightly["params"]["engine"]["schema"]["enum"] == ["auto", *ENGINES]
     assert {name: param["default"] for name, param in nightly["params"].items()} == {
         "date": None,
-        "engine": "pandas",
+        "engine": "auto",
+        "parity": None,
         "full_refresh": False,
         "dry_run": False,
     }

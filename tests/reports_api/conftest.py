@@ -15,6 +15,7 @@ from include.ledger.entries import Outcome, Run
 from include.settings import settings
 from include.sources import SOURCES
 from tests.conftest import Database
+from transforms.catalogue import TABLES
 
 NIGHT = date(2026, 11, 21)
 ORDER = {
@@ -61,7 +62,7 @@ def accepted(run_id: str, *, dry_run: bool = False) -> Run:
     nothing = dict.fromkeys(("quarantined", "released", "recalled", "deleted", "held_rows", "clean_version"), 0)
     orders = nothing | {"accepted": 998, "quarantined": 2, "clean_rows": 998, "held_rows": 2}
     entries.record_accepted(run_id, {"customers": nothing | {"accepted": 4, "clean_rows": 4}, "orders": orders})
-    entries.record_build(run_id, "reporting", "orders", "pandas", 5, 998)
+    entries.record_build(run_id, TABLES["orders"].table, "pandas", 5, 998, "998:1")
     for name in ("accept", "build orders", "audit"):
         with entries.stage(run_id, name):
             pass

@@ -9,13 +9,16 @@ the day of its ``_at``.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from distributed import Client
 from pyarrow import parquet
 
 from include.contract import Source, Table, Type
@@ -23,12 +26,21 @@ from include.contract.arrow import arrow_schema
 from include.sources import SOURCES
 from transforms.build import Built, build
 from transforms.catalogue import TABLES
-from transforms.engines import ENGINES
+from transforms.engines import ENGINES, Engine, Frame, Local
+from transforms.engines.spark_engine import SparkEngine
 
 EPOCH = datetime.date(1970, 1, 1)
 FIRST_DAY = "2026-01-01"
 
 Shop = Mapping[str, str | list[dict[str, Any]]]  # drawn, or rows by lake name
+
+
+def written(engine: str, make: Callable[[Engine], Frame], schema: pa.Schema, order: list[str], into: Path) -> list[Any]:
+    """The rows of a frame as an engine writes them."""
+    into.mkdir(parents=True, exist_ok=True)
+    with ENGINES[engine](Local()) as runner:
+        files = runner.write(make(runner), schema, order, into)
+        return list(pa.concat_tables([parquet.read_table(file, schema=schema) for file in files]).to_pylist())
 
 
 def day(text: str) -> int:
@@ -108,7 +120,8 @@ class Reporting:
 
     def arrow(self, name: str) -> pa.Table:
         """A published table's rows as they were written."""
-        return pa.concat_tables([parquet.read_table(file) for file in self.built(name).files])
+        built = self.built(name)
+        return pa.concat_tables([parquet.read_table(file, schema=arrow_schema(built.table)) for file in built.files])
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The same as Python rows."""
@@ -125,9 +138,25 @@ class Reporting:
 Report = Callable[..., Reporting]
 
 
-@pytest.fixture(params=sorted(ENGINES))
-def engine(request: pytest.FixtureRequest) -> str:
-    """Every engine in turn."""
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Callable[[str], None]]:
+    """Have what an engine runs on start once for all tests: small, in this process or beside it."""
+    with ExitStack() as held:
+
+        @cache
+        def start(engine: str) -> None:
+            if engine == "dask":
+                held.enter_context(Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None))
+            if engine == "spark":
+                held.enter_context(SparkEngine(Local()))
+
+        yield start
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, clusters: Callable[[str], None]) -> str:
+    """Every engine of ``--engines`` in turn."""
+    clusters(request.param)
     return str(request.param)
 
 

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
+
 import narwhals as nw
 import pyarrow as pa
 
 from include.contract import Column, Table, Type
 from include.contract.arrow import arrow_schema
-from transforms.arithmetic import flag, numbered, ratio, rounded, rounded_up
-from transforms.engines import ENGINES, Frame, by_key
+from tests.transforms.conftest import written
+from transforms.arithmetic import flag, numbered, quotient, ratio, rounded, rounded_up
+from transforms.engines import Engine, Frame, by_key
 
 
-def _numbers(engine: str, columns: dict[str, list[int | None]]) -> list[dict[str, int]]:
-    with ENGINES[engine]() as runner:
-        frame = runner.frame(pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()}))
-        rows = by_key(frame, ["shelf"], lambda part: numbered(part, "place", "shelf", ["height", "book"]))
-        schema = pa.schema([(name, pa.int64()) for name in ("shelf", "place", "book")])
-        return [row for batch in runner.batches(rows, schema, ["shelf", "place"]) for row in batch.to_pylist()]
+def _numbers(columns: dict[str, list[int | None]]) -> pa.Table:
+    return pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()})
 
 
-def test_rows_are_numbered_by_height_then_by_key(engine: str) -> None:
-    rows = _numbers(engine, {"shelf": [1, 1, 1, 2], "height": [5, 5, 4, 9], "book": [3, 2, 9, 1]})
+def _whole(*names: str) -> pa.Schema:
+    return pa.schema([(name, pa.int64()) for name in names])
+
+
+def test_rows_are_numbered_by_height_then_by_key(engine: str, tmp_path: Path) -> None:
+    books = _numbers({"shelf": [1, 1, 1, 2], "height": [5, 5, 4, 9], "book": [3, 2, 9, 1]})
+
+    def number(runner: Engine) -> Frame:
+        return by_key(runner.frame(books), ["shelf"], lambda part: numbered(part, "place", "shelf", ["height", "book"]))
+
+    rows = written(engine, number, _whole("shelf", "place", "book"), ["shelf", "place"], tmp_path)
     assert [(row["shelf"], row["place"], row["book"]) for row in rows] == [(1, 1, 9), (1, 2, 2), (1, 3, 3), (2, 1, 1)]
 
 
-def test_a_flag_is_never_null_and_nothing_is_divided_by_zero(engine: str) -> None:
+def test_a_flag_is_never_null_and_nothing_is_divided_by_zero(engine: str, tmp_path: Path) -> None:
     table = Table(
         "reporting",
         "halves",
@@ -36,12 +45,14 @@ def test_a_flag_is_never_null_and_nothing_is_divided_by_zero(engine: str) -> Non
         ),
         ("number",),
     )
-    with ENGINES[engine]() as runner:
-        frame: Frame = runner.frame(pa.table({"number": pa.array([None, 0, 1, 2], pa.int64())}))
-        rows = frame.with_columns(
-            is_large=flag(nw.col("number") > 1), share=ratio(nw.col("number") * 0 + 1, nw.col("number"))
-        )
-        found = [row for batch in runner.batches(rows, arrow_schema(table), ["number"]) for row in batch.to_pylist()]
+    measures = {"is_large": flag(nw.col("number") > 1), "share": ratio(nw.col("number") * 0 + 1, nw.col("number"))}
+    found = written(
+        engine,
+        lambda runner: runner.frame(_numbers({"number": [None, 0, 1, 2]})).with_columns(**measures),
+        arrow_schema(table),
+        ["number"],
+        tmp_path,
+    )
     assert sorted(((row["number"], row["is_large"], row["share"]) for row in found), key=str) == [
         (0, 0, None),
         (1, 0, 1.0),
@@ -50,16 +61,22 @@ def test_a_flag_is_never_null_and_nothing_is_divided_by_zero(engine: str) -> Non
     ]
 
 
-def test_whole_numbers_are_rounded_half_up_or_up(engine: str) -> None:
+def test_whole_numbers_are_rounded_half_up_or_up(engine: str, tmp_path: Path) -> None:
     pairs = [(0, 2), (1, 2), (2, 4), (1, 3), (2, 3), (7, 7), (5, 0), (5, None)]
-    numbers = {"above": [above for above, _ in pairs], "below": [below for _, below in pairs]}
-    with ENGINES[engine]() as runner:
-        frame: Frame = runner.frame(pa.table({name: pa.array(values, pa.int64()) for name, values in numbers.items()}))
-        rows = frame.with_columns(
-            near=rounded(nw.col("above"), nw.col("below")), up=rounded_up(nw.col("above"), nw.col("below"))
-        )
-        schema = pa.schema([(name, pa.int64()) for name in ("above", "below", "near", "up")])
-        found = [row for batch in runner.batches(rows, schema, ["above"]) for row in batch.to_pylist()]
+    numbers: dict[str, list[int | None]] = {
+        "above": [above for above, _ in pairs],
+        "below": [below for _, below in pairs],
+    }
+    above, below = nw.col("above"), nw.col("below")
+    found = written(
+        engine,
+        lambda runner: runner.frame(_numbers(numbers)).with_columns(
+            near=rounded(above, below), up=rounded_up(above, below)
+        ),
+        _whole("above", "below", "near", "up"),
+        ["above"],
+        tmp_path,
+    )
     assert {(row["above"], row["below"]): (row["near"], row["up"]) for row in found} == {
         (0, 2): (0, 0),
         (1, 2): (1, 1),
@@ -70,3 +87,21 @@ def test_whole_numbers_are_rounded_half_up_or_up(engine: str) -> None:
         (5, 0): (None, None),
         (5, None): (None, None),
     }
+
+
+def test_quotients_of_large_whole_numbers_are_exact(engine: str, tmp_path: Path) -> None:
+    """As floats, 3 · (2⁵³ + 1) − 1 divided by 3 is 2⁵³ + 1 or 2⁵³; cut down, it is 2⁵³."""
+    dice = random.Random("large")  # noqa: S311 - the same numbers every time
+    pairs = [(below * dice.randint(1, 2**22) + dice.choice([-1, 0, 1]), below) for below in
+             (dice.randint(2**30, 2**40) for _ in range(2_000))]  # fmt: skip
+    rows = written(
+        engine,
+        lambda runner: runner.frame(
+            _numbers({"above": [above for above, _ in pairs], "below": [below for _, below in pairs]})
+        ).with_columns(whole=quotient(nw.col("above"), nw.col("below"))),
+        _whole("above", "below", "whole"),
+        ["above"],
+        tmp_path,
+    )
+    assert [row for row in rows if row["whole"] != row["above"] // row["below"]] == []
+    assert len(rows) == len(pairs)

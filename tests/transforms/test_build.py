@@ -13,11 +13,11 @@ from pyarrow import parquet
 from include.contract import Column, ContractError, Source, Table, Type
 from include.contract.arrow import arrow_schema
 from include.sources import SOURCES
-from tests.transforms.conftest import FIRST_DAY, Report, Shop, day, source_table
+from tests.transforms.conftest import FIRST_DAY, Report, Shop, day, source_table, written
 from transforms import build as building
 from transforms.build import as_known, build, calendar
 from transforms.catalogue import TABLES, Published
-from transforms.engines import ENGINES, Frame
+from transforms.engines import ENGINES, Frame, Local
 
 PARCELS = Source(
     "source",
@@ -36,7 +36,7 @@ PARCELS = Source(
 )
 
 
-def test_what_came_later_was_not_known(engine: str) -> None:
+def test_what_came_later_was_not_known(engine: str, tmp_path: Path) -> None:
     drawn = """
         parcel_id sent_on    lost_on    blame
         1         2026-01-05 2026-01-05 post
@@ -45,10 +45,14 @@ def test_what_came_later_was_not_known(engine: str) -> None:
         4         2026-01-04 -          cat
         5         -          -          -
     """
-    with ENGINES[engine]() as runner:
-        known = as_known(runner.frame(source_table(PARCELS, drawn)), PARCELS, day("2026-01-05"))
-        batches = runner.batches(known, arrow_schema(PARCELS), ["parcel_id"])
-        found = [(row["parcel_id"], row["lost_on"], row["blame"]) for batch in batches for row in batch.to_pylist()]
+    rows = written(
+        engine,
+        lambda runner: as_known(runner.frame(source_table(PARCELS, drawn)), PARCELS, day("2026-01-05")),
+        arrow_schema(PARCELS),
+        ["parcel_id"],
+        tmp_path,
+    )
+    found = [(row["parcel_id"], row["lost_on"], row["blame"]) for row in rows]
     assert found == [(1, day("2026-01-05"), "post"), (2, None, None), (4, None, None)]
 
 
@@ -72,7 +76,9 @@ def test_files_hold_the_declared_schema_in_key_order(report: Report, shop: Shop)
     tables = report(shop)
     for name in TABLES:
         built = tables.built(name)
-        assert [parquet.read_schema(file).remove_metadata() for file in built.files] == [arrow_schema(built.table)]
+        for file in built.files:
+            schema = parquet.read_schema(file)
+            assert pa.schema([field.with_nullable(True) for field in schema]) == arrow_schema(built.table)
         rows = tables.rows(name)
         keys = [tuple(row[built.table[column].lake_name] for column in built.table.primary_key) for row in rows]
         assert keys == sorted(set(keys))
@@ -91,7 +97,7 @@ def test_a_file_may_lack_a_new_column_and_hold_others(engine: str, tmp_path: Pat
     whole = source_table(SOURCES["orders"], "order_id customer_id currency\n1 1 EUR\n")
     old = whole.drop_columns(["seconds_to_ship"]).append_column("_night", pa.array(["2026-01-01"]))
     parquet.write_table(old, tmp_path / "old.parquet")
-    with ENGINES[engine]() as runner:
+    with ENGINES[engine](Local()) as runner:
         frame = runner.open([str(tmp_path / "old.parquet")], arrow_schema(SOURCES["orders"]))
         assert frame.collect_schema().names() == whole.column_names
 
@@ -149,5 +155,5 @@ def test_a_value_that_does_not_fit_is_an_error(planted: dict[str, Published], en
         return orders.select("order_id", weight=nw.col("order_id") / 2)
 
     planted["weights"] = Published(WEIGHTS, weigh)
-    with pytest.raises(pa.ArrowInvalid, match="truncated"):
+    with pytest.raises((pa.ArrowInvalid, TypeError), match="truncated"):
         _build(engine, tmp_path)

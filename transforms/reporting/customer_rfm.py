@@ -17,7 +17,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import between, one_of
 from include.contract.table import key
-from transforms.arithmetic import ONE, numbered
+from transforms.arithmetic import ONE, numbered, quotient
 from transforms.engines import Frame, by_key
 
 _PARTS = 5
@@ -95,9 +95,8 @@ def _scored(rows: Frame, name: str, key: list[str], measure: str) -> Frame:
     """Cut each key's rows into five parts of equal size by a measure, the smallest first."""
     count = nw.col("one").sum().over(key)
     placed = numbered(rows, "place", key, [measure, "customer_id"]).with_columns(count=count)
-    return placed.with_columns(((nw.col("place") - 1) * _PARTS // nw.col("count") + 1).alias(name)).drop(
-        "place", "count"
-    )
+    part = quotient((nw.col("place") - 1) * _PARTS, nw.col("count")) + 1
+    return placed.with_columns(part.alias(name)).drop("place", "count")
 
 
 def _segment() -> nw.Expr:

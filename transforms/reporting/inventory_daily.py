@@ -11,6 +11,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from transforms.arithmetic import flag
 from transforms.engines import Frame, by_key
 
 _SHELF = ["product_id", "warehouse_id"]
@@ -88,12 +89,12 @@ _EFFECTS = {
 
 def build(inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int) -> Frame:
     """Movements by day, on every day of every shelf, added up from the first."""
-    unexplained = inventory.select(*_SHELF, "unexplained_units").with_columns(day=nw.lit(as_of, dtype=nw.Int64))
     rows = (
         _days(calendar, inventory_movements, inventory, as_of)
         .join(_moved(inventory_movements), on=_KEY, how="left")
-        .join(unexplained, on=_KEY, how="left")
+        .join(inventory.select(*_SHELF, "unexplained_units"), on=_SHELF, how="left")
         .join(products.select("product_id", "unit_cost_cents"), on="product_id", how="left")
+        .with_columns(unexplained_units=flag(nw.col("day") == as_of) * nw.col("unexplained_units"))
         .with_columns(nw.col(*_EFFECTS, "unexplained_units").fill_null(0))
     )
     return (

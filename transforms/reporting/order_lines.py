@@ -12,7 +12,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag, numbered
+from transforms.arithmetic import flag, numbered, quotient
 from transforms.engines import Frame, by_key
 
 TABLE = Table(
@@ -127,7 +127,7 @@ def _allocate_discount(lines: Frame) -> Frame:
     subtotal = nw.when(nw.col("subtotal_cents") > 0).then(nw.col("subtotal_cents")).otherwise(1)
     shares = (
         lines.with_columns(subtotal=subtotal, portion=nw.col("discount_cents") * nw.col("gross_sales_cents"))
-        .with_columns(share=nw.col("portion") // nw.col("subtotal"))
+        .with_columns(share=quotient(nw.col("portion"), nw.col("subtotal")))
         # Minus the remainder, because windows sort ascending and the largest remainder comes first.
         .with_columns(shortfall=nw.col("share") * nw.col("subtotal") - nw.col("portion"))
         .with_columns(left_over=nw.col("discount_cents") - nw.col("share").sum().over("order_id"))

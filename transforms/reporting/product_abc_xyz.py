@@ -17,11 +17,12 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import between, one_of
 from include.contract.table import key
-from transforms.arithmetic import flag, ratio
+from transforms.arithmetic import flag, quotient, ratio
 from transforms.engines import Frame, by_key
 from transforms.parameters import PARAMETERS
 
 _WEEKS = 52
+_DAYS_PER_WEEK = 7
 _DEMAND = ("smooth", "intermittent", "erratic", "lumpy")
 
 TABLE = Table(
@@ -104,7 +105,7 @@ TABLE = Table(
 
 def build(reporting_products: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
     """Every product, ranked by money within its currency, and measured by its weeks."""
-    since_first = (as_of - nw.col("first_sold_on")) // 7 + 1
+    since_first = quotient(as_of - nw.col("first_sold_on"), _DAYS_PER_WEEK) + 1
     products = reporting_products.select(
         "product_id",
         "currency",
@@ -137,7 +138,7 @@ def _weekly(sales: Frame, as_of: int) -> Frame:
     """How many weeks each product sold in, its units and the sum of the weeks' squares."""
     weeks = (
         sales.filter((nw.col("day") > as_of - 7 * _WEEKS) & (nw.col("units") > 0))
-        .with_columns(week=(as_of - nw.col("day")) // 7)
+        .with_columns(week=quotient(as_of - nw.col("day"), _DAYS_PER_WEEK))
         .group_by(["product_id", "week"])
         .agg(nw.col("units").sum())
     )

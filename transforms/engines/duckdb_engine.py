@@ -1,0 +1,86 @@
+"""DuckDB: for tables of any size on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import narwhals as nw
+
+from transforms.engines.pandas_engine import write_batches
+from transforms.engines.protocol import ROWS_PER_GROUP, Frame, Resources, Step
+
+
+class DuckdbEngine:
+    """DuckDB in this process, reading the files as it goes."""
+
+    implementation: ClassVar = nw.Implementation.DUCKDB
+
+    def __init__(self, resources: Resources) -> None:
+        """Keep to ``memory_limit``; beyond it, sorts, joins and sums spill to a folder of their own."""
+        self._memory_limit = resources.memory_limit
+
+    def __enter__(self) -> Self:
+        import duckdb
+
+        self._held = ExitStack()
+        spill = self._held.enter_context(TemporaryDirectory(prefix="stocktake-"))
+        self._connection = self._held.enter_context(duckdb.connect())
+        self._connection.execute("set timezone = 'UTC'")
+        self._connection.execute("set memory_limit = $limit", {"limit": self._memory_limit})
+        self._connection.execute("set temp_directory = $spill", {"spill": spill})
+        self._connection.execute("set preserve_insertion_order = false")
+        self._connection.execute("set enable_progress_bar = false")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection; frames opened on it end with it."""
+        self._held.close()
+
+    def open(self, files: Sequence[str], schema: Any) -> Frame:
+        """See Engine."""
+        if not files:
+            return self.frame(schema.empty_table())
+        rows = self._connection.read_parquet(list(files), union_by_name=True)
+        columns = (_quoted(name) if name in rows.columns else f"null as {_quoted(name)}" for name in schema.names)
+        return nw.from_native(rows.project(", ".join(columns)))
+
+    def frame(self, table: Any) -> Frame:
+        """See Engine."""
+        return nw.from_native(self._connection.from_arrow(table))
+
+    def typed(self, frame: Frame, schema: Any) -> Frame:
+        """See Engine."""
+        rows: Frame = nw.from_native(self._bigint(frame, schema))
+        return rows
+
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+        """See Engine."""
+        ordered = self._bigint(frame, schema).order(", ".join(_quoted(column) for column in order))
+        return write_batches(ordered.to_arrow_reader(ROWS_PER_GROUP), schema, into)
+
+    def _bigint(self, frame: Frame, schema: Any) -> Any:
+        """The rows with 64-bit integers: a sum of BIGINTs is a HUGEINT, which Arrow does not have; too much fails."""
+        rows = frame.to_native()
+        kinds = dict(zip(rows.columns, rows.types, strict=True))
+        return rows.project(
+            ", ".join(
+                f"{_quoted(name)}::bigint as {_quoted(name)}" if str(kinds[name]) == "HUGEINT" else _quoted(name)
+                for name in schema.names
+            )
+        )
+
+    @staticmethod
+    def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - DuckDB partitions windows itself
+        """See Engine."""
+        return step(frame)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,77 @@
+"""pandas: for tables that fit the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import narwhals as nw
+
+from transforms.engines.protocol import ROWS_PER_GROUP, Frame, Resources, Step
+
+
+class PandasEngine:
+    """The rows in this process's memory, on Arrow-backed columns, so that integers stay integers beside nulls."""
+
+    implementation: ClassVar = nw.Implementation.PANDAS
+
+    def __init__(self, resources: Resources) -> None:
+        """There are no limits to set."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to let go of."""
+
+    def open(self, files: Sequence[str], schema: Any) -> Frame:
+        """See Engine."""
+        from pyarrow import dataset
+
+        return self.frame(dataset.dataset(list(files), schema=schema).to_table() if files else schema.empty_table())
+
+    def frame(self, table: Any) -> Frame:
+        """See Engine."""
+        import pandas as pd
+
+        frame: Frame = nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        return frame
+
+    def typed(self, frame: Frame, schema: Any) -> Frame:
+        """See Engine."""
+        return self.frame(self._table(frame, schema))
+
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+        """See Engine."""
+        rows = self._table(frame, schema).sort_by([(column, "ascending") for column in order])
+        return write_batches(rows.to_batches(), schema, into)
+
+    def _table(self, frame: Frame, schema: Any) -> Any:
+        import pyarrow as pa
+
+        rows = pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
+        return rows.select(schema.names).cast(schema)
+
+    @staticmethod
+    def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - all rows are in one place
+        """See Engine."""
+        return step(frame)
+
+
+def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[Path]:
+    """Write sorted ``pyarrow.RecordBatch``es as one Parquet file of exactly this schema.
+
+    Raises:
+        pyarrow.ArrowInvalid: when a value does not fit its declared type.
+    """
+    from pyarrow import parquet
+
+    file = into / "part-00000.parquet"
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch.cast(schema), row_group_size=ROWS_PER_GROUP)
+    return [file]

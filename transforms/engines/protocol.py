@@ -1,0 +1,104 @@
+"""What an engine is, and what it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
+
+import narwhals as nw
+
+Frame: TypeAlias = nw.LazyFrame[Any]
+Step: TypeAlias = Callable[[Frame], Frame]
+
+ROWS_PER_GROUP: Final = 122_880  # a DuckDB row group: what one Parquet row group of a published table holds
+
+
+class Resources(Protocol):
+    """What an engine may use; the settings of a deployment are one."""
+
+    @property
+    def memory_limit(self) -> str:
+        """Memory of one engine on this machine, such as ``512MB``; beyond it, it spills to disk."""
+
+    @property
+    def engines(self) -> Mapping[str, str]:
+        """Tables for which the deployment chose an engine, and which."""
+
+    @property
+    def dask_scheduler(self) -> str | None:
+        """Where a Dask cluster's scheduler is, such as ``tcp://10.0.0.1:8786``; None: a cluster on this machine."""
+
+    @property
+    def spark_master(self) -> str | None:
+        """Where a Spark cluster's master is, such as ``spark://10.0.0.1:7077``; None: ``local[*]``."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine alone."""
+
+    memory_limit: str = "512MB"
+    engines: Mapping[str, str] = field(default_factory=dict)
+    dask_scheduler: str | None = None
+    spark_master: str | None = None
+
+
+class Engine(Protocol):
+    """Opens files as frames and writes a frame's rows; a context, because an engine holds a connection or a cluster.
+
+    Attributes:
+        implementation: what narwhals calls the frames of this engine.
+    """
+
+    implementation: ClassVar[nw.Implementation]
+
+    def __init__(self, resources: Resources) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def open(self, files: Sequence[str], schema: Any) -> Frame:
+        """The rows of all the Parquet files.
+
+        Args:
+            files: paths; none means no rows.
+            schema: the ``pyarrow.Schema`` of the frame. A file's other columns are not read, a column it lacks is null.
+        """
+
+    def frame(self, table: Any) -> Frame:
+        """A small ``pyarrow.Table`` as a frame of this engine."""
+
+    def typed(self, frame: Frame, schema: Any) -> Frame:
+        """The rows with exactly the columns and types of a schema, as if they had been written to a file and opened.
+
+        Raises:
+            Exception: the engine's own, when a value does not fit its declared type.
+        """
+
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+        """Write the rows as Parquet of this schema: sorted within each file and from one file to the next.
+
+        Names, order and types are the schema's; a column may be marked as never null, as Spark does where it knows.
+
+        Args:
+            frame: the rows, of types as ``typed`` gives them or narrower.
+            schema: a ``pyarrow.Schema``.
+            order: the columns to sort by.
+            into: an existing folder; on a cluster, one that all its machines see at the same place.
+
+        Returns:
+            The files, in order; at least one, which holds the schema when there are no rows.
+
+        Raises:
+            Exception: the engine's own, when a value does not fit its declared type.
+        """
+
+    @staticmethod
+    def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:
+        """Run ``step`` on frames that each hold all rows of a key."""
