@@ -38,7 +38,7 @@ stop: ## Stop Airflow and Postgres
 	@test ! -e .venv/.installed || $(STOCKTAKE) stop
 
 test: lint ## Check everything: style, types, tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check

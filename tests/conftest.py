@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -17,6 +17,7 @@ from include.settings import settings
 from include.shop.history import HistorySize, fill_history
 from include.shop.schema import create_schema
 from tests.nights import LAST_DAY, Nights
+from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
 SMALL = HistorySize(orders=1_500, days=60, products=40)
@@ -34,6 +35,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--engines")
         metafunc.parametrize("engine", list(ENGINES) if asked == "all" else asked.split(","), indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share something slow go to one process, when there are several; the longest of them first."""
+    for item in items:
+        if "end_to_end" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("end_to_end"))
+        elif item.name.endswith(("[dask]", "[spark]")):
+            item.add_marker(pytest.mark.xdist_group("clusters"))
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 
 @dataclass(frozen=True)
@@ -144,3 +155,9 @@ def nights(
     with old_shop.connect("shopkeeper") as shop, warehouse_database.connect("loader") as warehouse:
         yield Nights(shop, warehouse)
     settings.cache_clear()
+
+
+@pytest.fixture
+def every_table(nights: Nights) -> Nights:
+    """The same nights, which build all tables there are."""
+    return replace(nights, names=TABLES)

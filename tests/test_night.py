@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import pytest
 
 from include import lake, night
+from include.contract import ContractError
 from include.ledger.entries import Overtaken
 from include.settings import settings
 from include.shop.planting import plant, unplant
 from tests.nights import LAST_DAY, Nights
+from transforms.engines import Frame
+from transforms.engines.duckdb_engine import DuckdbEngine
 
 NOON = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
@@ -69,12 +75,45 @@ def test_a_night_run_again_changes_nothing(nights: Nights) -> None:
     ) == [(0, 0)]
 
 
-def test_another_engine_publishes_the_same_rows(nights: Nights) -> None:
-    nights.run()
-    before = nights.published()
-    again = nights.run(engine="duckdb")
-    assert nights.published() == before
-    assert nights.ask("select distinct engine from audit.builds where run_id = %s", again) == [("duckdb",)]
+def test_a_second_engine_agrees_and_the_ledger_says_so(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_PARITY_PERCENT", "100")
+    settings.cache_clear()
+    run = nights.run(parity="duckdb")
+    assert nights.ask(
+        "select table_name, engine, other_engine, equal, difference from audit.parity where run_id = %s"
+        " order by table_name",
+        run,
+    ) == [(name, "pandas", "duckdb", True, None) for name in sorted(nights.names)]
+
+
+def test_engines_that_disagree_stop_the_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB is made to lose a cent of one line."""
+    monkeypatch.setenv("STOCKTAKE_PARITY_PERCENT", "100")
+    settings.cache_clear()
+    read = DuckdbEngine.write
+
+    def short_by_a_cent(engine: DuckdbEngine, frame: Frame, schema: Any, order: list[str], into: Path) -> list[Path]:
+        if "unit_price_cents" in schema.names:
+            least = frame.select(nw.col("order_item_id").min()).collect().item()
+            wrong = nw.when(nw.col("order_item_id") == least).then(1).otherwise(0)
+            frame = frame.with_columns(nw.col("unit_price_cents") - wrong)
+        return read(engine, frame, schema, order, into)
+
+    monkeypatch.setattr(DuckdbEngine, "write", short_by_a_cent)
+    with pytest.raises(
+        ContractError, match=r"engines disagree.* unit_price_cents of order_item_id \d+ is (\d+) in pandas"
+    ):
+        nights.run(parity="duckdb")
+    assert nights.ask("select table_name, equal from audit.parity where not equal") == [("order_lines", False)]
+    assert nights.ask("select count(*) from audit.publications") == [(0,)]
+
+
+def test_another_engine_publishes_the_same_rows(every_table: Nights) -> None:
+    every_table.run()
+    before = every_table.published()
+    again = every_table.run(engine="duckdb")
+    assert every_table.published() == before
+    assert every_table.ask("select distinct engine from audit.builds where run_id = %s", again) == [("duckdb",)]
 
 
 def test_data_docs_are_written_only_where_they_are_wanted(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,15 +173,15 @@ def test_a_row_committed_late_with_an_old_time_is_found(nights: Nights) -> None:
     ) == [(True,)]
 
 
-def test_a_run_for_an_earlier_day_takes_no_later_days_away(nights: Nights) -> None:
-    nights.run(LAST_DAY)
-    before = nights.published()
-    nights.run(LAST_DAY - timedelta(days=10))
-    after = nights.published()
-    slices = {table.qualified_name: table.rebuild for table in nights.tables if table.rebuild.kind == "as_of"}
+def test_a_run_for_an_earlier_day_takes_no_later_days_away(every_table: Nights) -> None:
+    every_table.run(LAST_DAY)
+    before = every_table.published()
+    every_table.run(LAST_DAY - timedelta(days=10))
+    after = every_table.published()
+    slices = {table.qualified_name: table.rebuild for table in every_table.tables if table.rebuild.kind == "as_of"}
     days = [LAST_DAY - timedelta(days=10), LAST_DAY]
     published = {
-        name: [day for (day,) in nights.ask(f"select distinct {rebuild.column} from {name} order by 1")]
+        name: [day for (day,) in every_table.ask(f"select distinct {rebuild.column} from {name} order by 1")]
         for name, rebuild in slices.items()
     }
     # The shop opened sixty days ago: nobody's next ninety have closed.
@@ -151,27 +190,27 @@ def test_a_run_for_an_earlier_day_takes_no_later_days_away(nights: Nights) -> No
     assert {name for name in before if before[name] != after[name]} == set(published)
 
 
-def test_labels_are_published_for_the_day_whose_window_the_night_closed(nights: Nights) -> None:
+def test_labels_are_published_for_the_day_whose_window_the_night_closed(every_table: Nights) -> None:
     """Against the orders themselves; and a night run again sets right what its slice holds."""
-    nights.run()
+    every_table.run()
     as_of = LAST_DAY - timedelta(days=28)
-    assert nights.ask("select distinct as_of from features.demand_labels") == [(as_of,)]
-    [(product, warehouse, units)] = nights.ask(
+    assert every_table.ask("select distinct as_of from features.demand_labels") == [(as_of,)]
+    [(product, warehouse, units)] = every_table.ask(
         "select product_id, warehouse_id, units_next_28 from features.demand_labels"
         " order by units_next_28 desc, product_id, warehouse_id limit 1"
     )
     assert units > 0
-    assert nights.shop.execute(
+    assert every_table.shop.execute(
         "select sum(quantity) from order_items join orders using (order_id)"
         " where product_id = %s and warehouse_id = %s and status <> 'cancelled'"
         " and (ordered_at at time zone 'UTC')::date > %s and (ordered_at at time zone 'UTC')::date <= %s",
         [product, warehouse, as_of, LAST_DAY],
     ).fetchall() == [(units,)]
-    before = nights.published()
-    nights.warehouse.execute("update features.demand_labels set units_next_28 = units_next_28 + 1")
-    nights.warehouse.commit()
-    nights.run()
-    assert nights.published() == before
+    before = every_table.published()
+    every_table.warehouse.execute("update features.demand_labels set units_next_28 = units_next_28 + 1")
+    every_table.warehouse.commit()
+    every_table.run()
+    assert every_table.published() == before
 
 
 def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights) -> None:
@@ -250,7 +289,7 @@ def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:
 
 
 def test_a_source_that_is_absent_leaves_its_tables_out(
-    nights: Nights, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    every_table: Nights, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("sources")
     for file in settings().sources.glob("*.sql"):
@@ -258,8 +297,8 @@ def test_a_source_that_is_absent_leaves_its_tables_out(
             (folder / file.name).write_text(file.read_text())
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
-    nights.run()
-    status = dict(nights.ask("select published_table, verdict from reporting.data_status"))
+    every_table.run()
+    status = dict(every_table.ask("select published_table, verdict from reporting.data_status"))
     assert status.pop("reporting.inventory_daily").startswith("absent: the shop has no source inventory")
     without_stock = [name for name, verdict in status.items() if "inventory_daily is left out" in verdict]
     assert sorted(without_stock) == [

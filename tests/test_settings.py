@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from include.settings import ROOT, Settings, settings
+from include.settings import ROOT, Parameters, Settings, settings
 
 REQUIRED = {
     "STOCKTAKE_SHOP_URL": "postgresql://reader:s3cret-shop@shop.invalid/shop",
@@ -105,3 +105,27 @@ def test_a_malformed_url_is_named_and_its_password_is_not(environment: pytest.Mo
     assert "is no URL of a Postgres database; in a password, % @ : / are written %25 %40 %3A %2F" in said
     assert "s3cret" not in said
     assert "ab%zz" not in said
+
+
+def test_a_shop_has_its_own_lead_time(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("STOCKTAKE_LEAD_TIME_DAYS", "14")
+    environment.setenv("STOCKTAKE_OUT_OF_STOCK_REASONS", '["sold out", "lost"]')
+    assert (Parameters().lead_time_days, Parameters().lead_time_days_std) == (14, 2)
+    assert Parameters().out_of_stock_reasons == ("sold out", "lost")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STOCKTAKE_ABC_A_PERCENT", "96", r"abc_a_percent \(96\) is more than abc_b_percent \(95\)"),
+        ("STOCKTAKE_LAPSED_DAYS", "7", r"active_days \(90\) is more than lapsed_days \(7\)"),
+        ("STOCKTAKE_LEAD_TIME_DAYS", "-1", "lead_time_days"),
+        ("STOCKTAKE_SERVICE_LEVEL_Z", "95 %", "service_level_z"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_named(
+    environment: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(ValidationError, match=said):
+        Parameters()
