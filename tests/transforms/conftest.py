@@ -98,18 +98,21 @@ class Reporting:
         for name, source in self.sources.items():
             parquet.write_table(source_table(source, shop.get(name, "")), folder / f"source_{name}.parquet")
 
+    def files(self, name: str) -> dict[str, list[str]]:
+        """The inputs of a table: the drawn sources, and what was built of the others."""
+        return {
+            entry.parameter: [str(file) for file in self.built(entry.name).files]
+            if entry.is_published
+            else [str(self.folder / f"source_{entry.name}.parquet")]
+            for entry in TABLES[name].inputs
+        }
+
     def built(self, name: str) -> Built:
         """What the build of a table wrote."""
         if name not in self._built:
-            files = {
-                entry.parameter: [str(file) for file in self.built(entry.name).files]
-                if entry.is_published
-                else [str(self.folder / f"source_{entry.name}.parquet")]
-                for entry in TABLES[name].inputs
-            }
             self._built[name] = build(
                 name,
-                files,
+                self.files(name),
                 self.sources,
                 as_of=day(self.as_of),
                 first_day=day(FIRST_DAY),

@@ -64,7 +64,7 @@ class SparkEngine:
     def _start(self, scratch: Path) -> Any:
         from pyspark.sql import SparkSession
 
-        os.environ["JAVA_HOME"] = _java_home(scratch)
+        os.environ["JAVA_HOME"] = java_home(scratch)
         builder = SparkSession.builder.appName("stocktake").master(self._master or "local[*]")
         for name, value in _SETTINGS.items():
             builder = builder.config(name, value)
@@ -143,8 +143,12 @@ def _heap(memory_limit: str) -> str:
     return f"{2 * parse_bytes(memory_limit) // 1024}k"
 
 
-def _java_home(scratch: Path) -> str:
-    """Java 17 or later: the machine's, else the one that came with the requirements."""
+def java_home(scratch: Path) -> str:
+    """The home of a Java 17 or later: the machine's, else the one that came with the requirements.
+
+    Args:
+        scratch: a folder for what has to be written to use the latter.
+    """
     for home in (os.environ.get("JAVA_HOME"), _home_of(shutil.which("java"))):
         if home and _version(Path(home)) >= _LEAST_JAVA:
             return home
