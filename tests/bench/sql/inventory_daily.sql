@@ -25,28 +25,38 @@ shelves as (
     ) as known
     group by product_id, warehouse_id
 ),
-days as (
+-- Days and movements stand under each other: joining them, the planner takes a loop over all days of all shelves.
+flows as (
+    select * from moved
+    union all
     select
-        day::date as day,
+        day::date,
         product_id,
-        warehouse_id
+        warehouse_id,
+        0, 0, 0, 0, 0, 0
     from shelves
     cross join lateral generate_series(first_day, %(as_of)s::date, interval '1 day') as day
 ),
-added as (
+summed as (
     select
         day,
         product_id,
         warehouse_id,
-        coalesce(received, 0) as received,
-        coalesce(shipped, 0) as shipped,
-        coalesce(returned, 0) as returned,
-        coalesce(adjusted, 0) as adjusted,
-        coalesce(change, 0) as change,
-        sum(coalesce(change, 0)) over shelf as explained,
-        sum(coalesce(reserved_change, 0)) over shelf as reserved
-    from days
-    left join moved using (day, product_id, warehouse_id)
+        sum(received) as received,
+        sum(shipped) as shipped,
+        sum(returned) as returned,
+        sum(adjusted) as adjusted,
+        sum(change) as change,
+        sum(reserved_change) as reserved_change
+    from flows
+    group by day, product_id, warehouse_id
+),
+added as (
+    select
+        *,
+        sum(change) over shelf as explained,
+        sum(reserved_change) over shelf as reserved
+    from summed
     window shelf as (partition by product_id, warehouse_id order by day)
 ),
 closed as (
