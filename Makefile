@@ -16,7 +16,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly ui psql env stop test lint docs requirements
+.PHONY: help nightly ui psql env stop test lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+bench: .venv/.installed ## Measure nights, tables and engines beside other ways to do it: SCALE=0.1 ENGINES=pandas,duckdb
+	@$(BIN)/python -m tests.bench $(if $(SCALE),--scale $(SCALE)) $(if $(ENGINES),--engines $(ENGINES))
 
 docs: .venv/.installed ## Write the generated pages again
 	@$(BIN)/python -m tests.test_generated_docs

@@ -1,0 +1,101 @@
+"""How fast is it? ``python -m tests.bench --scale 0.1``: nights of a shop of any size beside other ways to do the same.
+
+Belongs here: a program that measures and tells. Does not: a test; nothing here fails because a machine is slow.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Annotated
+
+import psutil
+import typer
+
+from include.embedded import locked
+from include.settings import ROOT
+from include.standalone.profile import state_folder
+from tests.bench import rivals
+from tests.bench.place import DAYS, FULL_ORDERS, LAST_DAY, NEXT_DAY, SERVER, TOUCHED, Place
+from tests.bench.report import Found, cells
+from tests.bench.stages import Line, builds, night
+from transforms.engines import ENGINES
+
+
+def bench(
+    scale: Annotated[float, typer.Option(min=0.001, help="1 is 1.5 M orders and about 6 M lines.")] = 0.1,
+    engines: Annotated[str, typer.Option(help="Which engines, by comma; the first one builds the nights.")] = "",
+) -> None:
+    """Measure nights, tables and engines, and other ways to do the same work, on one shop."""
+    chosen = [name.strip() for name in engines.split(",") if name.strip()] or list(ENGINES)
+    if unknown := sorted(set(chosen) - set(ENGINES)):
+        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(ENGINES)}", param_hint="--engines")
+    place = Place(state_folder() / "bench", orders=round(FULL_ORDERS * scale))
+    signal.signal(signal.SIGTERM, _stop)
+    with locked(place.folder / "running", lambda: typer.echo("Waiting for another bench of this checkout")):
+        found = _measure(place, scale, chosen)
+    page = found.write(place.folder / "results", f"scale-{scale:g}")
+    typer.echo(f"\n{found.markdown()}\n\nWritten to {page} and {page.with_suffix('.json')}.")
+
+
+def _measure(place: Place, scale: float, engines: list[str]) -> Found:
+    """Everything, one after the other: what is measured has the machine to itself."""
+    started = time.monotonic()
+    typer.echo(f"The shop of {place.orders:,} orders: filled on first use, then kept in {place.folder}")
+    with place.open() as was_filled:
+        typer.echo(
+            f"  {'was there' if was_filled else 'filled'}: {time.monotonic() - started:.1f} s\nOther ways to read"
+        )
+        extraction = rivals.extraction(place, _say)
+        typer.echo("A full night")
+        full = night(place, "full", LAST_DAY, engines[0], _say)
+        typer.echo("Every table on every engine")
+        built = builds(place, full, engines, _say)
+        typer.echo("Other ways to write")
+        loading = rivals.loading(place, full, _say)
+        typer.echo("SQL in Postgres")
+        sql = rivals.sql_in_postgres(place, _say)
+        touched = place.trade()
+        typer.echo(f"A night after one day of trade: {touched:,} orders")
+        incremental = night(place, "incremental", NEXT_DAY, engines[0], _say)
+    orders = next(line.rows for line in full.lines if line.work == "validate orders")
+    about = {
+        "scale": f"{scale:g}: {orders:,} orders of {DAYS} days, {place.size.products:,} products",
+        "incremental": f"{touched:,} orders edited or new, 1 in {orders / touched:,.0f} (asked: 1 in {TOUCHED})",
+        "engines": f"{', '.join(engines)}; the nights are built on {engines[0]}",
+        "machine": f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total >> 30} GB, {platform.system()},"
+        f" Python {platform.python_version()}",
+        "Postgres": "embedded, " + ", ".join(f"{name} {value}" for name, value in SERVER.items()),
+        "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at {_revision()}; the bench took"
+        f" {time.monotonic() - started:,.0f} s",
+    }
+    return Found(about, full, incremental, built, extraction, loading, sql, engines)
+
+
+def _say(line: Line) -> None:
+    """Tell a line as it comes."""
+    work, seconds, rows, pace, megabytes, note = cells(line)
+    typer.echo(f"  {work:<45} {seconds:>9} s {rows:>12} rows {pace:>12}/s {megabytes:>7} MB  {note}")
+    sys.stdout.flush()
+
+
+def _revision() -> str:
+    """The commit that is measured."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "no commit"
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does: whatever was started is ended first."""
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,85 @@
+-- One row per business day, product and warehouse, from its first movement through the last whole day.
+with moved as (
+    select
+        moved_at::date as day,
+        product_id,
+        warehouse_id,
+        coalesce(sum(quantity) filter (where kind = 'receipt'), 0) as received,
+        coalesce(-sum(quantity) filter (where kind = 'shipment'), 0) as shipped,
+        coalesce(sum(quantity) filter (where kind = 'return'), 0) as returned,
+        coalesce(sum(quantity) filter (where kind = 'adjustment'), 0) as adjusted,
+        coalesce(sum(quantity) filter (where kind in ('receipt', 'shipment', 'return', 'adjustment')), 0) as change,
+        coalesce(sum(quantity) filter (where kind in ('reservation', 'release', 'shipment')), 0) as reserved_change
+    from inventory_movements
+    group by 1, 2, 3
+),
+shelves as (
+    select
+        product_id,
+        warehouse_id,
+        min(day) as first_day
+    from (
+        select product_id, warehouse_id, day from moved
+        union all
+        select product_id, warehouse_id, %(as_of)s::date from inventory
+    ) as known
+    group by product_id, warehouse_id
+),
+-- Days and movements stand under each other: joining them, the planner takes a loop over all days of all shelves.
+flows as (
+    select * from moved
+    union all
+    select
+        day::date,
+        product_id,
+        warehouse_id,
+        0, 0, 0, 0, 0, 0
+    from shelves
+    cross join lateral generate_series(first_day, %(as_of)s::date, interval '1 day') as day
+),
+summed as (
+    select
+        day,
+        product_id,
+        warehouse_id,
+        sum(received) as received,
+        sum(shipped) as shipped,
+        sum(returned) as returned,
+        sum(adjusted) as adjusted,
+        sum(change) as change,
+        sum(reserved_change) as reserved_change
+    from flows
+    group by day, product_id, warehouse_id
+),
+added as (
+    select
+        *,
+        sum(change) over shelf as explained,
+        sum(reserved_change) over shelf as reserved
+    from summed
+    window shelf as (partition by product_id, warehouse_id order by day)
+),
+closed as (
+    select
+        added.*,
+        case when day = %(as_of)s::date then coalesce(inventory.on_hand - explained, 0) else 0 end as unexplained_units
+    from added
+    left join inventory using (product_id, warehouse_id)
+)
+select
+    day,
+    product_id,
+    warehouse_id,
+    explained - change as opening_units,
+    received,
+    shipped,
+    returned,
+    adjusted,
+    unexplained_units,
+    explained + unexplained_units as closing_units,
+    reserved,
+    explained + unexplained_units - reserved as available,
+    explained + unexplained_units - reserved <= 0 as is_stockout,
+    (explained + unexplained_units) * products.unit_cost as closing_value
+from closed
+left join products using (product_id)

@@ -1,0 +1,161 @@
+"""The night, stage by stage, each in a process of its own and one after the other, as the DAG orders them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from include.sources import present
+from tests.bench.measuring import JobFailed, Measurement, job
+from tests.bench.place import Place
+from transforms.catalogue import buildable
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the bench's table.
+
+    Attributes:
+        work: what was done.
+        seconds: how long that took; None when it could not be done.
+        rows: how many rows it handled.
+        peak_bytes: the most memory of its process tree; None when it was not in that tree.
+        note: what a reader must know.
+    """
+
+    work: str
+    seconds: float | None
+    rows: int
+    peak_bytes: int | None
+    note: str = ""
+
+    @classmethod
+    def of(cls, work: str, measured: Measurement, note: str = "", rows: int | None = None) -> Line:
+        """The line of a measurement; its rows where the job does not count them itself."""
+        return cls(work, measured.seconds, measured.rows if rows is None else rows, measured.peak_bytes, note)
+
+    @classmethod
+    def failed(cls, work: str, error: JobFailed) -> Line:
+        """The line of work that could not be done, with the last of its words."""
+        return cls(work, None, 0, None, f"failed: {str(error).splitlines()[-1][:160]}")
+
+
+@dataclass
+class Night:
+    """A night that was measured.
+
+    Attributes:
+        run_id: its run.
+        lines: its stages, in order.
+        built: the rows of every table, by name.
+    """
+
+    run_id: str
+    lines: list[Line] = field(default_factory=list)
+    built: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Of all its stages, one after the other."""
+        return sum(line.seconds or 0 for line in self.lines)
+
+    def of(self, stage: str) -> float:
+        """The seconds of the stages whose name begins so."""
+        return sum(line.seconds or 0 for line in self.lines if line.work.split()[0] == stage)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory of any stage."""
+        return max(line.peak_bytes or 0 for line in self.lines)
+
+
+Say = Callable[[Line], None]
+TABLES_OF_THE_SHOP: Final = (
+    "customers", "products", "warehouses", "orders", "order_items", "refunds", "inventory", "inventory_movements",
+)  # fmt: skip
+
+
+def night(place: Place, run_id: str, day: date, engine: str, say: Say) -> Night:
+    """Run one night; without a watermark it reads, judges and publishes everything.
+
+    Args:
+        place: the shop.
+        run_id: the name of the run.
+        day: the business day.
+        engine: what builds the tables.
+        say: told every line as it comes.
+
+    Raises:
+        JobFailed: when a stage does.
+    """
+    done = Night(run_id)
+    environment = place.environment
+
+    def stage(name: str, label: str, rows: int | None = None, **arguments: object) -> Measurement:
+        measured = job(name, environment, run_id=run_id, **arguments)
+        note = f"{measured.value:,} quarantined" if name == "accept" and measured.value else ""
+        line = Line.of(label, measured, note, rows)
+        done.lines.append(line)
+        say(line)
+        return measured
+
+    sources = present(Path(environment["STOCKTAKE_SOURCES"]))
+    job("begin", environment, run_id=run_id, day=day.isoformat(), engine=engine)
+    stage("extract", "extract")
+    for source in sources:
+        stage("validate", f"validate {source}", source=source)
+    stage("accept", "accept")
+    for table in buildable(sources).tables:
+        done.built[table] = stage("build", f"build {table}", table=table).rows
+    total, tables = sum(done.built.values()), list(done.built)
+    stage("audit", "audit", total, tables=tables)
+    stage("publish", "publish", total, tables=tables)
+    job("finish", environment, run_id=run_id)
+    return done
+
+
+def builds(place: Place, of: Night, engines: Sequence[str], say: Say) -> dict[str, dict[str, Line]]:
+    """Build every table of a night on every engine, from the same versions, into files; engines must agree.
+
+    Returns:
+        By table and engine; an engine that fails or disagrees has no seconds.
+    """
+    found: dict[str, dict[str, Line]] = {table: {} for table in of.built}
+    for table in of.built:
+        right: tuple[object, ...] | None = None
+        for engine in engines:
+            work = f"{table} on {engine}"
+            into = place.work / "builds" / engine
+            try:
+                measured = job(
+                    "build_files", place.environment, run_id=of.run_id, table=table, engine=engine, into=str(into)
+                )
+            except JobFailed as error:
+                line = Line.failed(work, error)
+            else:
+                rows = contents(measured.value)
+                right = right or rows
+                line = Line.of(work, measured)
+                if rows != right:
+                    line = Line(work, None, measured.rows, measured.peak_bytes, "failed: its rows are not the same")
+            found[table][engine] = line
+            say(line)
+    return found
+
+
+def contents(files: Sequence[str]) -> tuple[object, ...]:
+    """How many rows files hold, and a digest of them in any order."""
+    with duckdb.connect() as connection:
+        rows = connection.execute("select count(*), sum(hash(row)) from read_parquet(?) as row", [list(files)])
+        return tuple(rows.fetchone() or ())
+
+
+def total(lines: Mapping[str, Mapping[str, Line]], engine: str, tables: Sequence[str]) -> float | None:
+    """The seconds of some tables on an engine, one after the other; None when one of them failed."""
+    seconds = [lines[table][engine].seconds for table in tables]
+    return None if None in seconds else sum(one for one in seconds if one is not None)

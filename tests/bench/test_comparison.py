@@ -1,0 +1,86 @@
+"""What the bench compares is the same work: equal rows, and nothing told that was not measured."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from include.settings import settings
+from tests.bench import plain_sql, rivals
+from tests.bench.measuring import job
+from tests.bench.place import _EDITS
+from tests.bench.report import Found, Ratio
+from tests.bench.stages import TABLES_OF_THE_SHOP, Line, Night, contents
+from tests.conftest import Database
+from tests.nights import LAST_DAY, Nights
+
+
+def test_sql_in_postgres_makes_our_rows_also_after_a_day_of_trade(
+    nights: Nights, old_shop: Database, warehouse_database: Database
+) -> None:
+    nights.shop.execute(_EDITS.read_bytes(), prepare=False)
+    assert nights.shop.execute("select count(*) from orders where payment_id ~ 'again|new'").fetchone() == (5,)
+    run = nights.run()
+    assert nights.ask("select sum(quarantined), sum(recalled) from audit.source_counts where run_id = %s", run) == [
+        (0, 0)
+    ]
+    assert nights.ask("select count(*) from reporting.inventory_daily where unexplained_units <> 0") == [(0,)]
+
+    ours, theirs = warehouse_database.url("loader"), old_shop.url("shopkeeper")
+    plain_sql.prepare(theirs)
+    made = {name: plain_sql.make(theirs, name, LAST_DAY, settings().timezone) for name in plain_sql.NAMES}
+    assert made == {name: nights.ask(f"select count(*) from reporting.{name}")[0][0] for name in plain_sql.NAMES}
+    assert made["order_lines"] > 5_000
+    assert plain_sql.different(ours, theirs) == []
+    nights.shop.execute("update plain.orders set tax = tax + 0.01 where order_id = 7")
+    nights.shop.execute("update plain.daily_sales set average_order_value = average_order_value * 1.0000000000000002")
+    assert plain_sql.different(ours, theirs) == ["orders", "daily_sales"]
+
+
+@pytest.mark.usefixtures("nights")
+def test_other_ways_to_read_the_shop_read_every_row(old_shop: Database, tmp_path: Path) -> None:
+    with old_shop.connect() as shop:
+        rows = {name: shop.execute(f"select count(*) from {name}").fetchall()[0][0] for name in TABLES_OF_THE_SHOP}
+    assert min(rows.values()) > 2
+    assert rows["order_items"] > 5_000
+    assert job("scan", os.environ, tables=TABLES_OF_THE_SHOP, into=str(tmp_path)).rows == sum(rows.values())
+    assert job("read_sql", os.environ, tables=TABLES_OF_THE_SHOP).rows == sum(rows.values())
+    assert {name: contents([str(tmp_path / f"{name}.parquet")])[0] for name in rows} == rows
+
+
+def found(**changed: object) -> Found:
+    """A bench of round numbers: every stage a second, other ways half a second."""
+
+    def lines(*names: str) -> dict[str, Line]:
+        return {name: Line(name, 0.5, 10, 2**20) for name in names}
+
+    full = Night("full", [Line(work, 1.0, 10, 2**30) for work in ("extract", "build orders", "publish")])
+    incremental = Night("incremental", [Line("extract", 0.3, 1, 2**20)])
+    given: dict[str, object] = {
+        "builds": {name: lines("pandas") for name in plain_sql.NAMES},
+        "extraction": lines(rivals.FLOOR_OUT, rivals.SCAN, rivals.READ_SQL, rivals.DLT),
+        "loading": lines(rivals.FLOOR_IN, rivals.INSERT, rivals.INSERT_KEYED, rivals.TO_SQL),
+        "sql": lines(*plain_sql.NAMES),
+    }
+    return Found({}, full, incremental, **{**given, **changed}, engines=["pandas"])  # type: ignore[arg-type]
+
+
+def test_ratios_are_told_beside_what_the_design_asks() -> None:
+    assert [(one.found and round(one.found, 6), one.target, one.met) for one in found().ratios[:6]] == [
+        (2.0, "≤ 1.3", False),  # extract
+        (2.0, "≤ 1.3", False),  # load
+        (0.1, "≤ 0.1", True),  # incremental
+        (1024.0, "≤ 1024", True),  # memory
+        (1.0, "≤ 1", True),  # SQL: 6 × 0.5 s
+        (1.333333, "≥ 5", False),  # read_sql + 6 × 0.5 s + to_sql
+    ]
+
+
+def test_nothing_is_told_of_what_could_not_be_measured() -> None:
+    wrong = {name: Line(name, None if name == "orders" else 0.5, 10, None) for name in plain_sql.NAMES}
+    page = found(sql=wrong)
+    assert page.ratios[4] == Ratio("full night / six of its tables as SQL in Postgres", None, "≤ 1", None)
+    assert re.search(r"full night / six of its tables as SQL in Postgres \| +– \| +\| ≤ 1 ", page.markdown())
