@@ -7,6 +7,8 @@ rows of one; adding an engine is adding one class to ``ENGINES``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
@@ -129,6 +131,7 @@ class DuckdbEngine:
     def __enter__(self) -> Self:
         import duckdb
 
+        self._folder = TemporaryDirectory(prefix="stocktake-")
         self._connection = duckdb.connect()
         self._connection.execute("set timezone = 'UTC'")
         return self
@@ -138,6 +141,7 @@ class DuckdbEngine:
     ) -> None:
         """Close the connection; frames opened on it end with it."""
         self._connection.close()
+        self._folder.cleanup()
 
     def open(self, files: Sequence[str], schema: Any) -> Frame:
         """See Engine."""
@@ -152,9 +156,14 @@ class DuckdbEngine:
         return nw.from_native(self._connection.from_arrow(table))
 
     def typed(self, frame: Frame, schema: Any) -> Frame:
-        """See Engine."""
-        rows: Frame = nw.from_native(self._bigint(frame, schema))
-        return rows
+        """See Engine.
+
+        They are written to a file: DuckDB binds a relation anew for everything that is made from it, so that a deep
+        tree of them takes seconds before it reads the first row.
+        """
+        file = str(Path(self._folder.name) / f"{len(list(Path(self._folder.name).iterdir()))}.parquet")
+        self._bigint(frame, schema).write_parquet(file)
+        return self.open([file], schema)
 
     def batches(self, frame: Frame, schema: Any, order: Sequence[str]) -> Iterator[Any]:
         """See Engine."""
