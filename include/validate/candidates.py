@@ -55,7 +55,6 @@ def open_night(
     for name, source in sources.items():
         read = (*source.columns, UNREADABLE)
         names = ", ".join(column.lake_name for column in read)
-        key = ", ".join(source.primary_key)
         layers = {
             "raw": duck.relation(lake.files("raw", name, run=run), read),
             "clean": duck.relation(lake.files("clean", name), source.lake_columns),
@@ -72,6 +71,20 @@ def open_night(
             f"create view {name} as select {names} from raw_{name}"
             + ("" if full[name] else f" union all by name {unchanged}")
         )
+
+
+def find_touched(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], full: Mapping[str, bool]
+) -> None:
+    """Create ``touched_s`` for every source: the keys of the rows to judge, where not all of them are.
+
+    Args:
+        connection: a session in which the night is open.
+        sources: the shop's sources.
+        full: per source, whether this run read all of it.
+    """
+    for name, source in sources.items():
+        key = ", ".join(source.primary_key)
         # What a full read no longer finds was deleted; its family is judged without it.
         deleted = f" union select {key} from known_{name}" if full[name] else ""
         connection.execute(
@@ -90,15 +103,19 @@ def write_candidates(
 ) -> None:
     """Write the candidates of one source as Parquet: lake columns, gate columns, ``_origin`` and ``_broken``.
 
-    ``_origin`` is ``changed``, ``held`` or ``family``; ``_broken`` lists the quarantine rules the row broke.
+    Unless the source ``is_judged_whole``, ``find_touched`` comes first. ``_origin`` is ``changed``, ``held`` or
+    ``family``; ``_broken`` lists the quarantine rules the row broke.
     """
     source = sources[name]
-    everything = full or source.judged_whole
+    everything = is_judged_whole(source, full=full)
     chosen = "true" if everything else _present(source, "row", f"touched_{name}")
     derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
     copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
+    # Of a source that was read whole every row is tonight's.
     origin = (
-        f"case when {_present(source, 'row', f'raw_{name}')} then 'changed'"
+        "'changed' as _origin"
+        if full
+        else f"case when {_present(source, 'row', f'raw_{name}')} then 'changed'"
         f" when {_present(source, 'row', f'held_{name}')} then 'held' else 'family' end as _origin"
     )
     read = [f"row.{column.lake_name}" for column in (*source.columns, UNREADABLE)]
@@ -109,6 +126,11 @@ def write_candidates(
     judged = f"select *, {broken_rules(source)} as _broken from ({rows})"
     connection.execute(f"copy ({judged}) to {duck.quoted(str(partial))} (format parquet)")
     partial.rename(into)
+
+
+def is_judged_whole(source: Source, *, full: bool) -> bool:
+    """Whether every row of a source is judged: then nobody asks which rows were touched, which takes a while to say."""
+    return full or source.judged_whole
 
 
 def broken_rules(table: Table, severity: Severity = Severity.QUARANTINE) -> str:

@@ -17,7 +17,14 @@ from include import duck, lake
 from include.contract import Source, Table
 from include.ledger.entries import Outcome
 from include.settings import settings
-from include.validate.candidates import forget_old_runs, gate_file, open_night, write_candidates
+from include.validate.candidates import (
+    find_touched,
+    forget_old_runs,
+    gate_file,
+    is_judged_whole,
+    open_night,
+    write_candidates,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +56,8 @@ def judge(
     with duck.session() as connection:
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
         open_night(connection, sources, run, full)
+        if not is_judged_whole(sources[name], full=full[name]):
+            find_touched(connection, sources, full)
         write_candidates(connection, sources, name, file, full=full[name])
         return _outcomes(connection, sources[name], file, run)
 
@@ -151,18 +160,25 @@ def _reason(single: Any) -> str:
 
 
 def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:
-    """The file's rows as Arrow-backed frames of at most ``settings().batch_rows`` rows; only what the rules read.
+    """The file's rows as frames of at most ``settings().batch_rows`` rows; only what the rules read.
 
     Instants become microseconds since 1970: they compare alike, and Great Expectations, which hashes every frame it is
-    given, hashes an integer 15 times faster.
+    given, hashes an integer 15 times faster. Columns are Arrow-backed, so that integers stay integers beside nulls; but
+    Great Expectations compares a column of anything else than numpy's numbers row by row (600,000 order items in 1.4 s
+    instead of 0.6 s), so whole numbers without a null are numpy's.
     """
     import pandas as pd
+
+    def series(array: Any) -> pd.Series[Any]:
+        if pa.types.is_integer(array.type) and not array.null_count:
+            return pd.Series(array.to_numpy())
+        return pd.Series(pd.arrays.ArrowExtensionArray(array))
 
     columns = sorted({column for rule in table.all_rules for column in rule.reads})
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(settings().batch_rows, columns=columns):
             arrays = [array.cast(pa.int64()) if pa.types.is_timestamp(array.type) else array for array in batch.columns]
-            yield pa.RecordBatch.from_arrays(arrays, batch.schema.names).to_pandas(types_mapper=pd.ArrowDtype)
+            yield pd.DataFrame(dict(zip(batch.schema.names, map(series, arrays), strict=True)))
 
 
 @cache

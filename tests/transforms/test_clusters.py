@@ -101,25 +101,9 @@ def test_a_spark_cluster(drawn: Reporting, tmp_path: Path) -> None:
 
 
 def test_a_dask_cluster(drawn: Reporting, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_scheduler",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--no-dashboard",
-    ]
-    worker = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        "--nthreads",
-        "1",
-        "--local-directory",
-        str(tmp_path),
-    ]
+    cli = "distributed.cli.dask_"
+    scheduler = [sys.executable, "-m", f"{cli}scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    worker = [sys.executable, "-m", f"{cli}worker", "--nthreads", "1", "--local-directory", str(tmp_path)]
     # What the workers run must be importable there, as on any cluster.
     local = {"PYTHONPATH": str(ROOT)}
     with (

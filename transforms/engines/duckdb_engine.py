@@ -28,11 +28,11 @@ class DuckdbEngine:
         import duckdb
 
         self._held = ExitStack()
-        spill = self._held.enter_context(TemporaryDirectory(prefix="stocktake-"))
+        self._scratch = Path(self._held.enter_context(TemporaryDirectory(prefix="stocktake-")))
         self._connection = self._held.enter_context(duckdb.connect())
         self._connection.execute("set timezone = 'UTC'")
         self._connection.execute("set memory_limit = $limit", {"limit": self._memory_limit})
-        self._connection.execute("set temp_directory = $spill", {"spill": spill})
+        self._connection.execute("set temp_directory = $spill", {"spill": str(self._scratch)})
         self._connection.execute("set preserve_insertion_order = false")
         self._connection.execute("set enable_progress_bar = false")
         return self
@@ -56,9 +56,14 @@ class DuckdbEngine:
         return nw.from_native(self._connection.from_arrow(table))
 
     def typed(self, frame: Frame, schema: Any) -> Frame:
-        """See Engine."""
-        rows: Frame = nw.from_native(self._bigint(frame, schema))
-        return rows
+        """See Engine.
+
+        They are written to a file: DuckDB binds a relation anew for everything that is made from it, so that a deep
+        tree of them takes seconds before it reads the first row.
+        """
+        file = self._scratch / f"{len(list(self._scratch.glob('*.parquet')))}.parquet"
+        self._bigint(frame, schema).write_parquet(str(file))
+        return self.open([str(file)], schema)
 
     def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
         """See Engine."""
