@@ -114,12 +114,18 @@ def _demoted(markdown: str) -> str:
 
 
 def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
+    at_once = "one run" if dag["max_active_runs"] == 1 else f"{dag['max_active_runs']} runs"
+    patience = f"{at_once} at a time, each of at most {dag['dagrun_timeout'] / 3600:g} hours."
+    if dag["starts_from"] or dag["schedule"].startswith("<NullTimetable"):
+        assets = [f"`{asset}`" for asset in dag["starts_from"]]
+        text = f"When {', '.join(assets[:-1])} and {assets[-1]} are published for a day, which is its partition key"
+        text = f"{text if assets else 'When somebody triggers it'}; {patience}"
+        return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
     found = dict(re.findall(r"(expression|run_offset|key_format)='?([^',)]+)", dag["schedule"]))
     day = {"-1": "the day before", "0": "that day"}[found["run_offset"]]
-    at_once = "one run" if dag["max_active_runs"] == 1 else f"{dag['max_active_runs']} runs"
     text = (
         f"At `{found['expression']}` in `STOCKTAKE_TIMEZONE`, for {day}, which is its partition key "
-        f"(`{found['key_format']}`); {at_once} at a time, each of at most {dag['dagrun_timeout'] / 3600:g} hours. "
+        f"(`{found['key_format']}`); {patience} "
         f"{'Missed days are caught up.' if dag['catchup'] else 'Missed days are not caught up: backfill them.'}"
     )
     return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
