@@ -116,10 +116,12 @@ def _demoted(markdown: str) -> str:
 def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
     at_once = "one run" if dag["max_active_runs"] == 1 else f"{dag['max_active_runs']} runs"
     patience = f"{at_once} at a time, each of at most {dag['dagrun_timeout'] / 3600:g} hours."
-    if dag["starts_from"] or dag["schedule"].startswith("<NullTimetable"):
+    if dag["starts_from"] or "NullTimetable" in dag["schedule"]:
         assets = [f"`{asset}`" for asset in dag["starts_from"]]
-        text = f"When {', '.join(assets[:-1])} and {assets[-1]} are published for a day, which is its partition key"
-        text = f"{text if assets else 'When somebody triggers it'}; {patience}"
+        text = "When somebody triggers it"
+        if assets:
+            text = f"When {', '.join(assets[:-1])} and {assets[-1]} are published for a day, which is its partition key"
+        text = f"{text}; {patience}"
         return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
     found = dict(re.findall(r"(expression|run_offset|key_format)='?([^',)]+)", dag["schedule"]))
     day = {"-1": "the day before", "0": "that day"}[found["run_offset"]]

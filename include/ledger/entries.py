@@ -191,6 +191,25 @@ def newest_copy() -> tuple[int, date, date] | None:
         ).fetchone()
 
 
+def published_slices(table: str | None, until: int | None) -> list[tuple[int, date, datetime, int, bool]]:
+    """What was published of a feature set (None: of any), in order, up to and with a publication (None: all).
+
+    Returns:
+        Per publication its id, the night it was for, when it was, the version in the lake, whether it changed a row.
+    """
+    with connect() as connection:
+        return connection.execute(
+            """
+            select publication_id, night, published_at, lake_version, inserted + deleted > 0
+            from audit.publication_tables join audit.publications using (publication_id)
+            where schema_name = 'features' and table_name = coalesce(%(table)s, table_name)
+                and publication_id <= coalesce(%(until)s, publication_id)
+            order by publication_id
+            """,
+            {"table": table, "until": until},
+        ).fetchall()
+
+
 def take_copy(run: Run) -> None:
     """Note that a run of features is built from the copy that was published: it has read nothing itself."""
     with connect() as connection:

@@ -15,11 +15,12 @@ import pytest
 from include.features import FORM as FEATURES_FORM
 from include.night import FORM
 from include.sources import SOURCES
+from include.training.form import FORM as TRAINING_FORM
 from tests.dags.bag import ROOT, environment, parsed
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
-DAGS = {"features", "nightly"}
+DAGS = {"features", "nightly", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -234,6 +235,13 @@ def test_a_shop_without_stock_has_a_night_without_it() -> None:
         "builds.customer_labels",
     }
     assert dags["features"]["starts_from"] == dags["nightly"]["tasks"]["publish"]["outlets"]
+
+
+def test_a_training_set_is_checked_and_then_written(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["training_set"]
+    assert edges(dag) == {"check": ["write"]}
+    assert "NullTimetable" in dag["schedule"]
+    assert tuple(dag["params"]) == TRAINING_FORM
 
 
 def test_a_night_is_the_day_before_at_four_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
