@@ -60,7 +60,7 @@ with DAG(
         "timestamp": Param("timestamp", type="string", minLength=1, description="The column with the timestamp."),
         "features": Param(["customer_activity"], **NAMES, description="Feature sets, or single columns: set.column."),
         "labels": Param([], **NAMES, description="Sets of labels, or single columns: set.column."),
-        "ttl_days": Param(7, type=["null", "number"], minimum=0, description="How old a feature row may be."),
+        "ttl_days": Param(7, type=["null", "number"], minimum=0, maximum=36500, description="How old a row may be."),
         "known_only": Param(True, type="boolean", description="Only what was published by the timestamp."),
         "publication": Param(None, type=["null", "integer"], minimum=1, description="Read up to this publication."),
     },

@@ -179,3 +179,12 @@ def test_a_features_run_has_its_report(nights: Nights) -> None:
     assert "features.customer_activity" in page
     assert "reporting.orders" not in page
     assert "Sources" not in page
+
+
+def test_a_ledger_from_before_features_had_a_dag_goes_on(nights: Nights) -> None:
+    run = nights.begin()
+    nights.warehouse.execute("alter table audit.runs drop column dag, drop column built_from")
+    ledger.prepare()
+    assert (ledger.find_run(run).dag, ledger.find_run(run).built_from) == ("nightly", None)
+    with pytest.raises(night.WrongRequest, match="nothing is published yet"):
+        nights.begin_features()

@@ -17,10 +17,21 @@ create table if not exists audit.runs (
     state text not null default 'running' check (state in ('running', 'success', 'failed')),
     snapshot_at timestamptz,
     accepting boolean not null default false,
-    error text
+    error text,
+    dag text not null default 'nightly',
+    built_from bigint
 );
-alter table audit.runs add column if not exists dag text not null default 'nightly';
-alter table audit.runs add column if not exists built_from bigint;
+do $$
+begin
+    -- A ledger from before features had runs of their own. Asked first, for adding takes a lock also where it adds nothing.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'runs' and column_name = 'built_from'
+    ) then
+        alter table audit.runs add column dag text not null default 'nightly', add column built_from bigint;
+    end if;
+end
+$$;
 comment on table audit.runs is 'One row per run of the DAGs nightly and features, published or not.';
 comment on column audit.runs.dag is 'Whose run it is: nightly or features.';
 comment on column audit.runs.built_from is 'Features: the publication whose copy of the shop they are built from. Null for a night, which has its own.';

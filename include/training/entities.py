@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include import duck
 from include.contract import Column, Type
@@ -110,9 +111,20 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def scanned(names: Sequence[str]) -> str:
-    """A SQL relation over Parquet files of one table; a column that an older file lacks is null."""
-    return f"read_parquet([{', '.join(map(duck.quoted, names))}], union_by_name = true, filename = '_file')"
+def slice_rows(one: Wanted, names: Sequence[str]) -> str:
+    """A SQL relation of a set's rows with their file and their day; a column that an older file lacks is null.
+
+    Args:
+        one: the set: its keys and what is asked for of it.
+        names: Parquet files; over none the relation is empty.
+    """
+    columns = [*one.keys, *one.columns]
+    if not names:
+        empty = ", ".join(f"null::{column.type.duckdb} as {quoted(column.lake_name)}" for column in columns)
+        return f"(select {empty}, null::varchar as _file, null::bigint as _day where false)"
+    scan = f"read_parquet([{', '.join(map(duck.quoted, names))}], union_by_name = true, filename = '_file')"
+    listed = ", ".join(quoted(column.lake_name) for column in columns)
+    return f"(select {listed}, _file, {quoted(one.slice_column)} as _day from {scan})"
 
 
 def _relation(
@@ -134,12 +146,22 @@ def _relation(
     if isinstance(entities, EveryEntity):
         _every(connection, entities, timestamp, publication)
         return "found", [timestamp, *(name for name in _names(connection, "found") if name != timestamp)]
+    names = entities.column_names if isinstance(entities, pa.Table) else _schema(entities).names
+    if clashing := sorted({*_NUMBERS} & {*names}):
+        raise ColumnClash(f"rename {', '.join(clashing)}: the training set numbers its rows so")
     if isinstance(entities, pa.Table):
         connection.register("given", entities.append_column("_place", pa.array(range(len(entities)), pa.int64())))
         return "given", ["_place"]
-    if not Path(entities).is_file():
-        raise WrongTrainingSet(f"there is no Parquet file {entities}")
     return f"read_parquet({duck.quoted(str(entities))}, file_row_number = true)", ["file_row_number"]
+
+
+def _schema(file: Path | str) -> pa.Schema:
+    if not Path(file).is_file():
+        raise WrongTrainingSet(f"there is no Parquet file {file}")
+    try:
+        return pq.read_schema(file)
+    except pa.ArrowInvalid as error:
+        raise WrongTrainingSet(f"{file} is no Parquet file: {error}") from error
 
 
 def _every(connection: duckdb.DuckDBPyConnection, every: EveryEntity, timestamp: str, publication: int) -> None:
@@ -152,7 +174,7 @@ def _every(connection: duckdb.DuckDBPyConnection, every: EveryEntity, timestamp:
     keys = ", ".join(quoted(column.name) for column in one.keys)
     parts = [
         f"select {keys}, timestamptz {duck.quoted(end_of(day).isoformat())} as {quoted(timestamp)}"
-        f" from {scanned(files(one, newest[day]))} where {quoted(one.slice_column)} = {day_number(day)}"
+        f" from {slice_rows(one, files(one, newest[day]))} where _day = {day_number(day)}"
         for day in sorted(set(every.dates))
     ]
     connection.execute(f"create table found as {' union all '.join(parts)}")
@@ -179,7 +201,9 @@ def _check_columns(
         if kinds[name] not in _ALLOWED[column.type]:
             raise WrongKeyType(f"{name} is of type {kinds[name]}, the shop's is {column.type}")
     prefixes = tuple(one.named("") for one in asked)
-    if clashing := sorted(name for name in own if name.startswith(prefixes) or name in (PAIR, AT) or KEY in name):
+    if clashing := sorted(
+        name for name in own if name.startswith(prefixes) or name in (PAIR, AT) or name.startswith(KEY)
+    ):
         raise ColumnClash(f"rename {', '.join(clashing)}: the training set has columns that are called so")
 
 

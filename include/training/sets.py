@@ -30,7 +30,7 @@ from include import duck
 from include.contract import Column, Type
 from include.contract.types import day_number
 from include.settings import settings
-from include.training.entities import AT, KEY, PAIR, Entities, load, quoted, scanned
+from include.training.entities import AT, KEY, PAIR, Entities, load, quoted, slice_rows
 from include.training.errors import UnknownPublication, WrongTrainingSet
 from include.training.slices import Slice, files, newest_publication, published
 from include.training.wanted import Wanted, wanted
@@ -222,17 +222,19 @@ def _match(connection: duckdb.DuckDBPyConnection, number: int, one: Wanted, slic
         for file in files(one, of):
             connection.execute("insert into held values (?, ?, ?)", [place, file, day])
     names = [str(file) for (file,) in connection.execute("select distinct file from held order by 1").fetchall()]
-    rows = _rows(one, names)
+    rows = slice_rows(one, names)
     same = " and ".join(f"feature.{quoted(c.name)} = pairs.{quoted(KEY + c.name)}" for c in one.keys)
     connection.execute(
         f"""
         create or replace table best as
-        select {PAIR}, max(slice) as slice
+        select {PAIR}, max(feature.slice) as slice
         from pairs
-        join (select {", ".join(quoted(c.name) for c in one.keys)}, _file, _day from {rows}) as feature on {same}
-        join held on held.file = feature._file and held.day = feature._day
-        join slices using (slice)
-        where {_counts(one, asked)}
+        join (
+            select {", ".join(quoted(c.name) for c in one.keys)}, slices.*
+            from {rows} as row
+            join held on held.file = row._file and held.day = row._day
+            join slices using (slice)
+        ) as feature on {same} and {_counts(one, asked)}
         group by {PAIR}
         """
     )
@@ -252,25 +254,15 @@ def _match(connection: duckdb.DuckDBPyConnection, number: int, one: Wanted, slic
     )
 
 
-def _rows(one: Wanted, names: list[str]) -> str:
-    """A SQL relation of a set's rows with their file and their day; without files, an empty one."""
-    columns = [*one.keys, *one.columns]
-    if not names:
-        empty = ", ".join(f"null::{column.type.duckdb} as {quoted(column.lake_name)}" for column in columns)
-        return f"(select {empty}, null::varchar as _file, null::bigint as _day where false)"
-    listed = ", ".join(quoted(column.lake_name) for column in columns)
-    return f"(select {listed}, _file, {quoted(one.slice_column)} as _day from {scanned(names)})"
-
-
 def _counts(one: Wanted, asked: Asked) -> str:
     """A condition: whether a slice counts as of a pair's instant."""
     if one.is_label:
-        return f"slices.day = business_day(pairs.{AT}) - 1"
-    condition = f"slices.as_of_at <= pairs.{AT}"
+        return f"feature.day = business_day(pairs.{AT}) - 1"
+    condition = f"feature.as_of_at <= pairs.{AT}"
     if asked.ttl is not None:
-        condition += f" and slices.as_of_at >= pairs.{AT} - to_microseconds({asked.ttl // timedelta(microseconds=1)})"
+        condition += f" and feature.as_of_at >= pairs.{AT} - to_microseconds({asked.ttl // timedelta(microseconds=1)})"
     if asked.known_only:
-        condition += f" and slices.known_at <= pairs.{AT} and coalesce(slices.replaced_at > pairs.{AT}, true)"
+        condition += f" and feature.known_at <= pairs.{AT} and coalesce(feature.replaced_at > pairs.{AT}, true)"
     return condition
 
 

@@ -346,6 +346,7 @@ WRONG: list[tuple[type[Exception], str, pa.Table, list[str], list[str]]] = [
     (training.WrongKeyType, "customer_id is of type VARCHAR, the shop's is integer",
      pairs(("1", at(DAY)), kind=pa.string()), [ACTIVITY], []),
     (training.WrongKeyType, "customer_id is of type DOUBLE", pairs((1.0, at(DAY)), kind=pa.float64()), [ACTIVITY], []),
+    (training.ColumnClash, "rename _place: the", SOME.append_column("_place", pa.array([1])), [ACTIVITY], []),
     (training.ColumnClash, "rename customer_activity__x",
      SOME.append_column("customer_activity__x", pa.array([1])), [ACTIVITY], []),
 ]  # fmt: skip
@@ -388,5 +389,10 @@ def test_no_entities_make_an_empty_set(warehouse: Warehouse) -> None:
     warehouse.publish("customer_activity", DAY, [frequency(1, 1)], morning_after(DAY))
     made = training_set(pairs(), ["customer_activity"])
     assert made.num_rows == 0
+    warehouse.publish("customer_activity", DAY + timedelta(days=1), [], morning_after(DAY))
+    every = training.EveryEntity("customer_activity", (DAY + timedelta(days=1),))
+    assert training_set(every, ["customer_activity"]).num_rows == 0
+    with pytest.raises(training.WrongTrainingSet, match="there is no Parquet file"):
+        training_set(stocktake().lake, [ACTIVITY])
     assert len(made.column_names) > 20
     assert lake.files("features", "customer_activity")
