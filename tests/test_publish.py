@@ -140,7 +140,7 @@ def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, wa
 
 def test_a_lake_version_is_tied_to_its_publication(nights: Nights) -> None:
     nights.run()
-    for schema, table, version in nights.ask(
-        "select schema_name, table_name, lake_version from audit.publication_tables"
-    ):
-        assert lake.files(schema, table, version)
+    published = nights.ask("select schema_name, table_name, lake_version, rows from audit.publication_tables")
+    assert len(published) == len(nights.tables)
+    for schema, table, version, rows in published:
+        assert bool(lake.files(schema, table, version)) == (rows > 0)
