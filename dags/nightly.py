@@ -1,7 +1,8 @@
 """# nightly: yesterday's orders and stock, proven and published
 
-Takes one consistent copy of the shop's tables, judges every row, builds the reporting tables and feature sets, and
-publishes all of them in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix.
+Takes one consistent copy of the shop's tables, judges every row, builds the reporting tables, and publishes all of them
+in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix. The published tables
+start `features`, which makes the feature sets of the same day.
 
 **When** At 04:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
 day; backfill past days with
@@ -9,7 +10,7 @@ day; backfill past days with
 three nights, one after the other, without the date that it ends at.
 
 **Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that
-day's slices, of feature sets and of tables by night; all other tables keep their later days.
+day's slices of the tables by night; all other tables keep their later days.
 
 **Parameters** (all optional)
 
@@ -54,7 +55,8 @@ from transforms.engines import AUTO, ENGINES
 
 SOURCES = present(settings().sources)
 PLAN = buildable(SOURCES)
-ASSETS = {name: asset(TABLES[name].table) for name in PLAN.tables}
+REPORTING = PLAN.of("reporting")
+ASSETS = {name: asset(TABLES[name].table) for name in REPORTING}
 
 with DAG(
     "nightly",
@@ -70,7 +72,12 @@ with DAG(
         "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
         "full_refresh": Param(False, type="boolean", description="Read and judge everything, not only what changed."),
         "dry_run": Param(False, type="boolean", description="Stop before publishing."),
-        "parity": Param(None, enum=[None, *ENGINES], description="Build a sample of the tables on this one as well."),
+        "parity": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *ENGINES],
+            description="Build a sample of the tables on this one as well.",
+        ),
     },
     tags=["stocktake", "nightly"],
     doc_md=__doc__,
@@ -121,14 +128,14 @@ with DAG(
         """Judge what was built by each table's own rules."""
         from include import night
 
-        return night.audit(run, [TABLES[name].table for name in PLAN.tables])
+        return night.audit(run, [TABLES[name].table for name in REPORTING])
 
     @task(outlets=list(ASSETS.values()))
     def publish(run: str, **context: Any) -> None:
-        """Publish every table in one transaction."""
+        """Publish every reporting table in one transaction."""
         from include import night
 
-        day = night.publish(run, [TABLES[name].table for name in PLAN.tables])
+        day = night.publish(run, [TABLES[name].table for name in REPORTING])
         if day is None:
             raise AirflowSkipException("a dry run publishes nothing")
         for one in ASSETS.values():
@@ -149,7 +156,7 @@ with DAG(
         for name in SOURCES:
             validate.override(task_id=name)(RUN, name)
     with TaskGroup("builds") as builds:
-        built = {name: build.override(task_id=name)(RUN, name) for name in PLAN.tables}
+        built = {name: build.override(task_id=name)(RUN, name) for name in REPORTING}
         for name, table in built.items():
             table << [built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean"]
 

@@ -42,6 +42,19 @@ def files(layer: str, table: str, version: int | None = None, run: str | None = 
     return sorted(opened.file_uris(file_pruning_predicate=[(RUN, "=", run)] if run else None))
 
 
+def slice_files(layer: str, table: str, version: int, column: str, value: int) -> list[str]:
+    """The Parquet files of a version that may hold rows with one value of an integer column.
+
+    Returns:
+        Absolute paths, sorted; none where the table was never written.
+
+    Raises:
+        deltalake.exceptions.DeltaError: when the table has no such version any more.
+    """
+    opened = _open(layer, table, version)
+    return sorted(opened.file_uris(file_pruning_predicate=[(column, "=", value)])) if opened else []
+
+
 def version(layer: str, table: str) -> int | None:
     """The latest version of a table; None where it was never written."""
     opened = _open(layer, table, None)

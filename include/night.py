@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -47,13 +47,8 @@ def asked_for(
     Raises:
         WrongRequest: when the form holds something unknown, the two days differ, or the day is not over.
     """
-    if unknown := sorted(set(conf) - set(FORM)):
-        raise WrongRequest(f"unknown parameter {', '.join(unknown)}; there are {', '.join(FORM)}")
     last_closed = _day_before(max(run_after, started_at))
-    days = {date.fromisoformat(text) for text in (partition_key, conf.get("date")) if text}
-    if len(days) > 1:
-        raise WrongRequest(f"the partition key says {partition_key}, the form says {conf['date']}: give one of them")
-    night = days.pop() if days else _day_before(run_after)
+    night = asked_day(partition_key, conf, FORM) or _day_before(run_after)
     if night > last_closed:
         raise WrongRequest(f"{night} is not over in {settings().timezone}: the last closed day is {last_closed}")
     return Run(
@@ -65,6 +60,25 @@ def asked_for(
         dry_run=bool(conf.get("dry_run")),
         parity=conf.get("parity"),
     )
+
+
+def asked_day(partition_key: str | None, conf: Mapping[str, Any], form: Sequence[str]) -> date | None:
+    """The business day that a run was given, by its partition key or in its form; None where it was given none.
+
+    Raises:
+        WrongRequest: when the form holds something that is not in ``form``, a day is none, or the two days differ.
+    """
+    if unknown := sorted(set(conf) - set(form)):
+        raise WrongRequest(f"unknown parameter {', '.join(unknown)}; there are {', '.join(form)}")
+    days = set()
+    for text in (partition_key, conf.get("date")):
+        try:
+            days |= {date.fromisoformat(text)} if text else set()
+        except ValueError as error:
+            raise WrongRequest(f"there is no day {text!r}; one is written 2026-11-21") from error
+    if len(days) > 1:
+        raise WrongRequest(f"the partition key says {partition_key}, the form says {conf['date']}: give one of them")
+    return days.pop() if days else None
 
 
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
@@ -190,8 +204,8 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     refused: list[str] = []
     with ledger.stage(run_id, "audit"):
-        for table in _typed(tables):
-            outcomes = judge_table(table, versions[table.name], day_number(run.night), run.slug)
+        for table in typed(tables):
+            outcomes = judge_table(table, versions[table.name], run.night, run.slug)
             ledger.record_outcomes(run_id, table.qualified_name, outcomes)
             broken = [outcome for outcome in outcomes if outcome.broken]
             found[table.name] = {outcome.rule.name: outcome.broken for outcome in broken}
@@ -216,7 +230,7 @@ def publish(run_id: str, tables: Iterable[Table]) -> date | None:
         return None
     snapshot_at, _ = ledger.snapshot_of(run_id)
     with ledger.stage(run_id, "publish"):
-        built = [Built(table, versions[table.name]) for table in _typed(tables)]
+        built = [Built(table, versions[table.name]) for table in typed(tables)]
         publish_tables(run, snapshot_at, built, present(settings().sources))
     return run.night
 
@@ -271,7 +285,7 @@ def _first_day(run: Run, clean: Mapping[str, int]) -> int:
     return min(days)
 
 
-def _typed(tables: Iterable[Table]) -> list[Table]:
+def typed(tables: Iterable[Table]) -> list[Table]:
     """Published tables with the key types that this shop's sources declare."""
     keys = key_types(settings().sources)
     return [table.typed(keys) for table in tables]

@@ -1,14 +1,14 @@
-"""Publishing: all tables of a night are staged, then replace what differs in the live ones in one transaction.
+"""Publishing: all tables of a run are staged, then replace what differs in the live ones in one transaction.
 
 Readers keep their snapshot and never wait: rows are deleted and inserted, nothing is renamed or locked. The same
-transaction enters the publication, syncs the quarantine and moves the watermarks.
+transaction enters the publication; a night's also syncs the quarantine and moves the watermarks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 import psycopg
@@ -64,11 +64,44 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
     with turn("publish", run, snapshot_at) as connection:
         _stage(connection, run, built, sources)
         with connection.transaction():
-            publication_id = _enter(connection, run, snapshot_at)
+            publication_id = _enter(connection, run, snapshot_at, run.horizon)
+            _note_copy(connection, run, publication_id)
             for one in built:
                 _replace_what_differs(connection, one, publication_id, run)
             _sync_quarantine(connection, run)
             _move_watermarks(connection, snapshot_at, publication_id, sources)
+        with connection.transaction():
+            _drop_staging(connection)
+    return publication_id
+
+
+def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int:
+    """Publish a day's slices of the feature sets; the quarantine and the watermarks are the night's and stay.
+
+    Args:
+        run: the run of the DAG ``features``.
+        snapshot_at: when the shop was read that the slices are built from.
+        built: its tables, all of them.
+
+    Returns:
+        The publication's id. Its horizon is that of the latest day whose features are published.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        Overtaken: when slices of this day from a later snapshot are published already.
+        psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
+    """
+    with turn("features", run, snapshot_at) as connection:
+        _stage(connection, run, built, {})
+        with connection.transaction():
+            latest = connection.execute(
+                "select max(horizon) from audit.publications join audit.publication_tables using (publication_id)"
+                " where schema_name = 'features'"
+            ).fetchone()
+            horizon = max(run.night, latest[0]) if latest and latest[0] else run.night
+            publication_id = _enter(connection, run, snapshot_at, horizon)
+            for one in built:
+                _replace_what_differs(connection, one, publication_id, run)
         with connection.transaction():
             _drop_staging(connection)
     return publication_id
@@ -108,17 +141,30 @@ def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run) -> None:
     session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{window}")
 
 
-def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime) -> int:
+def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, horizon: date) -> int:
     row = connection.execute(
         """
         insert into audit.publications (run_id, night, horizon, snapshot_at) values (%s, %s, %s, %s)
         returning publication_id
         """,
-        [run.run_id, run.night, run.horizon, snapshot_at],
+        [run.run_id, run.night, horizon, snapshot_at],
     ).fetchone()
     if row is None:
         raise RuntimeError("the ledger gave no publication id")
     return int(row[0])
+
+
+def _note_copy(connection: psycopg.Connection[TupleRow], run: Run, publication_id: int) -> None:
+    """Note which copy of the shop was published, so that features can be built from it whatever the run does later."""
+    connection.execute(
+        """
+        insert into audit.publication_sources
+            (publication_id, source, changed_since, source_rows, clean_rows, held_rows, clean_version)
+        select %s, source, changed_since, source_rows, clean_rows, held_rows, clean_version
+        from audit.source_counts where run_id = %s
+        """,
+        [publication_id, run.run_id],
+    )
 
 
 def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run) -> None:

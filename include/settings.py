@@ -30,6 +30,9 @@ class Settings(BaseSettings):
 
     shop_url: SecretStr = Field(description="The shop's Postgres, as a role that may only read it.")
     warehouse_url: SecretStr = Field(description="The warehouse's Postgres, as the role that owns what is published.")
+    analyst_url: SecretStr | None = Field(
+        default=None, description="The same warehouse, as a role that may only read what is published."
+    )
     lake: Path = Field(default=ROOT / ".stocktake" / "demo_shop" / "lake", description="The folder of the Delta lake.")
     reports: Path = Field(
         default=ROOT / ".stocktake" / "demo_shop" / "reports", description="Where each night's report page is written."
@@ -66,9 +69,11 @@ class Settings(BaseSettings):
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )
 
-    @field_validator("shop_url", "warehouse_url")
+    @field_validator("shop_url", "warehouse_url", "analyst_url")
     @classmethod
-    def _postgres_url(cls, value: SecretStr) -> SecretStr:
+    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return value
         with suppress(psycopg.ProgrammingError):
             psycopg.conninfo.conninfo_to_dict(value.get_secret_value())
             return value

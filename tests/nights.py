@@ -1,16 +1,16 @@
-"""A night without Airflow: the same steps, in the order of the DAG."""
+"""A night and its features without Airflow: the same steps, in the order of the DAGs."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import psycopg
 
-from include import night
+from include import features, night
 from include.contract import Table
 from include.ledger import entries as ledger
 from include.ledger.entries import Run
@@ -44,12 +44,33 @@ class Nights:
     names: Collection[str] = SOME
 
     def run(self, day: date = LAST_DAY, **asked: Any) -> str:
-        """Run one night as the DAG does; ``engine``, ``full_refresh`` and ``dry_run`` as in its form."""
+        """Run one night and its features as the DAGs do; ``engine``, ``full_refresh``, ``dry_run`` as in the form."""
+        run_id = self.report(day, **asked)
+        if not asked.get("dry_run"):
+            self.feature(day, engine=asked.get("engine", "auto"), parity=asked.get("parity"))
+        return run_id
+
+    def report(self, day: date = LAST_DAY, **asked: Any) -> str:
+        """Run one night as the DAG ``nightly`` does."""
         run_id = self.begin(day, **asked)
         night.extract(run_id)
         self.judge_and_build(run_id)
-        night.publish(run_id, self.tables)
+        night.publish(run_id, self.reporting)
         ledger.finish_run(run_id, "success")
+        return run_id
+
+    def feature(self, day: date | None = LAST_DAY, **conf: Any) -> str:
+        """Run a day's features as the DAG ``features`` does when the assets of that day are published."""
+        run_id = self.begin_features(day, **conf)
+        self.build(run_id, self.features)
+        features.publish(run_id, self.features)
+        ledger.finish_run(run_id, "success")
+        return run_id
+
+    def begin_features(self, day: date | None = LAST_DAY, **conf: Any) -> str:
+        """Enter a run of features."""
+        run_id = f"test-features-{next(_numbers)}"
+        features.begin(run_id, day.isoformat() if day else None, conf)
         return run_id
 
     def begin(self, day: date = LAST_DAY, **asked: Any) -> str:
@@ -63,19 +84,37 @@ class Nights:
         return run_id
 
     def judge_and_build(self, run_id: str) -> None:
-        """Everything between extraction and publishing."""
+        """Everything of a night between extraction and publishing."""
         sources = present(settings().sources)
         for name in sources:
             night.validate(run_id, name)
         night.accept(run_id)
-        for table in self.tables:
+        self.build(run_id, self.reporting)
+
+    @staticmethod
+    def build(run_id: str, tables: Sequence[Table]) -> None:
+        """Build and audit tables."""
+        for table in tables:
             night.build(run_id, table, TABLES[table.name].layers, build)
-        night.audit(run_id, self.tables)
+        night.audit(run_id, tables)
+
+    @property
+    def reporting(self) -> list[Table]:
+        """Those of ``names`` that are reporting tables and that this shop allows."""
+        return self._allowed("reporting")
+
+    @property
+    def features(self) -> list[Table]:
+        """Those that are feature sets or labels."""
+        return self._allowed("features")
 
     @property
     def tables(self) -> list[Table]:
-        """Those of ``names`` that this shop allows."""
-        allowed = buildable(present(settings().sources)).tables
+        """All of them."""
+        return [*self.reporting, *self.features]
+
+    def _allowed(self, schema: str) -> list[Table]:
+        allowed = buildable(present(settings().sources)).of(schema)
         return [TABLES[name].table for name in allowed if name in self.names]
 
     def ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:

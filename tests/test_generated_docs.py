@@ -81,8 +81,8 @@ from. `build` runs on every engine and gives the same rows, to the last bit.
 - Amounts are exact, in units of their row's `currency`; amounts of different currencies are never added. In the lake
   they are whole cents, and their columns end in `_cents`.
 - A *share or mean* is a `double precision`: one division of two whole numbers.
-- A column is null only where it says *or null*, and no two rows share a key: a row that breaks this stops the night,
-  like one that breaks a rule below.
+- A column is null only where it says *or null*, and no two rows share a key: a row that breaks this stops the night
+  (of a feature set: the day's features), like one that breaks a rule below.
 - Every row carries `_publication_id`, a row of a feature set also `known_at`, when it was published.
 
 {overview}
@@ -114,12 +114,20 @@ def _demoted(markdown: str) -> str:
 
 
 def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
+    at_once = "one run" if dag["max_active_runs"] == 1 else f"{dag['max_active_runs']} runs"
+    patience = f"{at_once} at a time, each of at most {dag['dagrun_timeout'] / 3600:g} hours."
+    if dag["starts_from"] or "NullTimetable" in dag["schedule"]:
+        assets = [f"`{asset}`" for asset in dag["starts_from"]]
+        text = "When somebody triggers it"
+        if assets:
+            text = f"When {', '.join(assets[:-1])} and {assets[-1]} are published for a day, which is its partition key"
+        text = f"{text}; {patience}"
+        return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
     found = dict(re.findall(r"(expression|run_offset|key_format)='?([^',)]+)", dag["schedule"]))
     day = {"-1": "the day before", "0": "that day"}[found["run_offset"]]
-    at_once = "one run" if dag["max_active_runs"] == 1 else f"{dag['max_active_runs']} runs"
     text = (
         f"At `{found['expression']}` in `STOCKTAKE_TIMEZONE`, for {day}, which is its partition key "
-        f"(`{found['key_format']}`); {at_once} at a time, each of at most {dag['dagrun_timeout'] / 3600:g} hours. "
+        f"(`{found['key_format']}`); {patience} "
         f"{'Missed days are caught up.' if dag['catchup'] else 'Missed days are not caught up: backfill them.'}"
     )
     return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]

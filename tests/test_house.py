@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "transforms": ("transforms", "include.contract"),
     "transforms.parameters": ("include.settings",),  # what a shop sees differently, and its tables quote
     "include": ("include",),
+    "include.training": ("include", "transforms.catalogue"),  # people name feature sets, so it knows which there are
     "include.contract": ("include.contract",),
     "include.sources": ("include.sources", "include.contract"),
     "include.shop": ("include.shop",),  # the shop knows nothing of who reads it
@@ -217,6 +218,7 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
             ("include/night.py", "def late():\n    from dags import nightly", "include.night imports dags.nightly"),
             ("include/ledger/listener.py", "import plugins.stocktake", "include.ledger.listener imports plugins"),
             ("include/contract/table.py", "from include.settings import settings", "include.contract.table imports"),
+            ("include/training/sets.py", "from transforms.build import build", "imports transforms.build.build"),
             ("include/sources/orders.py", "from include import lake", "include.sources.orders imports include.lake"),
             ("include/shop/service.py", "from include.settings import settings", "include.shop.service imports"),
             ("transforms/build.py", "from include import lake", "transforms.build imports include.lake"),

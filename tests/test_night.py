@@ -223,7 +223,7 @@ def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights
     nights.run()
     before = nights.published()
     with pytest.raises(Overtaken, match="is done with publish already"):
-        night.publish(late, nights.tables)
+        night.publish(late, nights.reporting)
     assert nights.published() == before
 
 
@@ -234,7 +234,7 @@ def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_aw
     night.extract(early)
     nights.judge_and_build(early)
     with pytest.raises(Overtaken, match="is ahead and is done with publish already"):
-        night.publish(early, nights.tables)
+        night.publish(early, nights.reporting)
     assert nights.published() == before
 
 

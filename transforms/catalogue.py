@@ -141,6 +141,10 @@ class Plan:
     tables: tuple[str, ...]
     left_out: Mapping[str, str]
 
+    def of(self, schema: str) -> tuple[str, ...]:
+        """The tables of one schema, in the same order."""
+        return tuple(name for name in self.tables if TABLES[name].table.schema == schema)
+
 
 def buildable(sources: Collection[str]) -> Plan:
     """The tables that can be built from the sources a shop has.

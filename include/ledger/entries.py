@@ -22,7 +22,7 @@ _SCHEMA = Path(__file__).with_name("schema.sql")
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one night.
+    """One run of one night, or of its features.
 
     Attributes:
         run_id: as Airflow knows it.
@@ -32,6 +32,8 @@ class Run:
         full_refresh: whether everything is read and judged again.
         dry_run: whether it stops before publishing.
         parity: a second engine on which a sample of the tables is built and compared; None: none.
+        dag: ``nightly`` or ``features``.
+        built_from: of features, the publication whose copy of the shop they are built from.
     """
 
     run_id: str
@@ -41,6 +43,8 @@ class Run:
     full_refresh: bool = False
     dry_run: bool = False
     parity: str | None = None
+    dag: str = "nightly"
+    built_from: int | None = None
 
     @property
     def slug(self) -> str:
@@ -86,19 +90,30 @@ def prepare() -> None:
 
 
 def open_run(run: Run) -> None:
-    """Enter a run; entering it again (a retry, a cleared task) starts its record anew."""
+    """Enter a run; entering it again (a retry, a cleared task) starts its record anew.
+
+    Raises:
+        ValueError: when a run of another DAG has this id.
+    """
     with connect() as connection:
-        connection.execute(
+        entered = connection.execute(
             """
-            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run, parity)
-            values (%s, %s, %s, %s, %s, %s, %s)
+            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, built_from)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id) do update set
                 night = excluded.night, horizon = excluded.horizon, engine = excluded.engine,
                 full_refresh = excluded.full_refresh, dry_run = excluded.dry_run, parity = excluded.parity,
+                built_from = excluded.built_from,
                 started_at = now(), finished_at = null, state = 'running', error = null
+            where runs.dag = excluded.dag
             """,
-            [run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run, run.parity],
-        )
+            [
+                run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run, run.parity, run.dag,
+                run.built_from,
+            ],
+        ).rowcount  # fmt: skip
+    if not entered:
+        raise ValueError(f"another DAG has a run called {run.run_id!r}: give this one another id")
 
 
 def find_run(run_id: str) -> Run:
@@ -109,7 +124,8 @@ def find_run(run_id: str) -> Run:
     """
     with connect() as connection:
         row = connection.execute(
-            "select run_id, night, horizon, engine, full_refresh, dry_run, parity from audit.runs where run_id = %s",
+            "select run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, built_from"
+            " from audit.runs where run_id = %s",
             [run_id],
         ).fetchone()
     if row is None:
@@ -159,8 +175,63 @@ def watermarks() -> dict[str, datetime]:
 def published_horizon() -> date | None:
     """The last whole business day that the published tables cover; None before the first publication."""
     with connect() as connection:
-        row = connection.execute("select max(horizon) from audit.publications").fetchone()
+        row = connection.execute(
+            "select max(publications.horizon) from audit.publications join audit.runs using (run_id)"
+            " where dag = 'nightly'"
+        ).fetchone()
     return row[0] if row else None
+
+
+def newest_copy() -> tuple[int, date, date] | None:
+    """The newest publication of a night: its id, the night, and the last whole business day its copy covers."""
+    with connect() as connection:
+        return connection.execute(
+            """
+            select publication_id, publications.night, publications.horizon
+            from audit.publications
+            where publication_id in (select publication_id from audit.publication_sources)
+            order by publication_id desc limit 1
+            """
+        ).fetchone()
+
+
+def published_slices(table: str | None, until: int | None) -> list[tuple[int, date, datetime, int, bool]]:
+    """What was published of a feature set (None: of any), in order, up to and with a publication (None: all).
+
+    Returns:
+        Per publication its id, the night it was for, when it was, the version in the lake, whether it changed a row.
+    """
+    with connect() as connection:
+        return connection.execute(
+            """
+            select publication_id, night, published_at, lake_version, inserted + deleted > 0
+            from audit.publication_tables join audit.publications using (publication_id)
+            where schema_name = 'features' and table_name = coalesce(%(table)s, table_name)
+                and publication_id <= coalesce(%(until)s, publication_id)
+            order by publication_id
+            """,
+            {"table": table, "until": until},
+        ).fetchall()
+
+
+def take_copy(run: Run) -> None:
+    """Note that a run of features is built from the copy that was published: it has read nothing itself."""
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set snapshot_at = published.snapshot_at from audit.publications as published"
+            " where runs.run_id = %s and published.publication_id = %s",
+            [run.run_id, run.built_from],
+        )
+        connection.execute("delete from audit.source_counts where run_id = %s", [run.run_id])
+        connection.execute(
+            """
+            insert into audit.source_counts
+                (run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version)
+            select %s, source, changed_since, 0, source_rows, clean_rows, held_rows, clean_version
+            from audit.publication_sources where publication_id = %s
+            """,
+            [run.run_id, run.built_from],
+        )
 
 
 def record_extracted(
@@ -270,7 +341,7 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
     """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
 
     Args:
-        step: ``accept`` (the lake's turn) or ``publish`` (the warehouse's).
+        step: ``accept`` (the lake's turn), ``publish`` (the warehouse's) or ``features`` (the warehouse's too).
         run: this night's run.
         snapshot_at: when this night's snapshot was taken.
 
@@ -278,11 +349,15 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
         The connection that holds the turn; it ends with the block, or with the process.
 
     Raises:
-        Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already.
+        Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
+            for features, when those of the same day were published from a later snapshot.
     """
     with connect() as connection:
-        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{step}"])
-        later = connection.execute(_LATER[step], {"snapshot_at": snapshot_at, "horizon": run.horizon}).fetchone()
+        # Features wait for nights and nights for features: they share the staging tables.
+        lock = "accept" if step == "accept" else "publish"
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{lock}"])
+        asked = {"snapshot_at": snapshot_at, "horizon": run.horizon, "night": run.night}
+        later = connection.execute(_LATER[step], asked).fetchone()
         connection.commit()
         if later:
             raise Overtaken(f"run {later[0]} is ahead and is done with {step} already: run this one again, from begin")
@@ -295,7 +370,14 @@ _LATER = {
         where accepted is not null and snapshot_at > %(snapshot_at)s limit 1
     """,
     "publish": """
-        select run_id from audit.publications where snapshot_at > %(snapshot_at)s or horizon > %(horizon)s limit 1
+        select run_id from audit.publications join audit.runs using (run_id)
+        where dag = 'nightly'
+            and (publications.snapshot_at > %(snapshot_at)s or publications.horizon > %(horizon)s) limit 1
+    """,
+    "features": """
+        select run_id from audit.publications join audit.runs using (run_id)
+        where dag = 'features'
+            and publications.night = %(night)s and publications.snapshot_at > %(snapshot_at)s limit 1
     """,
 }
 

@@ -1,4 +1,4 @@
-"""What Airflow tells of a night's runs, written into the ledger: finished, failed and why, taken up again.
+"""What Airflow tells of the runs of nights and features, written into the ledger: finished, failed and why, taken up.
 
 Airflow calls these in its own processes (a task's, the scheduler's, the API server's). None of them ever raises: a
 ledger that cannot be written is a line in that process's log, never a failed run.
@@ -13,7 +13,7 @@ from typing import Any
 from pluggy import HookimplMarker
 
 hookimpl = HookimplMarker("airflow")  # airflow.listeners.hookimpl is the same, but comes with all of Airflow
-DAG_ID = "nightly"
+DAG_IDS = ("nightly", "features")  # whose runs the ledger tells of
 ERROR_LENGTH = 4000  # what the gate says names tables, rules and keys; a driver's message may hold a whole statement
 
 _log = logging.getLogger(__name__)
@@ -22,21 +22,21 @@ _log = logging.getLogger(__name__)
 @hookimpl
 def on_dag_run_running(dag_run: Any) -> None:
     """A run starts, or goes on after it was cleared: what it failed with before is over."""
-    if dag_run.dag_id == DAG_ID:
+    if dag_run.dag_id in DAG_IDS:
         _write(dag_run.run_id, lambda ledger: ledger.resume_run(dag_run.run_id))
 
 
 @hookimpl
 def on_dag_run_success(dag_run: Any) -> None:
     """A run finished."""
-    if dag_run.dag_id == DAG_ID:
+    if dag_run.dag_id in DAG_IDS:
         _write(dag_run.run_id, lambda ledger: ledger.finish_run(dag_run.run_id, "success"))
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """A run failed; what its first task said is in the ledger by now, unless nothing could say it."""
-    if dag_run.dag_id == DAG_ID:
+    if dag_run.dag_id in DAG_IDS:
         error = "the run took longer than it may" if msg == "timed_out" else None
         _write(dag_run.run_id, lambda ledger: ledger.finish_run(dag_run.run_id, "failed", error))
 
@@ -44,7 +44,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 @hookimpl
 def on_task_instance_failed(task_instance: Any, error: str | BaseException | None) -> None:
     """A task failed for good. Airflow calls this before a retry too, and for a teardown, which fails no run."""
-    if task_instance.dag_id != DAG_ID or task_instance.state == "up_for_retry":
+    if task_instance.dag_id not in DAG_IDS or task_instance.state == "up_for_retry":
         return
     if getattr(getattr(task_instance, "task", None), "is_teardown", False):
         return

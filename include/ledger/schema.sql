@@ -18,9 +18,24 @@ create table if not exists audit.runs (
     state text not null default 'running' check (state in ('running', 'success', 'failed')),
     snapshot_at timestamptz,
     accepting boolean not null default false,
-    error text
+    error text,
+    dag text not null default 'nightly',
+    built_from bigint
 );
-comment on table audit.runs is 'One row per run of the night, published or not.';
+do $$
+begin
+    -- A ledger from before features had runs of their own. Asked first, for adding takes a lock also where it adds nothing.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'runs' and column_name = 'built_from'
+    ) then
+        alter table audit.runs add column dag text not null default 'nightly', add column built_from bigint;
+    end if;
+end
+$$;
+comment on table audit.runs is 'One row per run of the DAGs nightly and features, published or not.';
+comment on column audit.runs.dag is 'Whose run it is: nightly or features.';
+comment on column audit.runs.built_from is 'Features: the publication whose copy of the shop they are built from. Null for a night, which has its own.';
 comment on column audit.runs.night is 'The business day the run was for.';
 comment on column audit.runs.engine is 'What was asked for; audit.builds says what built each table.';
 comment on column audit.runs.parity is 'The second engine on which a sample of the tables was built and compared.';
@@ -55,7 +70,8 @@ create table if not exists audit.source_counts (
     complete boolean generated always as (source_rows = clean_rows + held_rows) stored,
     primary key (run_id, source)
 );
-comment on table audit.source_counts is 'One row per run and source. extracted = accepted + quarantined, always.';
+comment on table audit.source_counts is
+'One row per run and source. extracted = accepted + quarantined; a run of features reads nothing and has the copy of its built_from.';
 comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
 comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
@@ -133,6 +149,20 @@ comment on table audit.publication_tables is 'One row per publication and table:
 comment on column audit.publication_tables.lake_version is 'The version of the table in the lake that was published.';
 comment on column audit.publication_tables.complete is 'Whether the copy of every source it is made from held as many rows as the shop.';
 comment on column audit.publication_tables.rows is 'Rows of the published window: the whole table, or the night''s slice.';
+
+create table if not exists audit.publication_sources (
+    publication_id bigint not null references audit.publications (publication_id),
+    source text not null,
+    changed_since text not null,
+    source_rows bigint not null,
+    clean_rows bigint not null,
+    held_rows bigint not null,
+    clean_version bigint not null,
+    primary key (publication_id, source)
+);
+comment on table audit.publication_sources is
+'One row per publication of a night and source: the copy that was published, which features of any day are built from.';
+comment on column audit.publication_sources.clean_version is 'The version of lake/clean.';
 
 create table if not exists audit.tables (
     schema_name text not null,
@@ -222,7 +252,7 @@ from audit.tables
 left join latest using (schema_name, table_name)
 left join at_stake using (schema_name, table_name);
 comment on view reporting.data_status is 'One row per table: how far it goes, when it was published, and whether to trust it.';
-comment on column reporting.data_status.last_day is 'The last whole business day it covers (a table by night: of its latest slice; labels: the day on which its window closed).';
+comment on column reporting.data_status.last_day is 'The last whole business day it covers (a table of slices: of its latest slice; labels: the day on which its window closed).';
 comment on column reporting.data_status.complete is 'Whether the copy it was made from, with the quarantine, holds as many rows as the shop.';
 comment on column reporting.data_status.quarantined_amounts is 'Money of the rows in quarantine that this table would have used, per currency.';
 

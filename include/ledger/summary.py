@@ -11,18 +11,23 @@ from psycopg.rows import dict_row
 from include.ledger.entries import connect
 
 
-def summary(run_id: str) -> str:
+def summary(run_id: str, features_run: str | None = None) -> str:
     """What a run did: rows per source and per table, the night's sales and stock-outs, seconds per stage.
+
+    Args:
+        run_id: the night's run.
+        features_run: the run that made the night's features; None where none did.
 
     Raises:
         KeyError: when the ledger knows no such run.
     """
+    runs = [run_id, features_run] if features_run else [run_id]
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         run = cursor.execute("select * from audit.runs where run_id = %s", [run_id]).fetchone()
         if run is None:
             raise KeyError(f"the ledger has no run {run_id!r}")
-        parts = [_heading(run), _sources(cursor, run_id), _tables(cursor, run_id), *_trade(cursor, run)]
-        parts += [_stages(cursor, run_id), _next(run)]
+        parts = [_heading(run), _sources(cursor, run_id), _tables(cursor, runs), *_trade(cursor, run)]
+        parts += [_stages(cursor, runs), _next(run)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -47,15 +52,17 @@ def _sources(cursor: _Cursor, run_id: str) -> str:
     return _table(rows)
 
 
-def _tables(cursor: _Cursor, run_id: str) -> str:
+def _tables(cursor: _Cursor, runs: Sequence[str]) -> str:
     rows = cursor.execute(
         """
         select schema_name || '.' || table_name as "published table", rows, inserted, deleted
-        from audit.publication_tables join audit.publications using (publication_id)
-        where run_id = %s and publication_id = (select max(publication_id) from audit.publications where run_id = %s)
+        from audit.publication_tables
+        where publication_id in (
+            select max(publication_id) from audit.publications where run_id = any(%s) group by run_id
+        )
         order by schema_name desc, table_name
         """,
-        [run_id, run_id],
+        [runs],
     ).fetchall()
     return _table(rows)
 
@@ -77,10 +84,14 @@ def _trade(cursor: _Cursor, run: dict[str, Any]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def _stages(cursor: _Cursor, run_id: str) -> str:
+def _stages(cursor: _Cursor, runs: Sequence[str]) -> str:
     rows = cursor.execute(
-        "select stage, round(seconds::numeric, 1) as seconds from audit.stages where run_id = %s order by started_at",
-        [run_id],
+        """
+        select case when dag = 'features' then 'features: ' else '' end || stage as stage,
+            round(seconds::numeric, 1) as seconds
+        from audit.stages join audit.runs using (run_id) where run_id = any(%s) order by stages.started_at
+        """,
+        [runs],
     ).fetchall()
     return _table(rows)
 

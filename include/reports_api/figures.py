@@ -46,7 +46,8 @@ left join lateral (
 ) as steps on true
 left join lateral (
     select publications.published_at as standing_at, publications.horizon as standing_horizon
-    from audit.publications where publications.published_at <= coalesce(runs.finished_at, now())
+    from audit.publications join audit.runs as other using (run_id)
+    where other.dag = runs.dag and publications.published_at <= coalesce(runs.finished_at, now())
     order by publication_id desc limit 1
 ) as standing on true
 """

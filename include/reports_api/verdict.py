@@ -66,6 +66,8 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
 
 def _published(run: Mapping[str, Any]) -> Verdict:
     sentence = f"Published: the tables cover whole days up to {run['horizon']}"
+    if run["dag"] == "features":
+        sentence = f"Published: the feature sets as of {run['night']}"
     if run["incomplete"]:
         sentence += f", but the copy of {', '.join(run['incomplete'])} does not hold exactly the rows of the shop"
         return Verdict(Mood.BAD, "Published, incomplete", f"{sentence}.")
@@ -90,7 +92,8 @@ def _failed(run: Mapping[str, Any]) -> Verdict:
         reasons = tuple(rest.split(" | ")) if rest else (head,)
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         who = _JUDGES[found["task"]]
-        return Verdict(Mood.BAD, "Stopped", f"{who} stopped the night, {outcome}: {reasons[0]}{more}", reasons)
+        what = "features" if run["dag"] == "features" else "night"
+        return Verdict(Mood.BAD, "Stopped", f"{who} stopped the {what}, {outcome}: {reasons[0]}{more}", reasons)
     if found:
         what = f"{found['kind']}: {found['message']}" if found["kind"] else found["message"]
         return Verdict(Mood.BAD, "Failed", f"Failed in {found['task']}, {outcome}: {what}")

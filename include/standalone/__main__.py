@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import date as day
 from datetime import datetime
 from typing import Annotated, NoReturn
 
+import httpx
 import typer
 
 from include.embedded import HOST, Cluster, EmbeddedPostgresError, libpq_environment, locked
 from include.standalone import environment, readiness
-from include.standalone.night import RETRY, Api, Night, last_closed_day, now, task_name
+from include.standalone.night import FEATURES, NIGHTLY, RETRY, Api, Night, Run, last_closed_day, now, task_name
 from include.standalone.processes import NIGHT, UI, Airflow, PortTakenError
 from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
 
@@ -91,7 +92,8 @@ class Machine:
         api = Api.connect(
             self.url, "admin", password, check=lambda: self.airflow.check(names), ours=lambda: self.airflow.listens
         )
-        api.wait_for_dag(parsed_after=before if started else None)
+        for dag in (NIGHTLY, FEATURES):
+            api.wait_for_dag(before if started else None, dag)
         return api
 
 
@@ -180,8 +182,39 @@ def _run(machine: Machine, night: Night) -> None:
     if not machine.airflow.stays:
         for interrupted in api.give_up_interrupted():
             _say(f"Gave up {interrupted}, which was interrupted")
-    run = api.trigger(night)
-    _say(f"The night of {night.day}: {run}")
+    # With Airflow for this night only, no assets start anything: its features are asked for like the night itself.
+    # Paused meanwhile, they are not left to be made once more when Airflow stays.
+    alone = not machine.airflow.stays
+    api.pause(FEATURES, paused=alone)
+    try:
+        run = api.trigger(night)
+        _say(f"The night of {night.day}: {run.run_id}")
+        _follow(api, run, f"The night of {night.day}")
+    finally:
+        with suppress(StandaloneError, httpx.HTTPError):  # whatever ended the night is what is told
+            api.pause(FEATURES, paused=False)
+    features = failure = None
+    if not night.dry_run:
+        features = api.trigger(night, FEATURES) if alone else api.started_by(run)
+        _say(f"Its features: {features.run_id}")
+        try:
+            _follow(api, features, f"The night of {night.day} is published; making its features")
+        except StandaloneError as error:
+            failure = error
+    os.environ.update(machine.variables)
+    from include.ledger.summary import summary  # reads the settings, which exist only now
+
+    typer.echo(summary(run.run_id, features.run_id if features else None))
+    if failure:
+        raise failure
+
+
+def _follow(api: Api, run: Run, what: str) -> None:
+    """Say how each task of a run ends.
+
+    Raises:
+        StandaloneError: When the run fails, with ``what`` as its subject.
+    """
     failed = []
     for task in api.follow(run):
         if task["state"] == "success":
@@ -196,11 +229,7 @@ def _run(machine: Machine, night: Night) -> None:
     if api.state(run) != "success":
         for task in failed:
             _say(f"\n{task_name(task)} failed:\n{api.failure(run, task)}")
-        raise StandaloneError(f"The night of {night.day} failed. `make ui` shows every task's log.")
-    os.environ.update(machine.variables)
-    from include.ledger.summary import summary  # reads the settings, which exist only now
-
-    typer.echo(summary(run))
+        raise StandaloneError(f"{what} failed. `make ui` shows every task's log.")
 
 
 def _cluster() -> Cluster:

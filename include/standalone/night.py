@@ -1,4 +1,4 @@
-"""One night through Airflow's REST API: trigger it, follow it, and when it fails say why."""
+"""One night and its features through Airflow's REST API: trigger them, follow them, and when one fails say why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import httpx
 
 from include.standalone.profile import StandaloneError
 
-DAG_ID = "nightly"
+NIGHTLY = "nightly"
+FEATURES = "features"
 _START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 RETRY = "up_for_retry"
@@ -55,6 +56,24 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A run of a DAG.
+
+    Attributes:
+        dag: ``nightly`` or ``features``.
+        run_id: As Airflow knows it.
+    """
+
+    dag: str
+    run_id: str
+
+    @property
+    def path(self) -> str:
+        """Where the REST API has it."""
+        return f"/api/v2/dags/{self.dag}/dagRuns/{self.run_id}"
+
+
+@dataclass(frozen=True)
 class Api:
     """Airflow's REST API, as the user whose name and password are given.
 
@@ -84,22 +103,22 @@ class Api:
         api.client.headers["Authorization"] = f"Bearer {token}"
         return api
 
-    def wait_for_dag(self, parsed_after: datetime | None) -> None:
-        """Wait until Airflow has read the DAG (again, if ``parsed_after`` is given).
+    def wait_for_dag(self, parsed_after: datetime | None, dag: str = NIGHTLY) -> None:
+        """Wait until Airflow has read a DAG (again, if ``parsed_after`` is given).
 
         Raises:
             StandaloneError: When the DAG's file has an error, or is not read in time.
         """
 
         def read() -> bool:
-            self._refuse_import_errors()
-            answer = self.client.get(f"/api/v2/dags/{DAG_ID}")
+            self._refuse_import_errors(dag)
+            answer = self.client.get(f"/api/v2/dags/{dag}")
             if answer.status_code != httpx.codes.OK:
                 return False
             parsed = datetime.fromisoformat(answer.json()["last_parsed_time"])
             return parsed_after is None or parsed >= parsed_after
 
-        self._wait(read, f"Airflow has not read the DAG {DAG_ID}; its dag-processor's log may say why")
+        self._wait(read, f"Airflow has not read the DAG {dag}; its dag-processor's log may say why")
 
     def give_up_interrupted(self) -> list[str]:
         """Fail the runs that were running when their Airflow was killed: it would wait 5 min for a sign of life.
@@ -107,24 +126,53 @@ class Api:
         Returns:
             Their ids.
         """
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns"
-        runs = [run["dag_run_id"] for run in self._ask("GET", path, params={"state": "running"})["dag_runs"]]
-        for run in runs:
-            self._ask("PATCH", f"{path}/{run}", json={"state": "failed", "note": "Interrupted, and given up."})
-        return runs
+        interrupted = []
+        for dag in (NIGHTLY, FEATURES):
+            path = f"/api/v2/dags/{dag}/dagRuns"
+            runs = [run["dag_run_id"] for run in self._ask("GET", path, params={"state": "running"})["dag_runs"]]
+            for run in runs:
+                self._ask("PATCH", f"{path}/{run}", json={"state": "failed", "note": "Interrupted, and given up."})
+            interrupted += runs
+        return interrupted
 
-    def trigger(self, night: Night) -> str:
-        """Start a run and return its id.
+    def pause(self, dag: str, *, paused: bool) -> None:
+        """Pause a DAG, or let it run: published assets start runs only of a DAG that is not paused."""
+        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
+
+    def trigger(self, night: Night, dag: str = NIGHTLY) -> Run:
+        """Start a run.
 
         Raises:
             StandaloneError: When Airflow refuses a parameter; with its words.
         """
-        body = {"logical_date": None, "partition_key": night.day.isoformat(), "conf": night.conf}
-        run: str = self._ask("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json=body)["dag_run_id"]
-        self._ask("PATCH", f"/api/v2/dags/{DAG_ID}", json={"is_paused": False})
+        conf = night.conf if dag == NIGHTLY else {"engine": night.engine}
+        body = {"logical_date": None, "partition_key": night.day.isoformat(), "conf": conf}
+        run = Run(dag, self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)["dag_run_id"])
+        self.pause(dag, paused=False)
         return run
 
-    def follow(self, run: str) -> Iterator[Mapping[str, Any]]:
+    def started_by(self, source: Run, dag: str = FEATURES) -> Run:
+        """Wait for the run that a run's published assets start.
+
+        Raises:
+            StandaloneError: When there is none in time.
+        """
+        found: list[Run] = []
+
+        def started() -> bool:
+            path = f"/api/v2/dags/{dag}/dagRuns"
+            latest = self._ask("GET", path, params={"order_by": "-id", "limit": 20, "run_type": "asset_triggered"})
+            for run in latest["dag_runs"]:
+                events = self._ask("GET", f"{path}/{run['dag_run_id']}/upstreamAssetEvents")["asset_events"]
+                if any(event["source_run_id"] == source.run_id for event in events):
+                    found.append(Run(dag, run["dag_run_id"]))
+                    return True
+            return False
+
+        self._wait(started, f"The tables are published, but Airflow starts no run of {dag}; is it paused?")
+        return found[0]
+
+    def follow(self, run: Run) -> Iterator[Mapping[str, Any]]:
         """Yield each task of the run when it is finished or will be tried again; return when the run is finished."""
         told: set[tuple[object, ...]] = set()
         while True:
@@ -139,19 +187,19 @@ class Api:
             self.check()
             time.sleep(0.5)
 
-    def state(self, run: str) -> str:
+    def state(self, run: Run) -> str:
         """The run's state."""
-        return str(self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")["state"])
+        return str(self._ask("GET", run.path)["state"])
 
-    def failure(self, run: str, task: Mapping[str, Any]) -> str:
+    def failure(self, run: Run, task: Mapping[str, Any]) -> str:
         """The end of a failed task's log, with the error itself last."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        path = f"{run.path}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         parameters = {"map_index": task["map_index"], "full_content": True}
         entries = self._ask("GET", path, params=parameters, headers={"Accept": "application/json"})["content"]
         return "\n".join(line for entry in entries[-_LOG_LINES:] for line in _log_lines(entry))
 
-    def _tasks(self, run: str) -> list[Mapping[str, Any]]:
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances"
+    def _tasks(self, run: Run) -> list[Mapping[str, Any]]:
+        path = f"{run.path}/taskInstances"
         found: list[Mapping[str, Any]] = []
         while True:  # a page holds at most 100
             page = self._ask("GET", path, params={"limit": 100, "offset": len(found)})
@@ -159,9 +207,9 @@ class Api:
             if len(found) >= page["total_entries"]:
                 return sorted(found, key=lambda task: task["end_date"] or "")
 
-    def _refuse_import_errors(self) -> None:
+    def _refuse_import_errors(self, dag: str) -> None:
         for error in self._ask("GET", "/api/v2/importErrors")["import_errors"]:
-            if error["filename"].endswith(f"{DAG_ID}.py"):
+            if error["filename"].endswith(f"{dag}.py"):
                 raise StandaloneError(f"{error['filename']} cannot be read:\n{error['stack_trace']}")
 
     def _wait(self, ready: Callable[[], bool], otherwise: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from include import duck, lake
 from include.contract import Source, Table
+from include.contract.types import day_number
 from include.ledger.entries import Outcome
 from include.settings import settings
 from include.validate.candidates import (
@@ -62,13 +64,13 @@ def judge(
         return _outcomes(connection, sources[name], file, run)
 
 
-def audit(table: Table, version: int, night: int, run: str) -> list[Outcome]:
+def audit(table: Table, version: int, night: date, run: str) -> list[Outcome]:
     """Judge a built table in the lake by its own rules; of a table of slices, the night's.
 
     Args:
         table: what was built.
         version: its version in the lake.
-        night: the night's business day, as a day number.
+        night: the night's business day.
         run: names the Data Docs page, where these are wanted.
 
     Raises:
@@ -77,7 +79,8 @@ def audit(table: Table, version: int, night: int, run: str) -> list[Outcome]:
     with duck.session() as connection:
         key = ", ".join(table.primary_key)
         rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
-        window = f"where {table.rebuild.column} = {night}" if table.rebuild.kind == "as_of" else ""
+        rebuild = table.rebuild
+        window = f"where {rebuild.column} = {day_number(rebuild.slice_of(night))}" if rebuild.kind == "as_of" else ""
         folder = gate_file(run, table.name).parent / table.schema
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{table.name}.parquet"

@@ -98,6 +98,8 @@ def main(folder: str, forms: list[dict[str, Any]]) -> dict[str, Any]:
                 "doc_md": dag.doc_md,
                 "tags": sorted(dag.tags),
                 "schedule": repr(dag.timetable),
+                "starts_from": sorted(asset.name for asset in getattr(dag.timetable.asset_condition, "objects", ())),
+                "is_paused_upon_creation": dag.is_paused_upon_creation,
                 "catchup": dag.catchup,
                 "max_active_runs": dag.max_active_runs,
                 "dagrun_timeout": dag.dagrun_timeout.total_seconds() if dag.dagrun_timeout else None,

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from include.features import FORM as FEATURES_FORM
 from include.night import FORM
 from include.sources import SOURCES
+from include.training.form import FORM as TRAINING_FORM
 from tests.dags.bag import ROOT, environment, parsed
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
-DAGS = {"nightly"}
+DAGS = {"features", "nightly", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -35,28 +37,37 @@ validates.orders                  >> accept
 validates.products                >> accept
 validates.refunds                 >> accept
 validates.warehouses              >> accept
-accept                            >> builds.customer_activity, builds.customer_labels, builds.customer_rfm, builds.demand_labels, builds.fulfilment_daily, builds.inventory_daily, builds.inventory_health, builds.inventory_risk, builds.order_lines, builds.product_abc_xyz, builds.product_demand
+accept                            >> builds.customer_rfm, builds.fulfilment_daily, builds.inventory_daily, builds.inventory_health, builds.order_lines, builds.product_abc_xyz
 builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders
 builds.orders                     >> builds.customer_cohorts, builds.customers, builds.daily_sales
 builds.daily_product_sales        >> builds.products, builds.stockouts
 builds.inventory_daily            >> builds.stockouts
-builds.customer_activity          >> audit
 builds.customer_cohorts           >> audit
-builds.customer_labels            >> audit
 builds.customer_rfm               >> audit
 builds.customers                  >> audit
 builds.daily_sales                >> audit
-builds.demand_labels              >> audit
 builds.fulfilment_daily           >> audit
 builds.inventory_health           >> audit
-builds.inventory_risk             >> audit
 builds.product_abc_xyz            >> audit
-builds.product_demand             >> audit
 builds.products                   >> audit
 builds.stockouts                  >> audit
 audit                             >> publish
 publish                           >> report
 """  # noqa: E501 - drawn as wide as it is
+
+FEATURES_GRAPH = """
+begin                             >> builds.customer_activity, builds.customer_labels, builds.demand_labels, builds.inventory_risk, builds.product_demand
+builds.customer_activity          >> audit
+builds.customer_labels            >> audit
+builds.demand_labels              >> audit
+builds.inventory_risk             >> audit
+builds.product_demand             >> audit
+audit                             >> publish
+publish                           >> report
+"""  # noqa: E501 - drawn as wide as it is
+
+REPORTING = sorted(one.table.qualified_name for one in TABLES.values() if one.table.schema == "reporting")
+FEATURES = sorted(one.table.qualified_name for one in TABLES.values() if one.table.schema == "features")
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"engine": "excel"}, "param engine: 'excel' is not one of"),
@@ -96,6 +107,11 @@ def bag() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def nightly(bag: dict[str, Any]) -> Any:
     return bag["dags"]["nightly"]
+
+
+@pytest.fixture(scope="module")
+def features(bag: dict[str, Any]) -> Any:
+    return bag["dags"]["features"]
 
 
 @pytest.fixture(scope="module")
@@ -180,22 +196,53 @@ def test_the_report_is_written_whatever_came_of_the_night(nightly: Mapping[str, 
 
 def test_publishing_announces_every_table(nightly: Mapping[str, Any]) -> None:
     announcing = {name: task["outlets"] for name, task in nightly["tasks"].items() if task["outlets"]}
-    assert announcing == {"publish": sorted(one.table.qualified_name for one in TABLES.values())}
+    assert announcing == {"publish": REPORTING}
+
+
+def test_the_graph_of_the_features_is_the_drawn_one(features: Mapping[str, Any]) -> None:
+    drawn = dict(line.split(" >> ") for line in FEATURES_GRAPH.strip().splitlines())
+    assert edges(features) == {name.strip(): right.split(", ") for name, right in drawn.items()}
+    assert set(features["tasks"]) == {name.strip() for name in drawn} | {"report"}
+
+
+def test_features_start_from_all_that_a_night_publishes_and_announce_their_own(features: Mapping[str, Any]) -> None:
+    assert "PartitionedAssetTimetable" in features["schedule"]
+    assert features["starts_from"] == REPORTING
+    assert (features["max_active_runs"], features["catchup"], features["is_paused_upon_creation"]) == (1, False, False)
+    announcing = {name: task["outlets"] for name, task in features["tasks"].items() if task["outlets"]}
+    assert announcing == {"publish": FEATURES}
+    assert [name for name, task in features["tasks"].items() if task["is_teardown"]] == ["report"]
+
+
+def test_no_report_waits_for_a_feature() -> None:
+    """What a reporting table is made from is in clean or in reporting; and a feature set is a slice, made of clean."""
+    assert REPORTING
+    assert FEATURES
+    for one in TABLES.values():
+        layers = {layer for layer, _ in one.layers.values()}
+        assert layers <= ({"clean"} if one.table.schema == "features" else {"clean", "reporting"})
+        assert one.table.schema == "reporting" or one.table.rebuild.kind == "as_of"
 
 
 def test_a_shop_without_stock_has_a_night_without_it() -> None:
-    dag = parsed(sources="include/sources/complete_journey")["dags"]["nightly"]
-    made_of_stock = {
-        "demand_labels",
-        "inventory_daily",
-        "inventory_health",
-        "inventory_risk",
-        "product_demand",
-        "stockouts",
-    }
+    dags = parsed(sources="include/sources/complete_journey")["dags"]
+    made_of_stock = {"inventory_daily", "inventory_health", "stockouts"}
     missing = {"validates.inventory", "validates.inventory_movements", *(f"builds.{name}" for name in made_of_stock)}
-    expected = {f"validates.{name}" for name in SOURCES} | {f"builds.{name}" for name in TABLES}
-    assert {name for name in dag["tasks"] if "." in name} == expected - missing
+    expected = {f"validates.{name}" for name in SOURCES}
+    expected |= {f"builds.{name}" for name, one in TABLES.items() if one.table.schema == "reporting"}
+    assert {name for name in dags["nightly"]["tasks"] if "." in name} == expected - missing
+    assert {name for name in dags["features"]["tasks"] if "." in name} == {
+        "builds.customer_activity",
+        "builds.customer_labels",
+    }
+    assert dags["features"]["starts_from"] == dags["nightly"]["tasks"]["publish"]["outlets"]
+
+
+def test_a_training_set_is_checked_and_then_written(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["training_set"]
+    assert edges(dag) == {"check": ["write"]}
+    assert "NullTimetable" in dag["schedule"]
+    assert tuple(dag["params"]) == TRAINING_FORM
 
 
 def test_a_night_is_the_day_before_at_four_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
@@ -249,6 +296,16 @@ def test_the_form_asks_what_a_night_may_be_asked(nightly: Mapping[str, Any]) -> 
     assert all(param["description"] for param in nightly["params"].values())
 
 
+def test_the_form_of_the_features_asks_for_a_day_and_an_engine(features: Mapping[str, Any]) -> None:
+    assert tuple(features["params"]) == FEATURES_FORM
+    assert features["params"]["engine"]["schema"]["enum"] == ["auto", *ENGINES]
+    assert {name: param["default"] for name, param in features["params"].items()} == {
+        "date": None,
+        "engine": "auto",
+        "parity": None,
+    }
+
+
 @pytest.mark.parametrize("place", range(len(REFUSED)), ids=[str(form) for form, _ in REFUSED])
 def test_a_wrong_value_is_refused_and_the_parameter_named(nightly: Mapping[str, Any], place: int) -> None:
     answer = nightly["answers"][place]
@@ -271,7 +328,7 @@ def loaded_by(file: Path) -> set[str]:
     return set(done.stdout.split()) & set(HEAVY)
 
 
-@pytest.mark.parametrize("name", DAGS)
+@pytest.mark.parametrize("name", sorted(DAGS))
 def test_reading_a_dag_loads_nothing_heavy(name: str) -> None:
     assert loaded_by(ROOT / "dags" / f"{name}.py") == set()
 

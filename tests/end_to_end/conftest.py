@@ -96,35 +96,48 @@ class Stack(Machine):
         headers = {"Authorization": f"Bearer {token.json()['access_token']}", "Accept": "application/json"}
         return self.airflow.request(method, f"/api/v2/{path}", headers=headers, **arguments)
 
-    def trigger(self, **conf: Any) -> httpx.Response:
+    def trigger(self, dag: str = "nightly", **conf: Any) -> httpx.Response:
         """What the trigger form sends."""
-        return self.api("POST", "dags/nightly/dagRuns", json={"logical_date": None, "conf": conf})
+        return self.api("POST", f"dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf})
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Every run of the night that Airflow knows, oldest first."""
-        answer = self.api("GET", "dags/nightly/dagRuns", params={"limit": 100, "order_by": "id"})
+    def runs(self, dag: str = "nightly") -> list[dict[str, Any]]:
+        """Every run of a DAG that Airflow knows, oldest first."""
+        answer = self.api("GET", f"dags/{dag}/dagRuns", params={"limit": 100, "order_by": "id"})
         return list(answer.json()["dag_runs"])
 
-    def ended(self, run_id: str) -> str:
+    def features_of(self, run_id: str) -> dict[str, Any]:
+        """The run of features that a night's published assets start, when it has ended."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            for run in self.runs("features"):
+                path = f"dags/features/dagRuns/{run['dag_run_id']}/upstreamAssetEvents"
+                events = self.api("GET", path).json()["asset_events"]
+                if any(event["source_run_id"] == run_id for event in events):
+                    self.ended(run["dag_run_id"], "features")
+                    return dict(self.api("GET", f"dags/features/dagRuns/{run['dag_run_id']}").json())
+            assert time.monotonic() < deadline, f"{run_id} starts no features"
+            time.sleep(0.5)
+
+    def ended(self, run_id: str, dag: str = "nightly") -> str:
         """How a run ended, when it has."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            state = str(self.api("GET", f"dags/nightly/dagRuns/{run_id}").json()["state"])
+            state = str(self.api("GET", f"dags/{dag}/dagRuns/{run_id}").json()["state"])
             if state in ENDED:
                 return state
             assert time.monotonic() < deadline, f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s"
             time.sleep(0.5)
 
-    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+    def tasks(self, run_id: str, dag: str = "nightly") -> dict[str, dict[str, Any]]:
         """The tasks of a run."""
-        answer = self.api("GET", f"dags/nightly/dagRuns/{run_id}/taskInstances", params={"limit": 100})
+        answer = self.api("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances", params={"limit": 100})
         return {task["task_id"]: task for task in answer.json()["task_instances"]}
 
-    def log(self, run_id: str, task: str) -> str:
+    def log(self, run_id: str, task: str, dag: str = "nightly") -> str:
         """The log of a task's only try."""
         answer = self.api(
             "GET",
-            f"dags/nightly/dagRuns/{run_id}/taskInstances/{task}/logs/1",
+            f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/logs/1",
             params={"full_content": True},
         )
         return json.dumps(answer.json()["content"], ensure_ascii=False)
@@ -185,9 +198,10 @@ def stack(machine: Machine, first_night: FirstNight) -> Iterator[Stack]:
 
 @dataclass(frozen=True)
 class ScheduledNight:
-    """The run that the schedule made of itself as soon as it was on, and what was published when it had ended."""
+    """The run that the schedule made of itself as soon as it was on, the features it started, and what came of both."""
 
     run: Mapping[str, Any]
+    features: Mapping[str, Any]
     state: str
     published: Mapping[str, str]
 
@@ -200,7 +214,7 @@ def scheduled_night(stack: Stack) -> ScheduledNight:
         assert time.monotonic() < deadline, "the schedule makes no run"
         time.sleep(0.5)
     state = stack.ended(found[0]["dag_run_id"])
-    return ScheduledNight(found[0], state, stack.published())
+    return ScheduledNight(found[0], stack.features_of(found[0]["dag_run_id"]), state, stack.published())
 
 
 def standalone(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -50,6 +50,7 @@ def test_a_past_day_goes_green_and_has_its_report(stack: Stack, page: Page, tmp_
 
     page.locator(f'a[href^="/dags/nightly/runs/{run}"]').first.click()
     assert stack.ended(run) == "success"
+    assert stack.features_of(run)["state"] == "success"
     page.reload()  # an open page's badge may lag behind by a minute
     title = page.get_by_role("heading", name=run)
     states = " or ".join(f".='{state}'" for state in ("Queued", "Running", "Success", "Failed"))

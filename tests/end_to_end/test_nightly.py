@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from include.sources import SOURCES
@@ -21,6 +23,8 @@ from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack
 from transforms.catalogue import TABLES
 
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
+REPORTING = {name for name in PUBLISHED if name.startswith("reporting.")}
+FEATURES = PUBLISHED - REPORTING
 SECRETS = ("passwords.json", "logins.json", "secrets.json")  # where secrets belong
 
 
@@ -58,6 +62,8 @@ def test_the_first_night_says_what_came_of_it(first_night: FirstNight, stack: St
     timed = itertools.takewhile(bool, words[words.index(["stage", "seconds"]) + 1 :])
     stages = {" ".join(line[:-1]): float(line[-1]) for line in timed}
     assert {"extract", "accept", "audit", "publish", *(f"validate {name}" for name in SOURCES)} <= set(stages)
+    assert {"features: build customer_activity", "features: publish"} <= set(stages)
+    assert "\nIts features: manual__" in first_night.done.stderr
     assert all(0 < seconds < 300 for seconds in stages.values())
     assert "Where to look next\n  make psql" in printed
 
@@ -127,11 +133,29 @@ def test_the_ledger_has_heard_from_airflow_how_the_run_ended(stack: Stack) -> No
 def test_every_published_table_is_an_asset_event_of_the_day(stack: Stack) -> None:
     run = stack.runs()[0]
     answer = stack.api("GET", "assets/events", params={"source_run_id": run["dag_run_id"], "limit": 100}).json()
-    events = {(event["uri"], event["partition_key"]) for event in answer["asset_events"]}
-    assets = stack.api("GET", "assets", params={"limit": 100}).json()["assets"]
-    assert {asset["uri"] for asset in assets} == {uri for uri, _ in events}
-    assert {key for _, key in events} == {stack.last_closed_day.isoformat()}
-    assert len(events) == len(PUBLISHED) == answer["total_entries"]
+    events = {(event["name"], event["partition_key"]) for event in answer["asset_events"]}
+    assert events == {(name, stack.last_closed_day.isoformat()) for name in REPORTING}
+    assert answer["total_entries"] == len(REPORTING)
+    run = stack.runs("features")[0]
+    answer = stack.api("GET", "assets/events", params={"source_run_id": run["dag_run_id"], "limit": 100}).json()
+    events = {(event["name"], event["partition_key"]) for event in answer["asset_events"]}
+    assert events == {(name, stack.last_closed_day.isoformat()) for name in FEATURES}
+
+
+def test_published_reports_start_the_features_of_their_day_and_nothing_else_does(
+    stack: Stack, scheduled_night: ScheduledNight
+) -> None:
+    """A night with an Airflow of its own asks for them itself, and leaves none to be made when Airflow stays."""
+    features = scheduled_night.features
+    assert (features["state"], features["run_type"]) == ("success", "asset_triggered")
+    assert features["partition_key"] == scheduled_night.run["partition_key"]
+    kinds = [run["run_type"] for run in stack.runs("features")][:2]
+    assert kinds == ["manual", "asset_triggered"]
+    assert stack.warehouse(
+        "select state, night, built_from = (select max(publication_id) from audit.publications where run_id = %s)"
+        " from audit.runs where run_id = %s",
+        scheduled_night.run["dag_run_id"], features["dag_run_id"],
+    ) == [("success", stack.last_closed_day, True)]  # fmt: skip
 
 
 def test_the_schedule_runs_the_day_that_closed_and_a_second_night_changes_no_row(
@@ -145,10 +169,10 @@ def test_the_schedule_runs_the_day_that_closed_and_a_second_night_changes_no_row
 
     assert scheduled_night.published == first_night.published
     assert stack.warehouse(
-        "select sum(inserted), sum(deleted) from audit.publication_tables join audit.publications"
-        " using (publication_id) where run_id = %s",
-        scheduled_night.run["dag_run_id"],
-    ) == [(0, 0)]  # fmt: skip
+        "select count(*), sum(inserted), sum(deleted) from audit.publication_tables join audit.publications"
+        " using (publication_id) where run_id in (%s, %s)",
+        scheduled_night.run["dag_run_id"], scheduled_night.features["dag_run_id"],
+    ) == [(len(PUBLISHED), 0, 0)]  # fmt: skip
 
 
 @pytest.mark.usefixtures("scheduled_night")
@@ -196,16 +220,19 @@ def test_a_request_that_makes_no_sense_fails_at_once_and_says_why(stack: Stack) 
 def test_a_past_day_goes_green_and_takes_no_later_day_away(stack: Stack, past: tuple[date, str]) -> None:
     day, run = past
     assert {task["state"] for task in stack.tasks(run).values()} == {"success"}
-    rows = dict(stack.warehouse("select as_of, count(*) from features.customer_activity group by 1"))
-    assert rows[stack.last_closed_day] > rows[day] > 1_000
+    features = stack.features_of(run)["dag_run_id"]
+    assert {task["state"] for task in stack.tasks(features, "features").values()} == {"success"}
+    slices = dict(stack.warehouse("select as_of, count(*) from features.customer_activity group by 1"))
+    assert slices[stack.last_closed_day] > slices[day] > 1_000
     assert stack.warehouse("select max(day) from reporting.daily_sales") == [(stack.last_closed_day,)]
     changed = stack.warehouse(
         "select schema_name || '.' || table_name from audit.publication_tables join audit.publications"
-        " using (publication_id) where run_id = %s and inserted + deleted > 0",
+        " using (publication_id) where run_id in (%s, %s) and inserted + deleted > 0",
         run,
+        features,
     )
-    slices = {one.table.qualified_name for one in TABLES.values() if one.table.rebuild.kind == "as_of"}
-    assert {name for (name,) in changed} == slices
+    by_night = {one.table.qualified_name for one in TABLES.values() if one.table.rebuild.kind == "as_of"}
+    assert {name for (name,) in changed} == by_night
 
 
 @pytest.mark.usefixtures("scheduled_night")
@@ -225,11 +252,57 @@ def test_a_backfill_runs_the_days_it_is_asked_for(stack: Stack) -> None:
     assert sorted(run["partition_key"] for run in new) == [f"{first}", f"{first + timedelta(days=1)}"]
     for run in new:
         assert stack.ended(run["dag_run_id"]) == "success", stack.log(run["dag_run_id"], "begin")
+        assert stack.features_of(run["dag_run_id"])["partition_key"] == run["partition_key"]
     slices = stack.warehouse("select distinct as_of from features.customer_activity where as_of between %s and %s",
                              first, first + timedelta(days=1))  # fmt: skip
     assert len(slices) == 2
     verdicts = stack.warehouse("select distinct verdict from reporting.data_status")
     assert verdicts == [("ok",)]
+
+
+@pytest.mark.usefixtures("scheduled_night")
+def test_features_of_a_past_day_are_asked_for_by_hand(stack: Stack) -> None:
+    day = stack.last_closed_day - timedelta(days=45)
+    answer = stack.trigger("features", date=day.isoformat(), engine="duckdb")
+    run = answer.json()["dag_run_id"]
+    assert stack.ended(run, "features") == "success", stack.tasks(run, "features")
+    assert stack.warehouse("select count(*) > 1000 from features.customer_activity where as_of = %s", day) == [(True,)]
+    served = page_of(stack, f"/stocktake/runs/{run}")
+    assert f"Published: the feature sets as of {day}" in served
+
+    future = stack.last_closed_day + timedelta(days=1)
+    run = stack.trigger("features", date=future.isoformat()).json()["dag_run_id"]
+    assert stack.ended(run, "features") == "failed"
+    assert f"{future} is not published yet, only the days up to" in stack.log(run, "begin", "features")
+
+
+@pytest.mark.usefixtures("scheduled_night")
+def test_a_training_set_is_written_and_can_be_made_again(stack: Stack) -> None:
+    """Customers as of their orders, asked for as the analyst; the set is read as anyone would read it."""
+    sql = "select order_id, customer_id, ordered_at + interval '1 day' as timestamp from reporting.orders"
+    form: dict[str, Any] = {"entities_sql": sql, "features": ["customer_activity"], "labels": ["customer_labels"]}
+    notes: list[Path] = []
+    for name in ("one", "two"):
+        publication = json.loads(notes[0].read_text())["publication"] if notes else None
+        answer = stack.trigger("training_set", name=name, known_only=False, publication=publication, **form)
+        assert answer.status_code == 200, answer.text
+        run = answer.json()["dag_run_id"]
+        assert stack.ended(run, "training_set") == "success", stack.log(run, "write", "training_set")
+        notes.append(Path(stack.variables["STOCKTAKE_LAKE"]) / "training_sets" / f"{name}.json")
+    first, second = (note.with_suffix(".parquet").read_bytes() for note in notes)
+    assert first == second
+    made = pq.read_table(notes[0].with_suffix(".parquet"))
+    assert [(made.num_rows,)] == stack.warehouse("select count(*) from reporting.orders")
+    found = made.filter(pc.is_valid(made["customer_activity__as_of"]))
+    assert found.num_rows > 0
+    assert set(found["customer_activity__as_of"].to_pylist()) <= {
+        day for (day,) in stack.warehouse("select distinct as_of from features.customer_activity")
+    }
+
+    answer = stack.trigger("training_set", entities_sql=sql, features=["moods"])
+    run = answer.json()["dag_run_id"]
+    assert stack.ended(run, "training_set") == "failed"
+    assert "no feature set is called 'moods'; there are customer_activity" in stack.log(run, "check", "training_set")
 
 
 @pytest.mark.usefixtures("first_night")
@@ -242,7 +315,7 @@ def test_the_report_of_a_night_is_for_who_logs_in_and_on_the_disk(stack: Stack) 
     assert "Published" in served
     assert f"{stack.last_closed_day}" in served
     written = stack.state / "demo_shop" / "reports" / re.sub(r"[^A-Za-z0-9_-]", "-", run) / "index.html"
-    assert all(table in written.read_text() for table in PUBLISHED)
+    assert all(table in written.read_text() for table in REPORTING)
 
 
 def test_no_secret_is_in_a_log_a_page_or_a_command_line(stack: Stack, past: tuple[date, str]) -> None:

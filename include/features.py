@@ -1,0 +1,61 @@
+"""The steps of the DAG ``features``, where they differ from a night's: what is asked for, and publishing.
+
+Belongs here: which day's slices are built, from which published copy of the shop. Does not: building and judging them,
+which is what ``night`` does for any table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from include.contract import Table
+from include.ledger import entries as ledger
+from include.ledger.entries import Run
+from include.night import WrongRequest, asked_day, typed
+from include.publish import Built, publish_features
+
+FORM = ("date", "engine", "parity")  # what a person may ask of a run
+
+
+def begin(run_id: str, partition_key: str | None, conf: Mapping[str, Any]) -> Run:
+    """Enter a run: a day's features, from the newest published copy of the shop that covers the day.
+
+    Args:
+        run_id: as Airflow knows it.
+        partition_key: the business day of the assets that started the run, or that whoever triggered it gave.
+        conf: the form: date, engine, parity. Without a day of its own a run is for the night that was published last.
+
+    Raises:
+        WrongRequest: when the form holds something unknown, the two days differ, or no published copy covers the day.
+    """
+    asked = asked_day(partition_key, conf, FORM)
+    ledger.prepare()
+    copy = ledger.newest_copy()
+    if copy is None:
+        raise WrongRequest("nothing is published yet: run nightly first")
+    publication, night, horizon = copy
+    day = asked or night
+    if day > horizon:
+        raise WrongRequest(f"{day} is not published yet, only the days up to {horizon}: run nightly for it first")
+    run = Run(
+        run_id, day, horizon=day, engine=conf.get("engine") or "auto", parity=conf.get("parity"), dag="features",
+        built_from=publication,
+    )  # fmt: skip
+    ledger.open_run(run)
+    ledger.take_copy(run)
+    return run
+
+
+def publish(run_id: str, tables: Iterable[Table]) -> date:
+    """Publish the day's slices of all feature sets in one transaction.
+
+    Returns:
+        The business day that was published.
+    """
+    run, versions = ledger.find_run(run_id), ledger.built_versions(run_id)
+    snapshot_at, _ = ledger.snapshot_of(run_id)
+    with ledger.stage(run_id, "publish"):
+        publish_features(run, snapshot_at, [Built(table, versions[table.name]) for table in typed(tables)])
+    return run.night

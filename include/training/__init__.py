@@ -1,0 +1,36 @@
+"""Training sets: feature rows as they were known at given instants, with what followed, joined from the lake.
+
+Belongs here: which slices of which publication a training set reads, the join as of each instant, and what is written.
+Does not: making features (``transforms.features``), or publishing them (``include.features``). It may know the
+catalogue of tables, for people name feature sets.
+"""
+
+from include.training.entities import EveryEntity, Query
+from include.training.errors import (
+    ColumnClash,
+    MissingColumn,
+    MissingVersion,
+    NullKey,
+    UnknownFeatureSet,
+    UnknownPublication,
+    WrongKeyType,
+    WrongTimestamp,
+    WrongTrainingSet,
+)
+from include.training.sets import training_set, write_training_set
+
+__all__ = [
+    "ColumnClash",
+    "EveryEntity",
+    "MissingColumn",
+    "MissingVersion",
+    "NullKey",
+    "Query",
+    "UnknownFeatureSet",
+    "UnknownPublication",
+    "WrongKeyType",
+    "WrongTimestamp",
+    "WrongTrainingSet",
+    "training_set",
+    "write_training_set",
+]

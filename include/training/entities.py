@@ -1,0 +1,227 @@
+"""The (entity, timestamp) pairs that a training set is made for: where they come from, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TypeAlias
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include import duck
+from include.contract import Column, Type
+from include.contract.types import day_number
+from include.settings import settings
+from include.training.errors import (
+    ColumnClash,
+    MissingColumn,
+    NullKey,
+    WrongKeyType,
+    WrongTimestamp,
+    WrongTrainingSet,
+)
+from include.training.slices import end_of, files, published
+from include.training.wanted import Wanted, wanted
+
+PAIR = "_pair"  # the number of a pair: its place in the training set
+AT = "_at"
+KEY = "_key_"  # before the name of a key: the key as the lake holds it
+_NUMBERS = ("_place", "file_row_number")  # of the pairs in what they come from
+_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+_ALLOWED: Mapping[Type, frozenset[str]] = {
+    Type.INTEGER: _INTEGERS,
+    Type.TEXT: frozenset({"VARCHAR"}),
+    Type.UUID: frozenset({"UUID", "VARCHAR"}),
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """Pairs from the warehouse, read as the analyst.
+
+    Attributes:
+        sql: one ``select``, in the words of Postgres.
+    """
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class EveryEntity:
+    """Every entity of a feature set at the end of some business days.
+
+    Attributes:
+        feature_set: its name.
+        dates: the days; each must have a published slice.
+    """
+
+    feature_set: str
+    dates: tuple[date, ...]
+
+
+Entities: TypeAlias = pa.Table | Path | str | Query | EveryEntity
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection,
+    entities: Entities,
+    timestamp: str,
+    asked: Sequence[Wanted],
+    publication: int,
+) -> list[str]:
+    """Put the pairs into the table ``pairs``: numbered, with their keys and their instant as the lake holds them.
+
+    Args:
+        connection: where to.
+        entities: the pairs; a text is the path of a Parquet file.
+        timestamp: the column with each pair's instant.
+        asked: the sets that will be joined: the pairs need their keys.
+        publication: up to which feature sets are read.
+
+    Returns:
+        The columns of the pairs themselves, in order.
+
+    Raises:
+        WrongTrainingSet: saying what is wrong with them.
+    """
+    rows, order = _relation(connection, entities, timestamp, publication)
+    kinds = {str(name): str(kind) for name, kind, *_ in connection.execute(f"describe select * from {rows}").fetchall()}
+    own = [name for name in kinds if name not in _NUMBERS]
+    keys = {column.name: column for one in asked for column in one.keys}
+    _check_columns(own, kinds, timestamp, keys, asked)
+    by = ", ".join(quoted(name) for name in order or own)
+    normal = ", ".join(f"{_as_in_lake(column)} as {quoted(KEY + name)}" for name, column in keys.items())
+    try:
+        connection.execute(
+            f"create table pairs as select row_number() over (order by {by}) as {PAIR},"
+            f" {', '.join(map(quoted, own))}, {quoted(timestamp)}::timestamptz as {AT}, {normal} from {rows}"
+        )
+    except duckdb.ConversionException as error:
+        raise WrongKeyType(f"a key of the entities is not of the shop's type: {str(error).splitlines()[0]}") from error
+    _check_values(connection, timestamp, keys)
+    return own
+
+
+def quoted(name: str) -> str:
+    """A SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def slice_rows(one: Wanted, names: Sequence[str]) -> str:
+    """A SQL relation of a set's rows with their file and their day; a column that an older file lacks is null.
+
+    Args:
+        one: the set: its keys and what is asked for of it.
+        names: Parquet files; over none the relation is empty.
+    """
+    columns = [*one.keys, *one.columns]
+    if not names:
+        empty = ", ".join(f"null::{column.type.duckdb} as {quoted(column.lake_name)}" for column in columns)
+        return f"(select {empty}, null::varchar as _file, null::bigint as _day where false)"
+    scan = f"read_parquet([{', '.join(map(duck.quoted, names))}], union_by_name = true, filename = '_file')"
+    listed = ", ".join(quoted(column.lake_name) for column in columns)
+    return f"(select {listed}, _file, {quoted(one.slice_column)} as _day from {scan})"
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, entities: Entities, timestamp: str, publication: int
+) -> tuple[str, list[str]]:
+    """A SQL relation of the pairs, and the columns that put them in order; none where all of their own do."""
+    if isinstance(entities, Query):
+        url = settings().analyst_url
+        if url is None:
+            raise WrongTrainingSet("set STOCKTAKE_ANALYST_URL: entities are read from the warehouse as the analyst")
+        duck.attach(connection, "analyst", url, read_only=True)
+        try:
+            connection.execute(
+                f"create table found as select * from postgres_query('analyst', {duck.quoted(entities.sql)})"
+            )
+        except duckdb.Error as error:
+            raise WrongTrainingSet(f"the warehouse refuses the query: {' '.join(str(error).split())}") from None
+        return "found", []
+    if isinstance(entities, EveryEntity):
+        _every(connection, entities, timestamp, publication)
+        return "found", [timestamp, *(name for name in _names(connection, "found") if name != timestamp)]
+    names = entities.column_names if isinstance(entities, pa.Table) else _schema(entities).names
+    if clashing := sorted({*_NUMBERS} & {*names}):
+        raise ColumnClash(f"rename {', '.join(clashing)}: the training set numbers its rows so")
+    if isinstance(entities, pa.Table):
+        connection.register("given", entities.append_column("_place", pa.array(range(len(entities)), pa.int64())))
+        return "given", ["_place"]
+    return f"read_parquet({duck.quoted(str(entities))}, file_row_number = true)", ["file_row_number"]
+
+
+def _schema(file: Path | str) -> pa.Schema:
+    if not Path(file).is_file():
+        raise WrongTrainingSet(f"there is no Parquet file {file}")
+    try:
+        return pq.read_schema(file)
+    except pa.ArrowInvalid as error:
+        raise WrongTrainingSet(f"{file} is no Parquet file: {error}") from error
+
+
+def _every(connection: duckdb.DuckDBPyConnection, every: EveryEntity, timestamp: str, publication: int) -> None:
+    [one] = wanted([every.feature_set], [])
+    newest = {of.as_of: of for of in published(one, publication)}
+    if missing := sorted(set(every.dates) - set(newest)):
+        raise WrongTrainingSet(f"{one.table.name} has no slice of {', '.join(map(str, missing))} published")
+    if not every.dates:
+        raise WrongTrainingSet("name at least one date")
+    keys = ", ".join(quoted(column.name) for column in one.keys)
+    parts = [
+        f"select {keys}, timestamptz {duck.quoted(end_of(day).isoformat())} as {quoted(timestamp)}"
+        f" from {slice_rows(one, files(one, newest[day]))} where _day = {day_number(day)}"
+        for day in sorted(set(every.dates))
+    ]
+    connection.execute(f"create table found as {' union all '.join(parts)}")
+
+
+def _names(connection: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    return [str(name) for name, *_ in connection.execute(f"describe {relation}").fetchall()]
+
+
+def _check_columns(
+    own: Sequence[str],
+    kinds: Mapping[str, str],
+    timestamp: str,
+    keys: Mapping[str, Column],
+    asked: Sequence[Wanted],
+) -> None:
+    if missing := sorted({timestamp, *keys} - set(own)):
+        raise MissingColumn(f"the entities have no column {', '.join(missing)}; they have {', '.join(own)}")
+    if kinds[timestamp] != "TIMESTAMP WITH TIME ZONE":
+        raise WrongTimestamp(
+            f"{timestamp} is of type {kinds[timestamp]}: give it a time zone, for a day ends elsewhere at another time"
+        )
+    for name, column in keys.items():
+        if kinds[name] not in _ALLOWED[column.type]:
+            raise WrongKeyType(f"{name} is of type {kinds[name]}, the shop's is {column.type}")
+    prefixes = tuple(one.named("") for one in asked)
+    if clashing := sorted(
+        name for name in own if name.startswith(prefixes) or name in (PAIR, AT) or name.startswith(KEY)
+    ):
+        raise ColumnClash(f"rename {', '.join(clashing)}: the training set has columns that are called so")
+
+
+def _check_values(connection: duckdb.DuckDBPyConnection, timestamp: str, keys: Mapping[str, Column]) -> None:
+    for name in keys:
+        if nulls := _count(connection, f"{quoted(KEY + name)} is null"):
+            raise NullKey(f"{name} is null in {nulls:,} of the entities")
+    if nulls := _count(connection, f"{AT} is null or not isfinite({AT})"):
+        raise WrongTimestamp(f"{timestamp} is null or infinite in {nulls:,} of the entities")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+    found = connection.execute(f"select count(*) from pairs where {condition}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _as_in_lake(column: Column) -> str:
+    """A DuckDB expression of a key as the lake holds it: a UUID is lower-case text there."""
+    if column.type is Type.UUID:
+        return f"{quoted(column.name)}::uuid::varchar"
+    return f"{quoted(column.name)}::{column.type.duckdb}"

@@ -1,0 +1,96 @@
+"""Which columns of which sets are asked for, by the names that people give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from include.contract import Column, Table
+from include.settings import settings
+from include.sources import key_types
+from include.training.errors import MissingColumn, UnknownFeatureSet
+from transforms.catalogue import TABLES
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for of one set.
+
+    Attributes:
+        table: its table, with the shop's key types.
+        columns: in the table's order; never the key.
+    """
+
+    table: Table
+    columns: tuple[Column, ...]
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it says what followed a day."""
+        return _holds_labels(self.table)
+
+    @property
+    def slice_column(self) -> str:
+        """The column that says as of which day a row is."""
+        return self.table.rebuild.column or ""
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        """What identifies its entity."""
+        return tuple(self.table[name] for name in self.table.primary_key if name != self.slice_column)
+
+    def named(self, column: str) -> str:
+        """What a column of the set is called in a training set."""
+        return f"{self.table.name}__{column}"
+
+
+def wanted(features: Iterable[str], labels: Iterable[str]) -> list[Wanted]:
+    """The sets that are asked for.
+
+    Args:
+        features: ``customer_activity`` for all its columns, ``customer_activity.recency_days`` for one.
+        labels: the same of sets of labels.
+
+    Raises:
+        UnknownFeatureSet: when there is no such set, or labels are asked for as features or the other way round.
+        MissingColumn: when a set has no such column.
+    """
+    found = [*_sets(features, labels=False), *_sets(labels, labels=True)]
+    if not found:
+        raise UnknownFeatureSet(f"name at least one feature set: {', '.join(names(labels=False))}")
+    return found
+
+
+def names(*, labels: bool) -> list[str]:
+    """The feature sets there are, or the sets of labels."""
+    return [
+        name
+        for name, one in TABLES.items()
+        if one.table.schema == "features" and _holds_labels(one.table) is labels
+    ]  # fmt: skip
+
+
+def _holds_labels(table: Table) -> bool:
+    return table.rebuild.lag_days > 0
+
+
+def _sets(asked: Iterable[str], *, labels: bool) -> list[Wanted]:
+    by_set: dict[str, list[str]] = {}
+    for text in asked:
+        name, _, column = text.partition(".")
+        by_set.setdefault(name, []).append(column)
+    return [_set(name, columns, labels=labels) for name, columns in by_set.items()]
+
+
+def _set(name: str, asked: Sequence[str], *, labels: bool) -> Wanted:
+    if name not in names(labels=labels):
+        kind, other = ("set of labels", "features") if labels else ("feature set", "labels")
+        hint = f": it holds {other}, ask for it as such" if name in names(labels=not labels) else ""
+        raise UnknownFeatureSet(f"no {kind} is called {name!r}{hint}; there are {', '.join(names(labels=labels))}")
+    table = TABLES[name].table.typed(key_types(settings().sources))
+    own = [column for column in table.columns if column.name not in table.primary_key]
+    if unknown := sorted(set(asked) - {""} - {spelling for one in own for spelling in (one.name, one.lake_name)}):
+        raise MissingColumn(
+            f"{name} has no column {', '.join(unknown)}; there are {', '.join(one.lake_name for one in own)}"
+        )
+    return Wanted(table, tuple(one for one in own if "" in asked or {one.name, one.lake_name} & set(asked)))
