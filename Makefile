@@ -21,9 +21,10 @@ yes = $(filter-out 0 no false,$(1))
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= ENGINE= FULL_REFRESH=1 DRY_RUN=1
+nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= ENGINE= PARITY= FULL_REFRESH=1 DRY_RUN=1
 	@$(STOCKTAKE) nightly --engine $(ENGINE) $(if $(DATE),--date $(DATE)) \
-		$(if $(call yes,$(FULL_REFRESH)),--full-refresh) $(if $(call yes,$(DRY_RUN)),--dry-run)
+		$(if $(call yes,$(FULL_REFRESH)),--full-refresh) $(if $(call yes,$(DRY_RUN)),--dry-run) \
+		$(if $(PARITY),--parity $(PARITY))
 
 ui: .venv/.installed ## Start Airflow and say where it is and how to log in: SHOP=
 	@$(STOCKTAKE) ui

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
+from distributed import Client
 from psycopg import sql
 
 from include.embedded import SUPERUSER, Cluster
@@ -18,7 +21,8 @@ from include.shop.history import HistorySize, fill_history
 from include.shop.schema import create_schema
 from tests.nights import LAST_DAY, Nights
 from transforms.catalogue import TABLES
-from transforms.engines import ENGINES
+from transforms.engines import ENGINES, Local
+from transforms.engines.spark_engine import SparkEngine
 
 SMALL = HistorySize(orders=1_500, days=60, products=40)
 
@@ -37,6 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", list(ENGINES) if asked == "all" else asked.split(","), indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # the distributor reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share something slow go to one process, when there are several; the longest of them first."""
     for item in items:
@@ -104,6 +109,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     yield cluster
     cluster.stop()
     shutil.rmtree(cluster.home)
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Callable[[str], None]]:
+    """Have what an engine runs on start once for all tests: small, in this process or beside it."""
+    with ExitStack() as held:
+
+        @cache
+        def start(engine: str) -> None:
+            if engine == "dask":
+                held.enter_context(Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None))
+            if engine == "spark":
+                held.enter_context(SparkEngine(Local()))
+
+        yield start
 
 
 @pytest.fixture

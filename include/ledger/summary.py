@@ -26,19 +26,34 @@ def summary(run_id: str, features_run: str | None = None) -> str:
         run = cursor.execute("select * from audit.runs where run_id = %s", [run_id]).fetchone()
         if run is None:
             raise KeyError(f"the ledger has no run {run_id!r}")
-        parts = [_heading(run), _sources(cursor, run_id), _tables(cursor, runs), *_trade(cursor, run)]
-        parts += [_stages(cursor, runs), _next(run)]
+        parts = [_heading(cursor, run), _sources(cursor, run_id), _tables(cursor, runs), *_trade(cursor, run)]
+        parts += [_parity(cursor, runs), _stages(cursor, runs), _next(run)]
     return "\n\n".join(part for part in parts if part)
 
 
 _Cursor = psycopg.Cursor[dict[str, Any]]
 
 
-def _heading(run: dict[str, Any]) -> str:
+def _heading(cursor: _Cursor, run: dict[str, Any]) -> str:
+    built_on = cursor.execute(
+        "select engine from audit.builds where run_id = %s group by engine order by count(*) desc, engine",
+        [run["run_id"]],
+    ).fetchall()
+    engines = ", ".join(row["engine"] for row in built_on) or run["engine"]
     dry = ", a dry run: nothing was published" if run["dry_run"] else ""
-    return f"Night of {run['night']}: {run['state']} ({run['engine']}{dry})" + (
-        f"\n{run['error']}" if run["error"] else ""
-    )
+    return f"Night of {run['night']}: {run['state']} ({engines}{dry})" + (f"\n{run['error']}" if run["error"] else "")
+
+
+def _parity(cursor: _Cursor, runs: Sequence[str]) -> str:
+    rows = cursor.execute(
+        """
+        select schema_name || '.' || table_name as "built twice", engine, other_engine as "and",
+            case when equal then 'yes' else difference end as equal
+        from audit.parity where run_id = any(%s) order by schema_name desc, table_name
+        """,
+        [list(runs)],
+    ).fetchall()
+    return _table(rows)
 
 
 def _sources(cursor: _Cursor, run_id: str) -> str:

@@ -103,6 +103,7 @@ def nightly(
     engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Read and build everything again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
+    parity: Annotated[str | None, typer.Option(help="Build a sample of the tables on this engine as well.")] = None,
 ) -> None:
     """Run one night and say what came of it."""
     given = _day(date) if date else None
@@ -111,7 +112,7 @@ def nightly(
     closed = last_closed_day(timezone)
     if given and given > closed:
         raise StandaloneError(f"{given} is not over in {timezone}: the last closed day is {closed}.")
-    night = Night(given or closed, given, engine, full_refresh, dry_run)
+    night = Night(given or closed, given, engine, full_refresh, dry_run, parity)
     with machine.alone():
         machine.prepare()
         try:

@@ -36,6 +36,7 @@ class Night:
         engine: What builds the tables.
         full_refresh: Read and build everything again.
         dry_run: Do not publish.
+        parity: Build a sample of the tables on this engine as well; None: on none.
     """
 
     day: date
@@ -43,6 +44,7 @@ class Night:
     engine: str
     full_refresh: bool
     dry_run: bool
+    parity: str | None
 
     @property
     def conf(self) -> dict[str, object]:
@@ -52,6 +54,7 @@ class Night:
             "engine": self.engine,
             "full_refresh": self.full_refresh,
             "dry_run": self.dry_run,
+            "parity": self.parity,
         }
 
 
@@ -145,7 +148,7 @@ class Api:
         Raises:
             StandaloneError: When Airflow refuses a parameter; with its words.
         """
-        conf = night.conf if dag == NIGHTLY else {"engine": night.engine}
+        conf = night.conf if dag == NIGHTLY else {"engine": night.engine, "parity": night.parity}
         body = {"logical_date": None, "partition_key": night.day.isoformat(), "conf": conf}
         run = Run(dag, self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)["dag_run_id"])
         self.pause(dag, paused=False)

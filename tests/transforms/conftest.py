@@ -9,16 +9,13 @@ the day of its ``_at``.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from distributed import Client
 from pyarrow import parquet
 
 from include.contract import Source, Table, Type
@@ -27,7 +24,6 @@ from include.sources import SOURCES
 from transforms.build import Built, build
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES, Engine, Frame, Local
-from transforms.engines.spark_engine import SparkEngine
 
 EPOCH = datetime.date(1970, 1, 1)
 FIRST_DAY = "2026-01-01"
@@ -139,21 +135,6 @@ class Reporting:
 
 
 Report = Callable[..., Reporting]
-
-
-@pytest.fixture(scope="session")
-def clusters() -> Iterator[Callable[[str], None]]:
-    """Have what an engine runs on start once for all tests: small, in this process or beside it."""
-    with ExitStack() as held:
-
-        @cache
-        def start(engine: str) -> None:
-            if engine == "dask":
-                held.enter_context(Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None))
-            if engine == "spark":
-                held.enter_context(SparkEngine(Local()))
-
-        yield start
 
 
 @pytest.fixture
