@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -38,17 +39,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for ``engine`` runs on each of ``--engines``."""
     if "engine" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--engines")
-        metafunc.parametrize("engine", list(ENGINES) if asked == "all" else asked.split(","), indirect=True)
+        chosen = list(ENGINES) if asked == "all" else asked.split(",")
+        metafunc.parametrize("engine", [on_cluster(engine) for engine in chosen], indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # the distributor reads the groups in the same hook
+def on_cluster(engine: str) -> Any:
+    """An engine as a test's parameter: tests on a cluster go to one process, which starts it once."""
+    marks = [pytest.mark.xdist_group("clusters")] if engine in ("dask", "spark") else []
+    return pytest.param(engine, marks=marks)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something slow go to one process, when there are several; the longest of them first."""
-    for item in items:
-        if "end_to_end" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("end_to_end"))
-        elif item.name.endswith(("[dask]", "[spark]")):
-            item.add_marker(pytest.mark.xdist_group("clusters"))
+    """The longest tests first, so that no process waits for another at the end."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 
