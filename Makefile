@@ -39,7 +39,7 @@ stop: ## Stop Airflow and Postgres
 	@test ! -e .venv/.installed || $(STOCKTAKE) stop
 
 test: lint ## Check everything: style, types, tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check

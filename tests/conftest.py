@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from distributed import Client
 from psycopg import sql
+from xdist.scheduler import LoadScopeScheduling
 
 from include.embedded import SUPERUSER, Cluster
 from include.settings import settings
@@ -40,18 +41,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--engines")
         chosen = list(ENGINES) if asked == "all" else asked.split(",")
-        metafunc.parametrize("engine", [on_cluster(engine) for engine in chosen], indirect=True)
-
-
-def on_cluster(engine: str) -> Any:
-    """An engine as a test's parameter: tests on a cluster go to one process, which starts it once."""
-    marks = [pytest.mark.xdist_group("clusters")] if engine in ("dask", "spark") else []
-    return pytest.param(engine, marks=marks)
+        metafunc.parametrize("engine", chosen, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first, so that no process waits for another at the end."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
+class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc] # published without types
+    """Tests that share something slow to start go to one process: Airflow, a cluster, a file's fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.endswith(("dask]", "spark]")):
+            return "clusters"
+        file = nodeid.partition("::")[0]
+        return "end_to_end" if "/end_to_end/" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How ``make test`` deals out tests to its processes."""
+    return _ByWhatIsShared(config, log)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,6 @@ from include.sources import SOURCES
 from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack
 from transforms.catalogue import TABLES
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
 REPORTING = {name for name in PUBLISHED if name.startswith("reporting.")}
 FEATURES = PUBLISHED - REPORTING

@@ -12,14 +12,13 @@ from pyarrow import parquet
 from include.contract import Type
 from include.equality import first_difference
 from include.settings import settings
-from tests.conftest import on_cluster
 from tests.transforms.conftest import Reporting, Shop
 from tests.transforms.test_invariants import AS_OF, past
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 from transforms.engines.dask_engine import DaskEngine
 
-OTHERS = [on_cluster(engine) for engine in ENGINES if engine != "pandas"]
+OTHERS = [engine for engine in ENGINES if engine != "pandas"]
 TEXT_KEYS = dict.fromkeys(("orders", "order_items", "customers", "products", "warehouses", "refunds"), Type.TEXT)
 
 
