@@ -34,35 +34,35 @@ def changed(nights: Nights, run: str) -> dict[str, tuple[int, int]]:
     return {name: (inserted, deleted) for name, inserted, deleted in rows}
 
 
-def test_features_follow_the_reports_and_publish_only_themselves(nights: Nights) -> None:
+def test_features_follow_the_reports_and_publish_only_themselves(every_table: Nights) -> None:
     """Before them data_status says so; and a second run changes no row, nor what belongs to the night."""
-    run = nights.report()
-    status = dict(nights.ask("select published_table, verdict from reporting.data_status"))
-    assert {status[table.qualified_name] for table in nights.reporting} == {"ok"}
-    assert {status[table.qualified_name] for table in nights.features} == {"not published yet"}
-    own = [nights.ask(statement) for statement in NIGHTS_OWN]
+    run = every_table.report()
+    status = dict(every_table.ask("select published_table, verdict from reporting.data_status"))
+    assert {status[table.qualified_name] for table in every_table.reporting} == {"ok"}
+    assert {status[table.qualified_name] for table in every_table.features} == {"not published yet"}
+    own = [every_table.ask(statement) for statement in NIGHTS_OWN]
 
-    features_run = nights.feature()
-    assert set(changed(nights, features_run)) == {table.name for table in nights.features}
-    status = dict(nights.ask("select published_table, (verdict, last_day)::text from reporting.data_status"))
-    assert status == dict.fromkeys((table.qualified_name for table in nights.tables), f"(ok,{LAST_DAY})")
-    assert nights.ask("select dag, night, horizon, built_from from audit.runs where run_id = %s", features_run) == [
-        ("features", LAST_DAY, LAST_DAY, 1)
-    ]
-    assert [nights.ask(statement) for statement in NIGHTS_OWN] == own
+    features_run = every_table.feature()
+    assert set(changed(every_table, features_run)) == {table.name for table in every_table.features}
+    status = dict(every_table.ask("select published_table, (verdict, last_day)::text from reporting.data_status"))
+    assert status == dict.fromkeys((table.qualified_name for table in every_table.tables), f"(ok,{LAST_DAY})")
+    assert every_table.ask(
+        "select dag, night, horizon, built_from from audit.runs where run_id = %s", features_run
+    ) == [("features", LAST_DAY, LAST_DAY, 1)]
+    assert [every_table.ask(statement) for statement in NIGHTS_OWN] == own
 
-    again = nights.feature(engine="duckdb")
-    assert set(changed(nights, again).values()) == {(0, 0)}
+    again = every_table.feature(engine="duckdb")
+    assert set(changed(every_table, again).values()) == {(0, 0)}
     told = summary(run, features_run)
-    for table in nights.tables:
+    for table in every_table.tables:
         assert f"\n{table.qualified_name} " in told
 
 
-def test_a_feature_that_fails_leaves_the_reports_published(nights: Nights) -> None:
-    nights.run(LAST_DAY - timedelta(days=1))
-    before = nights.published()
-    nights.report(LAST_DAY)
-    run = nights.begin_features()
+def test_a_feature_that_fails_leaves_the_reports_published(every_table: Nights) -> None:
+    every_table.run(LAST_DAY - timedelta(days=1))
+    before = every_table.published()
+    every_table.report(LAST_DAY)
+    run = every_table.begin_features()
 
     def broken(*_: Any, **__: Any) -> Any:
         raise ContractError("product_demand: the build lacks ['units']")
@@ -71,76 +71,78 @@ def test_a_feature_that_fails_leaves_the_reports_published(nights: Nights) -> No
     with pytest.raises(ContractError, match="lacks"):
         night.build(run, table.table, table.layers, broken)
 
-    after = nights.published()
+    after = every_table.published()
     assert {name for name in after if after[name] != before[name]} >= {"reporting.daily_sales", "reporting.orders"}
     assert {name: after[name] for name in after if name.startswith("features.")} == {
         name: before[name] for name in before if name.startswith("features.")
     }
-    verdicts = nights.ask("select distinct verdict, last_day from reporting.data_status order by last_day")
+    verdicts = every_table.ask("select distinct verdict, last_day from reporting.data_status order by last_day")
     assert verdicts == [("ok", LAST_DAY - timedelta(days=1)), ("ok", LAST_DAY)]
 
 
-def test_a_failure_half_way_leaves_the_old_features(nights: Nights) -> None:
-    nights.run(LAST_DAY - timedelta(days=1))
-    nights.report(LAST_DAY)
-    before = nights.published()
-    nights.warehouse.execute(
+def test_a_failure_half_way_leaves_the_old_features(every_table: Nights) -> None:
+    every_table.run(LAST_DAY - timedelta(days=1))
+    every_table.report(LAST_DAY)
+    before = every_table.published()
+    every_table.warehouse.execute(
         """
         create function refuse() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
         create trigger refuse before insert on features.inventory_risk for each row execute function refuse()
         """
     )
     with pytest.raises(psycopg.errors.RaiseException, match="no room"):
-        nights.feature()
-    assert nights.published() == before
-    nights.warehouse.execute("drop trigger refuse on features.inventory_risk")
-    nights.feature()
-    assert nights.published() != before
+        every_table.feature()
+    assert every_table.published() == before
+    every_table.warehouse.execute("drop trigger refuse on features.inventory_risk")
+    every_table.feature()
+    assert every_table.published() != before
 
 
-def test_an_earlier_day_is_made_as_of_that_day_and_leaves_later_ones_alone(nights: Nights) -> None:
+def test_an_earlier_day_is_made_as_of_that_day_and_leaves_later_ones_alone(every_table: Nights) -> None:
     """Its features, made again from a later copy, are those that its own night had made."""
     earlier = LAST_DAY - timedelta(days=7)
-    nights.run(earlier)
-    own = nights.published()
-    nights.run(LAST_DAY)
-    later = nights.published()
-    for table in nights.features:
+    every_table.run(earlier)
+    own = every_table.published()
+    every_table.run(LAST_DAY)
+    later = every_table.published()
+    for table in every_table.features:
         day = table.rebuild.slice_of(earlier)
-        nights.warehouse.execute(f"delete from {table.qualified_name} where as_of >= %s".encode(), [day])
+        every_table.warehouse.execute(f"delete from {table.qualified_name} where as_of >= %s".encode(), [day])
 
-    run = nights.feature(earlier)
+    run = every_table.feature(earlier)
 
-    features_only = {table.qualified_name for table in nights.features}
-    assert {name: digest for name, digest in nights.published().items() if name in features_only} == {
+    features_only = {table.qualified_name for table in every_table.features}
+    assert {name: digest for name, digest in every_table.published().items() if name in features_only} == {
         name: digest for name, digest in own.items() if name in features_only
     }
-    assert changed(nights, run)["product_demand"][0] > 0
-    nights.feature(LAST_DAY)
-    assert nights.published() == later
-    assert set(changed(nights, nights.feature(earlier)).values()) == {(0, 0)}
-    assert nights.published() == later
-    assert nights.ask("select distinct last_day from reporting.data_status") == [(LAST_DAY,)]
+    assert changed(every_table, run)["product_demand"][0] > 0
+    every_table.feature(LAST_DAY)
+    assert every_table.published() == later
+    assert set(changed(every_table, every_table.feature(earlier)).values()) == {(0, 0)}
+    assert every_table.published() == later
+    assert every_table.ask("select distinct last_day from reporting.data_status") == [(LAST_DAY,)]
 
 
-def test_labels_are_judged_by_their_own_rules(nights: Nights) -> None:
-    nights.report()
-    run = nights.feature()
+def test_labels_are_judged_by_their_own_rules(every_table: Nights) -> None:
+    every_table.report()
+    run = every_table.feature()
     judged = dict(
-        nights.ask("select table_name, min(evaluated) from audit.expectation_results where run_id = %s group by 1", run)
+        every_table.ask(
+            "select table_name, min(evaluated) from audit.expectation_results where run_id = %s group by 1", run
+        )
     )
-    [(labels,)] = nights.ask("select count(*) from features.demand_labels")
+    [(labels,)] = every_table.ask("select count(*) from features.demand_labels")
     assert judged["features.demand_labels"] == labels > 0
 
 
-def test_which_day_and_which_copy(nights: Nights) -> None:
+def test_which_day_and_which_copy(every_table: Nights) -> None:
     with pytest.raises(night.WrongRequest, match="nothing is published yet: run nightly first"):
-        nights.begin_features()
-    first = nights.report(LAST_DAY - timedelta(days=1))
+        every_table.begin_features()
+    first = every_table.report(LAST_DAY - timedelta(days=1))
     later = LAST_DAY.isoformat()
     with pytest.raises(night.WrongRequest, match=f"{later} is not published yet, only the days up to 2026-03-30"):
-        nights.begin_features(LAST_DAY)
-    assert ledger.find_run(nights.begin_features(None)).night == LAST_DAY - timedelta(days=1)
+        every_table.begin_features(LAST_DAY)
+    assert ledger.find_run(every_table.begin_features(None)).night == LAST_DAY - timedelta(days=1)
     for key, conf, message in (
         ("2026-03-29", {"date": "2026-03-28"}, "give one of them"),
         ("yesterday", {}, "there is no day 'yesterday'; one is written 2026-11-21"),
@@ -152,26 +154,26 @@ def test_which_day_and_which_copy(nights: Nights) -> None:
         features.begin(first, None, {})
 
     # A night that is run again from the start has no copy until it publishes: features keep to the published one.
-    versions = ledger.clean_versions(nights.begin_features(None))
+    versions = ledger.clean_versions(every_table.begin_features(None))
     ledger.open_run(Run(first, LAST_DAY, LAST_DAY))
     night.extract(first)
-    assert ledger.clean_versions(nights.begin_features(None)) == versions
+    assert ledger.clean_versions(every_table.begin_features(None)) == versions
     assert all(version is not None for version in versions.values())
 
 
-def test_features_from_an_older_copy_of_the_shop_never_replace_newer_ones(nights: Nights) -> None:
-    nights.report()
-    early = nights.begin_features()
-    nights.build(early, nights.features)
-    nights.report()
-    nights.feature()
+def test_features_from_an_older_copy_of_the_shop_never_replace_newer_ones(every_table: Nights) -> None:
+    every_table.report()
+    early = every_table.begin_features()
+    every_table.build(early, every_table.features)
+    every_table.report()
+    every_table.feature()
     with pytest.raises(Overtaken, match="is ahead and is done with features already"):
-        features.publish(early, nights.features)
+        features.publish(early, every_table.features)
 
 
-def test_a_features_run_has_its_report(nights: Nights) -> None:
-    nights.report()
-    run = nights.feature()
+def test_a_features_run_has_its_report(every_table: Nights) -> None:
+    every_table.report()
+    run = every_table.feature()
     written = night.report(run)
     assert written is not None
     page = next(settings().reports.rglob(f"{run}/index.html")).read_text()
@@ -181,10 +183,10 @@ def test_a_features_run_has_its_report(nights: Nights) -> None:
     assert "Sources" not in page
 
 
-def test_a_ledger_from_before_features_had_a_dag_goes_on(nights: Nights) -> None:
-    run = nights.begin()
-    nights.warehouse.execute("alter table audit.runs drop column dag, drop column built_from")
+def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) -> None:
+    run = every_table.begin()
+    every_table.warehouse.execute("alter table audit.runs drop column dag, drop column built_from")
     ledger.prepare()
     assert (ledger.find_run(run).dag, ledger.find_run(run).built_from) == ("nightly", None)
     with pytest.raises(night.WrongRequest, match="nothing is published yet"):
-        nights.begin_features()
+        every_table.begin_features()

@@ -161,10 +161,12 @@ def test_processes_are_started_once_and_ended(airflow: processes.Airflow, profil
 
 def test_other_settings_start_them_again(airflow: processes.Airflow, profile: Profile) -> None:
     start(airflow, profile)
-    before = {process.pid for process in psutil.Process().children()}
+    records = [profile.airflow_home / "processes" / f"{name}.json" for name in processes.NIGHT]
+    before = {json.loads(record.read_text())["pid"] for record in records}
     assert start(airflow, profile, settings="two")
     assert airflow.running() == list(processes.NIGHT)
-    assert before.isdisjoint(process.pid for process in psutil.Process().children())
+    assert before.isdisjoint(json.loads(record.read_text())["pid"] for record in records)
+    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in before)
 
 
 def test_a_record_of_a_process_that_is_gone_is_no_process(airflow: processes.Airflow, profile: Profile) -> None:

@@ -29,10 +29,11 @@ def test_the_memory_of_the_whole_tree_is_seen(below: bool) -> None:
 def test_pages_that_processes_share_count_once() -> None:
     program = (
         "import os, time; held = bytearray(os.urandom(1 << 20) * 100)\n"
-        "for _ in range(3):\n    if os.fork() == 0:\n        time.sleep(0.5); os._exit(0)\n"
-        "time.sleep(0.5)"
+        "for _ in range(3):\n    if os.fork() == 0:\n        time.sleep(1.5); os._exit(0)\n"
+        "time.sleep(1.5)"
     )
-    assert 100 < measured([sys.executable, "-c", program], os.environ).peak_bytes / MEGABYTE < 200
+    # Counted apart, they would be 400.
+    assert 100 < measured([sys.executable, "-c", program], os.environ).peak_bytes / MEGABYTE < 300
 
 
 def test_a_failure_is_told_in_its_own_words() -> None:
@@ -49,6 +50,8 @@ def test_what_a_job_leaves_behind_is_ended() -> None:
 def test_an_interrupted_bench_leaves_no_process(sent: signal.Signals) -> None:
     program = (
         "import os, signal; from tests.bench.__main__ import _stop; from tests.bench.measuring import measured\n"
+        # What is started in the background by a shell ignores Ctrl-C; a person's terminal is not so.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "signal.signal(signal.SIGTERM, _stop); measured(['sh', '-c', 'sleep 62 & sleep 62'], os.environ)"
     )
     bench = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)

@@ -184,7 +184,7 @@ def test_the_schedule_runs_the_day_that_closed_and_a_second_night_changes_no_row
         ({"date": "22.11.2026"}, "Invalid input for param date: '22.11.2026' is not a 'date'"),
         ({"date": "2026-02-30"}, "Invalid input for param date: '2026-02-30' is not a 'date'"),
         ({"date": 20261122}, "Invalid input for param date: 20261122 is not of type 'null', 'string'"),
-        ({"engine": "excel"}, "Invalid input for param engine: 'excel' is not one of ['pandas'"),
+        ({"engine": "excel"}, "Invalid input for param engine: 'excel' is not one of ['auto'"),
         ({"dry_run": "maybe"}, "Invalid input for param dry_run: 'maybe' is not of type 'boolean'"),
     ],
 )
