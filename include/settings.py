@@ -6,17 +6,31 @@ Does not: anything computed from data, and anything a night is told when it is s
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def _from_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+
+
+# For what is more than a word. pydantic-settings decodes only what it reads from the environment itself.
+_FROM_JSON = BeforeValidator(_from_json)
 
 
 class Settings(BaseSettings):
@@ -51,7 +65,7 @@ class Settings(BaseSettings):
         description="Memory of DuckDB in a task, and half of that of a Dask worker or of Spark on this machine; what "
         "needs more spills to disk.",
     )
-    engines: dict[str, str] = Field(
+    engines: Annotated[dict[str, str], _FROM_JSON, NoDecode] = Field(
         default={},
         description='Which engine builds a table when the night is asked for "auto", such as '
         '{"inventory_daily": "duckdb"}; other tables by the size of their inputs.',
@@ -147,7 +161,7 @@ class Parameters(BaseSettings):
         default=0.49, ge=0, description="Squared variation of the sizes from which demand is erratic: theirs too."
     )
     on_time_hours: int = Field(default=48, ge=1, description="Hours within which an order should leave the warehouse.")
-    out_of_stock_reasons: tuple[str, ...] = Field(
+    out_of_stock_reasons: Annotated[tuple[str, ...], _FROM_JSON, NoDecode] = Field(
         default=("out_of_stock",), description="Cancellation reasons that mean that the goods were not there."
     )
 

@@ -129,3 +129,11 @@ def test_parameters_that_make_no_sense_are_named(
     environment.setenv(name, value)
     with pytest.raises(ValidationError, match=said):
         Parameters()
+
+
+def test_tables_may_have_engines_of_their_own(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("STOCKTAKE_ENGINES", '{"orders": "duckdb"}')
+    assert Settings().engines == {"orders": "duckdb"}
+    environment.setenv("STOCKTAKE_ENGINES", "duckdb")
+    with pytest.raises(ValidationError, match=r"engines\n.*is no JSON"):
+        Settings()

@@ -238,6 +238,17 @@ def test_a_setting_that_makes_no_sense_is_named_before_anything_starts(profile: 
     assert said[1].startswith("STOCKTAKE_BATCH_ROWS: ")
 
 
+def test_settings_that_are_more_than_a_word_are_read_as_airflow_reads_them(profile: Profile, cluster: Cluster) -> None:
+    own = {"STOCKTAKE_ENGINES": '{"orders": "duckdb"}', "STOCKTAKE_OUT_OF_STOCK_REASONS": '["lost"]'}
+    check_settings(variables(profile, cluster, own, port=8080), own)
+    wrong = {"STOCKTAKE_ENGINES": "orders=duckdb", "STOCKTAKE_LEAD_TIME_DAYS": "soon", "STOCKTAKE_ABC_A_PERCENT": "99"}
+    with pytest.raises(StandaloneError) as refused:
+        check_settings(variables(profile, cluster, wrong, port=8080), wrong)
+    said = str(refused.value).splitlines()
+    assert said[0].startswith("STOCKTAKE_ENGINES: is no JSON")
+    assert said[1].startswith("STOCKTAKE_LEAD_TIME_DAYS: ")
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 import psycopg
 from psycopg import sql
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 
 from include.embedded import SUPERUSER, Cluster
-from include.settings import ROOT, Settings
+from include.settings import ROOT, Parameters, Settings
 from include.standalone.profile import Profile, StandaloneError
 
 _NEEDED_MEGABYTES = 2048
@@ -48,14 +49,9 @@ def check_settings(given: Mapping[str, str], own: Mapping[str, str]) -> None:
         StandaloneError: Naming the variable. It never quotes a URL: there may be a password in it.
     """
     named = {name.removeprefix("STOCKTAKE_").lower(): value for name, value in given.items()}
-    try:
-        Settings(**{name: value for name, value in named.items() if name in Settings.model_fields})  # type: ignore[arg-type]
-    except ValidationError as error:
-        wrong = [
-            f"STOCKTAKE_{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors(include_input=False)
-        ]
-        raise StandaloneError("\n".join(wrong)) from None
+    wrong = [said for kind in (Settings, Parameters) for said in _wrong(kind, named)]
+    if wrong:
+        raise StandaloneError("\n".join(wrong))
     for name in ("STOCKTAKE_SHOP_URL", "STOCKTAKE_WAREHOUSE_URL"):
         if name in own:
             _check_reachable(name, own[name])
@@ -116,3 +112,16 @@ def _run(module: Sequence[str], environment: Mapping[str, str]) -> None:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StandaloneError(f"`python -m {' '.join(module)}` failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
+
+
+def _wrong(kind: type[BaseSettings], named: Mapping[str, str]) -> list[str]:
+    """What is wrong with the values of one kind of settings, a line each."""
+    try:
+        kind.model_validate({name: value for name, value in named.items() if name in kind.model_fields})
+    except ValidationError as error:
+        return [
+            "".join(f"STOCKTAKE_{str(name).upper()}: " for name in one["loc"][:1])
+            + one["msg"].removeprefix("Value error, ")
+            for one in error.errors(include_input=False)
+        ]
+    return []

@@ -29,9 +29,9 @@ AUTO: Final = "auto"
 
 _BY_IMPLEMENTATION: Final = {engine.implementation: engine for engine in ENGINES.values()}
 
-# Compressed Parquet grows some ten times in memory: pandas built every table of 16 MB of input within 1 GB.
+# Of about three times as much, a shop of 150,000 orders, builds on pandas held up to 827 MB.
 _SMALL_BYTES: Final = 16 * 1024**2
-# A cluster costs seconds to reach and a shuffle over the network: below this one machine is done sooner.
+# A cluster costs seconds to reach and shuffles over a network. Where it pays was not measured: a guess, to be set.
 _LARGE_BYTES: Final = 2 * 1024**3
 
 

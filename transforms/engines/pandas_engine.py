@@ -36,30 +36,40 @@ class PandasEngine:
 
     def frame(self, table: Any) -> Frame:
         """See Engine."""
-        import pandas as pd
-
-        frame: Frame = nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        frame: Frame = nw.from_native(to_pandas(table)).lazy()
         return frame
 
     def typed(self, frame: Frame, schema: Any) -> Frame:
         """See Engine."""
-        return self.frame(self._table(frame, schema))
+        return self.frame(to_arrow(frame.collect().to_native(), schema))
 
     def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
         """See Engine."""
-        rows = self._table(frame, schema).sort_by([(column, "ascending") for column in order])
+        rows = to_arrow(frame.collect().to_native(), schema).sort_by([(column, "ascending") for column in order])
         return write_batches(rows.to_batches(), schema, into)
-
-    def _table(self, frame: Frame, schema: Any) -> Any:
-        import pyarrow as pa
-
-        rows = pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
-        return rows.select(schema.names).cast(schema)
 
     @staticmethod
     def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - all rows are in one place
         """See Engine."""
         return step(frame)
+
+
+def to_pandas(table: Any) -> Any:
+    """A ``pyarrow.Table`` as an Arrow-backed ``pandas.DataFrame``."""
+    import pandas as pd
+
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def to_arrow(rows: Any, schema: Any) -> Any:
+    """A ``pandas.DataFrame`` as a ``pyarrow.Table`` of exactly this schema.
+
+    Raises:
+        pyarrow.ArrowInvalid: when a value does not fit its declared type.
+    """
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(rows, preserve_index=False).select(schema.names).cast(schema)
 
 
 def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[Path]:
