@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from include.embedded import SUPERUSER, Cluster
 from include.settings import settings
 from include.shop.history import HistorySize, fill_history
 from include.shop.schema import create_schema
-from tests.nights import LAST_DAY, Nights
+from tests.nights import LAST_DAY, SOME, Nights
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES, Local
 from transforms.engines.spark_engine import SparkEngine
@@ -147,9 +147,9 @@ def shop_database(cluster: Cluster) -> Iterator[Database]:
 
 
 @pytest.fixture
-def warehouse_database(cluster: Cluster) -> Iterator[Database]:
-    """An empty database that the loader owns and the analyst may enter."""
-    database = Database(cluster, "warehouse").copy()
+def warehouse_database(cluster: Cluster, night_before: Done | None) -> Iterator[Database]:
+    """A database that the loader owns and the analyst may enter: empty, or as the night before left it."""
+    database = (night_before.warehouse if night_before else Database(cluster, "warehouse")).copy()
     yield database
     database.drop()
 
@@ -165,6 +165,45 @@ def small_past(cluster: Cluster) -> Iterator[Database]:
     database.drop()
 
 
+@dataclass(frozen=True)
+class Done:
+    """What one night and its features left; nobody writes to it."""
+
+    shop: Database
+    warehouse: Database
+    lake: Path
+
+
+@pytest.fixture(scope="session")
+def night_done(
+    cluster: Cluster, small_past: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[tuple[str, ...]], Done]]:
+    """Have the first night of a shop run once for all tests that begin after it: of some tables, or of all."""
+    with ExitStack() as held:
+
+        @cache
+        def done(names: tuple[str, ...]) -> Done:
+            shop, warehouse = small_past.copy(), Database(cluster, "warehouse").copy()
+            held.callback(shop.drop)
+            held.callback(warehouse.drop)
+            first = Done(shop, warehouse, tmp_path_factory.mktemp("night") / "lake")
+            with pytest.MonkeyPatch.context() as environment, _nights(environment, first) as nights:
+                replace(nights, names=names).run()
+            return first
+
+        yield done
+
+
+@pytest.fixture
+def night_before(request: pytest.FixtureRequest) -> Done | None:
+    """For a test marked ``after_a_night``: what the night before left, of the tables that the test builds."""
+    if request.node.get_closest_marker("after_a_night") is None:
+        return None
+    names = tuple(TABLES) if "every_table" in request.fixturenames else SOME
+    done: Done = request.getfixturevalue("night_done")(names)
+    return done
+
+
 @pytest.fixture
 def old_shop(small_past: Database) -> Iterator[Database]:
     """A copy of the same shop, to do with as one likes."""
@@ -175,16 +214,25 @@ def old_shop(small_past: Database) -> Iterator[Database]:
 
 @pytest.fixture
 def nights(
-    old_shop: Database, warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Nights]:
-    """A shop with a past, an empty warehouse and lake, and the nights to run between them."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", old_shop.url("extractor"))
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
-    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "UTC")
-    monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setenv("STOCKTAKE_REPORTS", str(tmp_path / "reports"))
+    old_shop: Database, warehouse_database: Database, night_before: Done | None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Nights]:  # fmt: skip
+    """A shop with a past, its warehouse and lake (empty, or as the night before left them), and the nights between."""
+    if night_before:
+        shutil.copytree(night_before.lake, tmp_path / "lake")
+    with _nights(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
+        yield nights
+
+
+@contextmanager
+def _nights(environment: pytest.MonkeyPatch, between: Done) -> Iterator[Nights]:
+    environment.setenv("STOCKTAKE_SHOP_URL", between.shop.url("extractor"))
+    environment.setenv("STOCKTAKE_WAREHOUSE_URL", between.warehouse.url("loader"))
+    environment.setenv("STOCKTAKE_TIMEZONE", "UTC")
+    environment.setenv("STOCKTAKE_LAKE", str(between.lake))
+    environment.setenv("STOCKTAKE_REPORTS", str(between.lake.parent / "reports"))
     settings.cache_clear()
-    with old_shop.connect("shopkeeper") as shop, warehouse_database.connect("loader") as warehouse:
+    with between.shop.connect("shopkeeper") as shop, between.warehouse.connect("loader") as warehouse:
         yield Nights(shop, warehouse)
     settings.cache_clear()
 

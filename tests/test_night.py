@@ -23,8 +23,8 @@ from transforms.engines.duckdb_engine import DuckdbEngine
 NOON = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
 
+@pytest.mark.after_a_night
 def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
-    nights.run()
     expected = nights.shop.execute(
         """
         with days as (
@@ -55,8 +55,8 @@ def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
     assert published == expected
 
 
+@pytest.mark.after_a_night
 def test_stock_at_the_close_equals_the_shelves(nights: Nights) -> None:
-    nights.run()
     shelves = nights.shop.execute("select product_id, warehouse_id, on_hand, reserved from inventory order by 1, 2")
     assert shelves.fetchall() == nights.ask(
         "select product_id, warehouse_id, closing_units, reserved from reporting.inventory_daily"
@@ -65,8 +65,8 @@ def test_stock_at_the_close_equals_the_shelves(nights: Nights) -> None:
     )
 
 
+@pytest.mark.after_a_night
 def test_a_night_run_again_changes_nothing(nights: Nights) -> None:
-    nights.run()
     before = nights.published()
     again = nights.run()
     assert nights.published() == before
@@ -138,8 +138,8 @@ def test_data_docs_are_written_only_where_they_are_wanted(nights: Nights, monkey
     assert "unit_price_cents" in page.read_text()
 
 
+@pytest.mark.after_a_night
 def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nights) -> None:
-    nights.run(LAST_DAY)
     nights.shop.execute(
         "update orders set status = 'cancelled', cancelled_at = now(), cancelled_by = 'shop', updated_at = now(),"
         " cancellation_reason = 'test' where order_id in (select order_id from orders where status = 'pending' limit 3)"
@@ -156,8 +156,8 @@ def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nigh
     assert nights.published() == incremental
 
 
+@pytest.mark.after_a_night
 def test_a_row_deleted_in_the_shop_is_gone_the_next_morning(nights: Nights) -> None:
-    nights.run()
     [(refund,)] = nights.shop.execute("select max(refund_id) from refunds where not restocked").fetchall()
     nights.shop.execute("delete from refunds where refund_id = %s", [refund])
     run = nights.run()
@@ -171,8 +171,8 @@ def test_a_row_deleted_in_the_shop_is_gone_the_next_morning(nights: Nights) -> N
     assert nights.published() == incremental
 
 
+@pytest.mark.after_a_night
 def test_a_row_committed_late_with_an_old_time_is_found(nights: Nights) -> None:
-    nights.run()
     nights.shop.execute(
         "insert into customers (email, name, country, created_at, updated_at)"
         " values ('late@example.com', 'Late', 'DE', '2026-02-01', '2026-02-01')"
@@ -183,8 +183,8 @@ def test_a_row_committed_late_with_an_old_time_is_found(nights: Nights) -> None:
     ) == [(True,)]
 
 
+@pytest.mark.after_a_night
 def test_a_run_for_an_earlier_day_takes_no_later_days_away(every_table: Nights) -> None:
-    every_table.run(LAST_DAY)
     before = every_table.published()
     every_table.run(LAST_DAY - timedelta(days=10))
     after = every_table.published()
@@ -200,9 +200,9 @@ def test_a_run_for_an_earlier_day_takes_no_later_days_away(every_table: Nights) 
     assert {name for name in before if before[name] != after[name]} == set(published)
 
 
+@pytest.mark.after_a_night
 def test_labels_are_published_for_the_day_whose_window_the_night_closed(every_table: Nights) -> None:
     """Against the orders themselves; and a night run again sets right what its slice holds."""
-    every_table.run()
     as_of = LAST_DAY - timedelta(days=28)
     assert every_table.ask("select distinct as_of from features.demand_labels") == [(as_of,)]
     [(product, warehouse, units)] = every_table.ask(
@@ -248,10 +248,10 @@ def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_aw
     assert nights.published() == before
 
 
+@pytest.mark.after_a_night
 def test_a_run_that_died_between_the_layers_is_put_right_by_the_next(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nights.run()
     with nights.shop.transaction():
         plant(nights.shop, ["nan_price"])
     run = nights.begin()
@@ -274,8 +274,8 @@ def _die() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.after_a_night
 def test_a_line_deleted_in_the_shop_holds_its_order(nights: Nights) -> None:
-    nights.run()
     nights.shop.execute("alter table inventory_movements drop constraint inventory_movements_order_item_id_fkey")
     nights.shop.execute("alter table refunds drop constraint refunds_order_item_id_fkey")
     nights.shop.execute("delete from order_items where order_item_id = 1")
@@ -287,8 +287,8 @@ def test_a_line_deleted_in_the_shop_holds_its_order(nights: Nights) -> None:
     assert nights.published() == incremental
 
 
+@pytest.mark.after_a_night
 def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:
-    nights.run()
     nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
     before, watermarks = nights.published(), nights.ask("select * from audit.watermarks order by 1")
     nights.run(dry_run=True)
@@ -322,8 +322,8 @@ def test_a_source_that_is_absent_leaves_its_tables_out(
     assert set(status.values()) == {"ok"}
 
 
+@pytest.mark.after_a_night
 def test_the_analyst_reads_what_is_published_and_writes_nothing(nights: Nights) -> None:
-    nights.run()
     privileges = nights.ask(
         """
         select schemaname, bool_and(has_table_privilege('analyst', schemaname || '.' || tablename, 'select')),

@@ -48,8 +48,8 @@ def test_publishing_a_run_twice_changes_no_row(nights: Nights) -> None:
 
 
 @pytest.mark.parametrize("table", ["reporting.order_lines", "audit.quarantine", "audit.watermarks"])
+@pytest.mark.after_a_night
 def test_a_failure_half_way_leaves_the_old_night(nights: Nights, table: str) -> None:
-    nights.run()
     nights.shop.execute("update customers set email = 'nobody', updated_at = now() where customer_id = 1")
     before = state(nights)
     change_much(nights)
@@ -69,8 +69,8 @@ def test_a_failure_half_way_leaves_the_old_night(nights: Nights, table: str) -> 
     assert nights.ask("select count(*) from audit.quarantine where outcome = 'open'") == [(1,)]
 
 
+@pytest.mark.after_a_night
 def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, warehouse_database: Database) -> None:
-    nights.run()
     before = state(nights)
     change_much(nights)
     run = nights.begin()
@@ -104,8 +104,8 @@ def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, war
     assert nights.ask("select count(*) from pg_tables where schemaname = 'staging'") == [(0,)]
 
 
+@pytest.mark.after_a_night
 def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, warehouse_database: Database) -> None:
-    nights.run()
     seen: set[tuple[Any, ...]] = set()
     stop = threading.Event()
 
@@ -121,11 +121,11 @@ def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, wa
                 assert row
                 seen.add(row)
 
-    readers = [threading.Thread(target=read) for _ in range(3)]
+    readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             change_much(nights)
             nights.run()
     finally:
@@ -138,8 +138,8 @@ def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, wa
         assert orders == lines
 
 
+@pytest.mark.after_a_night
 def test_a_lake_version_is_tied_to_its_publication(nights: Nights) -> None:
-    nights.run()
     published = nights.ask("select schema_name, table_name, lake_version, rows from audit.publication_tables")
     assert len(published) == len(nights.tables)
     for schema, table, version, rows in published:

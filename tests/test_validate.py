@@ -94,8 +94,8 @@ def family_of(nights: Nights, items: Collection[str]) -> set[str]:
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
 def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_touched(nights: Nights) -> None:
-    nights.run()
     plant_all(nights)
     run = nights.run()
     found = held(nights)
@@ -134,8 +134,8 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
 def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(nights: Nights) -> None:
-    nights.run()
     before = nights.published()
     plant_all(nights)
     nights.run()
@@ -194,8 +194,8 @@ def test_money_at_stake_is_counted_once(nights: Nights) -> None:
     assert amounts == {order[1]: float(order[0])}
 
 
+@pytest.mark.after_a_night
 def test_more_than_the_tolerance_stops_the_night_and_changes_nothing(nights: Nights) -> None:
-    nights.run()
     before = nights.published()
     versions = {name: lake.version("clean", name) for name in SOURCES}
     nights.shop.execute("update customers set email = 'nobody' || customer_id, updated_at = now()")
@@ -252,6 +252,6 @@ def test_batches_give_what_one_batch_gives(nights: Nights, monkeypatch: pytest.M
     run = nights.begin()
     night.extract(run)
     whole = [night.validate(run, name) for name in SOURCES]
-    monkeypatch.setenv("STOCKTAKE_BATCH_ROWS", "97")
+    monkeypatch.setenv("STOCKTAKE_BATCH_ROWS", "997")
     settings.cache_clear()
     assert [night.validate(run, name) for name in SOURCES] == whole
