@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from include.settings import Parameters, Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yaml"
 TEXT = COMPOSE.read_text()
@@ -81,6 +83,13 @@ def test_every_variable_is_explained_in_the_example() -> None:
     explained = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert variables()
     assert set(variables()) - explained == set()
+
+
+def test_every_setting_reaches_airflow_and_is_explained() -> None:
+    names = {f"STOCKTAKE_{field.upper()}" for kind in (Settings, Parameters) for field in kind.model_fields}
+    assert names <= set(SERVICES["scheduler"]["environment"])
+    example = (ROOT / ".env.example").read_text()
+    assert [name for name in sorted(names) if f"\n# {name}=" not in example] == []
 
 
 def test_no_secret_has_a_default() -> None:
