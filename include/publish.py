@@ -116,7 +116,8 @@ def _stage(
         for one in built:
             for statement in create_table(one.table):
                 connection.execute(SQL(statement))
-            connection.execute(SQL(_staging_ddl(one)))
+            columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
+            connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
         connection.execute(SQL(_QUARANTINE_STAGING))
     with duck.session() as session:
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
@@ -124,11 +125,11 @@ def _stage(
             _load(session, one, run)
         for source in sources.values():
             _load_quarantine(session, source)
-
-
-def _staging_ddl(one: Built) -> str:
-    columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
-    return f"create unlogged table {one.staged} ({columns}, primary key ({', '.join(one.table.primary_key)}))"
+    with connection.transaction():
+        for one in built:
+            # After the load: sorting once is cheaper than a place in the index for every row as it comes.
+            key = ", ".join(one.table.primary_key)
+            connection.execute(SQL(f"alter table {one.staged} add primary key ({key}); analyze {one.staged}"))
 
 
 def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run) -> None:
