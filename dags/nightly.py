@@ -18,14 +18,15 @@ day's slices of the tables by night; all other tables keep their later days.
 |---|---|---|
 | `date` | `2026-11-21` | the business day; default: the partition key, else the last closed day |
 | `engine` | `duckdb` | what builds the tables: pandas, duckdb, dask, spark; `auto` goes by their size |
-| `full_refresh` | `true` | read and judge everything again, not only what changed: finds rows deleted in the shop |
+| `full_refresh` | `true` | read and judge everything again, not only what changed |
 | `dry_run` | `true` | stop before publishing: the lake is brought up to date, the warehouse's tables stay |
 | `parity` | `spark` | build a sample of the tables on this engine as well; a row that differs stops the night |
 
 **When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
 names the table, the rule and the first rows.
 
-- `extract`: the shop cannot be reached (it retries, with growing pauses), or its SQL is refused.
+- `extract`: the shop cannot be reached (it retries, with growing pauses), or its SQL is refused. Or its checksums and
+  the copy's differ, even after those rows were read again: the message says where.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
 - `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
   the night's report, have the rows fixed in the shop, clear `begin`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +14,45 @@ import pyarrow as pa
 from psycopg import sql
 
 from include import duck, lake
-from include.completeness import rows_of_copy
+from include.completeness import (
+    BUCKETS,
+    Scope,
+    ShopSums,
+    bucket_sql,
+    compare,
+    find_late_and_deleted,
+    new_keys_sql,
+    shop_sums_sql,
+)
 from include.contract import Source
 from include.settings import settings
+from include.validate.candidates import open_night
 
 _WINDOW = re.compile(r"(?<!:):changed_since\b")  # not the type of a cast
 
 EVERYTHING = "-infinity"  # changed since ever: the window of a full read
+_MOST_HEALED = BUCKETS // 8  # buckets that differ; beyond that, reading everything is cheaper than looking for the rows
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one snapshot gave of one source.
+
+    Attributes:
+        changed_since: the window that was read: the one asked for, or ``EVERYTHING``.
+        extracted: rows read.
+        source_rows: rows that the shop held in that snapshot.
+        late: of those read, the ones that only the proof found: committed, or changed, with a time before the window.
+        gone: keys of the copy that only the proof found to be gone.
+        proof: how much of the copy was compared with the shop, by checksums.
+    """
+
+    changed_since: str
+    extracted: int
+    source_rows: int
+    late: int
+    gone: int
+    proof: Scope
 
 
 @dataclass(frozen=True)
@@ -29,50 +61,132 @@ class Extraction:
 
     Attributes:
         snapshot_at: the source's clock when the snapshot was taken.
-        changed_since: the window that was read, per source: the one asked for, or ``EVERYTHING`` where that window
-            would have left the copy incomplete.
-        extracted: rows read, per source.
-        source_rows: rows that the shop held in that snapshot, per source.
+        changed_until: the new watermark: before every transaction that was open in the source then, for what it
+            commits later carries its own time.
+        sources: what was read of each source.
     """
 
     snapshot_at: datetime
-    changed_since: Mapping[str, str]
-    extracted: Mapping[str, int]
-    source_rows: Mapping[str, int]
+    changed_until: datetime
+    sources: Mapping[str, Read]
 
 
-def extract(sources: Mapping[str, Source], changed_since: Mapping[str, str], run: str) -> Extraction:
-    """Read the rows of every source that changed, all in one snapshot, into lake/raw.
+def extract(
+    sources: Mapping[str, Source], changed_since: Mapping[str, str], run: str, proofs: Mapping[str, Scope] | None = None
+) -> Extraction:
+    """Read the rows of every source that changed, all in one snapshot, into lake/raw, and prove the copy complete.
 
-    A source whose copy would not come to as many rows as the shop holds is read whole: rows were deleted there, or
-    committed late. Reading the same run again replaces its rows.
+    Where copy and shop differ, those rows are read again, and keys that the shop no longer has go to lake/gone. Reading
+    the same run again replaces its rows.
 
     Args:
         sources: the shop's sources, by name.
         changed_since: per source an ISO instant, or ``EVERYTHING``.
         run: the run these rows belong to.
+        proofs: per source, how much of the copy is compared; all of it where nothing is said.
 
     Raises:
+        Incomplete: when copy and shop differ and reading again does not help.
         OSError: when the shop cannot be reached (ConnectionError), or goes away while it is read.
         duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
     """
-    windows = dict(changed_since)
-    extracted: dict[str, int] = {}
-    source_rows: dict[str, int] = {}
+    read: dict[str, Read] = {}
     with duck.session() as connection:
         duck.attach(connection, "shop", settings().shop_url, read_only=True)
         with _snapshot(connection):
-            snapshot_at = _scalar(connection, "select now() as at")
+            snapshot_at, changed_until = _row(connection, _CLOCK)
             for name, source in sources.items():
                 with _named(name):
-                    source_rows[name] = _scalar(
-                        connection, f"select count(*) as n from ({shop_sql(source, EVERYTHING)}) as source"
-                    )
-                    extracted[name] = _read(connection, source, windows[name], run, snapshot_at)
-                    if windows[name] != EVERYTHING and rows_of_copy(connection, source, run) != source_rows[name]:
-                        windows[name] = EVERYTHING
-                        extracted[name] = _read(connection, source, EVERYTHING, run, snapshot_at)
-    return Extraction(snapshot_at, windows, extracted, source_rows)
+                    scope = (proofs or {}).get(name, Scope.WHOLE)
+                    read[name] = _Reading(connection, source, run, snapshot_at).read(changed_since[name], scope)
+    return Extraction(snapshot_at, changed_until, read)
+
+
+# A role that may not see the transactions of others sees no start of them; then the proof alone finds what they commit.
+_CLOCK = """
+select now(), least(now(), (
+    select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+))
+"""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One source being read in the snapshot of a session."""
+
+    connection: duckdb.DuckDBPyConnection
+    source: Source
+    run: str
+    snapshot_at: datetime
+
+    def read(self, changed_since: str, scope: Scope) -> Read:
+        """Read the window, compare the copy, and read again where it differs."""
+        name, full = self.source.name, changed_since == EVERYTHING
+        lake.forget_run("gone", name, self.run)
+        extracted = self._write(typed_sql(self.source, changed_since))
+        self._open(full=full)
+        shop = self._shop(scope)
+        compared = compare(self.connection, self.source, shop)
+        if scope is not Scope.WHOLE and compared.rows_differ:
+            scope, shop = Scope.WHOLE, self._shop(Scope.WHOLE)
+            compared = compare(self.connection, self.source, shop)
+        late = deleted = 0
+        if len(compared.differing) > _MOST_HEALED and not full:
+            changed_since, full = EVERYTHING, True
+            extracted = self._write(typed_sql(self.source, EVERYTHING))
+        elif compared.differing and not full:
+            late, deleted = self._heal(compared.differing)
+        self._open(full=full)
+        if compared.differing:
+            compare(self.connection, self.source, shop).must_hold()
+        shop.keep(self.run, name)
+        return Read(changed_since, extracted + late, shop.rows, late, deleted, scope)
+
+    def _open(self, *, full: bool) -> None:
+        open_night(self.connection, {self.source.name: self.source}, self.run, {self.source.name: full})
+
+    def _shop(self, scope: Scope) -> ShopSums:
+        """What the shop's own rows add up to, of all keys or of those that are new."""
+        source, everything = self.source, typed_sql(self.source, EVERYTHING)
+        if scope is Scope.WHOLE:
+            buckets = self._ask(shop_sums_sql(source, everything))
+            return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
+        where = new_keys_sql(self.connection, source)
+        rows = _row(self.connection, f"select count(*) as rows from ({shop_sql(source, EVERYTHING)}) as source")[0]
+        some = f"select * from ({everything}) as whole where {where}"
+        return ShopSums(rows, where, self._ask(shop_sums_sql(source, some)))
+
+    def _ask(self, statement: str) -> dict[str, tuple[int, int]]:
+        found = self.connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchall()
+        return {bucket: (int(rows), int(hashes)) for bucket, rows, hashes in found}
+
+    def _heal(self, buckets: Sequence[str]) -> tuple[int, int]:
+        """Read the rows of some buckets again; how many of them were late, and how many of the copy's are gone."""
+        connection, source, name = self.connection, self.source, self.source.name
+        some = ", ".join(f"'{bucket}'" for bucket in buckets)
+        again = f"select * from ({typed_sql(source, EVERYTHING)}) as whole where {bucket_sql(source)} in ({some})"
+        connection.execute(
+            f"create or replace temp table again_{name} as select * from postgres_query('shop', ?)", [again]
+        )
+        late, deleted = find_late_and_deleted(connection, source, buckets)
+        counts = [connection.execute(f"select count(*) from {rows}").fetchone() or (0,) for rows in (late, deleted)]
+        if counts[0][0]:
+            lake.append_run("raw", name, self._stamped(f"select * from {late}", []))
+        if counts[1][0]:
+            marked = connection.execute(f"select *, ? as {lake.RUN} from {deleted}", [self.run])
+            lake.replace_run("gone", name, self.run, marked.to_arrow_reader(100_000))
+        return int(counts[0][0]), int(counts[1][0])
+
+    def _write(self, statement: str) -> int:
+        """Write what a statement of the shop gives to lake/raw, in place of what the run wrote before."""
+        counts: list[int] = []
+        rows = self._stamped("select * from postgres_query('shop', ?)", [statement])
+        lake.replace_run("raw", self.source.name, self.run, _counted(rows, counts))
+        return sum(counts)
+
+    def _stamped(self, rows: str, parameters: list[str]) -> pa.RecordBatchReader:
+        statement = f"select *, cast(? as timestamptz) as _snapshot_at, ? as {lake.RUN} from ({rows})"
+        return self.connection.execute(statement, [self.snapshot_at, self.run, *parameters]).to_arrow_reader(100_000)
 
 
 def shop_sql(source: Source, changed_since: str) -> str:
@@ -140,18 +254,6 @@ def _named(source: str) -> Iterator[None]:
         raise type(error)(f"source {source}: {error}") from error
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection, source: Source, changed_since: str, run: str, snapshot_at: datetime
-) -> int:
-    rows = connection.execute(
-        f"select *, cast(? as timestamptz) as _snapshot_at, ? as {lake.RUN} from postgres_query('shop', ?)",
-        [snapshot_at, run, typed_sql(source, changed_since)],
-    )
-    counts: list[int] = []
-    lake.replace_run("raw", source.name, run, _counted(rows.to_arrow_reader(100_000), counts))
-    return sum(counts)
-
-
 def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchReader:
     """The same rows; how many each batch had is noted as it passes."""
 
@@ -163,6 +265,6 @@ def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchR
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def _scalar(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
-    row = connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone()
-    return row[0] if row else None
+def _row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
+    """The one row of a statement of the shop."""
+    return connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone() or ()

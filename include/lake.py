@@ -70,6 +70,18 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
         write_deltalake(target, rows, mode="overwrite", predicate=f"{RUN} = '{run}'", partition_by=[RUN])
 
 
+def append_run(layer: str, table: str, rows: pa.RecordBatchReader) -> None:
+    """Add rows to those of a run."""
+    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN])
+
+
+def forget_run(layer: str, table: str, run: str) -> None:
+    """Take away the rows of one run, where there are any."""
+    opened = _open(layer, table, None)
+    if opened is not None and files(layer, table, run=run):
+        opened.delete(f"{RUN} = '{run}'")
+
+
 def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.RecordBatchReader) -> int:
     """Write one slice of a table (rows with one value of an integer column); other slices stay.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 
 from include import duck, equality, lake
 from include import extract as extraction
+from include.completeness import Scope
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
@@ -104,9 +105,11 @@ def extract(run_id: str) -> dict[str, int]:
     run = ledger.find_run(run_id)
     with ledger.stage(run_id, "extract"):
         sources = present(settings().sources)
-        read = extraction.extract(sources, _windows(run, sources), run.slug)
-        ledger.record_extracted(run_id, read.snapshot_at, read.changed_since, read.extracted, read.source_rows)
-    return dict(read.extracted)
+        read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources))
+        ledger.record_extracted(
+            run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
+        )
+    return {name: one.extracted for name, one in read.sources.items()}
 
 
 def validate(run_id: str, name: str) -> dict[str, int]:
@@ -300,6 +303,17 @@ def _windows(run: Run, sources: Mapping[str, Source]) -> dict[str, str]:
         return dict.fromkeys(sources, extraction.EVERYTHING)
     known, overlap = ledger.watermarks(), timedelta(minutes=settings().overlap_minutes)
     return {name: (known[name] - overlap).isoformat() if name in known else extraction.EVERYTHING for name in sources}
+
+
+def _proofs(run: Run, sources: Mapping[str, Source]) -> dict[str, Scope]:
+    """Per source, how much of the copy tonight's proof compares: all of it every so many nights."""
+    every = settings().proof_every
+    return {
+        name: Scope.WHOLE
+        if run.full_refresh or (every.get(name, 1) and day_number(run.night) % every.get(name, 1) == 0)
+        else Scope.NEW_KEYS
+        for name in sources
+    }
 
 
 def _full(changed_since: Mapping[str, str]) -> dict[str, bool]:

@@ -69,7 +69,7 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
             for one in built:
                 _replace_what_differs(connection, one, publication_id, run)
             _sync_quarantine(connection, run)
-            _move_watermarks(connection, snapshot_at, publication_id, sources)
+            _move_watermarks(connection, run, publication_id, sources)
         with connection.transaction():
             _drop_staging(connection)
     return publication_id
@@ -298,16 +298,17 @@ def _sync_quarantine(connection: psycopg.Connection[TupleRow], run: Run) -> None
 
 
 def _move_watermarks(
-    connection: psycopg.Connection[TupleRow], snapshot_at: datetime, publication_id: int, sources: Mapping[str, Source]
+    connection: psycopg.Connection[TupleRow], run: Run, publication_id: int, sources: Mapping[str, Source]
 ) -> None:
     connection.cursor().executemany(
         """
-        insert into audit.watermarks (source, changed_until, publication_id) values (%s, %s, %s)
+        insert into audit.watermarks (source, changed_until, publication_id)
+        select %s, coalesce(changed_until, snapshot_at), %s from audit.runs where run_id = %s
         on conflict (source) do update set
             changed_until = excluded.changed_until, publication_id = excluded.publication_id
         where watermarks.changed_until <= excluded.changed_until
         """,
-        [(name, snapshot_at, publication_id) for name in sources],
+        [(name, publication_id, run.run_id) for name in sources],
     )
 
 

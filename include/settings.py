@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     timezone: str = Field(default="UTC", description="The shop's time zone: it decides the business day.")
     overlap_minutes: int = Field(
         default=60, ge=0, description="How far behind the watermark changed rows are read again, for late commits."
+    )
+    proof_every: Annotated[dict[str, NonNegativeInt], _FROM_JSON, NoDecode] = Field(
+        default={},
+        description="Every how many nights the whole of a source is compared with the shop, by checksums, which "
+        'costs a scan: {"inventory_movements": 7}; 0 is never, no entry every night. In other nights rows are counted '
+        "and new keys compared.",
     )
     batch_rows: int = Field(default=1_000_000, ge=1, description="Rows that the gate holds in memory at once.")
     memory_limit: str = Field(

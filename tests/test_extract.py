@@ -51,9 +51,9 @@ def test_all_tables_are_of_one_snapshot_while_the_shop_trades(old_shop: Database
     finally:
         stop.set()
         trading.join()
-    assert counts[-1].extracted["orders"] > before.extracted["orders"]
+    assert counts[-1].sources["orders"].extracted > before.sources["orders"].extracted
     for run, count in zip(runs, counts, strict=True):
-        assert count.extracted == count.source_rows
+        assert all(read.extracted == read.source_rows for read in count.sources.values())
         assert raw(
             run,
             """
@@ -180,22 +180,22 @@ def test_a_shop_that_cannot_be_reached_is_named_without_its_password(monkeypatch
 def test_a_shop_that_goes_away_while_it_is_read_is_trouble_that_may_pass(
     nights: Nights, old_shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = extract._read
+    stamped = extract._Reading._stamped
 
-    def read_and_kill(connection: Any, source: Any, *rest: Any) -> int:
-        if source.name == "order_items":
+    def kill_and_read(reading: Any, *rest: Any) -> Any:
+        if reading.source.name == "order_items":
             with old_shop.connect() as killer:
                 killer.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
                     " where datname = current_database() and usename = 'extractor'"
                 )
-        return read(connection, source, *rest)
+        return stamped(reading, *rest)
 
-    monkeypatch.setattr(extract, "_read", read_and_kill)
+    monkeypatch.setattr(extract._Reading, "_stamped", kill_and_read)
     with pytest.raises(OSError, match=r"order_items|terminating connection"):
         read_everything("run")
-    monkeypatch.setattr(extract, "_read", read)
-    assert read_everything("run").extracted["order_items"] > 0
+    monkeypatch.setattr(extract._Reading, "_stamped", stamped)
+    assert read_everything("run").sources["order_items"].extracted > 0
     assert nights.shop.execute("select 1").fetchone() == (1,)
 
 

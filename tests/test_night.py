@@ -157,33 +157,6 @@ def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nigh
 
 
 @pytest.mark.after_a_night
-def test_a_row_deleted_in_the_shop_is_gone_the_next_morning(nights: Nights) -> None:
-    [(refund,)] = nights.shop.execute("select max(refund_id) from refunds where not restocked").fetchall()
-    nights.shop.execute("delete from refunds where refund_id = %s", [refund])
-    run = nights.run()
-    assert nights.ask(
-        "select extracted = source_rows, deleted, complete from audit.source_counts"
-        " where run_id = %s and source = 'refunds'",
-        run,
-    ) == [(True, 1, True)]
-    incremental = nights.published()
-    nights.run(full_refresh=True)
-    assert nights.published() == incremental
-
-
-@pytest.mark.after_a_night
-def test_a_row_committed_late_with_an_old_time_is_found(nights: Nights) -> None:
-    nights.shop.execute(
-        "insert into customers (email, name, country, created_at, updated_at)"
-        " values ('late@example.com', 'Late', 'DE', '2026-02-01', '2026-02-01')"
-    )
-    run = nights.run()
-    assert nights.ask(
-        "select clean_rows = source_rows from audit.source_counts where run_id = %s and source = 'customers'", run
-    ) == [(True,)]
-
-
-@pytest.mark.after_a_night
 def test_a_run_for_an_earlier_day_takes_no_later_days_away(every_table: Nights) -> None:
     before = every_table.published()
     every_table.run(LAST_DAY - timedelta(days=10))

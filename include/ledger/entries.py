@@ -235,22 +235,30 @@ def take_copy(run: Run) -> None:
 
 
 def record_extracted(
-    run_id: str,
-    snapshot_at: datetime,
-    changed_since: Mapping[str, str],
-    extracted: Mapping[str, int],
-    source_rows: Mapping[str, int],
+    run_id: str, snapshot_at: datetime, changed_until: datetime, sources: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Note what the snapshot gave, per source."""
+    """Note what the snapshot gave.
+
+    Args:
+        run_id: the run.
+        snapshot_at: the shop's clock at the snapshot.
+        changed_until: the watermark that the run's publication will set.
+        sources: per source its changed_since, extracted, source_rows, late, late_deleted and proof.
+    """
     with connect() as connection:
-        connection.execute("update audit.runs set snapshot_at = %s where run_id = %s", [snapshot_at, run_id])
+        connection.execute(
+            "update audit.runs set snapshot_at = %s, changed_until = %s where run_id = %s",
+            [snapshot_at, changed_until, run_id],
+        )
         connection.execute("delete from audit.source_counts where run_id = %s", [run_id])
         connection.cursor().executemany(
             """
-            insert into audit.source_counts (run_id, source, changed_since, extracted, source_rows)
-            values (%s, %s, %s, %s, %s)
+            insert into audit.source_counts
+                (run_id, source, changed_since, extracted, source_rows, late, gone, proof)
+            values (%(run_id)s, %(source)s, %(changed_since)s, %(extracted)s, %(source_rows)s, %(late)s, %(gone)s,
+                %(proof)s)
             """,
-            [(run_id, name, changed_since[name], extracted[name], source_rows[name]) for name in extracted],
+            [{"run_id": run_id, "source": name, **figures} for name, figures in sources.items()],
         )
 
 

@@ -17,6 +17,7 @@ create table if not exists audit.runs (
     finished_at timestamptz,
     state text not null default 'running' check (state in ('running', 'success', 'failed')),
     snapshot_at timestamptz,
+    changed_until timestamptz,
     accepting boolean not null default false,
     error text,
     dag text not null default 'nightly',
@@ -64,12 +65,30 @@ create table if not exists audit.source_counts (
     recalled bigint,
     deleted bigint,
     source_rows bigint not null,
+    late bigint not null default 0,
+    gone bigint not null default 0,
+    proof text,
     clean_rows bigint,
     held_rows bigint,
     clean_version bigint,
     complete boolean generated always as (source_rows = clean_rows + held_rows) stored,
     primary key (run_id, source)
 );
+do $$
+begin
+    -- A ledger from before the copy was proven by checksums.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'source_counts' and column_name = 'proof'
+    ) then
+        alter table audit.runs add column changed_until timestamptz;
+        alter table audit.source_counts
+            add column late bigint not null default 0, add column gone bigint not null default 0, add column proof text;
+    end if;
+end
+$$;
+comment on column audit.runs.changed_until is
+'The watermark that its publication sets: the snapshot, but before every transaction that was open in the shop then.';
 comment on table audit.source_counts is
 'One row per run and source. extracted = accepted + quarantined; a run of features reads nothing and has the copy of its built_from.';
 comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
@@ -77,6 +96,12 @@ comment on column audit.source_counts.released is 'Rows that an earlier night qu
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
 comment on column audit.source_counts.deleted is 'Rows of earlier nights that the shop no longer has any more.';
 comment on column audit.source_counts.source_rows is 'Rows in the shop, counted in the same snapshot.';
+comment on column audit.source_counts.late is
+'Of the extracted rows, those that only the completeness proof found: committed or changed with a time before the window.';
+comment on column audit.source_counts.gone is
+'Rows of the copy that only the completeness proof found deleted in the shop; they are among deleted.';
+comment on column audit.source_counts.proof is
+'How much of the copy was compared with the shop by checksums: whole, or new keys. Null: it read nothing itself.';
 comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwards.';
 comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
 comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';

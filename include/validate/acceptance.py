@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from include import duck, lake
+from include.completeness import prove
 from include.contract import Severity, Source
 from include.contract.table import TOLERATED_ROWS
 from include.validate.candidates import gate_file, open_night, part_links, same_key
@@ -36,6 +37,7 @@ def accept(
         held_rows, clean_version (see ``audit.source_counts``).
 
     Raises:
+        Incomplete: when what was written is not what the shop holds.
         NightStopped: when a rule that stops was broken, or more than the tolerance is in quarantine.
     """
     with duck.session() as connection:
@@ -45,6 +47,9 @@ def accept(
         _refuse(connection, sources, outcomes, counts)
         for name, source in sources.items():
             counts[name]["clean_version"] = _write(connection, source, full=full[name])
+        open_night(connection, sources, run, full)
+        for source in sources.values():
+            prove(connection, source, run)
     return counts
 
 
@@ -103,6 +108,7 @@ def _counts(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool
     rejected, fine = "len(_broken) > 0", "len(_broken) = 0"
     was_held = f"exists (select 1 from held_{name} as old where {key})"
     judged = f"exists (select 1 from verdict_{name} as verdict where {key})"
+    gone = f"exists (select 1 from gone_{name} as verdict where {key})"
     in_shop = f"exists (select 1 from {name} as verdict where {key})"
 
     def count(rows: str) -> int:
@@ -118,9 +124,9 @@ def _counts(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool
         "quarantined": quarantined,
         "released": count(f"{tonight} {fine} and {was_held}"),
         "recalled": count(f"{tonight} _origin = 'family' and {rejected}"),
-        "deleted": count(f"from known_{name} as old where not {in_shop}") if full else 0,
+        "deleted": count(f"from known_{name} as old where " + (f"not {in_shop}" if full else gone)),
         "clean_rows": count(f"{tonight} {fine}")
-        + (0 if full else count(f"from clean_{name} as old where not {judged}")),
+        + (0 if full else count(f"from clean_{name} as old where not {judged} and not {gone}")),
         "held_rows": count(f"{tonight} {rejected}"),
     }
 
@@ -161,12 +167,14 @@ def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool)
     version = lake.version("clean", name)
     if full or version is None:
         version = lake.replace("clean", name, connection.execute(accepted).to_arrow_reader(100_000))
-    elif _scalar(connection, f"select count(*) from verdict_{name}"):
+    elif _scalar(connection, f"select (select count(*) from verdict_{name}) + (select count(*) from gone_{name})"):
         key = ", ".join(source.primary_key)
         some_key = " and ".join(f"{k} is not null" for k in source.primary_key)
         rows = connection.execute(
             f"select *, false as _gone from ({accepted}) union all by name"
-            f" select distinct {key}, true as _gone from verdict_{name} where len(_broken) > 0 and {some_key}"
+            f" select {key}, true as _gone from ("
+            f"select {key} from verdict_{name} where len(_broken) > 0 union select {key} from gone_{name}"
+            f") where {some_key}"
         )
         version = lake.merge("clean", name, source.primary_key, rows.to_arrow_reader(100_000), "_gone")
     held = connection.execute(

@@ -9,7 +9,9 @@ In the DuckDB session of a night stand, for every source ``s`` of the shop:
     clean_s  the rows accepted before;
     held_s   the rows in quarantine before;
     known_s  both of these;
-    s        the shop's table as of tonight's snapshot: known rows, replaced by tonight's where these are newer.
+    gone_s   the keys that the completeness proof found deleted;
+    s        the shop's table as of tonight's snapshot: tonight's rows, and the known ones that they neither replace
+             nor delete.
 """
 
 from __future__ import annotations
@@ -53,22 +55,26 @@ def open_night(
         full: per source, whether this run read all of it.
     """
     for name, source in sources.items():
-        read = (*source.columns, UNREADABLE)
+        read = read_columns(source)
         names = ", ".join(column.lake_name for column in read)
         layers = {
             "raw": duck.relation(lake.files("raw", name, run=run), read),
             "clean": duck.relation(lake.files("clean", name), source.lake_columns),
             "held": duck.relation(lake.files("quarantine", name), (*source.lake_columns, UNREADABLE)),
+            "gone": duck.relation(lake.files("gone", name, run=run), [source[key] for key in source.primary_key]),
         }
         for layer, rows in layers.items():
-            connection.execute(f"create view {layer}_{name} as select * from {rows}")
+            connection.execute(f"create or replace view {layer}_{name} as select * from {rows}")
         connection.execute(
-            f"create view known_{name} as"
+            f"create or replace view known_{name} as"
             f" select *, null::varchar as _unreadable from clean_{name} union all by name select * from held_{name}"
         )
-        unchanged = f"select {names} from known_{name} as old where {_absent(source, 'old', f'raw_{name}')}"
+        unchanged = (
+            f"select {names} from known_{name} as old where {_absent(source, 'old', f'raw_{name}')}"
+            f" and {_absent(source, 'old', f'gone_{name}')}"
+        )
         connection.execute(
-            f"create view {name} as select {names} from raw_{name}"
+            f"create or replace view {name} as select {names} from raw_{name}"
             + ("" if full[name] else f" union all by name {unchanged}")
         )
 
@@ -85,16 +91,17 @@ def find_touched(
     """
     for name, source in sources.items():
         key = ", ".join(source.primary_key)
-        # What a full read no longer finds was deleted; its family is judged without it.
-        deleted = f" union select {key} from known_{name}" if full[name] else ""
+        # What a full read no longer finds was deleted, as what the proof found; its family is judged without it.
+        deleted = f" union select {key} from {'known' if full[name] else 'gone'}_{name}"
         connection.execute(
             f"create temp table touched_{name} as"
             f" select {key} from raw_{name} union select {key} from held_{name}{deleted}"
         )
     for source in sources.values():
         for column in source.key_columns:
-            if full.get(column.key_of or "", False):
-                _touch_orphans(connection, source, column, sources[column.key_of or ""])
+            owner = column.key_of or ""
+            if owner in sources and (full[owner] or _holds_rows(connection, f"gone_{owner}")):
+                _touch_orphans(connection, source, column, sources[owner])
     _spread_over_families(connection, sources)
 
 
@@ -108,17 +115,17 @@ def write_candidates(
     """
     source = sources[name]
     everything = is_judged_whole(source, full=full)
-    chosen = "true" if everything else _present(source, "row", f"touched_{name}")
+    chosen = "true" if everything else present(source, "row", f"touched_{name}")
     derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
     copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
     # Of a source that was read whole every row is tonight's.
     origin = (
         "'changed' as _origin"
         if full
-        else f"case when {_present(source, 'row', f'raw_{name}')} then 'changed'"
-        f" when {_present(source, 'row', f'held_{name}')} then 'held' else 'family' end as _origin"
+        else f"case when {present(source, 'row', f'raw_{name}')} then 'changed'"
+        f" when {present(source, 'row', f'held_{name}')} then 'held' else 'family' end as _origin"
     )
-    read = [f"row.{column.lake_name}" for column in (*source.columns, UNREADABLE)]
+    read = [f"row.{column.lake_name}" for column in read_columns(source)]
     snapshot = "(select max(_snapshot_at) from tonight) as _snapshot_at"
     rows = f"select {', '.join([*read, *derived, copies, origin, snapshot])} from {name} as row where {chosen}"
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -148,12 +155,22 @@ def same_key(source: Source, left: str, right: str) -> str:
     return " and ".join(f"{left}.{k} is not distinct from {right}.{k}" for k in source.primary_key)
 
 
-def _present(source: Source, row: str, relation: str) -> str:
+def present(source: Source, row: str, relation: str) -> str:
+    """A predicate: some row of a relation carries the same key as this one."""
     return f"exists (select 1 from {relation} as other where {same_key(source, row, 'other')})"
 
 
+def read_columns(source: Source) -> tuple[Column, ...]:
+    """What is read of a source: its columns, and what of them the lake cannot hold."""
+    return (*source.columns, UNREADABLE)
+
+
+def _holds_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    return connection.execute(f"select 1 from {relation} limit 1").fetchone() is not None
+
+
 def _absent(source: Source, row: str, relation: str) -> str:
-    return f"not {_present(source, row, relation)}"
+    return f"not {present(source, row, relation)}"
 
 
 def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
@@ -177,7 +194,7 @@ def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mappin
     links = part_links(sources)
     for child, column, parent in reversed(links):
         parents = " union ".join(
-            f"select row.{column} from {rows} as row where {_present(sources[child], 'row', f'touched_{child}')}"
+            f"select row.{column} from {rows} as row where {present(sources[child], 'row', f'touched_{child}')}"
             for rows in (child, f"known_{child}")
         )
         connection.execute(

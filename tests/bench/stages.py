@@ -130,7 +130,7 @@ def builds(place: Place, of: Night, engines: Sequence[str], say: Say) -> dict[st
         right: tuple[object, ...] | None = None
         for engine in engines:
             work = f"{table} on {engine}"
-            into = place.work / "builds" / engine
+            into = place.work / "builds" / engine / table
             try:
                 measured = job(
                     "build_files", place.environment, run_id=of.run_id, table=table, engine=engine, into=str(into)

@@ -45,9 +45,13 @@ def extracted(run_id: str, *, dry_run: bool = False) -> Run:
     """A run that has read 1,000 orders and 4 customers, judged them and found three rules broken."""
     run = Run(run_id, NIGHT, NIGHT, dry_run=dry_run)
     entries.open_run(run)
-    since, snapshot = dict.fromkeys(("customers", "orders"), "-infinity"), datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
+    snapshot = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
+    read = {"changed_since": "-infinity", "late": 0, "gone": 0, "proof": "whole"}
     counts = {"customers": 4, "orders": 1000}
-    entries.record_extracted(run_id, snapshot, since, counts, counts)
+    entries.record_extracted(
+        run_id, snapshot, snapshot,
+        {name: {**read, "extracted": rows, "source_rows": rows} for name, rows in counts.items()},
+    )  # fmt: skip
     entries.record_outcomes(run_id, "source.customers", _outcomes("customers", {"email_filled": 1}))
     broken = {"status_known": 1, "total_equals_parts": 2}
     entries.record_outcomes(run_id, "source.orders", _outcomes("orders", broken))

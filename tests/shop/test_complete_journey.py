@@ -157,7 +157,7 @@ def night(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 judge(sources, name, "run", full, read.snapshot_at.isoformat())
             counts = accept(sources, {}, "run", full)
         for name in sources:
-            counts[name]["extracted"] = read.extracted[name]
+            counts[name]["extracted"] = read.sources[name].extracted
         yield Night(database, files, loaded, sources, counts)
     settings.cache_clear()
     database.drop()
