@@ -87,7 +87,8 @@ with DAG(
         from include import night
         from transforms.build import build as builder
 
-        return night.build(run, TABLES[table].table, TABLES[table].layers, builder)
+        one = TABLES[table]
+        return night.build(run, one.table, one.layers, one.sources, builder)
 
     @task
     def audit(run: str) -> dict[str, dict[str, int]]:

@@ -22,13 +22,34 @@ def digest(files: Sequence[str | Path], table: Table) -> str:
     Returns:
         The number of rows and a sum of 64-bit hashes, as ``rows:sum``.
     """
-    row = ", ".join(_text(column) for column in table.lake_columns)
+    rows, total = _sums(_relation(files, table), table)
+    return f"{rows}:{total}"
+
+
+def followed(before: str, changes: Path | None, table: Table) -> str:
+    """The digest of a table after a commit.
+
+    Args:
+        before: its digest before.
+        changes: the file of the rows that the commit replaced (``_old``) and put there; None when nothing differed.
+        table: what it holds.
+    """
+    if changes is None:
+        return before
+    rows, total = map(int, before.split(":"))
+    for old, sign in ((True, -1), (False, 1)):
+        some, sums = _sums(f"(from read_parquet({duck.quoted(str(changes))}) where _old = {old})", table)
+        rows, total = rows + sign * some, total + sign * sums
+    return f"{rows}:{total}"
+
+
+def _sums(rows: str, table: Table) -> tuple[int, int]:
+    text = ", ".join(_text(column) for column in table.lake_columns)
     with duck.session() as session:
-        ((found,),) = session.execute(
-            f"select count(*) || ':' || coalesce(sum(md5_number_upper(concat_ws('|', {row}))::hugeint), 0)"
-            f" from {_relation(files, table)}"
+        ((count, total),) = session.execute(
+            f"select count(*), coalesce(sum(md5_number_upper(concat_ws('|', {text}))::hugeint), 0) from {rows}"
         ).fetchall()
-    return str(found)
+    return int(count), int(total)
 
 
 def first_difference(

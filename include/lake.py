@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from include.settings import settings
 
 RUN = "_run"  # raw's partition: the run that read the rows
+_CHANGES = "stocktake.changes"  # in a commit's metadata: the file that says what it changes
 
 
 def folder(layer: str, table: str) -> Path:
@@ -95,8 +97,14 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
     return int(target.version())
 
 
-def replace(layer: str, table: str, rows: pa.RecordBatchReader) -> int:
+def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | None = None) -> int:
     """Write a table anew, as one commit.
+
+    Args:
+        layer: the layer.
+        table: the table.
+        rows: all of its rows.
+        changes: a file that says what differs from the version before; see ``changes``.
 
     Returns:
         The version that holds exactly these rows.
@@ -105,11 +113,13 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader) -> int:
     if target is None:
         write_deltalake(folder(layer, table), rows, mode="error")
         return 0
-    write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite")
+    write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", commit_properties=_naming(changes))
     return int(target.version())
 
 
-def merge(layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str) -> int:
+def merge(
+    layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str, changes: Path | None = None
+) -> int:
     """Insert or update rows by key and delete those marked as gone, as one commit.
 
     Args:
@@ -118,6 +128,7 @@ def merge(layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader
         key: the columns that identify a row; ``rows`` holds each key once.
         rows: the table's columns and the boolean column ``gone``.
         gone: the name of that column; of such a row only the key counts.
+        changes: a file that says what differs from the version before; see ``changes``.
 
     Returns:
         The version that holds the result.
@@ -126,13 +137,47 @@ def merge(layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader
     columns = [name for name in rows.schema.names if name != gone]
     values = {name: f"new.{name}" for name in columns}
     (
-        target.merge(rows, " and ".join(f"new.{name} = old.{name}" for name in key), "new", "old")
+        target.merge(
+            rows,
+            " and ".join(f"new.{name} = old.{name}" for name in key),
+            "new",
+            "old",
+            commit_properties=_naming(changes),
+        )
         .when_matched_delete(f"new.{gone}")
         .when_matched_update(values)
         .when_not_matched_insert(values, predicate=f"not new.{gone}")
         .execute()
     )
     return int(target.version())
+
+
+def changes_file(layer: str, table: str) -> Path:
+    """A new file for what a commit changes."""
+    below = settings().lake / "changes" / layer / table
+    below.mkdir(parents=True, exist_ok=True)
+    return below / f"{uuid4()}.parquet"
+
+
+def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
+    """The files that say what differs between two versions: rows as they were and rows as they are, marked ``_old``.
+
+    Returns:
+        Absolute paths, one per commit that changed something; None where that is not known of every commit.
+    """
+    if since == until:
+        return []
+    opened = _open(layer, table, until)
+    if opened is None or since > until:
+        return None
+    commits = {int(commit["version"]): commit for commit in opened.history()}
+    files = [commits.get(version, {}).get(_CHANGES) for version in range(since + 1, until + 1)]
+    return [str(file) for file in files] if all(file and Path(file).exists() for file in files) else None
+
+
+def _naming(changes: Path | None) -> CommitProperties | None:
+    """What makes a commit name the file that says what it changes: both are there, or neither."""
+    return CommitProperties(custom_metadata={_CHANGES: str(changes)}) if changes else None
 
 
 def _open(layer: str, table: str, version: int | None) -> DeltaTable | None:

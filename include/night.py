@@ -6,22 +6,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
-from include import duck, equality, lake
+from include import difference, duck, equality, lake, rebuild
 from include import extract as extraction
 from include.completeness import Scope
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
+from include.ledger import builds
 from include.ledger import entries as ledger
 from include.ledger.entries import Run
 from include.publish import Built
 from include.publish import publish as publish_tables
+from include.rebuild import Inputs
 from include.settings import settings
 from include.sources import key_types, present
 
@@ -148,48 +151,103 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     return counts
 
 
-def build(run_id: str, table: Table, inputs: Mapping[str, tuple[str, str]], builder: Callable[..., Any]) -> int:
+def build(
+    run_id: str,
+    table: Table,
+    inputs: Mapping[str, tuple[str, str]],
+    sources: Iterable[str],
+    builder: Callable[..., Any],
+) -> int:
     """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
+
+    A table that is rebuilt by a column goes on from its last build: only what the inputs' changes touch is computed.
 
     Args:
         run_id: the run.
         table: the table.
         inputs: for each of its build's parameters, the layer and the name of the table it names.
+        sources: the shop's tables it is made from, however far back.
         builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
 
     Returns:
         Its rows: of the whole table, or of the night's slice.
     """
     run = ledger.find_run(run_id)
-    clean, built = ledger.clean_versions(run_id), ledger.built_versions(run_id)
-    files = {
-        parameter: lake.files(layer, name, (clean if layer == "clean" else built)[name])
-        for parameter, (layer, name) in inputs.items()
-    }
-    rebuild = table.rebuild
+    with ledger.stage(run_id, f"build {table.name}"), builds.alone(table):
+        if table.rebuild.kind == "as_of":
+            return _build_slice(run, table, _inputs(run, table, inputs, sources), builder)
+        return _build_table(run, table, _inputs(run, table, inputs, sources), builder)
+
+
+def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
+    """Build the night's slice of a table; others stay."""
+    with lake.scratch() as folder:
+        made = _make(run, table, inputs.all_files, builder, folder)
+        digest = equality.digest(made.files, made.table)
+        rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
+        value = day_number(table.rebuild.slice_of(run.night))
+        version = lake.replace_slice(table.schema, table.name, table.rebuild.column or "", value, rows)
+    builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table)
+    return int(made.rows)
+
+
+def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
+    """Build what of a table may have changed since its last build, and commit what did."""
+    sources = present(settings().sources)
+    base = builds.find_base(run, table, lake.version(table.schema, table.name))
+    with lake.scratch() as folder, duck.session() as connection:
+        within = "true"
+        if base and rebuild.find_touched(connection, table, inputs, base, run.horizon, sources):
+            within = f"{table.rebuild.column} in (from {rebuild.TOUCHED})"
+            files = rebuild.cut(connection, table, folder / "inputs")
+        else:
+            files = inputs.all_files
+        made = _make(run, table, files, builder, folder)
+        key = [table[name].lake_name for name in table.primary_key]
+        rows = duck.relation([str(file) for file in made.files], made.table.lake_columns)
+        done = difference.commit(connection, table.schema, table.name, made.table.lake_columns, key, rows, within)
+        if base and within != "true":
+            digest = equality.followed(base.digest, done.changes, made.table)
+        else:
+            digest = equality.digest(made.files, made.table)
+    builds.record(run, table, made.engine, done.version, done.rows, digest, inputs.by_table)
+    return done.rows
+
+
+def _make(
+    run: Run,
+    table: Table,
+    files: Mapping[str, Sequence[str]],
+    builder: Callable[..., Any],
+    folder: Path,
+) -> Any:
+    """Have a table built, and if this night compares it, a second time."""
     build_on = partial(
         builder,
         table.name,
         files,
         present(settings().sources),
-        as_of=day_number(run.night if rebuild.kind == "as_of" else run.horizon),
-        first_day=_first_day(run, clean),
+        as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
+        first_day=_first_day(run, ledger.clean_versions(run.run_id)),
         resources=settings(),
     )
-    with ledger.stage(run_id, f"build {table.name}"), lake.scratch() as folder:
-        made = build_on(engine=run.engine, into=folder / "first")
-        if run.parity and _is_sampled(run, table):
-            _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
-        digest = equality.digest(made.files, made.table)
-        rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
-        if rebuild.kind == "as_of" and rebuild.column:
-            value = day_number(rebuild.slice_of(run.night))
-            version = lake.replace_slice(table.schema, table.name, rebuild.column, value, rows)
-        else:
-            version = lake.replace(table.schema, table.name, rows)
-    rows_built = int(made.rows)
-    ledger.record_build(run_id, table, made.engine, version, rows_built, digest)
-    return rows_built
+    made = build_on(engine=run.engine, into=folder / "first")
+    if run.parity and _is_sampled(run, table):
+        _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
+    return made
+
+
+def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sources: Iterable[str]) -> Inputs:
+    """What a table is built from.
+
+    The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
+    sources alone, and so is what it needs of them.
+    """
+    versions = {"clean": ledger.clean_versions(run.run_id), **builds.versions(run)}
+    known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
+    if table.rebuild.kind == "as_of" and (run.night != run.horizon or not known):
+        inputs = {name: ("clean", name) for name in sorted(sources)}
+    return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
 
 
 def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:

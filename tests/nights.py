@@ -95,7 +95,8 @@ class Nights:
     def build(run_id: str, tables: Sequence[Table]) -> None:
         """Build and audit tables."""
         for table in tables:
-            night.build(run_id, table, TABLES[table.name].layers, build)
+            one = TABLES[table.name]
+            night.build(run_id, table, one.layers, one.sources, build)
         night.audit(run_id, tables)
 
     @property

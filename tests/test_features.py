@@ -69,7 +69,7 @@ def test_a_feature_that_fails_leaves_the_reports_published(every_table: Nights) 
 
     table = TABLES["product_demand"]
     with pytest.raises(ContractError, match="lacks"):
-        night.build(run, table.table, table.layers, broken)
+        night.build(run, table.table, table.layers, table.sources, broken)
 
     after = every_table.published()
     assert {name for name in after if after[name] != before[name]} >= {"reporting.daily_sales", "reporting.orders"}

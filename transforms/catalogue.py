@@ -74,13 +74,7 @@ class Published:
 
     @property
     def layers(self) -> dict[str, tuple[str, str]]:
-        """What its build reads: for each input by its parameter, the layer of the lake and the name of the table.
-
-        A slice reads sources only: the published tables of a night go to its last whole day, and a slice of an earlier
-        day must not know what they know. What it needs of them is built again as of its own day.
-        """
-        if self.table.rebuild.kind == "as_of":
-            return {name: ("clean", name) for name in sorted(self.sources)}
+        """What its build reads: for each input by its parameter, the layer of the lake and the name of the table."""
         return {
             entry.parameter: (TABLES[entry.name].table.schema if entry.is_published else "clean", entry.name)
             for entry in self.inputs

@@ -63,14 +63,21 @@ class Rebuild:
         kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value); or
             ``as_of`` (one slice a night, kept).
         column: the column of ``by`` and ``as_of``.
+        through: of ``by``, where each input of the build holds a value of ``column``: in columns of its own, or
+            (``order_item_id@refunds``) in that of another input whose row shares a column. The inputs are cut to the
+            values touched. Without it, the table is computed whole, and only what differs is replaced.
         lag_days: how many days before the night its slice lies: what follows from those days is only then known.
     """
 
     kind: str
     column: str | None = None
     lag_days: int = 0
+    through: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, paths in self.through.items():
+            if unknown := sorted({path.partition("@")[2] for path in paths} - {"", *self.through}):
+                raise ContractError(f"rebuild: {name} goes through {unknown}, which is not declared to hold a value")
         if self.lag_days < 0 or (self.lag_days and self.kind != "as_of"):
             raise ContractError(f"rebuild {self.kind!r} with a lag of {self.lag_days} days: only a slice lies earlier")
         if self.kind not in ("full", "by", "as_of") or (self.kind == "full") != (self.column is None):
@@ -82,9 +89,10 @@ class Rebuild:
         return cls("full")
 
     @classmethod
-    def by(cls, column: str) -> Rebuild:
+    def by(cls, column: str, **through: str | tuple[str, ...]) -> Rebuild:
         """Only the values of ``column`` that the night touched."""
-        return cls("by", column)
+        paths = {name: (path,) if isinstance(path, str) else path for name, path in through.items()}
+        return cls("by", column, through=paths)
 
     @classmethod
     def as_of(cls, column: str, lag_days: int = 0) -> Rebuild:

@@ -288,21 +288,6 @@ def clean_versions(run_id: str) -> dict[str, int]:
         )
 
 
-def record_build(run_id: str, table: Table, engine: str, version: int, rows: int, digest: str) -> None:
-    """Note a built table, in place of what an earlier attempt built."""
-    with connect() as connection:
-        connection.execute(
-            """
-            insert into audit.builds (run_id, schema_name, table_name, engine, lake_version, rows, digest)
-            values (%s, %s, %s, %s, %s, %s, %s)
-            on conflict (run_id, schema_name, table_name) do update set
-                engine = excluded.engine, lake_version = excluded.lake_version, rows = excluded.rows,
-                digest = excluded.digest
-            """,
-            [run_id, table.schema, table.name, engine, version, rows, digest],
-        )
-
-
 def record_parity(run_id: str, table: Table, engine: str, other: str, difference: str | None) -> None:
     """Note whether two engines built the same table."""
     with connect() as connection:

@@ -85,6 +85,14 @@ begin
         alter table audit.source_counts
             add column late bigint not null default 0, add column gone bigint not null default 0, add column proof text;
     end if;
+    -- And from before a table went on from its last build.
+    if exists (select from information_schema.tables where table_schema = 'audit' and table_name = 'builds') and not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'builds' and column_name = 'inputs'
+    ) then
+        alter table audit.builds
+            add column inputs jsonb, add column definition text, add column built_at timestamptz not null default now();
+    end if;
 end
 $$;
 comment on column audit.runs.changed_until is
@@ -130,10 +138,16 @@ create table if not exists audit.builds (
     lake_version bigint not null,
     rows bigint not null,
     digest text not null,
+    inputs jsonb,
+    definition text,
+    built_at timestamptz not null default now(),
     primary key (run_id, schema_name, table_name)
 );
 comment on table audit.builds is 'One row per run and table: what was built, published or not.';
-comment on column audit.builds.rows is 'Rows of the built window: the whole table, or the night''s slice.';
+comment on column audit.builds.rows is 'Rows of the whole table, or of the night''s slice.';
+comment on column audit.builds.inputs is 'The version of every table that was read, as layer.name.';
+comment on column audit.builds.definition is
+'A fingerprint of the tables'' code, the shop''s numbers and its time zone: with another one, a table is built anew.';
 comment on column audit.builds.digest is 'Number and hash of those rows: equal for equal rows, whatever engine built them.';
 
 create table if not exists audit.parity (

@@ -7,11 +7,11 @@ from typing import Any
 
 import duckdb
 
-from include import duck, lake
+from include import difference, duck, lake
 from include.completeness import prove
 from include.contract import Severity, Source
 from include.contract.table import TOLERATED_ROWS
-from include.validate.candidates import gate_file, open_night, part_links, same_key
+from include.validate.candidates import gate_file, open_night, part_links, present, same_key
 from include.validate.judgement import row_key
 
 
@@ -163,20 +163,11 @@ def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool)
     """Bring lake/clean and lake/quarantine of one source up to the verdict; gives the version of lake/clean."""
     name = source.name
     columns = ", ".join(column.lake_name for column in source.lake_columns)
-    accepted = f"select {columns} from verdict_{name} where len(_broken) = 0"
-    version = lake.version("clean", name)
-    if full or version is None:
-        version = lake.replace("clean", name, connection.execute(accepted).to_arrow_reader(100_000))
-    elif _scalar(connection, f"select (select count(*) from verdict_{name}) + (select count(*) from gone_{name})"):
-        key = ", ".join(source.primary_key)
-        some_key = " and ".join(f"{k} is not null" for k in source.primary_key)
-        rows = connection.execute(
-            f"select *, false as _gone from ({accepted}) union all by name"
-            f" select {key}, true as _gone from ("
-            f"select {key} from verdict_{name} where len(_broken) > 0 union select {key} from gone_{name}"
-            f") where {some_key}"
-        )
-        version = lake.merge("clean", name, source.primary_key, rows.to_arrow_reader(100_000), "_gone")
+    judged = f"{present(source, 'row', f'verdict_{name}')} or {present(source, 'row', f'gone_{name}')}"
+    accepted = f"(select {columns} from verdict_{name} where len(_broken) = 0)"
+    version = difference.commit(
+        connection, "clean", name, source.lake_columns, source.primary_key, accepted, "true" if full else judged
+    ).version
     held = connection.execute(
         f"select {columns}, _unreadable, _broken, _amount_cents from verdict_{name} where len(_broken) > 0"
     )

@@ -70,7 +70,8 @@ def build(run_id: str, table: str) -> Done:
     from transforms.build import build as builder
     from transforms.catalogue import TABLES
 
-    return night.build(run_id, TABLES[table].table, TABLES[table].layers, builder), None
+    one = TABLES[table]
+    return night.build(run_id, one.table, one.layers, one.sources, builder), None
 
 
 def audit(run_id: str, tables: Sequence[str]) -> Done:

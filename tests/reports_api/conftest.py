@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.ledger import entries
+from include.ledger import builds, entries
 from include.ledger.entries import Outcome, Run
 from include.settings import settings
 from include.sources import SOURCES
@@ -66,7 +66,7 @@ def accepted(run_id: str, *, dry_run: bool = False) -> Run:
     nothing = dict.fromkeys(("quarantined", "released", "recalled", "deleted", "held_rows", "clean_version"), 0)
     orders = nothing | {"accepted": 998, "quarantined": 2, "clean_rows": 998, "held_rows": 2}
     entries.record_accepted(run_id, {"customers": nothing | {"accepted": 4, "clean_rows": 4}, "orders": orders})
-    entries.record_build(run_id, TABLES["orders"].table, "pandas", 5, 998, "998:1")
+    builds.record(run, TABLES["orders"].table, "pandas", 5, 998, "998:1", {"clean.orders": 0})
     for name in ("accept", "build orders", "audit"):
         with entries.stage(run_id, name):
             pass

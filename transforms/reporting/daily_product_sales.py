@@ -49,7 +49,7 @@ TABLE = Table(
         ),
     ),
     primary_key=("day", "product_id", "warehouse_id", "currency"),
-    rebuild=Rebuild.by("day"),
+    rebuild=Rebuild.by("day", order_lines=("ordered_on", "order_item_id@refunds"), refunds="refunded_on"),
     rules=(
         *(
             between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)

@@ -49,7 +49,7 @@ TABLE = Table(
         ),
     ),
     primary_key=("order_item_id",),
-    rebuild=Rebuild.by("order_id"),
+    rebuild=Rebuild.by("order_id", orders="order_id", order_items="order_id", refunds="order_item_id@order_items"),
     rules=(
         between("quantity", "quantity_positive", "A line has at least one unit.", least=1, severity=Severity.STOP),
         between(

@@ -61,7 +61,7 @@ TABLE = Table(
         Column("hours_to_deliver", Type.RATIO, "From shipped_at to delivered_at; null before.", nullable=True),
     ),
     primary_key=("order_id",),
-    rebuild=Rebuild.by("customer_id"),
+    rebuild=Rebuild.by("customer_id", orders="customer_id", order_lines="customer_id"),
     rules=(
         one_of(
             "status",

@@ -1,0 +1,88 @@
+"""What the ledger says of built tables: which version a run made, from what, and which a later run may go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from psycopg.types.json import Jsonb
+
+from include.contract import Table
+from include.ledger.entries import Run, connect
+from include.rebuild import Base, definition
+
+
+@contextmanager
+def alone(table: Table) -> Iterator[None]:
+    """Hold a table of the lake: of nights that build it at once, one waits for the other."""
+    with connect() as connection:
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.build {table.qualified_name}"])
+        connection.commit()
+        yield
+
+
+def find_base(run: Run, table: Table, version: int | None) -> Base | None:
+    """The build that made a version of a table, if this run may go on from it.
+
+    It may not when it was asked to make everything anew or on another engine, nor when the tables' definitions or
+    the shop's numbers were others then, nor when it covers later days.
+    """
+    if run.full_refresh or version is None:
+        return None
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select builds.lake_version, builds.inputs, runs.horizon, builds.digest
+            from audit.builds join audit.runs using (run_id)
+            where schema_name = %(schema)s and table_name = %(table)s and lake_version = %(version)s
+                and definition = %(definition)s and %(engine)s in ('auto', builds.engine)
+                and runs.horizon <= %(horizon)s
+            order by builds.built_at desc limit 1
+            """,
+            {
+                "schema": table.schema,
+                "table": table.name,
+                "version": version,
+                "definition": definition(),
+                "engine": run.engine,
+                "horizon": run.horizon,
+            },
+        ).fetchone()
+    return Base(*row) if row else None
+
+
+def versions(run: Run) -> dict[str, dict[str, int]]:
+    """The versions that a run's builds may read, by schema and table: its own, of features the publication's too."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select schema_name, table_name, lake_version from audit.publication_tables
+            join audit.publications using (publication_id)
+            where publication_id = %(built_from)s and publications.horizon = %(horizon)s
+            union all
+            select schema_name, table_name, lake_version from audit.builds where run_id = %(run)s
+            """,
+            {"built_from": run.built_from, "horizon": run.horizon, "run": run.run_id},
+        ).fetchall()
+    found: dict[str, dict[str, int]] = {}
+    for schema, name, version in rows:
+        found.setdefault(schema, {})[name] = version
+    return found
+
+
+def record(
+    run: Run, table: Table, engine: str, version: int, rows: int, digest: str, inputs: Mapping[str, int]
+) -> None:
+    """Note a built table, in place of what an earlier attempt built."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.builds
+                (run_id, schema_name, table_name, engine, lake_version, rows, digest, inputs, definition)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, schema_name, table_name) do update set
+                engine = excluded.engine, lake_version = excluded.lake_version, rows = excluded.rows,
+                digest = excluded.digest, inputs = excluded.inputs, definition = excluded.definition, built_at = now()
+            """,
+            [run.run_id, table.schema, table.name, engine, version, rows, digest, Jsonb(dict(inputs)), definition()],
+        )

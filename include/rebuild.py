@@ -1,0 +1,167 @@
+"""What of a table a night computes again: the values that its inputs' changes touch, and the rows that bear on them.
+
+Belongs here: from which earlier build a table can go on, and what has changed since. Does not: what a table is made of
+(``Rebuild`` in its declaration), and how it is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from include import duck, lake
+from include.contract import Source, Table
+from include.contract.types import day_number
+from include.settings import ROOT, Parameters, settings
+
+TOUCHED = "touched"  # the relation of touched values, with one column: value
+
+
+@dataclass(frozen=True)
+class Base:
+    """An earlier build that a table can go on from.
+
+    Attributes:
+        version: of the table.
+        inputs: the version of each input, by ``layer.name``.
+        horizon: the last whole business day that it covers.
+        digest: of all its rows.
+    """
+
+    version: int
+    inputs: Mapping[str, int]
+    horizon: date
+    digest: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a build reads: for each of its parameters the layer and the name of a table, and its version."""
+
+    tables: Mapping[str, tuple[str, str]]
+    versions: Mapping[str, int]
+
+    def files(self, parameter: str) -> list[str]:
+        """The Parquet files of an input."""
+        return lake.files(*self.tables[parameter], self.versions[parameter])
+
+    @property
+    def all_files(self) -> dict[str, list[str]]:
+        """Those of every input, by parameter."""
+        return {parameter: self.files(parameter) for parameter in self.tables}
+
+    @property
+    def by_table(self) -> dict[str, int]:
+        """The versions by ``layer.name``, as the ledger keeps them."""
+        return {".".join(self.tables[parameter]): version for parameter, version in self.versions.items()}
+
+
+@cache
+def definition() -> str:
+    """A fingerprint of what decides a table's rows beside its inputs: the code, the shop's numbers, its time zone."""
+    said = hashlib.sha256()
+    for file in sorted((ROOT / "transforms").rglob("*.py")):
+        said.update(file.read_bytes())
+    said.update(Parameters().model_dump_json().encode())
+    said.update(settings().timezone.encode())
+    return said.hexdigest()
+
+
+def find_touched(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    inputs: Inputs,
+    base: Base,
+    horizon: date,
+    sources: Mapping[str, Source],
+) -> bool:
+    """Create ``touched``: the values of the table's rebuild column whose rows may not be what they were.
+
+    Args:
+        connection: a session of ``include.duck``.
+        table: the table, rebuilt ``by`` a column, through its inputs.
+        inputs: what this build reads.
+        base: the build to go on from.
+        horizon: the last whole business day of this build.
+        sources: the shop's sources: what they say is cut at the horizon.
+
+    Returns:
+        Whether it could be told; else everything is to be computed.
+    """
+    through = table.rebuild.through
+    if not through or set(inputs.tables) != set(through):
+        return False
+    for parameter in through:
+        layer, name = inputs.tables[parameter]
+        since, stored = base.inputs.get(f"{layer}.{name}"), inputs.files(parameter)
+        changed = None if since is None else lake.changes(layer, name, since, inputs.versions[parameter])
+        if changed is None or not stored:
+            return False
+        connection.execute(f"create view all_{parameter} as select * from {_parquet(stored)}")
+        shown = _newly_shown(sources[name], base.horizon, horizon) if layer == "clean" else "false"
+        also = f" union all by name select * exclude (_old) from {_parquet(changed)}" if changed else ""
+        connection.execute(f"create view changed_{parameter} as select * from all_{parameter} where {shown}{also}")
+    values = []
+    for parameter, paths in through.items():
+        for path in paths:
+            column, _, other = path.partition("@")
+            shared = f" as row join all_{other} as other using ({column})" if other else ""
+            held = [f"other.{own}" for own in _own(through[other])] if other else [column]
+            values += [f"select {value} as value from changed_{parameter}{shared}" for value in held]
+    connection.execute(
+        f"create table {TOUCHED} as select distinct value from ({' union all '.join(values)}) where value is not null"
+    )
+    return True
+
+
+def cut(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path) -> dict[str, list[str]]:
+    """Write the input rows that bear on the touched values.
+
+    Returns:
+        For each of the build's parameters, the file.
+    """
+    folder.mkdir(parents=True)
+    files = {}
+    for parameter in table.rebuild.through:
+        file = folder / f"{parameter}.parquet"
+        bears = _bears(table.rebuild.through, parameter)
+        connection.execute(
+            f"copy (select * from all_{parameter} where {bears}) to {duck.quoted(str(file))} (format parquet)"
+        )
+        files[parameter] = [str(file)]
+    return files
+
+
+def _bears(through: Mapping[str, Sequence[str]], parameter: str) -> str:
+    """A predicate: a row of an input bears on a touched value."""
+    found = []
+    for path in through[parameter]:
+        column, _, other = path.partition("@")
+        if other:
+            rows = " or ".join(f"{own} in (from {TOUCHED})" for own in _own(through[other]))
+            found.append(f"{column} in (select {column} from all_{other} where {rows})")
+        else:
+            found.append(f"{column} in (from {TOUCHED})")
+    return " or ".join(found)
+
+
+def _parquet(files: Sequence[str]) -> str:
+    return f"read_parquet([{', '.join(duck.quoted(file) for file in files)}])"
+
+
+def _own(paths: Sequence[str]) -> list[str]:
+    """Those paths that are columns of the input itself."""
+    return [path for path in paths if "@" not in path]
+
+
+def _newly_shown(source: Source, base: date, horizon: date) -> str:
+    """A predicate: something about a row, long read, lay behind the base's horizon and is known now."""
+    days = [*([source.begins] if source.begins else []), *source.later]
+    known = [f"{day} > {day_number(base)} and {day} <= {day_number(horizon)}" for day in days]
+    return " or ".join(known) or "false"
