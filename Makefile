@@ -16,7 +16,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly ui psql env stop test lint bench docs requirements
+.PHONY: help nightly ui psql env schema stop test lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ psql: .venv/.installed ## Open the warehouse as the analyst: SHOP= ARGS='-c "sel
 
 env: .venv/.installed ## Print the environment for a shell: eval "$(make -s env)"
 	@$(STOCKTAKE) env
+
+schema: .venv/.installed ## Write down the shop's tables as every night expects them: SHOP=
+	@$(STOCKTAKE) schema
 
 stop: ## Stop Airflow and Postgres
 	@test ! -e .venv/.installed || $(STOCKTAKE) stop

@@ -25,8 +25,9 @@ day's slices of the tables by night; all other tables keep their later days.
 **When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
 names the table, the rule and the first rows.
 
-- `extract`: the shop cannot be reached (it retries, with growing pauses), or its SQL is refused. Or its checksums and
-  the copy's differ, even after those rows were read again: the message says where.
+- `extract`: the shop cannot be reached (it retries, with growing pauses), its SQL is refused, or its tables are not
+  what they were: adapt the .sql files that read them, then `make schema`. Or its checksums and the copy's differ, even
+  after those rows were read again: the message says where.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
 - `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
   the night's report, have the rows fixed in the shop, clear `begin`.

@@ -60,7 +60,7 @@ def commit(
         version = lake.replace(layer, name, connection.execute(f"select {names} from {rows}").to_arrow_reader(100_000))
         return Committed(version, _count(connection, _stored(layer, name, version, columns)), None)
     before = _stored(layer, name, version, columns)
-    old, new = f"select {names} from {before} as row where {within}", f"select {names} from {rows} as row where {within}"
+    old, new = (f"select {names} from {side} as row where {within}" for side in (before, rows))
     file = lake.changes_file(layer, name)
     connection.execute(
         f"copy (select *, true as _old from (({old}) except ({new}))"

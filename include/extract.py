@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from psycopg import sql
 
-from include import duck, lake
+from include import drift, duck, lake
 from include.completeness import (
     BUCKETS,
     Scope,
@@ -25,6 +25,7 @@ from include.completeness import (
     shop_sums_sql,
 )
 from include.contract import Source
+from include.ledger.drift import Change
 from include.settings import settings
 from include.validate.candidates import open_night
 
@@ -64,15 +65,21 @@ class Extraction:
         changed_until: the new watermark: before every transaction that was open in the source then, for what it
             commits later carries its own time.
         sources: what was read of each source.
+        news: what is new in the shop's schema and stops nothing.
     """
 
     snapshot_at: datetime
     changed_until: datetime
     sources: Mapping[str, Read]
+    news: Sequence[Change] = ()
 
 
 def extract(
-    sources: Mapping[str, Source], changed_since: Mapping[str, str], run: str, proofs: Mapping[str, Scope] | None = None
+    sources: Mapping[str, Source],
+    changed_since: Mapping[str, str],
+    run: str,
+    proofs: Mapping[str, Scope] | None = None,
+    schema: drift.Schema | None = None,
 ) -> Extraction:
     """Read the rows of every source that changed, all in one snapshot, into lake/raw, and prove the copy complete.
 
@@ -84,9 +91,11 @@ def extract(
         changed_since: per source an ISO instant, or ``EVERYTHING``.
         run: the run these rows belong to.
         proofs: per source, how much of the copy is compared; all of it where nothing is said.
+        schema: what the shop's tables are expected to be; whatever they are, where nothing is said.
 
     Raises:
         Incomplete: when copy and shop differ and reading again does not help.
+        SchemaDrift: when its tables are not what is expected; nothing is written then.
         OSError: when the shop cannot be reached (ConnectionError), or goes away while it is read.
         duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
     """
@@ -95,11 +104,12 @@ def extract(
         duck.attach(connection, "shop", settings().shop_url, read_only=True)
         with _snapshot(connection):
             snapshot_at, changed_until = _row(connection, _CLOCK)
+            news = drift.check(connection, schema or {})
             for name, source in sources.items():
                 with _named(name):
                     scope = (proofs or {}).get(name, Scope.WHOLE)
                     read[name] = _Reading(connection, source, run, snapshot_at).read(changed_since[name], scope)
-    return Extraction(snapshot_at, changed_until, read)
+    return Extraction(snapshot_at, changed_until, read, news)
 
 
 # A role that may not see the transactions of others sees no start of them; then the proof alone finds what they commit.

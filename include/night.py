@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
-from include import difference, duck, equality, lake, rebuild
+from include import difference, drift, duck, equality, lake, rebuild
 from include import extract as extraction
 from include.completeness import Scope
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
 from include.ledger import builds
+from include.ledger import drift as schema_ledger
 from include.ledger import entries as ledger
 from include.ledger.entries import Run
 from include.publish import Built
@@ -104,11 +105,17 @@ def extract(run_id: str) -> dict[str, int]:
 
     Returns:
         Rows read, per source.
+
+    Raises:
+        SchemaDrift: when the shop's tables are not what they were; nothing is written then.
     """
     run = ledger.find_run(run_id)
     with ledger.stage(run_id, "extract"):
         sources = present(settings().sources)
-        read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources))
+        statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
+        schema = drift.expected(run_id, statements)
+        read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources), schema)
+        schema_ledger.record_changes(run_id, read.news)
         ledger.record_extracted(
             run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
         )

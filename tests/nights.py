@@ -15,6 +15,7 @@ from include.contract import Table
 from include.ledger import entries as ledger
 from include.ledger.entries import Run
 from include.settings import settings
+from include.shop.constraints import drop_constraint, open_notebook
 from include.sources import present
 from transforms.build import build
 from transforms.catalogue import TABLES, buildable
@@ -117,6 +118,12 @@ class Nights:
     def _allowed(self, schema: str) -> list[Table]:
         allowed = buildable(present(settings().sources)).of(schema)
         return [TABLES[name].table for name in allowed if name in self.names]
+
+    def set_aside(self, *constraints: tuple[str, str]) -> None:
+        """Take keys of the shop's tables away, (table, constraint) each, so that every night knows it is meant."""
+        open_notebook(self.shop)
+        for table, name in constraints:
+            drop_constraint(self.shop, table, name)
 
     def ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query on the warehouse."""

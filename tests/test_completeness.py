@@ -52,7 +52,7 @@ def test_what_a_cursor_does_not_see_is_right_the_next_morning(nights: Nights) ->
 @pytest.mark.after_a_night
 def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) -> None:
     shop = nights.shop
-    shop.execute("alter table inventory_movements drop constraint inventory_movements_order_item_id_fkey")
+    nights.set_aside(("inventory_movements", "inventory_movements_order_item_id_fkey"))
     order = "(select min(order_id) from order_items where order_item_id not in (select order_item_id from refunds))"
     [(number,)] = shop.execute(f"select {order}".encode()).fetchall()
     lines = shop.execute("delete from order_items where order_id = %s", [number]).rowcount

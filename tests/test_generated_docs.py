@@ -52,6 +52,12 @@ Postgres statement that gives the columns of the source's page below, by name an
   quarantined as not `readable`, with the value as it was.
 - A column that the shop has no data for is `null as …`, if its page says *or null*.
 - Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`.
+- The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,
+  keys, foreign keys) into the folder's `schema.toml`; every night compares by one query of the shop's catalogue, before
+  it writes anything. A column that is new, or a numeric that holds more digits, is recorded and ignored; what is gone,
+  renamed or of another type stops the night. Without the file, what the first night found is expected. A change that is
+  meant is accepted by `make schema`; a key that is missing on purpose by naming it in its table's comment:
+  `[set aside: key (order_id)]`.
 - A source without a file is absent: the tables that need it are left out, and `reporting.data_status` says so.
 - A file that is called like no source stops everything, before anything is read.
 

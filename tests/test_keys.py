@@ -9,6 +9,7 @@ from shutil import copytree
 
 import pytest
 
+from include.drift import FILE
 from include.embedded import Cluster
 from include.settings import settings
 from include.shop.history import fill_history
@@ -27,6 +28,7 @@ def other_keys(
     folder = copytree(settings().sources, tmp_path / "sources")
     single = [name for name, source in SOURCES.items() if len(source.primary_key) == 1]
     (folder / "keys.toml").write_text("".join(f'{name} = "{kind}"\n' for name in single))
+    (folder / FILE).unlink()  # what the first night finds is expected then
     database = Database(cluster, "shop").copy()
     monkeypatch.setenv("STOCKTAKE_SHOP_URL", database.url("extractor"))
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))

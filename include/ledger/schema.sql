@@ -115,6 +115,29 @@ comment on column audit.source_counts.held_rows is 'Rows in quarantine afterward
 comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';
 comment on column audit.source_counts.complete is 'Whether clean and quarantined rows are as many as the shop holds.';
 
+create table if not exists audit.source_schemas (
+    source text primary key,
+    statement text not null,
+    relations jsonb not null,
+    found_by text not null references audit.runs (run_id),
+    found_at timestamptz not null default now()
+);
+comment on table audit.source_schemas is
+'One row per source of a shop without a schema.toml: the tables it reads, as the first night found them.';
+comment on column audit.source_schemas.statement is 'A digest of the .sql file; a changed file starts over.';
+comment on column audit.source_schemas.relations is 'Columns, enum labels, keys and foreign keys, by table.';
+
+create table if not exists audit.schema_changes (
+    relation text not null,
+    column_name text not null,
+    what text not null,
+    run_id text not null references audit.runs (run_id),
+    found_at timestamptz not null default now(),
+    primary key (relation, column_name, what)
+);
+comment on table audit.schema_changes is
+'One row per column of the shop that was new, or wider than expected, and by which run that was seen first.';
+
 create table if not exists audit.expectation_results (
     run_id text not null references audit.runs (run_id),
     table_name text not null,

@@ -74,6 +74,7 @@ class Night:
         broken: results of rules that were broken, the gravest first.
         fine: per table, results of rules that were not.
         stages: seconds per stage.
+        schema_changes: what this run was the first to see of the shop's schema.
     """
 
     run: Row
@@ -84,6 +85,7 @@ class Night:
     broken: list[Row]
     fine: dict[str, list[Row]]
     stages: list[Row]
+    schema_changes: list[Row]
 
 
 def night(run_id: str) -> Night:
@@ -112,6 +114,7 @@ def night(run_id: str) -> Night:
                 broken=[result for result in results if result["broken"]],
                 fine=dict(fine),
                 stages=_stages(cursor, run_id),
+                schema_changes=_schema_changes(cursor, run_id),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -263,4 +266,10 @@ def _built(cursor: _Cursor, run_id: str) -> list[Row]:
 def _stages(cursor: _Cursor, run_id: str) -> list[Row]:
     return cursor.execute(
         "select stage, started_at, seconds from audit.stages where run_id = %s order by started_at", [run_id]
+    ).fetchall()
+
+
+def _schema_changes(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(
+        "select relation, column_name, what from audit.schema_changes where run_id = %s order by 1, 2", [run_id]
     ).fetchall()

@@ -1,6 +1,8 @@
 """Takes single constraints of the shop away, and puts them back.
 
-What was taken stands in ``stocktake_demo.dropped_constraints`` as the statement that restores it.
+What was taken stands in ``stocktake_demo.dropped_constraints`` as the statement that restores it. A key or foreign key
+stands in its table's comment as well, ``[set aside: key (order_id)]``: whoever reads the shop sees that it is missing
+on purpose.
 """
 
 from __future__ import annotations
@@ -18,11 +20,23 @@ create table if not exists stocktake_demo.dropped_constraints (
 );
 """
 # A key comes back before the foreign keys that refer to it; the index that stood in for it goes first.
-_TURNS: Final = {"index": 0, "null": 1, "p": 2, "u": 2, "c": 3, "f": 4}
+_TURNS: Final = {"index": 0, "null": 1, "p": 2, "u": 2, "c": 3, "f": 4, "comment": 5}
 
 _FIND: Final = """
 select contype::text, conindid, pg_get_constraintdef(oid) from pg_constraint
 where conrelid = format('public.%%I', %(table)s::text)::regclass and conname = %(name)s
+"""
+_KEY: Final = """
+select
+    contype::text,
+    (
+        select string_agg(attname, ', ' order by position)
+        from unnest(conkey) with ordinality as part (attnum, position)
+        join pg_attribute on attrelid = conrelid and pg_attribute.attnum = part.attnum
+    ),
+    coalesce(obj_description(conrelid, 'pg_class'), '')
+from pg_constraint
+where conrelid = format('public.%%I', %(table)s::text)::regclass and conname = %(name)s and contype in ('p', 'u', 'f')
 """
 _REFERENCES: Final = """
 select conrelid::regclass::text, conname::text from pg_constraint
@@ -48,6 +62,7 @@ def drop_constraint(connection: Connection[Any], table: str, name: str) -> None:
         _stand_in(connection, table, index)
     names = [sql.Identifier(table), sql.Identifier(name)]
     restore = sql.SQL("alter table {} add constraint {}").format(*names).as_string(connection)
+    _set_aside(connection, table, name)
     connection.execute(sql.SQL("alter table {} drop constraint {}").format(*names))
     _note(connection, kind, f"{restore} {definition}")
 
@@ -86,6 +101,18 @@ def _stand_in(connection: Connection[Any], table: str, index: int) -> None:
     listed = sql.SQL(", ").join(map(sql.Identifier, columns[0] if columns else []))
     connection.execute(sql.SQL("create index {} on {} ({})").format(name, sql.Identifier(table), listed))
     _note(connection, "index", sql.SQL("drop index {}").format(name).as_string(connection))
+
+
+def _set_aside(connection: Connection[Any], table: str, name: str) -> None:
+    """Name a key or foreign key in its table's comment; the comment as it was is noted, to be put back last."""
+    for kind, columns, comment in connection.execute(_KEY, {"table": table, "name": name}).fetchall():
+        key = f"{'foreign ' if kind == 'f' else ''}key ({columns})"
+        marked = comment[:-1] + f"; {key}]" if comment.endswith("]") else f"{comment} [set aside: {key}]"
+        on = sql.SQL("comment on table {} is {}")
+        if not comment.endswith("]"):
+            restore = on.format(sql.Identifier(table), sql.Literal(comment)).as_string(connection)
+            _note(connection, "comment", restore)
+        connection.execute(on.format(sql.Identifier(table), sql.Literal(marked)))
 
 
 def _note(connection: Connection[Any], kind: str, restore: str) -> None:

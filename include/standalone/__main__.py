@@ -1,4 +1,4 @@
-"""The command line behind the Makefile: ``python -m include.standalone nightly|ui|psql|env|up|stop``."""
+"""The command line behind the Makefile: ``python -m include.standalone nightly|ui|psql|env|schema|up|stop``."""
 
 from __future__ import annotations
 
@@ -153,6 +153,22 @@ def env() -> None:
     machine = Machine.ready()
     for line in environment.export_lines(machine.variables, machine.cluster):
         typer.echo(line)
+
+
+@cli.command()
+def schema() -> None:
+    """Write the shop's tables, as they are now, down as what every night expects."""
+    machine = Machine.ready()
+    with machine.alone():
+        machine.prepare()
+    os.environ.update(machine.variables)
+    from include import drift, extract
+    from include.settings import settings
+    from include.sources import present
+
+    folder = settings().sources
+    statements = {name: extract.shop_sql(one, extract.EVERYTHING) for name, one in present(folder).items()}
+    typer.echo(f"Written: {drift.write(drift.observe(statements), folder)}")
 
 
 @cli.command()

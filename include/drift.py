@@ -1,0 +1,260 @@
+"""Schema drift: the shop's tables must still be what they were when somebody last looked at them.
+
+What is expected stands in ``schema.toml`` in the shop's folder, which ``make schema`` writes. Without that file it is
+what the first night found; the ledger keeps it. Where both are, the file counts: writing it accepts a change.
+
+A new column is recorded and ignored, and so is a numeric that can hold more digits than before. A table, column, key
+or foreign key that is gone, another type or another list of enum labels stops the night before anything is written.
+A key that is missing on purpose is one that the table's comment names: ``[set aside: key (order_id)]``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import psycopg
+from psycopg.sql import SQL, Literal
+
+from include.contract import ContractError
+from include.ledger import drift as ledger
+from include.ledger.drift import Change
+from include.settings import settings
+
+FILE: Final = "schema.toml"
+_HEAD = """\
+# The shop's tables that these .sql files read, as they are expected to be. Written by `make schema`; a night that finds
+# a column, key or foreign key gone or changed writes nothing and says so.
+"""
+_NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
+_SET_ASIDE = re.compile(r"\[set aside: ([^\]]*)\]")
+
+_CATALOGUE = Path(__file__).with_suffix(".sql")
+
+# Whatever a prepared statement reads is locked until the transaction ends: views, and the tables behind them.
+_READ = """
+select nspname || '.' || relname as name
+from pg_locks
+join pg_class on pg_class.oid = relation
+join pg_namespace on pg_namespace.oid = relnamespace
+where pid = pg_backend_pid() and mode = 'AccessShareLock' and relkind in ('r', 'p', 'v', 'm', 'f')
+    and nspname not in ('pg_catalog', 'information_schema')
+order by name
+"""
+
+
+class SchemaDrift(ContractError):
+    """The shop's schema is not what it was; the message names contract, column, expected and found."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view of the shop.
+
+    Attributes:
+        columns: type by column, as Postgres writes it: ``numeric(14,2)``.
+        enums: labels in order, by column of an enum type.
+        keys: ``key (order_id)``, of the primary key and every other unique one.
+        foreign_keys: ``foreign key (customer_id) references public.customers (customer_id)``.
+        comment: what the shop says of it; it may name keys that were set aside.
+    """
+
+    columns: Mapping[str, str]
+    enums: Mapping[str, list[str]] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    foreign_keys: list[str] = field(default_factory=list)
+    comment: str = ""
+
+
+Relations = Mapping[str, Relation]
+Schema = Mapping[str, Relations]  # per source, what its statement reads, by name: public.orders
+
+
+def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
+    """What a night must find.
+
+    Args:
+        run_id: the night's run, by which the ledger knows who found what no file says.
+        statements: the shop's statement of every source.
+
+    Raises:
+        SchemaDrift: when the folder's file does not say what a source reads.
+        ConnectionError: when the shop must be asked and cannot be reached.
+    """
+    file = settings().sources / FILE
+    if file.exists():
+        return _from_file(file, statements)
+    # A statement that was written anew may read other tables: its source starts over.
+    digests = {name: sha256(text.encode()).hexdigest() for name, text in statements.items()}
+    known = ledger.first_schemas(digests)
+    schema = {
+        name: {relation: Relation(**described) for relation, described in relations.items()}
+        for name, relations in known.items()
+    }
+    if missing := {name: text for name, text in statements.items() if name not in known}:
+        schema |= observe(missing)
+        ledger.keep_first_schemas(
+            run_id, {name: (digests[name], _plain(relations)) for name, relations in schema.items() if name in missing}
+        )
+    return schema
+
+
+def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
+    """Which tables each source's statement reads, and what they are now.
+
+    Raises:
+        ConnectionError: when the shop cannot be reached.
+        psycopg.Error: when Postgres refuses a statement.
+    """
+    read: dict[str, list[str]] = {}
+    try:
+        with psycopg.connect(settings().shop_url.get_secret_value(), connect_timeout=10) as shop:
+            for name, statement in statements.items():
+                shop.execute(SQL("prepare stocktake_schema as {}").format(SQL(statement)))
+                read[name] = [row[0] for row in shop.execute(_READ).fetchall()]
+                shop.rollback()
+                shop.execute("deallocate stocktake_schema")
+            row = shop.execute(_question({one for names in read.values() for one in names}).encode()).fetchone()
+    except psycopg.OperationalError as error:  # says host, port and role, never the password
+        raise ConnectionError(f"no connection to the shop: {error}") from None
+    found = _answered(row[0] if row else "{}")
+    return {name: {relation: found[relation] for relation in relations} for name, relations in read.items()}
+
+
+def check(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Change]:
+    """Compare the shop with what is expected of it, by one query of its catalogue.
+
+    Args:
+        connection: a DuckDB session with the shop attached.
+        schema: what is expected.
+
+    Returns:
+        What is new and harms nobody.
+
+    Raises:
+        SchemaDrift: for every reason there is at once.
+    """
+    if not schema:
+        return []
+    readers: dict[str, list[str]] = {}
+    for source, relations in schema.items():
+        for name in relations:
+            readers.setdefault(name, []).append(source)
+    row = connection.execute("select found from postgres_query('shop', ?)", [_question(readers)]).fetchone()
+    found = _answered(row[0] if row else "{}")
+    refused: dict[str, None] = {}  # each once, in order
+    news: dict[Change, None] = {}
+    for relations in schema.values():
+        for name, was in relations.items():
+            who = f"{'sources' if len(readers[name]) > 1 else 'source'} {', '.join(readers[name])}"
+            refused |= {f"{who}: {reason}": None for reason in _losses(name, was, found.get(name))}
+            news |= dict.fromkeys(_news(name, was, found[name])) if name in found else {}
+    if refused:
+        raise SchemaDrift(
+            f"the shop's schema has changed; nothing is written, yesterday's tables stay. {' | '.join(refused)} |"
+            " If this is meant, adapt the .sql files that read it, then `make schema`"
+        )
+    return list(news)
+
+
+def write(schema: Schema, folder: Path) -> Path:
+    """Write what is expected into a shop's folder.
+
+    Returns:
+        The file.
+    """
+    relations = {name: one for each in schema.values() for name, one in each.items()}
+    lines = [_HEAD, "[reads]", *_pairs({source: sorted(names) for source, names in schema.items()})]
+    for name, relation in sorted(relations.items()):
+        lines += ["", f"[{_toml(name)}]", f"keys = {_toml(relation.keys)}"]
+        lines += [f"foreign_keys = {_toml(relation.foreign_keys)}"]
+        lines += ["", f"[{_toml(name)}.columns]", *_pairs(relation.columns)]
+        if relation.enums:
+            lines += ["", f"[{_toml(name)}.enums]", *_pairs(relation.enums)]
+    file = folder / FILE
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def _from_file(file: Path, sources: Iterable[str]) -> Schema:
+    try:
+        said: dict[str, Any] = tomllib.loads(file.read_text())
+        relations = {name: Relation(**described) for name, described in said.items() if name != "reads"}
+        schema = {source: {name: relations[name] for name in names} for source, names in said["reads"].items()}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise SchemaDrift(
+            f"{file} does not say what the shop's tables are ({error}): `make schema` writes it"
+        ) from error
+    if unknown := [source for source in sources if source not in schema]:
+        raise SchemaDrift(f"{file} does not say what {', '.join(unknown)} reads: `make schema` writes it anew")
+    return {source: schema[source] for source in sources}
+
+
+def _losses(name: str, was: Relation, now: Relation | None) -> Iterator[str]:
+    """What is gone or changed in a relation, a sentence each."""
+    if now is None:
+        yield f"table {name}: expected, found no table of that name"
+        return
+    fresh = ", ".join(f"{column} {kind}" for column, kind in now.columns.items() if column not in was.columns)
+    for column, kind in was.columns.items():
+        found = now.columns.get(column)
+        if found is None:
+            yield f"column {name}.{column}: expected {kind}, found no such column" + (
+                f" (new: {fresh})" if fresh else ""
+            )
+        elif found != kind and not _is_wider(kind, found):
+            yield f"column {name}.{column}: expected {kind}, found {found}"
+        elif column in was.enums and now.enums.get(column) != was.enums[column]:
+            labels = ", ".join(now.enums.get(column, [])) or "none"
+            yield f"column {name}.{column}: expected the labels {', '.join(was.enums[column])}, found {labels}"
+    aside = _SET_ASIDE.search(now.comment)
+    for kept, there in ((was.keys, now.keys), (was.foreign_keys, now.foreign_keys)):
+        for key in kept:
+            if key not in there and not (aside and key.partition(" references ")[0] in aside[1].split("; ")):
+                what = "foreign key" if key.startswith("foreign") else "key"
+                yield f"{what} of {name}: expected {key}, found {'; '.join(there) or 'none'}"
+
+
+def _news(name: str, was: Relation, now: Relation) -> Iterator[Change]:
+    for column, kind in now.columns.items():
+        if column not in was.columns:
+            yield Change(name, column, f"new column, {kind}")
+        elif kind != was.columns[column]:
+            yield Change(name, column, f"wider: {was.columns[column]} before, {kind} now")
+
+
+def _is_wider(was: str, now: str) -> bool:
+    """Whether a numeric has more digits before its point, and as many behind it."""
+    before, after = _NUMERIC.fullmatch(was), _NUMERIC.fullmatch(now)
+    return bool(before and after and before[2] == after[2] and int(before[1]) < int(after[1]))
+
+
+def _question(names: Iterable[str]) -> str:
+    return _CATALOGUE.read_text().replace(":names", Literal("\n".join(sorted(names))).as_string(None))
+
+
+def _answered(text: str) -> dict[str, Relation]:
+    return {name: Relation(**described) for name, described in json.loads(text).items()}
+
+
+def _plain(relations: Relations) -> dict[str, Any]:
+    return {name: asdict(relation) for name, relation in relations.items()}
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    names = (name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name) for name in values)
+    return [f"{name} = {_toml(value)}" for name, value in zip(names, values.values(), strict=True)]
+
+
+def _toml(value: Any) -> str:
+    """A string, or a list of strings, as TOML: JSON is that, as long as there is nothing else in it."""
+    if isinstance(value, list) and sum(map(len, value)) > 100:
+        return "[\n" + "".join(f"    {json.dumps(one, ensure_ascii=False)},\n" for one in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
