@@ -36,8 +36,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, AssetAll, Param, PartitionedAssetTimetable, TaskGroup, task
-from airflow.sdk.exceptions import AirflowSkipException
 
+from dags.steps import audit, build, report
 from include.contract.assets import asset
 from include.settings import settings
 from include.sources import present
@@ -81,22 +81,6 @@ with DAG(
 
         features.begin(run, context["dag_run"].partition_key, context["dag_run"].conf or {})
 
-    @task
-    def build(run: str, table: str) -> int:
-        """Build the day's slice of one feature set into the lake."""
-        from include import night
-        from transforms.build import build as builder
-
-        one = TABLES[table]
-        return night.build(run, one.table, one.layers, one.sources, builder)
-
-    @task
-    def audit(run: str) -> dict[str, dict[str, int]]:
-        """Judge what was built by each table's own rules."""
-        from include import night
-
-        return night.audit(run, [TABLES[name].table for name in FEATURES])
-
     @task(outlets=list(ASSETS.values()))
     def publish(run: str, **context: Any) -> None:
         """Publish the day's slices of every feature set in one transaction."""
@@ -106,21 +90,11 @@ with DAG(
         for one in ASSETS.values():
             context["outlet_events"][one].add_partitions(day.isoformat())
 
-    @task
-    def report(run: str) -> str:
-        """Write the run's report page, whatever came of it."""
-        from include import night
-
-        page = night.report(run)
-        if page is None:
-            raise AirflowSkipException("the run was refused before it was entered: the log of begin says why")
-        return page
-
     RUN = "{{ run_id }}"
     with TaskGroup("builds") as builds:
         for name in FEATURES:
             build.override(task_id=name)(RUN, name)
 
     published = publish(RUN)
-    begin(RUN) >> builds >> audit(RUN) >> published
+    begin(RUN) >> builds >> audit(RUN, list(FEATURES)) >> published
     published >> report(RUN).as_teardown()

@@ -48,6 +48,7 @@ from typing import Any
 from airflow.sdk import DAG, CronPartitionTimetable, Param, TaskGroup, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from dags.steps import audit, build, report
 from include.contract.assets import asset
 from include.settings import settings
 from include.sources import present
@@ -117,22 +118,6 @@ with DAG(
 
         return night.accept(run)
 
-    @task
-    def build(run: str, table: str) -> int:
-        """Build one table into the lake."""
-        from include import night
-        from transforms.build import build as builder
-
-        one = TABLES[table]
-        return night.build(run, one.table, one.layers, one.sources, builder)
-
-    @task
-    def audit(run: str) -> dict[str, dict[str, int]]:
-        """Judge what was built by each table's own rules."""
-        from include import night
-
-        return night.audit(run, [TABLES[name].table for name in REPORTING])
-
     @task(outlets=list(ASSETS.values()))
     def publish(run: str, **context: Any) -> None:
         """Publish every reporting table in one transaction."""
@@ -144,16 +129,6 @@ with DAG(
         for one in ASSETS.values():
             context["outlet_events"][one].add_partitions(day.isoformat())
 
-    @task
-    def report(run: str) -> str:
-        """Write the night's report page, whatever came of it."""
-        from include import night
-
-        page = night.report(run)
-        if page is None:
-            raise AirflowSkipException("the run was refused before it was entered: the log of begin says why")
-        return page
-
     RUN = "{{ run_id }}"
     with TaskGroup("validates") as validates:
         for name in SOURCES:
@@ -164,5 +139,5 @@ with DAG(
             table << [built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean"]
 
     published = publish(RUN)
-    begin(RUN) >> extract(RUN) >> validates >> accept(RUN) >> builds >> audit(RUN) >> published
+    begin(RUN) >> extract(RUN) >> validates >> accept(RUN) >> builds >> audit(RUN, list(REPORTING)) >> published
     published >> report(RUN).as_teardown()

@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any
 
 from include.contract import Table
-from include.ledger import entries as ledger
-from include.ledger.entries import Run
+from include.ledger import builds, copies, runs
+from include.ledger.connection import prepare
+from include.ledger.runs import Run
 from include.night import WrongRequest, asked_day, typed
 from include.publish import Built, publish_features
 
@@ -31,8 +32,8 @@ def begin(run_id: str, partition_key: str | None, conf: Mapping[str, Any]) -> Ru
         WrongRequest: when the form holds something unknown, the two days differ, or no published copy covers the day.
     """
     asked = asked_day(partition_key, conf, FORM)
-    ledger.prepare()
-    copy = ledger.newest_copy()
+    prepare()
+    copy = copies.newest_copy()
     if copy is None:
         raise WrongRequest("nothing is published yet: run nightly first")
     publication, night, horizon = copy
@@ -43,8 +44,8 @@ def begin(run_id: str, partition_key: str | None, conf: Mapping[str, Any]) -> Ru
         run_id, day, horizon=day, engine=conf.get("engine") or "auto", parity=conf.get("parity"), dag="features",
         built_from=publication,
     )  # fmt: skip
-    ledger.open_run(run)
-    ledger.take_copy(run)
+    runs.open_run(run)
+    copies.take_copy(run)
     return run
 
 
@@ -54,8 +55,8 @@ def publish(run_id: str, tables: Iterable[Table]) -> date:
     Returns:
         The business day that was published.
     """
-    run, versions = ledger.find_run(run_id), ledger.built_versions(run_id)
-    snapshot_at, _ = ledger.snapshot_of(run_id)
-    with ledger.stage(run_id, "publish"):
+    run, versions = runs.find_run(run_id), builds.built_versions(run_id)
+    snapshot_at, _ = copies.snapshot_of(run_id)
+    with runs.stage(run_id, "publish"):
         publish_features(run, snapshot_at, [Built(table, versions[table.name]) for table in typed(tables)])
     return run.night

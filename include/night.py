@@ -19,10 +19,10 @@ from include.completeness import Scope
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
-from include.ledger import builds
+from include.ledger import builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
-from include.ledger import entries as ledger
-from include.ledger.entries import Run
+from include.ledger.connection import prepare
+from include.ledger.runs import Run
 from include.publish import Built
 from include.publish import publish as publish_tables
 from include.rebuild import Inputs
@@ -94,10 +94,10 @@ def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -
             never takes later days away.
         tables: every table there is, the sources it is made from, and why this shop has none (None: it has).
     """
-    ledger.prepare()
-    published = ledger.published_horizon()
-    ledger.open_run(replace(run, horizon=max(run.horizon, published)) if published else run)
-    ledger.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in tables)
+    prepare()
+    published = publications.published_horizon()
+    runs.open_run(replace(run, horizon=max(run.horizon, published)) if published else run)
+    runs.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in tables)
 
 
 def extract(run_id: str) -> dict[str, int]:
@@ -109,14 +109,14 @@ def extract(run_id: str) -> dict[str, int]:
     Raises:
         SchemaDrift: when the shop's tables are not what they were; nothing is written then.
     """
-    run = ledger.find_run(run_id)
-    with ledger.stage(run_id, "extract"):
+    run = runs.find_run(run_id)
+    with runs.stage(run_id, "extract"):
         sources = present(settings().sources)
         statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
         schema = drift.expected(run_id, statements)
         read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources), schema)
         schema_ledger.record_changes(run_id, read.news)
-        ledger.record_extracted(
+        copies.record_extracted(
             run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
         )
     return {name: one.extracted for name, one in read.sources.items()}
@@ -130,12 +130,12 @@ def validate(run_id: str, name: str) -> dict[str, int]:
     """
     from include.validate.judgement import judge
 
-    run = ledger.find_run(run_id)
-    snapshot_at, since = ledger.snapshot_of(run_id)
+    run = runs.find_run(run_id)
+    snapshot_at, since = copies.snapshot_of(run_id)
     sources = present(settings().sources)
-    with ledger.stage(run_id, f"validate {name}"):
+    with runs.stage(run_id, f"validate {name}"):
         outcomes = judge(sources, name, run.slug, _full(since), snapshot_at.isoformat())
-        ledger.record_outcomes(run_id, sources[name].qualified_name, outcomes)
+        expectations.record_outcomes(run_id, sources[name].qualified_name, outcomes)
     return {outcome.rule.name: outcome.broken for outcome in outcomes if outcome.broken}
 
 
@@ -147,14 +147,14 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     """
     from include.validate.acceptance import accept as accept_rows
 
-    run = ledger.find_run(run_id)
-    snapshot_at, since = ledger.snapshot_of(run_id)
+    run = runs.find_run(run_id)
+    snapshot_at, since = copies.snapshot_of(run_id)
     sources = present(settings().sources)
-    with ledger.stage(run_id, "accept"), ledger.turn("accept", run, snapshot_at):
-        broken = {name: ledger.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
-        ledger.begin_accepting(run_id)
+    with runs.stage(run_id, "accept"), runs.turn("accept", run, snapshot_at):
+        broken = {name: expectations.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
+        copies.begin_accepting(run_id)
         counts = accept_rows(sources, broken, run.slug, _full(since))
-        ledger.record_accepted(run_id, counts)
+        copies.record_accepted(run_id, counts)
     return counts
 
 
@@ -179,8 +179,8 @@ def build(
     Returns:
         Its rows: of the whole table, or of the night's slice.
     """
-    run = ledger.find_run(run_id)
-    with ledger.stage(run_id, f"build {table.name}"), builds.alone(table):
+    run = runs.find_run(run_id)
+    with runs.stage(run_id, f"build {table.name}"), builds.alone(table):
         if table.rebuild.kind == "as_of":
             return _build_slice(run, table, _inputs(run, table, inputs, sources), builder)
         return _build_table(run, table, _inputs(run, table, inputs, sources), builder)
@@ -235,7 +235,7 @@ def _make(
         files,
         present(settings().sources),
         as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
-        first_day=_first_day(run, ledger.clean_versions(run.run_id)),
+        first_day=_first_day(run, copies.clean_versions(run.run_id)),
         resources=settings(),
     )
     made = build_on(engine=run.engine, into=folder / "first")
@@ -250,7 +250,7 @@ def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sourc
     The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
     sources alone, and so is what it needs of them.
     """
-    versions = {"clean": ledger.clean_versions(run.run_id), **builds.versions(run)}
+    versions = {"clean": copies.clean_versions(run.run_id), **builds.versions(run)}
     known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
     if table.rebuild.kind == "as_of" and (run.night != run.horizon or not known):
         inputs = {name: ("clean", name) for name in sorted(sources)}
@@ -268,13 +268,13 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     """
     from include.validate.judgement import audit as judge_table
 
-    run, versions = ledger.find_run(run_id), ledger.built_versions(run_id)
+    run, versions = runs.find_run(run_id), builds.built_versions(run_id)
     found: dict[str, dict[str, int]] = {}
     refused: list[str] = []
-    with ledger.stage(run_id, "audit"):
+    with runs.stage(run_id, "audit"):
         for table in typed(tables):
             outcomes = judge_table(table, versions[table.name], run.night, run.slug)
-            ledger.record_outcomes(run_id, table.qualified_name, outcomes)
+            expectations.record_outcomes(run_id, table.qualified_name, outcomes)
             broken = [outcome for outcome in outcomes if outcome.broken]
             found[table.name] = {outcome.rule.name: outcome.broken for outcome in broken}
             refused += [
@@ -293,11 +293,11 @@ def publish(run_id: str, tables: Iterable[Table]) -> date | None:
     Returns:
         The business day that was published; None for a dry run, which publishes nothing.
     """
-    run, versions = ledger.find_run(run_id), ledger.built_versions(run_id)
+    run, versions = runs.find_run(run_id), builds.built_versions(run_id)
     if run.dry_run:
         return None
-    snapshot_at, _ = ledger.snapshot_of(run_id)
-    with ledger.stage(run_id, "publish"):
+    snapshot_at, _ = copies.snapshot_of(run_id)
+    with runs.stage(run_id, "publish"):
         built = [Built(table, versions[table.name]) for table in typed(tables)]
         publish_tables(run, snapshot_at, built, present(settings().sources))
     return run.night
@@ -312,7 +312,7 @@ def report(run_id: str) -> str | None:
     from include.reports_api.page import write
 
     try:
-        run = ledger.find_run(run_id)
+        run = runs.find_run(run_id)
     except KeyError:
         return None
     return str(write(run))
@@ -331,7 +331,7 @@ def _compare(run: Run, one: Any, other: Any) -> None:
         ContractError: naming the first row and column that differ: one of the engines is wrong, and which is unknown.
     """
     difference = equality.first_difference(one.files, other.files, one.table, (one.engine, other.engine))
-    ledger.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
+    builds.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
     if difference:
         raise ContractError(f"two engines disagree; nothing is published. {difference}")
 
@@ -364,9 +364,9 @@ def _windows(run: Run, sources: Mapping[str, Source]) -> dict[str, str]:
 
     Everything too when a run died while it changed the lake: its rows may be in neither layer, or in both.
     """
-    if run.full_refresh or ledger.was_interrupted_accepting(run.run_id):
+    if run.full_refresh or copies.was_interrupted_accepting(run.run_id):
         return dict.fromkeys(sources, extraction.EVERYTHING)
-    known, overlap = ledger.watermarks(), timedelta(minutes=settings().overlap_minutes)
+    known, overlap = copies.watermarks(), timedelta(minutes=settings().overlap_minutes)
     return {name: (known[name] - overlap).isoformat() if name in known else extraction.EVERYTHING for name in sources}
 
 

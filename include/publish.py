@@ -19,7 +19,7 @@ from include import duck, lake
 from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
-from include.ledger.entries import Run, turn
+from include.ledger.runs import Run, turn
 from include.settings import settings
 from include.validate.judgement import row_key
 

@@ -12,8 +12,8 @@ import psycopg
 
 from include import features, night
 from include.contract import Table
-from include.ledger import entries as ledger
-from include.ledger.entries import Run
+from include.ledger import runs
+from include.ledger.runs import Run
 from include.settings import settings
 from include.shop.constraints import drop_constraint, open_notebook
 from include.sources import present
@@ -57,7 +57,7 @@ class Nights:
         night.extract(run_id)
         self.judge_and_build(run_id)
         night.publish(run_id, self.reporting)
-        ledger.finish_run(run_id, "success")
+        runs.finish_run(run_id, "success")
         return run_id
 
     def feature(self, day: date | None = LAST_DAY, **conf: Any) -> str:
@@ -65,7 +65,7 @@ class Nights:
         run_id = self.begin_features(day, **conf)
         self.build(run_id, self.features)
         features.publish(run_id, self.features)
-        ledger.finish_run(run_id, "success")
+        runs.finish_run(run_id, "success")
         return run_id
 
     def begin_features(self, day: date | None = LAST_DAY, **conf: Any) -> str:

@@ -10,8 +10,9 @@ import pytest
 
 from include import features, night
 from include.contract import ContractError
-from include.ledger import entries as ledger
-from include.ledger.entries import Overtaken, Run
+from include.ledger import copies, runs
+from include.ledger.connection import prepare
+from include.ledger.runs import Overtaken, Run
 from include.ledger.summary import summary
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
@@ -142,7 +143,7 @@ def test_which_day_and_which_copy(every_table: Nights) -> None:
     later = LAST_DAY.isoformat()
     with pytest.raises(night.WrongRequest, match=f"{later} is not published yet, only the days up to 2026-03-30"):
         every_table.begin_features(LAST_DAY)
-    assert ledger.find_run(every_table.begin_features(None)).night == LAST_DAY - timedelta(days=1)
+    assert runs.find_run(every_table.begin_features(None)).night == LAST_DAY - timedelta(days=1)
     for key, conf, message in (
         ("2026-03-29", {"date": "2026-03-28"}, "give one of them"),
         ("yesterday", {}, "there is no day 'yesterday'; one is written 2026-11-21"),
@@ -154,10 +155,10 @@ def test_which_day_and_which_copy(every_table: Nights) -> None:
         features.begin(first, None, {})
 
     # A night that is run again from the start has no copy until it publishes: features keep to the published one.
-    versions = ledger.clean_versions(every_table.begin_features(None))
-    ledger.open_run(Run(first, LAST_DAY, LAST_DAY))
+    versions = copies.clean_versions(every_table.begin_features(None))
+    runs.open_run(Run(first, LAST_DAY, LAST_DAY))
     night.extract(first)
-    assert ledger.clean_versions(every_table.begin_features(None)) == versions
+    assert copies.clean_versions(every_table.begin_features(None)) == versions
     assert all(version is not None for version in versions.values())
 
 
@@ -186,8 +187,8 @@ def test_a_features_run_has_its_report(every_table: Nights) -> None:
 def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) -> None:
     run = every_table.begin()
     every_table.warehouse.execute("alter table audit.runs drop column dag, drop column built_from")
-    ledger.prepare()
-    assert (ledger.find_run(run).dag, ledger.find_run(run).built_from) == ("nightly", None)
+    prepare()
+    assert (runs.find_run(run).dag, runs.find_run(run).built_from) == ("nightly", None)
     with pytest.raises(night.WrongRequest, match="nothing is published yet"):
         every_table.begin_features()
 

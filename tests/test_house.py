@@ -20,7 +20,7 @@ BANNED = {"utils", "util", "helpers", "helper", "common", "misc", "base", "const
 # What a module may import of this project, by the longest prefix that names it. A table's contract stands below
 # everything; plans (transforms) and rooms (include) do not know each other; only the wiring knows both.
 MAY_IMPORT = {
-    "dags": ("include", "transforms"),
+    "dags": ("include", "transforms", "dags.steps"),
     "plugins": ("include",),
     "transforms": ("transforms", "include.contract"),
     "transforms.parameters": ("include.settings",),  # what a shop sees differently, and its tables quote

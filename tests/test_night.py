@@ -13,7 +13,7 @@ import pytest
 
 from include import lake, night
 from include.contract import ContractError
-from include.ledger.entries import Overtaken
+from include.ledger.runs import Overtaken
 from include.settings import settings
 from include.shop.planting import plant, unplant
 from tests.nights import LAST_DAY, Nights

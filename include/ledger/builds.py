@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from psycopg.types.json import Jsonb
 
 from include.contract import Table
-from include.ledger.entries import Run, connect
+from include.ledger.connection import connect
+from include.ledger.runs import Run
 from include.rebuild import Base, definition
 
 
@@ -85,4 +86,29 @@ def record(
                 digest = excluded.digest, inputs = excluded.inputs, definition = excluded.definition, built_at = now()
             """,
             [run.run_id, table.schema, table.name, engine, version, rows, digest, Jsonb(dict(inputs)), definition()],
+        )
+
+
+def built_versions(run_id: str) -> dict[str, int]:
+    """Per table the run has built, its version in the lake."""
+    with connect() as connection:
+        return dict(
+            connection.execute(
+                "select table_name, lake_version from audit.builds where run_id = %s", [run_id]
+            ).fetchall()
+        )
+
+
+def record_parity(run_id: str, table: Table, engine: str, other: str, difference: str | None) -> None:
+    """Note whether two engines built the same table."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.parity (run_id, schema_name, table_name, engine, other_engine, equal, difference)
+            values (%s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, schema_name, table_name) do update set
+                engine = excluded.engine, other_engine = excluded.other_engine, equal = excluded.equal,
+                difference = excluded.difference
+            """,
+            [run_id, table.schema, table.name, engine, other, difference is None, difference],
         )

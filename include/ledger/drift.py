@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from include.ledger.entries import connect
+from include.ledger.connection import connect
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 def on_dag_run_running(dag_run: Any) -> None:
     """A run starts, or goes on after it was cleared: what it failed with before is over."""
     if dag_run.dag_id in DAG_IDS:
-        _write(dag_run.run_id, lambda ledger: ledger.resume_run(dag_run.run_id))
+        _write(dag_run.run_id, lambda runs: runs.resume_run(dag_run.run_id))
 
 
 @hookimpl
 def on_dag_run_success(dag_run: Any) -> None:
     """A run finished."""
     if dag_run.dag_id in DAG_IDS:
-        _write(dag_run.run_id, lambda ledger: ledger.finish_run(dag_run.run_id, "success"))
+        _write(dag_run.run_id, lambda runs: runs.finish_run(dag_run.run_id, "success"))
 
 
 @hookimpl
@@ -38,7 +38,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """A run failed; what its first task said is in the ledger by now, unless nothing could say it."""
     if dag_run.dag_id in DAG_IDS:
         error = "the run took longer than it may" if msg == "timed_out" else None
-        _write(dag_run.run_id, lambda ledger: ledger.finish_run(dag_run.run_id, "failed", error))
+        _write(dag_run.run_id, lambda runs: runs.finish_run(dag_run.run_id, "failed", error))
 
 
 @hookimpl
@@ -50,7 +50,7 @@ def on_task_instance_failed(task_instance: Any, error: str | BaseException | Non
         return
     _write(
         task_instance.run_id,
-        lambda ledger: ledger.finish_run(task_instance.run_id, "failed", described(task_instance.task_id, error)),
+        lambda runs: runs.finish_run(task_instance.run_id, "failed", described(task_instance.task_id, error)),
     )
 
 
@@ -67,9 +67,9 @@ def described(task_id: str, error: str | BaseException | None) -> str:
 
 def _write(run_id: str, entry: Callable[[Any], None]) -> None:
     try:
-        from include.ledger import entries
+        from include.ledger import runs
 
-        entry(entries)
+        entry(runs)
     except Exception as error:  # whatever it is, the run goes on
         # Only the kind of error: the text of one may quote a connection string.
         _log.warning("the ledger has no word of run %s: %s", run_id, type(error).__name__)

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from include.ledger.entries import connect
+from include.ledger.connection import connect
 
 
 def summary(run_id: str, features_run: str | None = None) -> str:

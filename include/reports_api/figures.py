@@ -13,7 +13,7 @@ from psycopg import IsolationLevel
 from psycopg.errors import UndefinedTable
 from psycopg.rows import dict_row
 
-from include.ledger.entries import connect
+from include.ledger.connection import connect
 from include.sources import SOURCES
 
 SAMPLES = 3  # rows in quarantine that are shown per rule

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.contract import Source
-from include.ledger.entries import Run
 from include.ledger.redaction import redacted
+from include.ledger.runs import Run
 from include.reports_api import figures
 from include.reports_api.verdict import Mood, Verdict, verdict
 from include.settings import settings

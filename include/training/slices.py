@@ -11,7 +11,7 @@ from deltalake.exceptions import DeltaError
 
 from include import lake
 from include.contract.types import day_number
-from include.ledger import entries as ledger
+from include.ledger import publications
 from include.settings import settings
 from include.training.errors import MissingVersion, UnknownPublication
 from include.training.wanted import Wanted
@@ -51,7 +51,7 @@ def newest_publication() -> int:
     Raises:
         UnknownPublication: when there is none.
     """
-    found = ledger.published_slices(None, None)
+    found = publications.published_slices(None, None)
     if not found:
         raise UnknownPublication("no features are published yet: run the DAG features first")
     return max(publication for publication, *_ in found)
@@ -65,7 +65,7 @@ def published(one: Wanted, publication: int) -> list[Slice]:
     Raises:
         UnknownPublication: when nothing of the set had been published by then.
     """
-    entered = ledger.published_slices(one.table.name, publication)
+    entered = publications.published_slices(one.table.name, publication)
     if not entered:
         raise UnknownPublication(f"publication {publication} is before the first of {one.table.qualified_name}")
     versions: dict[date, list[tuple[datetime, int]]] = {}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from include import duck, lake
 from include.contract import Source, Table
 from include.contract.types import day_number
-from include.ledger.entries import Outcome
+from include.ledger.expectations import Outcome
 from include.settings import settings
 from include.validate.candidates import (
     find_touched,

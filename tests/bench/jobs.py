@@ -32,7 +32,7 @@ class Job:
 def begin(run_id: str, day: str, engine: str) -> Done:
     """Enter a run in the ledger."""
     from include import night
-    from include.ledger.entries import Run
+    from include.ledger.runs import Run
     from transforms.catalogue import TABLES
 
     on = date.fromisoformat(day)
@@ -86,11 +86,11 @@ def audit(run_id: str, tables: Sequence[str]) -> Done:
 def publish(run_id: str, tables: Sequence[str]) -> Done:
     """Rows are counted by who built them. Value: those that were inserted or deleted."""
     from include import night
-    from include.ledger import entries as ledger
+    from include.ledger.connection import connect
     from transforms.catalogue import TABLES
 
     night.publish(run_id, [TABLES[name].table for name in tables])
-    with ledger.connect() as connection:
+    with connect() as connection:
         row = connection.execute(
             "select sum(inserted + deleted)::bigint from audit.publication_tables"
             " join audit.publications using (publication_id) where run_id = %s",
@@ -101,9 +101,9 @@ def publish(run_id: str, tables: Sequence[str]) -> Done:
 
 def finish(run_id: str) -> Done:
     """Say in the ledger that the run went well."""
-    from include.ledger import entries as ledger
+    from include.ledger import runs
 
-    ledger.finish_run(run_id, "success")
+    runs.finish_run(run_id, "success")
     return 0, None
 
 
@@ -114,14 +114,14 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
     """
     from include import lake, night
     from include.contract.types import day_number
-    from include.ledger import entries as ledger
+    from include.ledger import builds, copies, runs
     from include.settings import settings
     from include.sources import present
     from transforms.build import build as builder
     from transforms.catalogue import TABLES
 
-    run, versions = ledger.find_run(run_id), {
-        "clean": ledger.clean_versions(run_id), "built": ledger.built_versions(run_id)
+    run, versions = runs.find_run(run_id), {
+        "clean": copies.clean_versions(run_id), "built": builds.built_versions(run_id)
     }  # fmt: skip
     files = {
         parameter: lake.files(layer, name, versions["clean" if layer == "clean" else "built"][name])
@@ -253,19 +253,19 @@ def _judged(run_id: str, source: str) -> int:
     """How many rows of a source waited at the gate."""
     from pyarrow import parquet
 
-    from include.ledger import entries as ledger
+    from include.ledger import runs
     from include.validate.candidates import gate_file
 
-    return int(parquet.read_metadata(gate_file(ledger.find_run(run_id).slug, source)).num_rows)
+    return int(parquet.read_metadata(gate_file(runs.find_run(run_id).slug, source)).num_rows)
 
 
 def _published_rows(run_id: str, tables: Sequence[str]) -> dict[str, str]:
     """Per table a DuckDB statement that selects what a run published, as Postgres holds it."""
     from include import duck, lake
-    from include.ledger import entries as ledger
+    from include.ledger import builds
     from transforms.catalogue import TABLES
 
-    versions = ledger.built_versions(run_id)
+    versions = builds.built_versions(run_id)
     statements = {}
     for name in tables:
         table = TABLES[name].table

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from include.contract import ContractError
-from include.ledger import entries, listener
-from include.ledger.entries import Run
+from include.ledger import listener, runs
+from include.ledger.connection import prepare
+from include.ledger.runs import Run
 from include.settings import settings
 from tests.conftest import Database
 
@@ -26,8 +27,8 @@ def ledger(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
     monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql://extractor:shop-secret@shop.invalid/shop")
     settings.cache_clear()
-    entries.prepare()
-    entries.open_run(Run(RUN_ID, NIGHT, NIGHT))
+    prepare()
+    runs.open_run(Run(RUN_ID, NIGHT, NIGHT))
     yield warehouse_database
     settings.cache_clear()
 
@@ -91,7 +92,7 @@ def test_runs_of_other_dags_are_not_entered(ledger: Database) -> None:
     listener.on_dag_run_success(dag_run("another"))
     listener.on_dag_run_failed(dag_run("another"), "task_failure")
     assert entry(ledger) == ("running", None, False)
-    entries.finish_run(RUN_ID, "success")
+    runs.finish_run(RUN_ID, "success")
     listener.on_dag_run_running(dag_run("another"))
     assert entry(ledger) == ("success", None, True)
 

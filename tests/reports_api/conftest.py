@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from include.ledger import builds, entries
-from include.ledger.entries import Outcome, Run
+from include.ledger import builds, copies, expectations, runs
+from include.ledger.connection import prepare
+from include.ledger.expectations import Outcome
+from include.ledger.runs import Run
 from include.settings import settings
 from include.sources import SOURCES
 from tests.conftest import Database
@@ -36,7 +38,7 @@ def ledger(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("STOCKTAKE_REPORTS", str(tmp_path / "reports"))
     monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Europe/Berlin")
     settings.cache_clear()
-    entries.prepare()
+    prepare()
     yield warehouse_database
     settings.cache_clear()
 
@@ -44,18 +46,18 @@ def ledger(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def extracted(run_id: str, *, dry_run: bool = False) -> Run:
     """A run that has read 1,000 orders and 4 customers, judged them and found three rules broken."""
     run = Run(run_id, NIGHT, NIGHT, dry_run=dry_run)
-    entries.open_run(run)
+    runs.open_run(run)
     snapshot = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
     read = {"changed_since": "-infinity", "late": 0, "gone": 0, "proof": "whole"}
     counts = {"customers": 4, "orders": 1000}
-    entries.record_extracted(
+    copies.record_extracted(
         run_id, snapshot, snapshot,
         {name: {**read, "extracted": rows, "source_rows": rows} for name, rows in counts.items()},
     )  # fmt: skip
-    entries.record_outcomes(run_id, "source.customers", _outcomes("customers", {"email_filled": 1}))
+    expectations.record_outcomes(run_id, "source.customers", _outcomes("customers", {"email_filled": 1}))
     broken = {"status_known": 1, "total_equals_parts": 2}
-    entries.record_outcomes(run_id, "source.orders", _outcomes("orders", broken))
-    with entries.stage(run_id, "extract"):
+    expectations.record_outcomes(run_id, "source.orders", _outcomes("orders", broken))
+    with runs.stage(run_id, "extract"):
         pass
     return run
 
@@ -65,10 +67,10 @@ def accepted(run_id: str, *, dry_run: bool = False) -> Run:
     run = extracted(run_id, dry_run=dry_run)
     nothing = dict.fromkeys(("quarantined", "released", "recalled", "deleted", "held_rows", "clean_version"), 0)
     orders = nothing | {"accepted": 998, "quarantined": 2, "clean_rows": 998, "held_rows": 2}
-    entries.record_accepted(run_id, {"customers": nothing | {"accepted": 4, "clean_rows": 4}, "orders": orders})
+    copies.record_accepted(run_id, {"customers": nothing | {"accepted": 4, "clean_rows": 4}, "orders": orders})
     builds.record(run, TABLES["orders"].table, "pandas", 5, 998, "998:1", {"clean.orders": 0})
     for name in ("accept", "build orders", "audit"):
-        with entries.stage(run_id, name):
+        with runs.stage(run_id, name):
             pass
     return run
 
@@ -90,7 +92,7 @@ def published(ledger: Database, run_id: str, *, state: str = "success") -> Run:
     hold(ledger, run_id, "7002", ["total_equals_parts"], "70.00", "USD")
     hold(ledger, run_id, "6000", ["status_known"], "5.00", "EUR", released=True)
     if state != "running":
-        entries.finish_run(run_id, state)
+        runs.finish_run(run_id, state)
     return run
 
 

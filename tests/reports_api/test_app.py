@@ -17,7 +17,8 @@ import psycopg
 import pytest
 
 from include.embedded import SUPERUSER, Cluster
-from include.ledger import entries
+from include.ledger import runs
+from include.ledger.connection import prepare
 from include.settings import ROOT, settings
 from tests.conftest import Database
 from tests.reports_api.conftest import extracted, published
@@ -35,11 +36,11 @@ def warehouse(cluster: Cluster) -> Iterator[Database]:
         environment.setenv("STOCKTAKE_WAREHOUSE_URL", database.url("loader"))
         environment.setenv("STOCKTAKE_SHOP_URL", "postgresql://extractor@shop.invalid/shop")
         settings.cache_clear()
-        entries.prepare()
+        prepare()
         published(database, RUN_ID)
         extracted(FAILED)
-        entries.finish_run(FAILED, "failed", "publish: OperationalError: gone")
-        entries.record_tables([("reporting", "orders", ["orders"], None)])
+        runs.finish_run(FAILED, "failed", "publish: OperationalError: gone")
+        runs.record_tables([("reporting", "orders", ["orders"], None)])
         settings.cache_clear()
     yield database
     database.drop()

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import psycopg
 import pytest
 
-from include.ledger import entries
-from include.ledger.entries import Run
+from include.ledger import runs
+from include.ledger.runs import Run
 from include.reports_api import page
 from include.settings import settings
 from tests.conftest import Database
@@ -117,7 +117,7 @@ def test_what_was_released_is_told_and_no_longer_held(ledger: Database) -> None:
 def test_a_page_of_an_old_night_shows_the_quarantine_as_it_was(ledger: Database) -> None:
     published(ledger, RUN_ID)
     before = page.render(RUN_ID)
-    entries.open_run(Run("later", NIGHT, NIGHT))
+    runs.open_run(Run("later", NIGHT, NIGHT))
     with ledger.connect("loader") as connection:
         connection.execute(
             "update audit.quarantine set outcome = 'released', resolved_by = 'later', resolved_at = now()"
@@ -166,7 +166,7 @@ def test_a_page_loads_nothing(ledger: Database) -> None:
 def test_a_stopped_night_says_why_and_what_readers_have(ledger: Database) -> None:
     published(ledger, "earlier")
     extracted(RUN_ID)
-    entries.finish_run(RUN_ID, "failed", GATE)
+    runs.finish_run(RUN_ID, "failed", GATE)
     night = read(RUN_ID)
     assert "Stopped The gate stopped the night, nothing was published: orders, rule status_known: 900" in night.text
     assert "(and 1 more)" in night.text
@@ -181,7 +181,7 @@ def test_a_stopped_night_says_why_and_what_readers_have(ledger: Database) -> Non
 @pytest.mark.usefixtures("ledger")
 def test_a_failed_night_says_where_and_with_what() -> None:
     extracted(RUN_ID)
-    entries.finish_run(RUN_ID, "failed", "extract: ConnectionError: no connection to the shop")
+    runs.finish_run(RUN_ID, "failed", "extract: ConnectionError: no connection to the shop")
     night = read(RUN_ID)
     expected = "Failed in extract, nothing was published: ConnectionError: no connection to the shop"
     assert expected in night.text
@@ -210,7 +210,7 @@ def test_an_incomplete_copy_is_the_verdict(ledger: Database) -> None:
 def test_a_run_that_was_started_anew_does_not_claim_its_first_publication(ledger: Database) -> None:
     published(ledger, RUN_ID)
     accepted(RUN_ID)
-    entries.finish_run(RUN_ID, "failed", "publish: OperationalError: gone")
+    runs.finish_run(RUN_ID, "failed", "publish: OperationalError: gone")
     night = read(RUN_ID)
     assert "Failed in publish, nothing was published" in night.text
     assert "Readers have the tables published" in night.text
@@ -238,7 +238,7 @@ def test_a_page_is_replaced_by_the_next_attempt(ledger: Database) -> None:
 def test_passwords_are_never_shown() -> None:
     extracted(RUN_ID)
     error = "extract: IOException: postgresql://extractor:hunter22@db/shop password='x y' unused-secret"
-    entries.finish_run(RUN_ID, "failed", error)
+    runs.finish_run(RUN_ID, "failed", error)
     html = page.render(RUN_ID)
     assert "postgresql://extractor:***@db/shop" in html
     assert not re.search(r"hunter22|x y|unused-secret", html)
@@ -277,4 +277,4 @@ def test_a_page_changes_nothing_in_the_warehouse(ledger: Database) -> None:
         connection.execute("alter database " + ledger.name + " set default_transaction_read_only = on")
     page.render(RUN_ID)
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        entries.finish_run(RUN_ID, "failed")
+        runs.finish_run(RUN_ID, "failed")

@@ -15,8 +15,9 @@ import pytest
 from include import lake
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
-from include.ledger import entries
-from include.ledger.entries import Run
+from include.ledger import runs
+from include.ledger.connection import prepare
+from include.ledger.runs import Run
 from include.settings import ROOT, settings
 from include.sources import key_types
 from tests.conftest import Database
@@ -87,8 +88,8 @@ def warehouse(
     monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path / "lake"))
     monkeypatch.setenv("STOCKTAKE_TIMEZONE", ZONE)
     settings.cache_clear()
-    entries.prepare()
-    entries.open_run(Run("features", date(2026, 3, 1), date(2026, 3, 1), dag="features"))
+    prepare()
+    runs.open_run(Run("features", date(2026, 3, 1), date(2026, 3, 1), dag="features"))
     with warehouse_database.connect("loader") as connection:
         yield Warehouse(connection)
     settings.cache_clear()

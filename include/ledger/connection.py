@@ -1,0 +1,32 @@
+"""The way into the warehouse as its owner, and the ledger's tables there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from include.settings import settings
+
+_SCHEMA = Path(__file__).with_name("schema.sql")
+
+
+def connect() -> psycopg.Connection[TupleRow]:
+    """A connection to the warehouse as its owner; used as a context manager it is one transaction.
+
+    Raises:
+        ConnectionError: when it cannot be reached; the message never holds the password.
+    """
+    try:
+        return psycopg.connect(settings().warehouse_url.get_secret_value(), connect_timeout=10)
+    except psycopg.OperationalError as error:  # says host, port and role, never the password
+        raise ConnectionError(f"no connection to the warehouse: {error}") from None
+
+
+def prepare() -> None:
+    """Create the warehouse's schemas, the ledger and its grants where they are missing."""
+    with connect() as connection:
+        # Two nights that start together would both create; the second waits here.
+        connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
+        connection.execute(_SCHEMA.read_bytes())

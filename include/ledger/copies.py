@@ -1,0 +1,142 @@
+"""What the ledger says of the copy of the shop: what was read, accepted and kept aside, and up to when it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from include.ledger.connection import connect
+from include.ledger.runs import Run
+
+
+def watermarks() -> dict[str, datetime]:
+    """Per source, up to when its changes are published."""
+    with connect() as connection:
+        return dict(connection.execute("select source, changed_until from audit.watermarks").fetchall())
+
+
+def newest_copy() -> tuple[int, date, date] | None:
+    """The newest publication of a night: its id, the night, and the last whole business day its copy covers."""
+    with connect() as connection:
+        return connection.execute(
+            """
+            select publication_id, publications.night, publications.horizon
+            from audit.publications
+            where publication_id in (select publication_id from audit.publication_sources)
+            order by publication_id desc limit 1
+            """
+        ).fetchone()
+
+
+def take_copy(run: Run) -> None:
+    """Note that a run of features is built from the copy that was published: it has read nothing itself."""
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set snapshot_at = published.snapshot_at from audit.publications as published"
+            " where runs.run_id = %s and published.publication_id = %s",
+            [run.run_id, run.built_from],
+        )
+        connection.execute("delete from audit.source_counts where run_id = %s", [run.run_id])
+        connection.execute(
+            """
+            insert into audit.source_counts
+                (run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version)
+            select %s, source, changed_since, 0, source_rows, clean_rows, held_rows, clean_version
+            from audit.publication_sources where publication_id = %s
+            """,
+            [run.run_id, run.built_from],
+        )
+
+
+def record_extracted(
+    run_id: str, snapshot_at: datetime, changed_until: datetime, sources: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Note what the snapshot gave.
+
+    Args:
+        run_id: the run.
+        snapshot_at: the shop's clock at the snapshot.
+        changed_until: the watermark that the run's publication will set.
+        sources: per source its changed_since, extracted, source_rows, late, late_deleted and proof.
+    """
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set snapshot_at = %s, changed_until = %s where run_id = %s",
+            [snapshot_at, changed_until, run_id],
+        )
+        connection.execute("delete from audit.source_counts where run_id = %s", [run_id])
+        connection.cursor().executemany(
+            """
+            insert into audit.source_counts
+                (run_id, source, changed_since, extracted, source_rows, late, gone, proof)
+            values (%(run_id)s, %(source)s, %(changed_since)s, %(extracted)s, %(source_rows)s, %(late)s, %(gone)s,
+                %(proof)s)
+            """,
+            [{"run_id": run_id, "source": name, **figures} for name, figures in sources.items()],
+        )
+
+
+def snapshot_of(run_id: str) -> tuple[datetime, dict[str, str]]:
+    """When the run's snapshot was taken, and per source since when it read changes.
+
+    Raises:
+        KeyError: when the run has extracted nothing yet.
+    """
+    with connect() as connection:
+        row = connection.execute("select snapshot_at from audit.runs where run_id = %s", [run_id]).fetchone()
+        since = connection.execute(
+            "select source, changed_since from audit.source_counts where run_id = %s", [run_id]
+        ).fetchall()
+    if row is None or row[0] is None:
+        raise KeyError(f"run {run_id!r} has extracted nothing yet")
+    return row[0], dict(since)
+
+
+def clean_versions(run_id: str) -> dict[str, int]:
+    """Per source, the version of lake/clean that the run accepted its rows into."""
+    with connect() as connection:
+        return dict(
+            connection.execute(
+                "select source, clean_version from audit.source_counts where run_id = %s", [run_id]
+            ).fetchall()
+        )
+
+
+def begin_accepting(run_id: str) -> None:
+    """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit."""
+    with connect() as connection:
+        connection.execute("update audit.runs set accepting = true where run_id = %s", [run_id])
+
+
+def was_interrupted_accepting(run_id: str) -> bool:
+    """Whether some other run died between lake/clean and lake/quarantine and none has read everything since."""
+    with connect() as connection:
+        found = connection.execute("select from audit.runs where accepting and run_id <> %s limit 1", [run_id])
+        return found.fetchone() is not None
+
+
+def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Note what the gate did, per source: accepted, quarantined, released, recalled, deleted, …"""
+    with connect() as connection:
+        connection.cursor().executemany(
+            """
+            update audit.source_counts set
+                accepted = %(accepted)s, quarantined = %(quarantined)s, released = %(released)s,
+                recalled = %(recalled)s, deleted = %(deleted)s,
+                clean_rows = %(clean_rows)s, held_rows = %(held_rows)s,
+                clean_version = %(clean_version)s
+            where run_id = %(run_id)s and source = %(source)s
+            """,
+            [{"run_id": run_id, "source": source, **figures} for source, figures in counts.items()],
+        )
+        # A run that read everything has put right what others left half done.
+        connection.execute(
+            """
+            update audit.runs set accepting = false
+            where run_id = %(run_id)s or not exists (
+                select from audit.source_counts where run_id = %(run_id)s and changed_since <> '-infinity'
+            )
+            """,
+            {"run_id": run_id},
+        )

@@ -1,0 +1,61 @@
+"""What the ledger says of rules: how many rows of a table broke each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from include.contract import Rule
+from include.ledger.connection import connect
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many rows of a table broke one rule.
+
+    Attributes:
+        rule: the rule.
+        evaluated: rows it was judged on.
+        broken: rows that broke it.
+        examples: keys of the first of them.
+    """
+
+    rule: Rule
+    evaluated: int
+    broken: int
+    examples: Sequence[str] = ()
+
+
+def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
+    """How a table did by each of its rules in a run: rule, severity, evaluated, broken, examples."""
+    with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """
+            select rule, meaning, severity, evaluated, broken, examples from audit.expectation_results
+            where run_id = %s and table_name = %s order by rule
+            """,
+            [run_id, table],
+        ).fetchall()
+
+
+def record_outcomes(run_id: str, table: str, outcomes: Iterable[Outcome]) -> None:
+    """Note how a table did by each of its rules, in place of what an earlier attempt noted."""
+    rows: list[tuple[Any, ...]] = [
+        (run_id, table, o.rule.name, o.rule.meaning, o.rule.severity, o.evaluated, o.broken, list(o.examples))
+        for o in outcomes
+    ]
+    with connect() as connection:
+        connection.cursor().executemany(
+            """
+            insert into audit.expectation_results
+                (run_id, table_name, rule, meaning, severity, evaluated, broken, examples)
+            values (%s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, table_name, rule) do update set
+                meaning = excluded.meaning, severity = excluded.severity, evaluated = excluded.evaluated,
+                broken = excluded.broken, examples = excluded.examples
+            """,
+            rows,
+        )

@@ -1,0 +1,185 @@
+"""Runs of the DAGs: what was asked for, how each ended, how long its stages took, and whose turn it is."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from include.ledger.connection import connect
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one night, or of its features.
+
+    Attributes:
+        run_id: as Airflow knows it.
+        night: the business day it is for; feature sets get this day's slice.
+        horizon: the last whole business day that its reporting tables cover.
+        engine: what builds the tables; ``auto`` leaves it to each table.
+        full_refresh: whether everything is read and judged again.
+        dry_run: whether it stops before publishing.
+        parity: a second engine on which a sample of the tables is built and compared; None: none.
+        dag: ``nightly`` or ``features``.
+        built_from: of features, the publication whose copy of the shop they are built from.
+    """
+
+    run_id: str
+    night: date
+    horizon: date
+    engine: str = "auto"
+    full_refresh: bool = False
+    dry_run: bool = False
+    parity: str | None = None
+    dag: str = "nightly"
+    built_from: int | None = None
+
+    @property
+    def slug(self) -> str:
+        """The run's id as a folder or partition name."""
+        return re.sub(r"[^A-Za-z0-9_-]", "-", self.run_id)
+
+
+def open_run(run: Run) -> None:
+    """Enter a run; entering it again (a retry, a cleared task) starts its record anew.
+
+    Raises:
+        ValueError: when a run of another DAG has this id.
+    """
+    with connect() as connection:
+        entered = connection.execute(
+            """
+            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, built_from)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id) do update set
+                night = excluded.night, horizon = excluded.horizon, engine = excluded.engine,
+                full_refresh = excluded.full_refresh, dry_run = excluded.dry_run, parity = excluded.parity,
+                built_from = excluded.built_from,
+                started_at = now(), finished_at = null, state = 'running', error = null
+            where runs.dag = excluded.dag
+            """,
+            [
+                run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run, run.parity, run.dag,
+                run.built_from,
+            ],
+        ).rowcount  # fmt: skip
+    if not entered:
+        raise ValueError(f"another DAG has a run called {run.run_id!r}: give this one another id")
+
+
+def find_run(run_id: str) -> Run:
+    """The run as it was entered.
+
+    Raises:
+        KeyError: when the ledger has no such run.
+    """
+    with connect() as connection:
+        row = connection.execute(
+            "select run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, built_from"
+            " from audit.runs where run_id = %s",
+            [run_id],
+        ).fetchone()
+    if row is None:
+        raise KeyError(f"the ledger has no run {run_id!r}")
+    return Run(*row)
+
+
+def finish_run(run_id: str, state: str, error: str | None = None) -> None:
+    """Say how a run ended: ``success`` or ``failed``. The first error of a run is the one that is kept."""
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set state = %(state)s, finished_at = now(),"
+            " error = case when %(state)s <> 'success' then coalesce(error, %(error)s) end where run_id = %(run_id)s",
+            {"state": state, "error": error, "run_id": run_id},
+        )
+
+
+def resume_run(run_id: str) -> None:
+    """Say that a run goes on (some of its tasks were cleared): what it failed with is over."""
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set state = 'running', finished_at = null, error = null where run_id = %s", [run_id]
+        )
+
+
+@contextmanager
+def stage(run_id: str, name: str) -> Iterator[None]:
+    """Time a stage of a run; what is kept is its latest attempt that came to an end."""
+    started_at, start = datetime.now(UTC), time.monotonic()
+    yield
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.stages (run_id, stage, started_at, seconds) values (%s, %s, %s, %s)
+            on conflict (run_id, stage) do update set started_at = excluded.started_at, seconds = excluded.seconds
+            """,
+            [run_id, name, started_at, time.monotonic() - start],
+        )
+
+
+class Overtaken(RuntimeError):
+    """Another night read the shop later, or covers later days, and was quicker. Running this one again helps."""
+
+
+@contextmanager
+def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connection[TupleRow]]:
+    """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
+
+    Args:
+        step: ``accept`` (the lake's turn), ``publish`` (the warehouse's) or ``features`` (the warehouse's too).
+        run: this night's run.
+        snapshot_at: when this night's snapshot was taken.
+
+    Yields:
+        The connection that holds the turn; it ends with the block, or with the process.
+
+    Raises:
+        Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
+            for features, when those of the same day were published from a later snapshot.
+    """
+    with connect() as connection:
+        # Features wait for nights and nights for features: they share the staging tables.
+        lock = "accept" if step == "accept" else "publish"
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{lock}"])
+        asked = {"snapshot_at": snapshot_at, "horizon": run.horizon, "night": run.night}
+        later = connection.execute(_LATER[step], asked).fetchone()
+        connection.commit()
+        if later:
+            raise Overtaken(f"run {later[0]} is ahead and is done with {step} already: run this one again, from begin")
+        yield connection
+
+
+_LATER = {
+    "accept": """
+        select run_id from audit.runs join audit.source_counts using (run_id)
+        where accepted is not null and snapshot_at > %(snapshot_at)s limit 1
+    """,
+    "publish": """
+        select run_id from audit.publications join audit.runs using (run_id)
+        where dag = 'nightly'
+            and (publications.snapshot_at > %(snapshot_at)s or publications.horizon > %(horizon)s) limit 1
+    """,
+    "features": """
+        select run_id from audit.publications join audit.runs using (run_id)
+        where dag = 'features'
+            and publications.night = %(night)s and publications.snapshot_at > %(snapshot_at)s limit 1
+    """,
+}
+
+
+def record_tables(tables: Iterable[tuple[str, str, Sequence[str], str | None]]) -> None:
+    """Say which tables there are: (schema, name, sources read, why it is left out or None)."""
+    with connect() as connection:
+        connection.execute("lock table audit.tables in share row exclusive mode")  # nights that begin together
+        connection.execute("delete from audit.tables")
+        connection.cursor().executemany(
+            "insert into audit.tables (schema_name, table_name, sources, left_out) values (%s, %s, %s, %s)",
+            [(schema, name, list(sources), left_out) for schema, name, sources, left_out in tables],
+        )
