@@ -89,7 +89,7 @@ class Comparison:
         """Raise ``Incomplete`` unless both sides are equal."""
         if self.differing or self.rows_differ:
             raise Incomplete(
-                f"{self.source}: the copy is not the shop's; nothing is published. The shop has {self.shop.rows:,}"
+                f"the copy is not the shop's; nothing is published. {self.source}: the shop has {self.shop.rows:,}"
                 f" rows, the copy {self.copy_rows:,}; {len(self.differing):,} of {BUCKETS:,} buckets of keys differ"
             )
 

@@ -12,7 +12,7 @@ from include.ledger.redaction import redacted
 
 # What the listener writes: the task, the kind of error unless it is one of our own sentences, and what it says.
 _ERROR = re.compile(r"(?P<task>[\w.-]+): (?:(?P<kind>[A-Z]\w*): )?(?P<message>.+)", re.DOTALL)
-_JUDGES = {"extract": "The schema check", "accept": "The gate", "audit": "The audit"}
+_JUDGES = {"extract": "The reading of the shop", "accept": "The gate", "audit": "The audit"}
 
 
 class Mood(StrEnum):

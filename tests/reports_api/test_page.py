@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 import psycopg
 import pytest
 
+from include.completeness import Comparison, Incomplete, ShopSums
 from include.ledger import runs
+from include.ledger.listener import described
 from include.ledger.runs import Run
 from include.reports_api import page
 from include.settings import settings
@@ -176,6 +178,16 @@ def test_a_stopped_night_says_why_and_what_readers_have(ledger: Database) -> Non
     assert night.row("sources", "orders") == ["orders", "1,000", *["–"] * 5, "1,000", "–", "–", "–"]
     assert night.row("rules", "status_known")[3:] == ["1", "1,000", "A status is one of the five.", "7001"]
     assert "110.00" not in night.text, "the quarantine of another run is not this one's"
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_copy_that_does_not_heal_stops_the_night_and_says_which() -> None:
+    extracted(RUN_ID)
+    with pytest.raises(Incomplete) as said:
+        Comparison("orders", ShopSums(3, "true", {"1": (3, 7)}), 2, {"1": (2, 5)}).must_hold()
+    runs.finish_run(RUN_ID, "failed", described("extract", said.value))
+    expected = "Stopped The reading of the shop stopped the night, nothing was published: orders: the shop has 3 rows"
+    assert expected in read(RUN_ID).text
 
 
 @pytest.mark.usefixtures("ledger")
