@@ -10,17 +10,23 @@ The hash is md5 over a text of the contract's columns that both sides write alik
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 
-from include import duck
+from include import duck, lake
 from include.contract import Column, Source, Type
-from include.validate.candidates import gate_file, present, read_columns
+from include.settings import settings
+from include.validate.candidates import UNREADABLE, gate_file, present, read_columns
+
+_KEPT_SECONDS = 2 * 24 * 3600
 
 BUCKETS = 4096  # a power of two; for one late row of 6 M, 1,500 are read again
 
@@ -56,7 +62,7 @@ class ShopSums:
         """Keep it at the gate, for the proof after it."""
         file = _file(run, source)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(self)))
+        file.write_text(json.dumps({"rows": self.rows, "where": self.where, "buckets": dict(self.buckets)}))
 
     @classmethod
     def kept(cls, run: str, source: str) -> ShopSums:
@@ -95,7 +101,7 @@ class Comparison:
 
 
 def compare(
-    connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums, rows: str | None = None
+    connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums, run: str | None = None, *, full: bool = False
 ) -> Comparison:
     """Add up the copy of a source as the shop was.
 
@@ -103,11 +109,26 @@ def compare(
         connection: a session in which the night is open.
         source: the source.
         shop: what the shop says.
-        rows: the copy; the source as the night will leave it where not given.
+        run: the run that will replace rows of the copy, to see it as the night will leave it; as it is without one.
+        full: whether that run read everything.
     """
-    rows = rows or source.name
-    counted = connection.execute(f"select count(*) from {rows}").fetchone() or (0,)
-    return Comparison(source.name, shop, counted[0], _sums(connection, source, f"{rows} where {shop.where}"))
+    name = source.name
+    if full:
+        copy = _grouped(source, f"raw_{name} where {shop.where}")
+    elif shop.where == "true":
+        copy = _known(connection, source)
+    else:
+        copy = _grouped(source, f"known_{name} where {shop.where}")
+    if run and not full:
+        replaced = " or ".join(present(source, "row", f"{layer}_{name}") for layer in ("raw", "gone"))
+        less = _grouped(source, f"known_{name} as row where ({replaced}) and {shop.where}", sign="-")
+        copy = f"{copy} union all {less} union all {_grouped(source, f'raw_{name} where {shop.where}')}"
+    found = connection.execute(f"select bucket, sum(rows), sum(cast(hashes as hugeint)) from ({copy}) group by bucket")
+    sums = {str(bucket): (int(rows), int(hashes)) for bucket, rows, hashes in found.fetchall() if rows or hashes}
+    if shop.where == "true":
+        return Comparison(name, shop, sum(rows for rows, _ in sums.values()), sums)
+    counted = connection.execute(f"select count(*) from {name if run else f'known_{name}'}").fetchone() or (0,)
+    return Comparison(name, shop, counted[0], sums)
 
 
 def prove(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> None:
@@ -121,7 +142,7 @@ def prove(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> No
     Raises:
         Incomplete: when they differ.
     """
-    compare(connection, source, ShopSums.kept(run, source.name), f"known_{source.name}").must_hold()
+    compare(connection, source, ShopSums.kept(run, source.name)).must_hold()
 
 
 def new_keys_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
@@ -145,10 +166,14 @@ def new_keys_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
 
 def bucket_sql(source: Source) -> str:
     """An expression, alike in Postgres and DuckDB: the bucket of a row, by the first column of its key."""
+    return f"coalesce(cast({_bucket(source)} as varchar), '')"
+
+
+def _bucket(source: Source) -> str:
     key = source[source.primary_key[0]]
     if key.type is Type.INTEGER:
-        return f"coalesce(cast({key.lake_name} & {BUCKETS - 1} as varchar), '')"
-    return f"coalesce(substr(md5({key.lake_name}), 1, 3), '')"
+        return f"{key.lake_name} & {BUCKETS - 1}"
+    return f"substr(md5({key.lake_name}), 1, 3)"
 
 
 def shop_sums_sql(source: Source, rows: str) -> str:
@@ -158,20 +183,54 @@ def shop_sums_sql(source: Source, rows: str) -> str:
         source: what the rows are of.
         rows: a statement that gives them in the lake's types.
     """
-    text = _row_text(source, "(extract(epoch from {}) * 1000000)::bigint")
+    # As hexadecimal digits: arithmetic with numerics took a sixth of the whole statement (1.2 M rows, 3.2 s and 2.7 s).
+    text = _row_text(source, "encode(timestamptz_send({}), 'hex')")
     # Fifteen hexadecimal digits behind a zero: a bigint that is never negative.
     hashed = f"('x0' || substr(md5({text}), 1, 15))::bit(64)::bigint"
     return (
-        f"select {bucket_sql(source)} as bucket, count(*) as rows, sum({hashed})::text as hashes"
-        f" from ({rows}) as typed group by 1"
+        "select coalesce(bucket::varchar, '') as bucket, rows, hashes::text from ("
+        f"select {_bucket(source)} as bucket, count(*) as rows, sum({hashed}) as hashes"
+        f" from ({rows}) as typed group by 1) as sums"
     )
 
 
-def _sums(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> dict[str, tuple[int, int]]:
-    """The same sums of a DuckDB relation."""
+def _grouped(source: Source, rows: str, sign: str = "") -> str:
+    """The DuckDB statement that adds up a relation alike; with a sign, to be taken away from others."""
     hashed = f"cast(cast('0x' || substr(md5({_text(source)}), 1, 15) as bigint) as hugeint)"
-    found = connection.execute(f"select {bucket_sql(source)}, count(*), sum({hashed}) from {rows} group by 1")
-    return {str(bucket): (int(count), int(total)) for bucket, count, total in found.fetchall()}
+    return (
+        f"select {bucket_sql(source)} as bucket, {sign}count(*) as rows,"
+        f" {sign}cast(sum({hashed}) as decimal(38, 0)) as hashes from {rows} group by 1"
+    )
+
+
+def _known(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
+    """A statement: the sums of every Parquet file of the copy.
+
+    A file never changes, so it is added up once and its sums are kept beside the lake, under its name, size and time
+    and the text of a row: a night adds up the files that nights before have not seen. Sums that were not asked for in
+    days are removed, if the copy has no such file any more.
+    """
+    below = settings().lake / "sums" / source.name
+    below.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for layer in ("clean", "quarantine"):
+        for file in lake.files(layer, source.name):
+            seen = Path(file).stat()
+            said = f"{file} {seen.st_size} {seen.st_mtime_ns} {_grouped(source, layer)}"
+            kept.append(below / f"{hashlib.sha256(said.encode()).hexdigest()}.parquet")
+            if not kept[-1].exists():
+                columns = (*source.lake_columns, UNREADABLE) if layer == "quarantine" else source.lake_columns
+                rows = duck.relation([file], columns)
+                if layer == "clean":
+                    rows = f"(select *, null::varchar as _unreadable from {rows})"
+                partial = kept[-1].with_suffix(f".{uuid4()}")
+                connection.execute(f"copy ({_grouped(source, rows)}) to {duck.quoted(str(partial))} (format parquet)")
+                partial.rename(kept[-1])
+    for other in set(below.iterdir()) - set(kept):  # not at once: another night may be about to read them
+        if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+            other.unlink(missing_ok=True)
+    nothing = "select null::varchar as bucket, 0::bigint as rows, 0::decimal(38, 0) as hashes where false"
+    return f"select * from read_parquet([{', '.join(duck.quoted(str(file)) for file in kept)}])" if kept else nothing
 
 
 def find_late_and_deleted(
@@ -206,7 +265,8 @@ def _file(run: str, source: str) -> Path:
 
 
 def _text(source: Source) -> str:
-    return _row_text(source, "epoch_us({})")
+    # What Postgres sends: microseconds since 2000-01-01.
+    return _row_text(source, "printf('%016x', epoch_us({}) - 946684800000000)")
 
 
 def _row_text(source: Source, instant: str) -> str:

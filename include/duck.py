@@ -66,6 +66,11 @@ def relation(files: Sequence[str], columns: Sequence[Column]) -> str:
     return f"(select {names} from read_parquet([{', '.join(quoted(file) for file in files)}]))"
 
 
+def keys(files: Sequence[str], key: str) -> str:
+    """A statement that gives the distinct keys (columns, by comma) in Parquet files, of which there is at least one."""
+    return f"select distinct {key} from read_parquet([{', '.join(quoted(file) for file in files)}])"
+
+
 def quoted(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -16,6 +16,7 @@ from psycopg import sql
 from include import drift, duck, lake
 from include.completeness import (
     BUCKETS,
+    Comparison,
     Scope,
     ShopSums,
     bucket_sql,
@@ -136,10 +137,10 @@ class _Reading:
         extracted = self._write(typed_sql(self.source, changed_since))
         self._open(full=full)
         shop = self._shop(scope)
-        compared = compare(self.connection, self.source, shop)
+        compared = self._compare(shop, full=full)
         if scope is not Scope.WHOLE and compared.rows_differ:
             scope, shop = Scope.WHOLE, self._shop(Scope.WHOLE)
-            compared = compare(self.connection, self.source, shop)
+            compared = self._compare(shop, full=full)
         late = deleted = 0
         if len(compared.differing) > _MOST_HEALED and not full:
             changed_since, full = EVERYTHING, True
@@ -148,9 +149,12 @@ class _Reading:
             late, deleted = self._heal(compared.differing)
         self._open(full=full)
         if compared.differing:
-            compare(self.connection, self.source, shop).must_hold()
+            self._compare(shop, full=full).must_hold()
         shop.keep(self.run, name)
         return Read(changed_since, extracted + late, shop.rows, late, deleted, scope)
+
+    def _compare(self, shop: ShopSums, *, full: bool) -> Comparison:
+        return compare(self.connection, self.source, shop, self.run, full=full)
 
     def _open(self, *, full: bool) -> None:
         open_night(self.connection, {self.source.name: self.source}, self.run, {self.source.name: full})
@@ -218,7 +222,7 @@ def typed_sql(source: Source, changed_since: str) -> str:
     says what it was.
     """
     values = []
-    complaints = []
+    complaints, all_readable = [], []
     for column in source.columns:
         name = f"source.{column.name}"
         readable = column.type.readable_sql(name)
@@ -228,7 +232,12 @@ def typed_sql(source: Source, changed_since: str) -> str:
         else:
             values.append(f"case when {readable} then {value} end as {column.lake_name}")
             complaints.append(f"case when not {readable} then '{column.name} = ' || {name}::text end")
-    unreadable = f"nullif(concat_ws(', ', {', '.join(complaints)}), '')" if complaints else "null::text"
+            all_readable.append(readable)
+    unreadable = (
+        f"case when not ({' and '.join(all_readable)}) then concat_ws(', ', {', '.join(complaints)}) end"
+        if complaints
+        else "null::text"
+    )
     chosen = f"select {', '.join(values)}, {unreadable} as _unreadable from"
     changed = shop_sql(source, changed_since)
     if changed_since == EVERYTHING:

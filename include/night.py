@@ -23,7 +23,7 @@ from include.ledger import builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
-from include.publish import Built
+from include.publish import Built, unpublished
 from include.publish import publish as publish_tables
 from include.rebuild import Inputs
 from include.settings import settings
@@ -258,7 +258,7 @@ def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sourc
 
 
 def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
-    """Judge what was built by each table's own rules.
+    """Judge what was built by each table's own rules: the rows that are not published as they are.
 
     Returns:
         Broken rows per table and rule, of the rules that only warn.
@@ -273,7 +273,8 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     refused: list[str] = []
     with runs.stage(run_id, "audit"):
         for table in typed(tables):
-            outcomes = judge_table(table, versions[table.name], run.night, run.slug)
+            version = versions[table.name]
+            outcomes = judge_table(table, version, run.night, run.slug, unpublished(run, table, version))
             expectations.record_outcomes(run_id, table.qualified_name, outcomes)
             broken = [outcome for outcome in outcomes if outcome.broken]
             found[table.name] = {outcome.rule.name: outcome.broken for outcome in broken}

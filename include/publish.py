@@ -1,7 +1,9 @@
-"""Publishing: all tables of a run are staged, then replace what differs in the live ones in one transaction.
+"""Publishing: what a run changed is staged, then replaces what differs in the live tables, in one transaction.
 
-Readers keep their snapshot and never wait: rows are deleted and inserted, nothing is renamed or locked. The same
-transaction enters the publication; a night's also syncs the quarantine and moves the watermarks.
+Staged are the rows whose keys the lake's commits name since the version that is live; where that is not known, or
+everything was asked for, all rows. Readers keep their snapshot and never wait: rows are deleted and inserted, nothing
+is renamed or locked. The same transaction enters the publication; a night's also syncs the quarantine and moves the
+watermarks.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from include import duck, lake
 from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
+from include.ledger import publications
 from include.ledger.runs import Run, turn
 from include.settings import settings
 from include.validate.judgement import row_key
@@ -43,6 +46,11 @@ class Built:
         """Its staging table."""
         return f"{STAGING}.{self.table.schema}_{self.table.name}"
 
+    @property
+    def staged_keys(self) -> str:
+        """The staging table of the keys to replace, where these are not all."""
+        return f"{STAGING}.keys_{self.table.schema}_{self.table.name}"
+
 
 def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mapping[str, Source]) -> int:
     """Publish a night. Publishing it again, from the same lake versions, changes no row.
@@ -62,12 +70,12 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("publish", run, snapshot_at) as connection:
-        _stage(connection, run, built, sources)
+        partly = _stage(connection, run, built, sources)
         with connection.transaction():
             publication_id = _enter(connection, run, snapshot_at, run.horizon)
             _note_copy(connection, run, publication_id)
             for one in built:
-                _replace_what_differs(connection, one, publication_id, run)
+                _replace_what_differs(connection, one, publication_id, run, by_key=one.staged in partly)
             _sync_quarantine(connection, run)
             _move_watermarks(connection, run, publication_id, sources)
         with connection.transaction():
@@ -101,16 +109,34 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
             horizon = max(run.night, latest[0]) if latest and latest[0] else run.night
             publication_id = _enter(connection, run, snapshot_at, horizon)
             for one in built:
-                _replace_what_differs(connection, one, publication_id, run)
+                _replace_what_differs(connection, one, publication_id, run, by_key=False)
         with connection.transaction():
             _drop_staging(connection)
     return publication_id
 
 
+def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
+    """The files that say in which rows a version of a table may differ from what is published.
+
+    Returns:
+        Absolute paths (``lake.changes``); None where all rows are to be looked at: what is published is not known, was
+        built from another definition, is not a past of this version, is a slice, or everything was asked for.
+    """
+    live = publications.newest_version(table)
+    if run.full_refresh or table.rebuild.kind == "as_of" or live is None:
+        return None
+    return lake.changes(table.schema, table.name, live, version)
+
+
 def _stage(
     connection: psycopg.Connection[TupleRow], run: Run, built: list[Built], sources: Mapping[str, Source]
-) -> None:
-    """Load every table and the quarantine into staging; live tables are created where they are missing."""
+) -> set[str]:
+    """Load what changed of every table, and the quarantine, into staging; missing live tables are created.
+
+    Returns:
+        The staging tables that hold only the rows of some keys.
+    """
+    changes = {one.staged: unpublished(run, one.table, one.version) for one in built}
     with connection.transaction():
         _drop_staging(connection)
         for one in built:
@@ -118,28 +144,42 @@ def _stage(
                 connection.execute(SQL(statement))
             columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
             connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
+            keys = ", ".join(f"{name} {one.table[name].type.postgres}" for name in one.table.primary_key)
+            connection.execute(SQL(f"create unlogged table {one.staged_keys} ({keys})"))
         connection.execute(SQL(_QUARANTINE_STAGING))
     with duck.session() as session:
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
         for one in built:
-            _load(session, one, run)
+            _load(session, one, run, changes[one.staged])
         for source in sources.values():
             _load_quarantine(session, source)
     with connection.transaction():
         for one in built:
             # After the load: sorting once is cheaper than a place in the index for every row as it comes.
             key = ", ".join(one.table.primary_key)
-            connection.execute(SQL(f"alter table {one.staged} add primary key ({key}); analyze {one.staged}"))
+            for staged in (one.staged, one.staged_keys):
+                connection.execute(SQL(f"alter table {staged} add primary key ({key}); analyze {staged}"))
+    return {staged for staged, files in changes.items() if files is not None}
 
 
-def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run) -> None:
-    rows = duck.relation(lake.files(one.table.schema, one.table.name, one.version), one.table.lake_columns)
-    values = ", ".join(
-        f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in one.table.columns
-    )
-    rebuild = one.table.rebuild
-    window = f" where {rebuild.column} = {day_number(rebuild.slice_of(run.night))}" if rebuild.kind == "as_of" else ""
-    session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{window}")
+def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run, changes: list[str] | None) -> None:
+    """Stage the rows of a table whose keys some files name, and these keys; all rows, or the night's, without files."""
+    table, rebuild = one.table, one.table.rebuild
+    if changes is not None and not changes:
+        return
+    rows = duck.relation(lake.files(table.schema, table.name, one.version), table.lake_columns)
+    values = ", ".join(f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
+    if changes:
+        keys = ", ".join(table[name].lake_name for name in table.primary_key)
+        session.execute(f"create or replace temp table changed as {duck.keys(changes, keys)}")
+        warehouse_keys = ", ".join(
+            f"{table[name].type.to_warehouse_sql(table[name].lake_name)} as {name}" for name in table.primary_key
+        )
+        session.execute(f"insert into warehouse.{one.staged_keys} by name select {warehouse_keys} from changed")
+        rows = f"{rows} semi join changed using ({keys})"
+    elif rebuild.kind == "as_of":
+        rows = f"{rows} where {rebuild.column} = {day_number(rebuild.slice_of(run.night))}"
+    session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}")
 
 
 def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, horizon: date) -> int:
@@ -168,8 +208,18 @@ def _note_copy(connection: psycopg.Connection[TupleRow], run: Run, publication_i
     )
 
 
-def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run) -> None:
-    """Delete live rows that are not staged as they are, insert staged rows that are not live."""
+def _replace_what_differs(
+    connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run, *, by_key: bool
+) -> None:
+    """Delete live rows that are not staged as they are, insert staged rows that are not live.
+
+    Args:
+        connection: in the publication's transaction.
+        one: the table.
+        publication_id: the publication.
+        run: its run.
+        by_key: whether only the rows of the staged keys are looked at.
+    """
     table = one.table
     live = f"{table.schema}.{table.name}"
     names = [column.name for column in table.columns]
@@ -178,9 +228,10 @@ def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, 
         f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
     )
     window = f"live.{table.rebuild.column} = %(slice)s" if table.rebuild.kind == "as_of" else "true"
+    some = f"exists (select from {one.staged_keys} as staged where {same_key})" if by_key else window
     deleted = connection.execute(
         SQL(
-            f"delete from {live} as live where {window}"
+            f"delete from {live} as live where {some}"
             f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
         ),
         {"slice": table.rebuild.slice_of(run.night)},
@@ -201,9 +252,10 @@ def _replace_what_differs(connection: psycopg.Connection[TupleRow], one: Built, 
             " select %(publication)s, %(schema)s, %(table)s, %(version)s, count(*), %(inserted)s, %(deleted)s,"
             " (select coalesce(bool_and(complete), false) from audit.source_counts where run_id = %(run)s"
             " and source in (select unnest(sources) from audit.tables"
-            " where schema_name = %(schema)s and table_name = %(table)s)) from {staged}"
-        ).format(staged=Identifier(*one.staged.split("."))),
+            f" where schema_name = %(schema)s and table_name = %(table)s)) from {live} as live where {window}"
+        ),
         {
+            "slice": table.rebuild.slice_of(run.night),
             "publication": publication_id,
             "schema": table.schema,
             "table": table.name,

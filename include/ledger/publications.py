@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from include.contract import Table
 from include.ledger.connection import connect
+from include.rebuild import definition
 
 
 def published_horizon() -> date | None:
@@ -13,6 +15,27 @@ def published_horizon() -> date | None:
         row = connection.execute(
             "select max(publications.horizon) from audit.publications join audit.runs using (run_id)"
             " where dag = 'nightly'"
+        ).fetchone()
+    return row[0] if row else None
+
+
+def newest_version(table: Table) -> int | None:
+    """The version of a table that is live, where it was built as it would be built now; else None."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select live.lake_version
+            from (
+                select lake_version from audit.publication_tables
+                where schema_name = %(schema)s and table_name = %(table)s order by publication_id desc limit 1
+            ) as live
+            where (
+                select definition from audit.builds
+                where schema_name = %(schema)s and table_name = %(table)s and builds.lake_version = live.lake_version
+                order by built_at desc limit 1
+            ) = %(definition)s
+            """,
+            {"schema": table.schema, "table": table.name, "definition": definition()},
         ).fetchone()
     return row[0] if row else None
 
