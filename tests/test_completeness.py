@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from include import lake, night
 from include.completeness import Incomplete
@@ -88,6 +91,30 @@ def _without_first(rows: Any) -> Any:
 
     table = rows.read_all()
     return pa.RecordBatchReader.from_batches(table.schema, table.slice(1).to_batches())
+
+
+@pytest.mark.after_a_night
+def test_a_file_that_is_not_what_the_gate_wrote_is_seen_and_healed(nights: Nights) -> None:
+    """Files are added up once; one that became another is added up again."""
+    nights.run(NEXT_DAY)
+    right = nights.published()
+    file = Path(lake.files("clean", "refunds")[0])
+    size = file.stat().st_size
+    rows = parquet.read_table(file)
+    amounts = rows["amount_cents"].to_pylist()
+    parquet.write_table(
+        rows.set_column(
+            rows.schema.get_field_index("amount_cents"),
+            rows.schema.field("amount_cents"),
+            pa.array([amounts[0] + 1, *amounts[1:]], rows.schema.field("amount_cents").type),
+        ),
+        file,
+    )
+    for log in lake.folder("clean", "refunds").glob("_delta_log/*.json"):
+        log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{file.stat().st_size}'))
+    run = nights.run(NEXT_DAY)
+    assert read(nights, run, "refunds") == (1, 0, 0, "whole", True)
+    assert nights.published() == right
 
 
 @pytest.mark.after_a_night

@@ -144,3 +144,29 @@ def test_a_lake_version_is_tied_to_its_publication(nights: Nights) -> None:
     assert len(published) == len(nights.tables)
     for schema, table, version, rows in published:
         assert bool(lake.files(schema, table, version)) == (rows > 0)
+
+
+@pytest.mark.after_a_night
+def test_a_night_looks_only_at_rows_that_are_not_published_as_they_are(nights: Nights) -> None:
+    """A live row that no commit of the lake names is neither judged nor compared; a full refresh compares them all."""
+    right = nights.published()
+    nights.warehouse.execute("update reporting.orders set tax = tax + 1 where order_id = 1")
+    nights.shop.execute("update orders set payment_id = 'again', updated_at = now() where order_id = 2")
+    run = nights.report()
+    [(looked_at,)] = nights.ask(
+        "select max(evaluated) from audit.expectation_results where run_id = %s and table_name = 'reporting.orders'",
+        run,
+    )
+    assert looked_at <= 1
+    assert nights.published() != right
+    [(rows,)] = nights.ask(
+        "select rows from audit.publication_tables where table_name = 'orders' order by publication_id desc limit 1"
+    )
+    assert [(rows,)] == nights.ask("select count(*) from reporting.orders")
+    nights.report(full_refresh=True)
+    assert nights.published() == right
+    [(looked_at,)] = nights.ask(
+        "select evaluated from audit.expectation_results join audit.runs using (run_id)"
+        " where table_name = 'reporting.orders' and rule = 'one_row_per_key' order by started_at desc limit 1"
+    )
+    assert looked_at == rows
