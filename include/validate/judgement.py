@@ -61,7 +61,7 @@ def judge(
         if not is_judged_whole(sources[name], full=full[name]):
             find_touched(connection, sources, full)
         write_candidates(connection, sources, name, file, full=full[name])
-        return _outcomes(connection, sources[name], file, run)
+    return _outcomes(sources[name], file, run)
 
 
 def audit(table: Table, version: int, night: date, run: str, changes: Sequence[str] | None = None) -> list[Outcome]:
@@ -93,26 +93,32 @@ def audit(table: Table, version: int, night: date, run: str, changes: Sequence[s
             f"copy (select *, count(*) over (partition by {key}) as _copies from {rows} {window})"
             f" to {duck.quoted(str(file))} (format parquet)"
         )
-        outcomes = _outcomes(connection, table, file, run)
-        file.unlink()
-        return outcomes
+    outcomes = _outcomes(table, file, run)
+    file.unlink()
+    return outcomes
 
 
-def _outcomes(connection: duckdb.DuckDBPyConnection, table: Table, file: Path, run: str) -> list[Outcome]:
-    """Both judges on the same file."""
-    rows = f"read_parquet({duck.quoted(str(file))})"
-    selected = _selected(connection, table, rows)
+def _outcomes(table: Table, file: Path, run: str) -> list[Outcome]:
+    """Both judges on the same file, one after the other: DuckDB's memory is free again when the frames are made."""
+    with duck.session() as connection:
+        rows = f"read_parquet({duck.quoted(str(file))})"
+        selected = _selected(connection, table, rows)
+        examples = {
+            rule.name: _examples(connection, table, rows, rule.broken_sql)
+            for rule in table.all_rules
+            if selected[rule.name]
+        }
     evaluated, counted = _expected(table, file, run)
-    outcomes = []
     for rule in table.all_rules:
         if selected[rule.name] != counted[rule.name]:
             raise GateDisagreement(
                 f"{table.qualified_name}, rule {rule.name}: Great Expectations counts {counted[rule.name]:,} broken"
                 f" rows, the engine selects {selected[rule.name]:,}"
             )
-        examples = _examples(connection, table, rows, rule.broken_sql) if selected[rule.name] else []
-        outcomes.append(Outcome(rule, evaluated[rule.name], selected[rule.name], examples))
-    return outcomes
+    return [
+        Outcome(rule, evaluated[rule.name], selected[rule.name], examples.get(rule.name, []))
+        for rule in table.all_rules
+    ]
 
 
 def _selected(connection: duckdb.DuckDBPyConnection, table: Table, rows: str) -> dict[str, int]:
