@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from include.settings import settings
 
 RUN = "_run"  # raw's partition: the run that read the rows
+LAYERS = ("raw", "gone", "clean", "quarantine", "reporting", "features")
 _CHANGES = "stocktake.changes"  # in a commit's metadata: the file that says what it changes
+_NO_ROW = "no row"  # in its place: other files, the same rows
+# Delta itself forgets, at every hundredth commit, what its log held thirty days ago: publications older than that could
+# not be opened any more. What goes and when is for ``include.housekeeping`` to say, which knows what needs it.
+_HOOKS = PostCommitHookProperties(cleanup_expired_logs=False)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a table.
+
+    Attributes:
+        version: what it made.
+        at: when.
+        changes: the file that says what it changed; None where there is none.
+        keeps_rows: whether it changed no row, only which files they lie in.
+    """
+
+    version: int
+    at: datetime
+    changes: Path | None
+    keeps_rows: bool
 
 
 def folder(layer: str, table: str) -> Path:
@@ -37,6 +61,9 @@ def files(layer: str, table: str, version: int | None = None, run: str | None = 
 
     Returns:
         Absolute paths, sorted; none where the table was never written.
+
+    Raises:
+        deltalake.exceptions.DeltaError: when the table has no such version any more.
     """
     opened = _open(layer, table, version)
     if opened is None:
@@ -63,25 +90,68 @@ def version(layer: str, table: str) -> int | None:
     return None if opened is None else int(opened.version())
 
 
+def commits(layer: str, table: str) -> list[Commit]:
+    """The commits that a table's log still tells of, the newest first."""
+    opened = _open(layer, table, None)
+    return [
+        Commit(
+            int(said["version"]),
+            datetime.fromtimestamp(said["timestamp"] / 1000, UTC),
+            Path(said[_CHANGES]) if said.get(_CHANGES, _NO_ROW) != _NO_ROW else None,
+            said.get(_CHANGES) == _NO_ROW,
+        )
+        for said in (opened.history() if opened else [])
+    ]
+
+
+def settled_version(layer: str, table: str) -> int | None:
+    """The version that put the latest rows there, however compacted since; None where nothing was written."""
+    told = commits(layer, table)
+    return next((one.version for one in told if not one.keeps_rows), told[-1].version if told else None)
+
+
+def compact(layer: str, table: str) -> None:
+    """Lay the rows of a table's small files into fewer ones, as a commit that changes no row."""
+    DeltaTable(folder(layer, table)).optimize.compact(
+        max_concurrent_tasks=1,  # of two at once, both would be in memory
+        commit_properties=CommitProperties(custom_metadata={_CHANGES: _NO_ROW}),
+        post_commithook_properties=_HOOKS,
+    )
+
+
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
     """Write the rows of one run; a second time replaces them, and no other run's."""
     target = folder(layer, table)
     if _open(layer, table, None) is None:
-        write_deltalake(target, rows, mode="append", partition_by=[RUN])
+        write_deltalake(target, rows, mode="append", partition_by=[RUN], post_commithook_properties=_HOOKS)
     else:
-        write_deltalake(target, rows, mode="overwrite", predicate=f"{RUN} = '{run}'", partition_by=[RUN])
+        write_deltalake(
+            target,
+            rows,
+            mode="overwrite",
+            predicate=f"{RUN} = '{run}'",
+            partition_by=[RUN],
+            post_commithook_properties=_HOOKS,
+        )
 
 
 def append_run(layer: str, table: str, rows: pa.RecordBatchReader) -> None:
     """Add rows to those of a run."""
-    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN])
+    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], post_commithook_properties=_HOOKS)
 
 
-def forget_run(layer: str, table: str, run: str) -> None:
-    """Take away the rows of one run, where there are any."""
+def forget_run(layer: str, table: str, *runs: str) -> None:
+    """Take away the rows of some runs, where there are any, as one commit."""
     opened = _open(layer, table, None)
-    if opened is not None and files(layer, table, run=run):
-        opened.delete(f"{RUN} = '{run}'")
+    if opened is not None and any(files(layer, table, run=run) for run in runs):
+        theirs = " or ".join(f"{RUN} = '{run}'" for run in runs)
+        opened.delete(theirs, post_commithook_properties=_HOOKS)
+
+
+def runs(layer: str, table: str) -> set[str]:
+    """The runs of which a table has rows (raw and gone only)."""
+    opened = _open(layer, table, None)
+    return {str(partition[RUN]) for partition in opened.partitions()} if opened else set()
 
 
 def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.RecordBatchReader) -> int:
@@ -93,7 +163,7 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
     target = _open(layer, table, None)
     if target is None:
         return replace(layer, table, rows)
-    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}")
+    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}", post_commithook_properties=_HOOKS)
     return int(target.version())
 
 
@@ -111,9 +181,16 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
     """
     target = _open(layer, table, None)
     if target is None:
-        write_deltalake(folder(layer, table), rows, mode="error")
+        write_deltalake(folder(layer, table), rows, mode="error", post_commithook_properties=_HOOKS)
         return 0
-    write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", commit_properties=_naming(changes))
+    write_deltalake(
+        target,
+        rows,
+        mode="overwrite",
+        schema_mode="overwrite",
+        commit_properties=_naming(changes),
+        post_commithook_properties=_HOOKS,
+    )
     return int(target.version())
 
 
@@ -143,6 +220,7 @@ def merge(
             "new",
             "old",
             commit_properties=_naming(changes),
+            post_commithook_properties=_HOOKS,
         )
         .when_matched_delete(f"new.{gone}")
         .when_matched_update(values)
@@ -163,16 +241,18 @@ def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
     """The files that say what differs between two versions: rows as they were and rows as they are, marked ``_old``.
 
     Returns:
-        Absolute paths, one per commit that changed something; None where that is not known of every commit.
+        Absolute paths, one per commit that changed a row; None where that is not known of every commit.
     """
-    if since == until:
-        return []
-    opened = _open(layer, table, until)
-    if opened is None or since > until:
+    if since > until:
         return None
-    commits = {int(commit["version"]): commit for commit in opened.history()}
-    files = [commits.get(version, {}).get(_CHANGES) for version in range(since + 1, until + 1)]
-    return [str(file) for file in files] if all(file and Path(file).exists() for file in files) else None
+    told = {commit.version: commit for commit in commits(layer, table)}
+    between = [told.get(version) for version in range(since + 1, until + 1)]
+    files: list[str] = []
+    for commit in between:
+        if commit is None or not (commit.keeps_rows or (commit.changes and commit.changes.exists())):
+            return None
+        files += [str(commit.changes)] if commit.changes else []
+    return files
 
 
 def _naming(changes: Path | None) -> CommitProperties | None:
@@ -181,7 +261,14 @@ def _naming(changes: Path | None) -> CommitProperties | None:
 
 
 def _open(layer: str, table: str, version: int | None) -> DeltaTable | None:
+    """A table as of a version (None: the latest); None where it was never written.
+
+    Raises:
+        deltalake.exceptions.DeltaError: when it has no such version any more: that is not a table without rows.
+    """
     try:
         return DeltaTable(folder(layer, table), version=version)
-    except TableNotFoundError:
-        return None
+    except TableNotFoundError as error:
+        if version is None or not DeltaTable.is_deltatable(str(folder(layer, table))):
+            return None
+        raise DeltaError(f"the lake no longer has version {version} of {layer}.{table}") from error

@@ -201,7 +201,7 @@ def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., 
 def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
     """Build what of a table may have changed since its last build, and commit what did."""
     sources = present(settings().sources)
-    base = builds.find_base(run, table, lake.version(table.schema, table.name))
+    base = builds.find_base(run, table, lake.settled_version(table.schema, table.name))
     with lake.scratch() as folder, duck.session() as connection:
         within = "true"
         if base and rebuild.find_touched(connection, table, inputs, base, run.horizon, sources):

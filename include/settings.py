@@ -85,6 +85,18 @@ class Settings(BaseSettings):
     parity_percent: int = Field(
         default=20, ge=1, le=100, description="Of the tables of a night that was told to compare two engines, how many."
     )
+    retention_days: int = Field(
+        default=30,
+        ge=1,
+        description="For how many days a night can be published again, and what is known of it is kept: its rows as "
+        "they were read, the versions of its tables, its pages, its rows in the ledger.",
+    )
+    retention_safe_hours: int = Field(
+        default=24,
+        ge=6,
+        description="For how many hours housekeeping touches nothing that was just written or replaced: longer than "
+        "any run, for one under way may be writing or reading it.",
+    )
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from psycopg.types.json import Jsonb
 
 from include.contract import Table
-from include.ledger.connection import connect
+from include.ledger.connection import connect, held
 from include.ledger.runs import Run
 from include.rebuild import Base, definition
 
@@ -16,9 +16,7 @@ from include.rebuild import Base, definition
 @contextmanager
 def alone(table: Table) -> Iterator[None]:
     """Hold a table of the lake: of nights that build it at once, one waits for the other."""
-    with connect() as connection:
-        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.build {table.qualified_name}"])
-        connection.commit()
+    with held(f"build {table.qualified_name}"):
         yield
 
 

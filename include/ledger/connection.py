@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,6 +24,19 @@ def connect() -> psycopg.Connection[TupleRow]:
         return psycopg.connect(settings().warehouse_url.get_secret_value(), connect_timeout=10)
     except psycopg.OperationalError as error:  # says host, port and role, never the password
         raise ConnectionError(f"no connection to the warehouse: {error}") from None
+
+
+@contextmanager
+def held(name: str) -> Iterator[psycopg.Connection[TupleRow]]:
+    """Hold a lock that others of the same name wait for: ``accept``, ``publish``, ``build reporting.orders``, …
+
+    Yields:
+        The connection that holds it, in no transaction; the lock ends with the block, or with the process.
+    """
+    with connect() as connection:
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{name}"])
+        connection.commit()
+        yield connection
 
 
 def prepare() -> None:

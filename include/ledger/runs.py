@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 import psycopg
 from psycopg.rows import TupleRow
 
-from include.ledger.connection import connect
+from include.ledger.connection import connect, held
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,12 @@ class Run:
     @property
     def slug(self) -> str:
         """The run's id as a folder or partition name."""
-        return re.sub(r"[^A-Za-z0-9_-]", "-", self.run_id)
+        return slug(self.run_id)
+
+
+def slug(run_id: str) -> str:
+    """A run's id as a folder or partition name."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", run_id)
 
 
 def open_run(run: Run) -> None:
@@ -144,10 +149,8 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
         Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
             for features, when those of the same day were published from a later snapshot.
     """
-    with connect() as connection:
-        # Features wait for nights and nights for features: they share the staging tables.
-        lock = "accept" if step == "accept" else "publish"
-        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{lock}"])
+    # Features wait for nights and nights for features: they share the staging tables.
+    with held("accept" if step == "accept" else "publish") as connection:
         asked = {"snapshot_at": snapshot_at, "horizon": run.horizon, "night": run.night}
         later = connection.execute(_LATER[step], asked).fetchone()
         connection.commit()

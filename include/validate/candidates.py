@@ -36,11 +36,16 @@ def gate_file(run: str, source: str) -> Path:
     return settings().lake / "gate" / run / f"{source}.parquet"
 
 
+def old_runs() -> list[Path]:
+    """What runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
+    folders = (settings().lake / "gate").glob("*")
+    return [folder for folder in folders if time.time() - folder.stat().st_mtime > _KEPT_SECONDS]
+
+
 def forget_old_runs() -> None:
-    """Remove what runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
-    for folder in (settings().lake / "gate").glob("*"):
-        if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove them."""
+    for folder in old_runs():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_night(
