@@ -130,6 +130,9 @@ def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
         text = f"{text}; {patience}"
         return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
     found = dict(re.findall(r"(expression|run_offset|key_format)='?([^',)]+)", dag["schedule"]))
+    if "run_offset" not in found:
+        text = f"At `{found['expression']}` in `STOCKTAKE_TIMEZONE`; {patience}"
+        return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
     day = {"-1": "the day before", "0": "that day"}[found["run_offset"]]
     text = (
         f"At `{found['expression']}` in `STOCKTAKE_TIMEZONE`, for {day}, which is its partition key "

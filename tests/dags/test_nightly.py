@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from include.features import FORM as FEATURES_FORM
+from include.housekeeping import FORM as HOUSEKEEPING_FORM
 from include.night import FORM
 from include.sources import SOURCES
 from include.training.form import FORM as TRAINING_FORM
@@ -20,7 +21,7 @@ from tests.dags.bag import ROOT, environment, parsed
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
-DAGS = {"features", "nightly", "training_set"}
+DAGS = {"features", "housekeeping", "nightly", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -243,6 +244,17 @@ def test_a_training_set_is_checked_and_then_written(bag: dict[str, Any]) -> None
     assert edges(dag) == {"check": ["write"]}
     assert "NullTimetable" in dag["schedule"]
     assert tuple(dag["params"]) == TRAINING_FORM
+
+
+def test_housekeeping_is_on_sundays_far_from_any_night(bag: dict[str, Any]) -> None:
+    """Rows go from the tables first, then from the ledger, then files that nothing names any more."""
+    dag = bag["dags"]["housekeeping"]
+    assert edges(dag) == {"check": ["compact"], "compact": ["runs"], "runs": ["entries"], "entries": ["files"]}
+    for part in ("CronTriggerTimetable", "'0 16 * * SUN'", "timezone='UTC'"):
+        assert part in dag["schedule"]
+    assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
+    assert tuple(dag["params"]) == HOUSEKEEPING_FORM
+    assert dag["params"]["dry_run"]["default"] is False
 
 
 def test_a_night_is_the_day_before_at_four_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
