@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +55,8 @@ def change_some(nights: Nights) -> None:
 def read(files: list[str], where: str = "true") -> tuple[int, int]:
     """How many rows files hold, and a hash of them, in whatever order."""
     names = [str(file) for file in files]
+    if not names:
+        return 0, 0
     found = duckdb.execute(
         f"select count(*), coalesce(bit_xor(hash(row)), 0) from read_parquet($1) as row where {where}", [names]
     ).fetchone()
@@ -113,7 +114,6 @@ def everything() -> dict[Path, tuple[int, int]]:
 
 @pytest.mark.after_a_night
 def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
-    nights = replace(nights, names=("order_lines", "orders", "inventory_daily", "customer_activity"))
     (first_run,), (first_features,) = nights.ask("select run_id from audit.runs order by started_at")
     change_some(nights)
     [(since,)] = nights.ask("select now()")
@@ -125,7 +125,7 @@ def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
     assert {"clean.customers", "reporting.inventory_daily"} <= set(compacted)
     assert {name.split(".")[0] for name in compacted} == {"clean", "reporting"}
     assert len(lake.files("clean", "customers")) == 1
-    assert all(goes_on(nights, next_day).values())
+    assert set(goes_on(nights, next_day).values()) == {True}
     change_some(nights)
     nights.report(next_day)
 
@@ -152,8 +152,7 @@ def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
     assert nights.ask("select count(*) from audit.runs where run_id in (%s, %s)", first_run, first_features) == [(2,)]
     assert "<html" in page.render(first_run)
 
-    assert all(goes_on(nights, next_day).values())
-    assert len(goes_on(nights, next_day)) == len(nights.reporting)
+    assert set(goes_on(nights, next_day).values()) == {True}
     change_some(nights)
     nights.report(next_day)
     incremental = nights.published()
@@ -179,7 +178,8 @@ def test_versions_that_were_replaced_stay_as_long_as_their_publication(nights: N
             f"""
             with again as (
                 insert into audit.publications (run_id, night, horizon, snapshot_at)
-                select run_id, night, horizon, snapshot_at from audit.publications join audit.runs using (run_id)
+                select run_id, publications.night, publications.horizon, publications.snapshot_at
+                from audit.publications join audit.runs using (run_id)
                 where dag = '{dag}' returning publication_id, run_id
             )
             insert into audit.publication_tables
