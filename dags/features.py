@@ -25,7 +25,8 @@ failed task's log ends with a sentence that says why.
 - `begin`: no published copy covers the day: run `nightly` for it first.
 - `builds…`: a bug in a transform, or too little memory for it: try another `engine`.
 - `audit`: what was built breaks its own rules: a bug in a transform.
-- `publish`: the warehouse cannot be reached (it retries), or the day's features were published from a later copy.
+- `publish`: the warehouse cannot be reached (it retries), the day's features were published from a later copy, or
+  Postgres does not hold what the lake does: the message shows rows of both.
 
 To try again, clear `begin` and all that follows, or trigger the day again.
 """

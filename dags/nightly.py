@@ -32,9 +32,12 @@ names the table, the rule and the first rows.
 - `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
   the night's report, have the rows fixed in the shop, clear `begin`.
 - `builds…`: two engines disagree about a row: a bug in a transform or an engine; the message shows both.
-- `audit`: what was built breaks its own rules: a bug in a transform.
+- `audit`: what was built breaks its own rules, or does not add up (lines to orders, orders to days, movements to
+  stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all
+  figures are in `audit.conservation` and in the night's report.
 - `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
-- `publish`: the warehouse cannot be reached (it retries).
+- `publish`: the warehouse cannot be reached (it retries). Or it does not hold what the lake does: something in it
+  changes rows as they are written, such as a trigger; the message shows rows of both.
 
 To try again, trigger the night again, or clear `begin` and all that follows: later tasks alone belong to the shop as
 it was then, and are refused once another night was published.

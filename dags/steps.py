@@ -20,7 +20,7 @@ def build(run: str, table: str) -> int:
 
 @task
 def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
-    """Judge what was built by each table's own rules."""
+    """Judge what was built by each table's own rules, and prove that a night adds up."""
     from include import night
 
     return night.audit(run, [TABLES[name].table for name in tables])

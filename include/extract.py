@@ -28,7 +28,7 @@ from include.completeness import (
 from include.contract import Source
 from include.ledger.drift import Change
 from include.settings import settings
-from include.validate.candidates import open_night
+from include.validate.candidates import open_night, present
 
 _WINDOW = re.compile(r"(?<!:):changed_since\b")  # not the type of a cast
 
@@ -46,6 +46,9 @@ class Read:
         source_rows: rows that the shop held in that snapshot.
         late: of those read, the ones that only the proof found: committed, or changed, with a time before the window.
         gone: keys of the copy that only the proof found to be gone.
+        known: rows that the copy held before.
+        replaced: of those, the ones whose key was read.
+        deleted: of those, the ones that the shop no longer has.
         proof: how much of the copy was compared with the shop, by checksums.
     """
 
@@ -54,6 +57,9 @@ class Read:
     source_rows: int
     late: int
     gone: int
+    known: int
+    replaced: int
+    deleted: int
     proof: Scope
 
 
@@ -141,17 +147,28 @@ class _Reading:
         if scope is not Scope.WHOLE and compared.rows_differ:
             scope, shop = Scope.WHOLE, self._shop(Scope.WHOLE)
             compared = self._compare(shop, full=full)
-        late = deleted = 0
+        late = gone = 0
         if len(compared.differing) > _MOST_HEALED and not full:
             changed_since, full = EVERYTHING, True
             extracted = self._write(typed_sql(self.source, EVERYTHING))
         elif compared.differing and not full:
-            late, deleted = self._heal(compared.differing)
+            late, gone = self._heal(compared.differing)
         self._open(full=full)
         if compared.differing:
             self._compare(shop, full=full).must_hold()
         shop.keep(self.run, name)
-        return Read(changed_since, extracted + late, shop.rows, late, deleted, scope)
+        known, replaced, deleted = self._before(full=full)
+        return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
+
+    def _before(self, *, full: bool) -> tuple[int, int, int]:
+        """The rows of the copy as it was: all, those that were read anew, and those that are gone."""
+        read = present(self.source, "row", f"raw_{self.source.name}")
+        gone = "true" if full else present(self.source, "row", f"gone_{self.source.name}")
+        found = self.connection.execute(
+            f"select count(*), count(*) filter ({read}), count(*) filter (not {read} and {gone})"
+            f" from known_{self.source.name} as row"
+        ).fetchone() or (0, 0, 0)
+        return int(found[0]), int(found[1]), int(found[2])
 
     def _compare(self, shop: ShopSums, *, full: bool) -> Comparison:
         return compare(self.connection, self.source, shop, self.run, full=full)

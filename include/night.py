@@ -16,6 +16,7 @@ import pyarrow.dataset as ds
 from include import difference, drift, duck, equality, lake, rebuild
 from include import extract as extraction
 from include.completeness import Scope
+from include.conservation.proofs import prove
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
@@ -260,19 +261,22 @@ def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sourc
 def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     """Judge what was built by each table's own rules: the rows that are not published as they are.
 
+    Of a night it is also proven that nothing was lost or multiplied.
+
     Returns:
         Broken rows per table and rule, of the rules that only warn.
 
     Raises:
-        ContractError: naming table, rule and rows, when any other rule was broken.
+        ContractError: naming table, rule and rows, when any other rule was broken; and every proof that failed, with
+            both sides and the first keys.
     """
     from include.validate.judgement import audit as judge_table
 
-    run, versions = runs.find_run(run_id), builds.built_versions(run_id)
+    run, versions, built = runs.find_run(run_id), builds.built_versions(run_id), typed(tables)
     found: dict[str, dict[str, int]] = {}
     refused: list[str] = []
     with runs.stage(run_id, "audit"):
-        for table in typed(tables):
+        for table in built:
             version = versions[table.name]
             outcomes = judge_table(table, version, run.night, run.slug, unpublished(run, table, version))
             expectations.record_outcomes(run_id, table.qualified_name, outcomes)
@@ -283,8 +287,11 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
                 for o in broken
                 if o.rule.severity is not Severity.WARN
             ]
+        if run.dag == "nightly":
+            proofs = prove(run, present(settings().sources), built, versions)
+            refused += [proof.failure for proof in proofs if not proof.held]
     if refused:
-        raise ContractError("what was built breaks its own rules; nothing is published. " + " | ".join(refused))
+        raise ContractError("what was built is wrong; nothing is published. " + " | ".join(refused))
     return found
 
 

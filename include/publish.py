@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
 from include import duck, lake
+from include.conservation.published import prove_published
 from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
@@ -66,6 +67,7 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
+        ContractError: when the live tables are not what the lake holds; nothing is changed then.
         Overtaken: when a night that read the shop later is published already.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
@@ -76,6 +78,7 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
             _note_copy(connection, run, publication_id)
             for one in built:
                 _replace_what_differs(connection, one, publication_id, run, by_key=one.staged in partly)
+            prove_published(connection, run, built)
             _sync_quarantine(connection, run)
             _move_watermarks(connection, run, publication_id, sources)
         with connection.transaction():
@@ -96,6 +99,7 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
+        ContractError: when the live tables are not what the lake holds; nothing is changed then.
         Overtaken: when slices of this day from a later snapshot are published already.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
@@ -110,6 +114,7 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
             publication_id = _enter(connection, run, snapshot_at, horizon)
             for one in built:
                 _replace_what_differs(connection, one, publication_id, run, by_key=False)
+            prove_published(connection, run, built)
         with connection.transaction():
             _drop_staging(connection)
     return publication_id

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from psycopg.rows import dict_row
+
 from include.ledger.connection import connect
 from include.ledger.runs import Run
 
@@ -58,7 +60,7 @@ def record_extracted(
         run_id: the run.
         snapshot_at: the shop's clock at the snapshot.
         changed_until: the watermark that the run's publication will set.
-        sources: per source its changed_since, extracted, source_rows, late, late_deleted and proof.
+        sources: per source its changed_since, extracted, source_rows, late, gone, known, replaced, deleted and proof.
     """
     with connect() as connection:
         connection.execute(
@@ -69,9 +71,9 @@ def record_extracted(
         connection.cursor().executemany(
             """
             insert into audit.source_counts
-                (run_id, source, changed_since, extracted, source_rows, late, gone, proof)
+                (run_id, source, changed_since, extracted, source_rows, late, gone, known, replaced, deleted, proof)
             values (%(run_id)s, %(source)s, %(changed_since)s, %(extracted)s, %(source_rows)s, %(late)s, %(gone)s,
-                %(proof)s)
+                %(known)s, %(replaced)s, %(deleted)s, %(proof)s)
             """,
             [{"run_id": run_id, "source": name, **figures} for name, figures in sources.items()],
         )
@@ -103,6 +105,19 @@ def clean_versions(run_id: str) -> dict[str, int]:
         )
 
 
+def accounts(run_id: str) -> list[dict[str, Any]]:
+    """Per source of a run, what was known of its rows, read, accepted and kept aside, and in which versions it is."""
+    with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """
+            select source, source_rows, known, extracted, replaced, deleted, accepted, quarantined, clean_version,
+                held_version
+            from audit.source_counts where run_id = %s order by source
+            """,
+            [run_id],
+        ).fetchall()
+
+
 def begin_accepting(run_id: str) -> None:
     """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit."""
     with connect() as connection:
@@ -117,15 +132,15 @@ def was_interrupted_accepting(run_id: str) -> bool:
 
 
 def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Note what the gate did, per source: accepted, quarantined, released, recalled, deleted, …"""
+    """Note what the gate did, per source: accepted, quarantined, released, recalled, …"""
     with connect() as connection:
         connection.cursor().executemany(
             """
             update audit.source_counts set
                 accepted = %(accepted)s, quarantined = %(quarantined)s, released = %(released)s,
-                recalled = %(recalled)s, deleted = %(deleted)s,
+                recalled = %(recalled)s,
                 clean_rows = %(clean_rows)s, held_rows = %(held_rows)s,
-                clean_version = %(clean_version)s
+                clean_version = %(clean_version)s, held_version = %(held_version)s
             where run_id = %(run_id)s and source = %(source)s
             """,
             [{"run_id": run_id, "source": source, **figures} for source, figures in counts.items()],

@@ -71,6 +71,9 @@ create table if not exists audit.source_counts (
     clean_rows bigint,
     held_rows bigint,
     clean_version bigint,
+    known bigint,
+    replaced bigint,
+    held_version bigint,
     complete boolean generated always as (source_rows = clean_rows + held_rows) stored,
     primary key (run_id, source)
 );
@@ -93,6 +96,14 @@ begin
         alter table audit.builds
             add column inputs jsonb, add column definition text, add column built_at timestamptz not null default now();
     end if;
+    -- And from before every row was accounted for.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'source_counts' and column_name = 'known'
+    ) then
+        alter table audit.source_counts
+            add column known bigint, add column replaced bigint, add column held_version bigint;
+    end if;
 end
 $$;
 comment on column audit.runs.changed_until is
@@ -103,6 +114,9 @@ comment on column audit.source_counts.changed_since is 'The window: rows written
 comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
 comment on column audit.source_counts.deleted is 'Rows of earlier nights that the shop no longer has any more.';
+comment on column audit.source_counts.known is
+'Rows of the copy before, accepted or held. known + extracted = replaced + deleted + clean_rows + held_rows.';
+comment on column audit.source_counts.replaced is 'Of the known rows, those whose key was read anew.';
 comment on column audit.source_counts.source_rows is 'Rows in the shop, counted in the same snapshot.';
 comment on column audit.source_counts.late is
 'Of the extracted rows, those that only the completeness proof found: committed or changed with a time before the window.';
@@ -113,6 +127,7 @@ comment on column audit.source_counts.proof is
 comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwards.';
 comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
 comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';
+comment on column audit.source_counts.held_version is 'The version of lake/quarantine that this run left.';
 comment on column audit.source_counts.complete is 'Whether clean and quarantined rows are as many as the shop holds.';
 
 create table if not exists audit.source_schemas (
@@ -185,6 +200,28 @@ create table if not exists audit.parity (
 );
 comment on table audit.parity is 'One row per run and table that was built on a second engine as well.';
 comment on column audit.parity.difference is 'The first row and column that differed.';
+
+create table if not exists audit.conservation (
+    run_id text not null references audit.runs (run_id),
+    audit text not null,
+    meaning text not null,
+    one_side text not null,
+    other_side text not null,
+    groups bigint not null,
+    differing bigint not null,
+    totals jsonb not null,
+    examples text[] not null,
+    held boolean generated always as (differing = 0) stored,
+    proven_at timestamptz not null default now(),
+    primary key (run_id, audit)
+);
+comment on table audit.conservation is
+'One row per run and proof that nothing was lost or multiplied on the way: two sides that must be equal, group by group.';
+comment on column audit.conservation.one_side is 'What the first side is: the first number of every total.';
+comment on column audit.conservation.groups is 'Groups that were compared: orders, days, shelves, rows.';
+comment on column audit.conservation.differing is 'Groups in which any measure differed; one is enough to stop the night.';
+comment on column audit.conservation.totals is 'Per measure, in order, what both sides (one, other) add up to; amounts in cents.';
+comment on column audit.conservation.examples is 'The first groups that differ, each with both values.';
 
 create table if not exists audit.publications (
     publication_id bigint generated always as identity primary key,

@@ -75,6 +75,7 @@ class Night:
         fine: per table, results of rules that were not.
         stages: seconds per stage.
         schema_changes: what this run was the first to see of the shop's schema.
+        proofs: that nothing was lost or multiplied; those that failed first.
     """
 
     run: Row
@@ -86,6 +87,7 @@ class Night:
     fine: dict[str, list[Row]]
     stages: list[Row]
     schema_changes: list[Row]
+    proofs: list[Row]
 
 
 def night(run_id: str) -> Night:
@@ -115,6 +117,7 @@ def night(run_id: str) -> Night:
                 fine=dict(fine),
                 stages=_stages(cursor, run_id),
                 schema_changes=_schema_changes(cursor, run_id),
+                proofs=_proofs(cursor, run_id),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -272,4 +275,14 @@ def _stages(cursor: _Cursor, run_id: str) -> list[Row]:
 def _schema_changes(cursor: _Cursor, run_id: str) -> list[Row]:
     return cursor.execute(
         "select relation, column_name, what from audit.schema_changes where run_id = %s order by 1, 2", [run_id]
+    ).fetchall()
+
+
+def _proofs(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(
+        """
+        select audit, meaning, one_side, other_side, groups, differing, totals, examples, held
+        from audit.conservation where run_id = %s order by held, audit like 'published%%', audit
+        """,
+        [run_id],
     ).fetchall()

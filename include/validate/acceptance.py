@@ -33,8 +33,8 @@ def accept(
         full: per source, whether this run read all of it.
 
     Returns:
-        Per source: accepted, quarantined (both of the rows read tonight), released, recalled, deleted, clean_rows,
-        held_rows, clean_version (see ``audit.source_counts``).
+        Per source: accepted, quarantined (both of the rows read tonight), released, recalled, clean_rows, held_rows,
+        clean_version, held_version (see ``audit.source_counts``).
 
     Raises:
         Incomplete: when what was written is not what the shop holds.
@@ -46,7 +46,7 @@ def accept(
         counts = {name: _counts(connection, source, full=full[name]) for name, source in sources.items()}
         _refuse(connection, sources, outcomes, counts)
         for name, source in sources.items():
-            counts[name]["clean_version"] = _write(connection, source, full=full[name])
+            counts[name] |= _write(connection, source, full=full[name])
         open_night(connection, sources, run, full)
         for source in sources.values():
             prove(connection, source, run)
@@ -109,7 +109,6 @@ def _counts(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool
     was_held = f"exists (select 1 from held_{name} as old where {key})"
     judged = f"exists (select 1 from verdict_{name} as verdict where {key})"
     gone = f"exists (select 1 from gone_{name} as verdict where {key})"
-    in_shop = f"exists (select 1 from {name} as verdict where {key})"
 
     def count(rows: str) -> int:
         return _scalar(connection, f"select count(*) {rows}")
@@ -124,7 +123,6 @@ def _counts(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool
         "quarantined": quarantined,
         "released": count(f"{tonight} {fine} and {was_held}"),
         "recalled": count(f"{tonight} _origin = 'family' and {rejected}"),
-        "deleted": count(f"from known_{name} as old where " + (f"not {in_shop}" if full else gone)),
         "clean_rows": count(f"{tonight} {fine}")
         + (0 if full else count(f"from clean_{name} as old where not {judged} and not {gone}")),
         "held_rows": count(f"{tonight} {rejected}"),
@@ -159,8 +157,8 @@ def _refuse(
         raise NightStopped("the gate stops this night; yesterday's tables stay. " + " | ".join(reasons))
 
 
-def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> int:
-    """Bring lake/clean and lake/quarantine of one source up to the verdict; gives the version of lake/clean."""
+def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:
+    """Bring lake/clean and lake/quarantine of one source up to the verdict; gives the versions of both."""
     name = source.name
     columns = ", ".join(column.lake_name for column in source.lake_columns)
     judged = f"{present(source, 'row', f'verdict_{name}')} or {present(source, 'row', f'gone_{name}')}"
@@ -171,8 +169,8 @@ def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool)
     held = connection.execute(
         f"select {columns}, _unreadable, _broken, _amount_cents from verdict_{name} where len(_broken) > 0"
     )
-    lake.replace("quarantine", name, held.to_arrow_reader(100_000))
-    return version
+    held_version = lake.replace("quarantine", name, held.to_arrow_reader(100_000))
+    return {"clean_version": version, "held_version": held_version}
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, statement: str) -> int:

@@ -48,7 +48,8 @@ def extracted(run_id: str, *, dry_run: bool = False) -> Run:
     run = Run(run_id, NIGHT, NIGHT, dry_run=dry_run)
     runs.open_run(run)
     snapshot = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
-    read = {"changed_since": "-infinity", "late": 0, "gone": 0, "proof": "whole"}
+    before = {"known": 0, "replaced": 0, "deleted": 0}
+    read = {"changed_since": "-infinity", "late": 0, "gone": 0, "proof": "whole", **before}
     counts = {"customers": 4, "orders": 1000}
     copies.record_extracted(
         run_id, snapshot, snapshot,
@@ -65,7 +66,7 @@ def extracted(run_id: str, *, dry_run: bool = False) -> Run:
 def accepted(run_id: str, *, dry_run: bool = False) -> Run:
     """The same, gone through the gate: two orders are held."""
     run = extracted(run_id, dry_run=dry_run)
-    nothing = dict.fromkeys(("quarantined", "released", "recalled", "deleted", "held_rows", "clean_version"), 0)
+    nothing = dict.fromkeys(("quarantined", "released", "recalled", "held_rows", "clean_version", "held_version"), 0)
     orders = nothing | {"accepted": 998, "quarantined": 2, "clean_rows": 998, "held_rows": 2}
     copies.record_accepted(run_id, {"customers": nothing | {"accepted": 4, "clean_rows": 4}, "orders": orders})
     builds.record(run, TABLES["orders"].table, "pandas", 5, 998, "998:1", {"clean.orders": 0})

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from include.completeness import Comparison, Incomplete, ShopSums
-from include.ledger import runs
+from include.ledger import conservation, runs
+from include.ledger.conservation import Proof
 from include.ledger.listener import described
 from include.ledger.runs import Run
 from include.reports_api import page
@@ -144,6 +145,21 @@ def test_broken_rules_come_first_and_the_gravest_of_them(ledger: Database) -> No
     assert "details" in night.tags
 
 
+def test_a_proof_that_failed_comes_first_with_both_sides(ledger: Database) -> None:
+    run = published(ledger, RUN_ID)
+    sound = Proof("days_equal_orders", "They add up.", ("orders", "daily_sales"), 60, 0, {"orders": (998, 998)})
+    said = "order_id 7: units 4 in order_lines, 2 in orders"
+    sides, totals = ("order_lines", "orders"), {"lines": (9, 9), "units": (1004, 1002)}
+    conservation.record(run.run_id, [sound, Proof("orders_equal_lines", "They too.", sides, 998, 1, totals, [said])])
+    night = read(RUN_ID)
+    assert [row[0] for row in night.rows["proofs"]] == [
+        *("Proof", "orders_equal_lines", "days_equal_orders"),
+        *("In all groups", "lines", "units", "In all groups", "orders"),
+    ]
+    assert night.row("proofs", "orders_equal_lines") == ["orders_equal_lines", "NO", "1", "998", "They too.", said]
+    assert night.row("proofs", "units") == ["units", "1,004", "1,002"]
+
+
 def test_nothing_in_the_data_becomes_markup(ledger: Database) -> None:
     run = published(ledger, RUN_ID)
     hold(ledger, RUN_ID, "7009", ["<img src=x onerror=alert(2)>"], "1.00", "<b>")
@@ -175,7 +191,7 @@ def test_a_stopped_night_says_why_and_what_readers_have(ledger: Database) -> Non
     assert "refunds: 50 of 60 rows would be in quarantine" in night.text
     assert "Readers have the tables published" in night.text
     assert "up to 2026-11-21" in night.text
-    assert night.row("sources", "orders") == ["orders", "1,000", *["–"] * 5, "1,000", "–", "–", "–"]
+    assert night.row("sources", "orders") == ["orders", "1,000", *["–"] * 4, "0", "1,000", "–", "–", "–"]
     assert night.row("rules", "status_known")[3:] == ["1", "1,000", "A status is one of the five.", "7001"]
     assert "110.00" not in night.text, "the quarantine of another run is not this one's"
 
