@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ import duckdb
 
 from include.ledger.conservation import EXAMPLES, Proof
 
+_EPOCH = date(1970, 1, 1)
 LAYERS = ("clean", "quarantine", "reporting")
 _TABLE = re.compile(rf"\b((?:{'|'.join(LAYERS)})\.\w+)")
 
@@ -114,7 +116,7 @@ def _examples(connection: duckdb.DuckDBPyConnection, balance: Balance) -> list[s
 
 
 def _example(balance: Balance, row: Mapping[str, Any]) -> str:
-    key = ", ".join(f"{name} {row[name]}" for name in balance.key)
+    key = ", ".join(f"{name} {_shown(name, row[name])}" for name in balance.key)
     values = [
         f"{name} {_number(row[f'one_{name}'])} in {balance.one.name}, {_number(row[f'other_{name}'])} in"
         f" {balance.other.name}"
@@ -122,6 +124,11 @@ def _example(balance: Balance, row: Mapping[str, Any]) -> str:
         if row[f"one_{name}"] != row[f"other_{name}"]
     ]
     return f"{key}: {', '.join(values)}"
+
+
+def _shown(column: str, value: Any) -> str:
+    """A key's value as a person knows it: a day by its date."""
+    return str(_EPOCH + timedelta(days=value)) if column == "day" and value is not None else str(value)
 
 
 def _number(value: int | None) -> str:

@@ -64,10 +64,10 @@ SALES_BALANCES: Final = (
                 "lines": "count(*)",
                 **_sums(
                     units="line.quantity",
-                    gross_sales_cents="line.quantity * line.unit_price_cents",
+                    gross_sales_cents="line.quantity::hugeint * line.unit_price_cents",
                     refunded_units="refunded.refunded",
                     returns_cents="refunded.returns_cents",
-                    cost_cents="line.quantity * line.unit_cost_cents",
+                    cost_cents="line.quantity::hugeint * line.unit_cost_cents",
                 ),
             },
         ),

@@ -47,7 +47,8 @@ class Proof:
         totals = "; ".join(f"{name} {left:,} in {one}, {right:,} in {other}" for name, (left, right) in unequal.items())
         return (
             f"{self.audit}: {self.differing:,} of {self.groups:,} groups differ"
-            f" ({totals or 'in total both sides are equal'}), such as {'; '.join(self.examples)}"
+            f" ({totals or 'in total both sides are equal'})"
+            + (f", such as {'; '.join(self.examples)}" if self.examples else "")
         )
 
 
