@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from include import lake, night
 from include.conservation.proofs import balances, prove
 from include.contract import ContractError
+from include.contract.types import day_number
 from include.ledger import builds, runs
 from include.settings import ROOT, settings
 from include.shop.planting import plant
@@ -102,8 +103,7 @@ def test_every_proof_holds_on_a_night_with_refunds_cancellations_deletions_and_q
     assert figures(nights, features).keys() == {"published_customer_activity"}
 
 
-@pytest.mark.after_a_night
-def test_every_proof_holds_on_a_dry_run_for_an_earlier_day(nights: Nights) -> None:
+def test_every_proof_holds_on_a_dry_run_for_a_day_that_much_has_followed(nights: Nights) -> None:
     run = nights.report(LAST_DAY - timedelta(days=20), dry_run=True)
     found = figures(nights, run)
     assert set(found) == BALANCES
@@ -170,13 +170,24 @@ def test_every_fan_out_and_every_dropped_row_is_caught_by_name(nights: Nights, t
         )
     assert failed(nights, run) == set()
 
+    stock = DeltaTable(lake.folder("reporting", "inventory_daily"))
+    stock.update({"opening_units": "opening_units + 1"}, predicate=f"product_id = 7 and day = {day_number(LAST_DAY)}")
+    stocked = nights.ask(
+        "update audit.builds set lake_version = %s where run_id = %s and table_name = 'inventory_daily' returning 1",
+        stock.version(),
+        run,
+    )
+    assert (stocked, failed(nights, run)) == ([(1,)], {"stock_balance"})
+
     copy = DeltaTable(lake.folder("clean", "customers"))
     copy.delete("customer_id = 7")
     nights.warehouse.execute(
         "update audit.source_counts set clean_version = %s where run_id = %s and source = 'customers'",
         [copy.version(), run],
     )
-    assert failed(nights, run) == {"source_rows_accounted"}
+    assert failed(nights, run) == {"stock_balance", "source_rows_accounted"}
+    shown = {name for _, caught in FAN_OUTS.values() for name in caught}
+    assert shown | {"stock_balance", "source_rows_accounted"} == BALANCES, "each was seen to fail"
 
 
 @pytest.mark.after_a_night
