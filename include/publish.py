@@ -8,7 +8,7 @@ watermarks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
 from include import duck, lake
-from include.conservation.published import prove_published
+from include.conservation.published import Touched, prove_published
 from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
@@ -77,8 +77,8 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
             publication_id = _enter(connection, run, snapshot_at, run.horizon)
             _note_copy(connection, run, publication_id)
             for one in built:
-                _replace_what_differs(connection, one, publication_id, run, by_key=one.staged in partly)
-            prove_published(connection, run, built)
+                _replace_what_differs(connection, one, publication_id, run, partly.get(one.table.qualified_name))
+            prove_published(connection, run, built, partly)
             _sync_quarantine(connection, run)
             _move_watermarks(connection, run, publication_id, sources)
         with connection.transaction():
@@ -113,7 +113,7 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
             horizon = max(run.night, latest[0]) if latest and latest[0] else run.night
             publication_id = _enter(connection, run, snapshot_at, horizon)
             for one in built:
-                _replace_what_differs(connection, one, publication_id, run, by_key=False)
+                _replace_what_differs(connection, one, publication_id, run)
             prove_published(connection, run, built)
         with connection.transaction():
             _drop_staging(connection)
@@ -135,11 +135,11 @@ def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
 
 def _stage(
     connection: psycopg.Connection[TupleRow], run: Run, built: list[Built], sources: Mapping[str, Source]
-) -> set[str]:
+) -> dict[str, Touched]:
     """Load what changed of every table, and the quarantine, into staging; missing live tables are created.
 
     Returns:
-        The staging tables that hold only the rows of some keys.
+        By qualified name, which rows are staged, of the tables of which these are not all.
     """
     changes = {one.staged: unpublished(run, one.table, one.version) for one in built}
     with connection.transaction():
@@ -164,7 +164,20 @@ def _stage(
             key = ", ".join(one.table.primary_key)
             for staged in (one.staged, one.staged_keys):
                 connection.execute(SQL(f"alter table {staged} add primary key ({key}); analyze {staged}"))
-    return {staged for staged, files in changes.items() if files is not None}
+    return {
+        one.table.qualified_name: _touched(one, files) for one in built if (files := changes[one.staged]) is not None
+    }
+
+
+def _touched(one: Built, changes: Sequence[str]) -> Touched:
+    """The rows whose keys some files name."""
+    if not changes:
+        return Touched("false", "false")
+    key = ", ".join(one.table[name].lake_name for name in one.table.primary_key)
+    same = " and ".join(f"staged.{name} = live.{name}" for name in one.table.primary_key)
+    return Touched(
+        f"({key}) in ({duck.keys(changes, key)})", f"exists (select from {one.staged_keys} as staged where {same})"
+    )
 
 
 def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run, changes: list[str] | None) -> None:
@@ -214,7 +227,7 @@ def _note_copy(connection: psycopg.Connection[TupleRow], run: Run, publication_i
 
 
 def _replace_what_differs(
-    connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run, *, by_key: bool
+    connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run, touched: Touched | None = None
 ) -> None:
     """Delete live rows that are not staged as they are, insert staged rows that are not live.
 
@@ -223,7 +236,7 @@ def _replace_what_differs(
         one: the table.
         publication_id: the publication.
         run: its run.
-        by_key: whether only the rows of the staged keys are looked at.
+        touched: the rows that are looked at; without it all, or the night's slice.
     """
     table = one.table
     live = f"{table.schema}.{table.name}"
@@ -233,10 +246,9 @@ def _replace_what_differs(
         f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
     )
     window = f"live.{table.rebuild.column} = %(slice)s" if table.rebuild.kind == "as_of" else "true"
-    some = f"exists (select from {one.staged_keys} as staged where {same_key})" if by_key else window
     deleted = connection.execute(
         SQL(
-            f"delete from {live} as live where {some}"
+            f"delete from {live} as live where {touched.in_postgres if touched else window}"
             f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
         ),
         {"slice": table.rebuild.slice_of(run.night)},

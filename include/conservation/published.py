@@ -120,7 +120,7 @@ class _Comparison:
             f"published_{self._table.name}",
             f"What Postgres holds of {self._table.qualified_name} is what the lake holds, to the last bit.",
             ("the lake", "Postgres"),
-            max(compared),
+            max(totals["rows"]),
             differing,
             {name: (int(one), int(other)) for name, (one, other) in totals.items()},
             examples,

@@ -171,6 +171,7 @@ def test_every_fan_out_and_every_dropped_row_is_caught_by_name(nights: Nights, t
     assert failed(nights, run) == set()
 
     stock = DeltaTable(lake.folder("reporting", "inventory_daily"))
+    stock.restore(sound["inventory_daily"])
     stock.update({"opening_units": "opening_units + 1"}, predicate=f"product_id = 7 and day = {day_number(LAST_DAY)}")
     stocked = nights.ask(
         "update audit.builds set lake_version = %s where run_id = %s and table_name = 'inventory_daily' returning 1",
