@@ -16,7 +16,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly ui psql env schema stop test lint bench docs requirements
+.PHONY: help nightly republish ui psql env schema stop test lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= 
 	@$(STOCKTAKE) nightly --engine $(ENGINE) $(if $(DATE),--date $(DATE)) \
 		$(if $(call yes,$(FULL_REFRESH)),--full-refresh) $(if $(call yes,$(DRY_RUN)),--dry-run) \
 		$(if $(PARITY),--parity $(PARITY))
+
+republish: .venv/.installed ## Put a past night back: NIGHT=2026-11-20 SHOP= PUBLICATION=
+	@$(STOCKTAKE) republish --night "$(NIGHT)" $(if $(PUBLICATION),--publication $(PUBLICATION))
 
 ui: .venv/.installed ## Start Airflow and say where it is and how to log in: SHOP=
 	@$(STOCKTAKE) ui

@@ -119,6 +119,17 @@ def compact(layer: str, table: str) -> None:
     )
 
 
+def columns(layer: str, table: str, version: int) -> set[str] | None:
+    """The columns of a version; None where the lake does not have all of that version any more."""
+    try:
+        opened = _open(layer, table, version)
+    except DeltaError:
+        return None
+    if opened is None or not all(Path(file).exists() for file in opened.file_uris()):
+        return None
+    return {field.name for field in opened.schema().fields}
+
+
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
     """Write the rows of one run; a second time replaces them, and no other run's."""
     target = folder(layer, table)

@@ -3,27 +3,29 @@
 Staged are the rows whose keys the lake's commits name since the version that is live; where that is not known, or
 everything was asked for, all rows. Readers keep their snapshot and never wait: rows are deleted and inserted, nothing
 is renamed or locked. The same transaction enters the publication; a night's also syncs the quarantine and moves the
-watermarks.
+watermarks. A past night that is put back is a publication too: of the versions that were published then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import duckdb
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
 
-from include import duck, lake
+from include import duck, lake, restatements
 from include.conservation.published import Touched, prove_published
 from include.contract import Source, Table, Type
 from include.contract.ddl import KNOWN_AT, PUBLICATION, create_table
 from include.contract.types import day_number
 from include.ledger import publications
 from include.ledger.runs import Run, turn
+from include.restatements import Watch
 from include.settings import settings
 from include.validate.judgement import row_key
 
@@ -37,10 +39,19 @@ class Built:
     Attributes:
         table: what it is, with its key types resolved.
         version: its version in the lake.
+        slices: of a table of slices, those that are published: by the night that wrote one, the version that holds it;
+            None where it is to be gone.
     """
 
     table: Table
     version: int
+    slices: Mapping[date, int | None] = field(default_factory=dict)
+
+    @property
+    def window(self) -> list[date] | None:
+        """The values of the rebuild column that are published; None: all rows are."""
+        rebuild = self.table.rebuild
+        return [rebuild.slice_of(night) for night in self.slices] if rebuild.kind == "as_of" else None
 
     @property
     def staged(self) -> str:
@@ -54,7 +65,9 @@ class Built:
 
 
 def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mapping[str, Source]) -> int:
-    """Publish a night. Publishing it again, from the same lake versions, changes no row.
+    """Publish a night. Publishing it again, from the same lake versions, is to have published it once.
+
+    After a past night was put back, this brings every table forward again, other nights' slices too.
 
     Args:
         run: the night's run.
@@ -72,13 +85,21 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("publish", run, snapshot_at) as connection:
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        built = _with_slices(run, built)
         partly = _stage(connection, run, built, sources)
+        watched = restatements.watch(run, [one.table for one in built])
         with connection.transaction():
             publication_id = _enter(connection, run, snapshot_at, run.horizon)
             _note_copy(connection, run, publication_id)
+            restatements.keep(connection, watched)
             for one in built:
-                _replace_what_differs(connection, one, publication_id, run, partly.get(one.table.qualified_name))
+                _replace_what_differs(
+                    connection, one, publication_id, run, watched, partly.get(one.table.qualified_name)
+                )
             prove_published(connection, run, built, partly)
+            restatements.record(connection, watched, publication_id)
             _sync_quarantine(connection, run)
             _move_watermarks(connection, run, publication_id, sources)
         with connection.transaction():
@@ -104,6 +125,9 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("features", run, snapshot_at) as connection:
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        built = [replace(one, slices={run.night: one.version}) for one in built]
         _stage(connection, run, built, {})
         with connection.transaction():
             latest = connection.execute(
@@ -113,8 +137,50 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
             horizon = max(run.night, latest[0]) if latest and latest[0] else run.night
             publication_id = _enter(connection, run, snapshot_at, horizon)
             for one in built:
-                _replace_what_differs(connection, one, publication_id, run)
+                _replace_what_differs(connection, one, publication_id, run, Watch())
             prove_published(connection, run, built)
+        with connection.transaction():
+            _drop_staging(connection)
+    return publication_id
+
+
+def publish_past(run: Run, snapshot_at: datetime, built: list[Built]) -> int:
+    """Put a past night's reporting tables back; quarantine and watermarks stay, for the shop's changes since are known.
+
+    Args:
+        run: the run of the DAG ``republish``; ``built_from`` is the publication that it puts back.
+        snapshot_at: when that publication had read the shop.
+        built: its tables, all of them, with the versions that it had published.
+
+    Returns:
+        The new publication's id.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        ContractError: when Postgres would not hold what the lake does.
+        psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
+    """
+    with turn("republish", run, snapshot_at) as connection:
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        built = _with_slices(run, built)
+        partly = _stage(connection, run, built, {})
+        watched = restatements.watch(run, [one.table for one in built])
+        with connection.transaction():
+            publication_id = _enter(connection, run, snapshot_at, run.horizon)
+            restatements.keep(connection, watched)
+            for one in built:
+                _replace_what_differs(
+                    connection, one, publication_id, run, watched, partly.get(one.table.qualified_name)
+                )
+            prove_published(connection, run, built, partly)
+            restatements.record(connection, watched, publication_id)
+            connection.execute(
+                "update audit.publication_tables as now set rows = past.rows from audit.publication_tables as past"
+                " where now.publication_id = %s and past.publication_id = %s"
+                " and past.schema_name = now.schema_name and past.table_name = now.table_name",
+                [publication_id, run.built_from],
+            )
         with connection.transaction():
             _drop_staging(connection)
     return publication_id
@@ -131,6 +197,41 @@ def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
     if run.full_refresh or table.rebuild.kind == "as_of" or live is None:
         return None
     return lake.changes(table.schema, table.name, live, version)
+
+
+def _with_slices(run: Run, built: list[Built]) -> list[Built]:
+    """The tables, each with the slices in which what is live and what is to be live may differ."""
+    return [
+        replace(one, slices=publications.slices_to_publish(run, one.table, one.version))
+        if one.table.rebuild.kind == "as_of"
+        else one
+        for one in built
+    ]
+
+
+def _find_published(
+    connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, built: list[Built]
+) -> int | None:
+    """The newest publication, if it is this one: an earlier try died after its commit. What it left to do is done."""
+    with connection.transaction():
+        found = connection.execute(
+            """
+            select publication_id from audit.publications join audit.publication_tables using (publication_id)
+            where run_id = %s and snapshot_at = %s and publication_id = (
+                select max(publication_id) from audit.publications join audit.runs using (run_id)
+                where (dag = 'features') = %s
+            )
+            group by publication_id
+            having jsonb_object_agg(schema_name || '.' || table_name, lake_version) = %s
+            """,
+            [
+                run.run_id, snapshot_at, run.dag == "features",
+                Jsonb({one.table.qualified_name: one.version for one in built}),
+            ],
+        ).fetchone()  # fmt: skip
+        if found:
+            _drop_staging(connection)
+    return int(found[0]) if found else None
 
 
 def _stage(
@@ -155,7 +256,7 @@ def _stage(
     with duck.session() as session:
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
         for one in built:
-            _load(session, one, run, changes[one.staged])
+            _load(session, one, changes[one.staged])
         for source in sources.values():
             _load_quarantine(session, source)
     with connection.transaction():
@@ -180,13 +281,19 @@ def _touched(one: Built, changes: Sequence[str]) -> Touched:
     )
 
 
-def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run, changes: list[str] | None) -> None:
-    """Stage the rows of a table whose keys some files name, and these keys; all rows, or the night's, without files."""
+def _load(session: duckdb.DuckDBPyConnection, one: Built, changes: list[str] | None) -> None:
+    """Stage the rows of a table whose keys some files name, and these keys; all rows, or its slices, without files."""
     table, rebuild = one.table, one.table.rebuild
     if changes is not None and not changes:
         return
-    rows = duck.relation(lake.files(table.schema, table.name, one.version), table.lake_columns)
-    values = ", ".join(f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
+    if one.window is None:
+        wanted = [(one.version, "")]
+    else:
+        wanted = [
+            (version, f" where {rebuild.column} = {day_number(rebuild.slice_of(night))}")
+            for night, version in one.slices.items()
+            if version is not None
+        ]
     if changes:
         keys = ", ".join(table[name].lake_name for name in table.primary_key)
         session.execute(f"create or replace temp table changed as {duck.keys(changes, keys)}")
@@ -194,10 +301,11 @@ def _load(session: duckdb.DuckDBPyConnection, one: Built, run: Run, changes: lis
             f"{table[name].type.to_warehouse_sql(table[name].lake_name)} as {name}" for name in table.primary_key
         )
         session.execute(f"insert into warehouse.{one.staged_keys} by name select {warehouse_keys} from changed")
-        rows = f"{rows} semi join changed using ({keys})"
-    elif rebuild.kind == "as_of":
-        rows = f"{rows} where {rebuild.column} = {day_number(rebuild.slice_of(run.night))}"
-    session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}")
+        wanted = [(one.version, f" semi join changed using ({keys})")]
+    values = ", ".join(f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
+    for version, some in wanted:
+        rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+        session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{some}")
 
 
 def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, horizon: date) -> int:
@@ -227,7 +335,12 @@ def _note_copy(connection: psycopg.Connection[TupleRow], run: Run, publication_i
 
 
 def _replace_what_differs(
-    connection: psycopg.Connection[TupleRow], one: Built, publication_id: int, run: Run, touched: Touched | None = None
+    connection: psycopg.Connection[TupleRow],
+    one: Built,
+    publication_id: int,
+    run: Run,
+    watched: Watch,
+    touched: Touched | None = None,
 ) -> None:
     """Delete live rows that are not staged as they are, insert staged rows that are not live.
 
@@ -236,7 +349,8 @@ def _replace_what_differs(
         one: the table.
         publication_id: the publication.
         run: its run.
-        touched: the rows that are looked at; without it all, or the night's slice.
+        watched: what is kept of the rows that are replaced.
+        touched: the rows that are looked at; without it all, or the table's slices.
     """
     table = one.table
     live = f"{table.schema}.{table.name}"
@@ -245,21 +359,23 @@ def _replace_what_differs(
     same_row = (
         f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
     )
-    window = f"live.{table.rebuild.column} = %(slice)s" if table.rebuild.kind == "as_of" else "true"
+    window = "true" if one.window is None else f"live.{table.rebuild.column} = any(%(slices)s)"
+    delete = (
+        f"delete from {live} as live where {touched.in_postgres if touched else window}"
+        f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
+    )
     deleted = connection.execute(
-        SQL(
-            f"delete from {live} as live where {touched.in_postgres if touched else window}"
-            f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
-        ),
-        {"slice": table.rebuild.slice_of(run.night)},
+        SQL(watched.keeping(table, "old", delete, "live.")),
+        {"slices": one.window},
     ).rowcount
     known_at = f", {KNOWN_AT}" if table.schema == "features" else ""
+    insert = (
+        f"insert into {live} ({', '.join(names)}, {PUBLICATION}{known_at})"
+        f" select {', '.join(names)}, %s{', now()' if known_at else ''} from {one.staged} as staged"
+        f" where not exists (select from {live} as live where {same_key})"
+    )
     inserted = connection.execute(
-        SQL(
-            f"insert into {live} ({', '.join(names)}, {PUBLICATION}{known_at})"
-            f" select {', '.join(names)}, %s{', now()' if known_at else ''} from {one.staged} as staged"
-            f" where not exists (select from {live} as live where {same_key})"
-        ),
+        SQL(watched.keeping(table, "new", insert)),
         [publication_id],
     ).rowcount
     connection.execute(
@@ -272,7 +388,7 @@ def _replace_what_differs(
             f" where schema_name = %(schema)s and table_name = %(table)s)) from {live} as live where {window}"
         ),
         {
-            "slice": table.rebuild.slice_of(run.night),
+            "slices": one.window,
             "publication": publication_id,
             "schema": table.schema,
             "table": table.name,

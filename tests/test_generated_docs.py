@@ -150,12 +150,11 @@ def _form(dag: Mapping[str, Any]) -> list[str]:
         takes = " or ".join(f"`{one}`" for one in schema.get("enum", ())) or " or ".join(
             schema.get("format", one) if one == "string" else one for one in reversed(kinds)
         )
-        lines.append(f"| `{name}` | {_default(param['default'])} | {takes} | {param['description']} |")
+        default = "none" if "null" in kinds else "to be given"
+        if param["default"] is not None:
+            default = f"`{str(param['default']).lower() if isinstance(param['default'], bool) else param['default']}`"
+        lines.append(f"| `{name}` | {default} | {takes} | {param['description']} |")
     return [*lines, ""]
-
-
-def _default(value: Any) -> str:
-    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _patience(dag: Mapping[str, Any]) -> list[str]:

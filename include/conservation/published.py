@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL
 
 from include import duck, lake
-from include.contract import Column, ContractError, Type
+from include.contract import Column, ContractError, Table, Type
 from include.contract.types import day_number
 from include.ledger import conservation
 from include.ledger.conservation import EXAMPLES, Proof
@@ -58,7 +58,7 @@ def prove_published(
     built: Iterable[Built],
     touched: Mapping[str, Touched] = _NOWHERE,
 ) -> None:
-    """Compare the live tables with the lake's versions; of a table by night, the night's slice.
+    """Compare the live tables with the lake's versions; of a table by night, the slices that it publishes.
 
     The figures are entered beside the publication's transaction: those of a proof that failed stay when it is undone.
 
@@ -74,28 +74,35 @@ def prove_published(
     """
     with duck.session() as session:
         proofs = [
-            _Comparison(connection, session, one, run).proof(touched.get(one.table.qualified_name, _ALL))
-            for one in built
+            _Comparison(connection, session, one).proof(touched.get(one.table.qualified_name, _ALL)) for one in built
         ]
     conservation.record(run.run_id, proofs)
     if failed := [proof.failure for proof in proofs if not proof.held]:
         raise ContractError("Postgres does not hold what the lake does; nothing is published. " + " | ".join(failed))
 
 
+def _stored(table: Table, version: int) -> str:
+    return duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+
+
 class _Comparison:
     """One table on both sides, in the window that a publication writes."""
 
     def __init__(
-        self, connection: psycopg.Connection[TupleRow], session: duckdb.DuckDBPyConnection, built: Built, run: Run
+        self, connection: psycopg.Connection[TupleRow], session: duckdb.DuckDBPyConnection, built: Built
     ) -> None:
         self._postgres, self._session, self._table = connection, session, built.table
-        table, rebuild = built.table, built.table.rebuild
-        in_lake = in_postgres = "true"
-        if rebuild.kind == "as_of":
-            in_lake = f"{rebuild.column} = {day_number(rebuild.slice_of(run.night))}"
-            in_postgres = f"{rebuild.column} = date '{rebuild.slice_of(run.night)}'"
-        stored = duck.relation(lake.files(table.schema, table.name, built.version), table.lake_columns)
-        self._lake = f"{stored} where {in_lake}"
+        table, column = built.table, built.table.rebuild.column
+        in_lake, in_postgres = [_stored(table, built.version)], "true"
+        if built.window is not None:
+            in_lake = [
+                f"(select * from {_stored(table, version)} where {column} = {day_number(day)})"
+                for day, version in zip(built.window, built.slices.values(), strict=True)
+                if version is not None
+            ] or [duck.relation([], table.lake_columns)]
+            days = ", ".join(f"date '{day}'" for day in built.window)
+            in_postgres = f"{column} in ({days})" if days else "false"
+        self._lake = f"({' union all '.join(f'select * from {rows}' for rows in in_lake)}) where true"
         self._live = f"{table.qualified_name} as live where {in_postgres}"
         self._lake_hash = _LAKE_HASH.format(", ".join(map(_lake_text, table.columns)))
         self._live_hash = _POSTGRES_HASH.format(", ".join(map(_postgres_text, table.columns)))

@@ -1,4 +1,4 @@
-"""What Airflow tells of the runs of nights and features, written into the ledger: finished, failed and why, taken up.
+"""What Airflow tells of the runs that publish, written into the ledger: finished, failed and why, taken up.
 
 Airflow calls these in its own processes (a task's, the scheduler's, the API server's). None of them ever raises: a
 ledger that cannot be written is a line in that process's log, never a failed run.
@@ -13,7 +13,7 @@ from typing import Any
 from pluggy import HookimplMarker
 
 hookimpl = HookimplMarker("airflow")  # airflow.listeners.hookimpl is the same, but comes with all of Airflow
-DAG_IDS = ("nightly", "features")  # whose runs the ledger tells of
+DAG_IDS = ("nightly", "features", "republish")  # whose runs the ledger tells of
 ERROR_LENGTH = 4000  # what the gate says names tables, rules and keys; a driver's message may hold a whole statement
 
 _log = logging.getLogger(__name__)

@@ -2,11 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from include.contract import Table
 from include.ledger.connection import connect
+from include.ledger.runs import Run
 from include.rebuild import definition
+
+
+@dataclass(frozen=True)
+class PastNight:
+    """A publication of a night.
+
+    Attributes:
+        publication_id: its id.
+        night: the business day it was for.
+        horizon: the last whole business day that its tables cover.
+        published_at: when it was published.
+        snapshot_at: when it had read the shop.
+        versions: per reporting table, the version in the lake.
+    """
+
+    publication_id: int
+    night: date
+    horizon: date
+    published_at: datetime
+    snapshot_at: datetime
+    versions: Mapping[str, int]
+
+
+def past_nights(night: date) -> list[PastNight]:
+    """Every publication of a night, the newest first; putting one back is none."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select
+                publication_id, publications.night, publications.horizon, published_at, publications.snapshot_at,
+                jsonb_object_agg(table_name, lake_version)
+            from audit.publications
+            join audit.runs using (run_id)
+            join audit.publication_tables using (publication_id)
+            where dag = 'nightly' and publications.night = %s and schema_name = 'reporting'
+            group by publication_id order by publication_id desc
+            """,
+            [night],
+        ).fetchall()
+    return [PastNight(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class LiveCopy:
+    """What the live reporting tables were built from.
+
+    Attributes:
+        horizon: the last whole business day that they cover.
+        versions: per source, the version of lake/clean.
+    """
+
+    horizon: date
+    versions: Mapping[str, int]
+
+
+def live_copy() -> LiveCopy | None:
+    """The copy of the shop behind what readers have now; None before the first publication."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select publications.horizon, (
+                select jsonb_object_agg(source, clean_version) from audit.publication_sources
+                where publication_sources.publication_id = coalesce(runs.built_from, publications.publication_id)
+            )
+            from audit.publications join audit.runs using (run_id)
+            where dag in ('nightly', 'republish') order by publication_id desc limit 1
+            """
+        ).fetchone()
+    return LiveCopy(row[0], row[1] or {}) if row else None
+
+
+def published_nights() -> list[date]:
+    """Every night that was published, in order."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select distinct publications.night from audit.publications join audit.runs using (run_id)"
+            " where dag = 'nightly' order by 1"
+        ).fetchall()
+    return [night for (night,) in rows]
+
+
+def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | None]:
+    """The slices of a table of slices in which what is live differs from what a run makes live, by night.
+
+    Each night's slice is what that night published last. So for a night it is its own, unless a past one was put back
+    before it: then those of the nights that were taken away then, too. For a past night that is put back it is the
+    slices of the nights that were published since.
+
+    Args:
+        run: a night, or one that puts one back; not published yet.
+        table: the table.
+        version: of a night, the version that holds its slice.
+
+    Returns:
+        By night, the version that holds its slice; None where there is to be none.
+    """
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            with live as (
+                select coalesce(runs.built_from, publication_id) as publication_id
+                from audit.publications join audit.runs using (run_id)
+                where dag in ('nightly', 'republish') order by publications.publication_id desc limit 1
+            )
+            select
+                publications.night,
+                (array_agg(lake_version order by publication_id desc)
+                    filter (where publication_id <= coalesce(%(until)s, publication_id)))[1]
+            from audit.publications
+            join audit.runs using (run_id)
+            join audit.publication_tables using (publication_id)
+            where dag = 'nightly' and schema_name = %(schema)s and table_name = %(table)s
+            group by publications.night
+            having bool_or((publication_id > (select publication_id from live))
+                <> (publication_id > coalesce(%(until)s, publication_id)))
+            """,
+            {"until": run.built_from, "schema": table.schema, "table": table.name},
+        ).fetchall()
+    return {**dict(rows), **({run.night: version} if run.built_from is None else {})}
 
 
 def published_horizon() -> date | None:

@@ -17,7 +17,7 @@ from include.ledger.connection import connect, held
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one night, or of its features.
+    """One run of one night, of its features, or one that puts a past night back.
 
     Attributes:
         run_id: as Airflow knows it.
@@ -27,8 +27,9 @@ class Run:
         full_refresh: whether everything is read and judged again.
         dry_run: whether it stops before publishing.
         parity: a second engine on which a sample of the tables is built and compared; None: none.
-        dag: ``nightly`` or ``features``.
-        built_from: of features, the publication whose copy of the shop they are built from.
+        dag: ``nightly``, ``features`` or ``republish``.
+        built_from: of features, the publication whose copy of the shop they are built from; of a past night that is
+            put back, the publication that had published it.
     """
 
     run_id: str
@@ -138,7 +139,7 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
     """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
 
     Args:
-        step: ``accept`` (the lake's turn), ``publish`` (the warehouse's) or ``features`` (the warehouse's too).
+        step: ``accept`` (the lake's turn); ``publish``, ``features`` or ``republish`` (the warehouse's).
         run: this night's run.
         snapshot_at: when this night's snapshot was taken.
 
@@ -149,7 +150,7 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
         Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
             for features, when those of the same day were published from a later snapshot.
     """
-    # Features wait for nights and nights for features: they share the staging tables.
+    # Whatever publishes waits for whatever else does: they share the staging tables.
     with held("accept" if step == "accept" else "publish") as connection:
         asked = {"snapshot_at": snapshot_at, "horizon": run.horizon, "night": run.night}
         later = connection.execute(_LATER[step], asked).fetchone()
@@ -174,6 +175,8 @@ _LATER = {
         where dag = 'features'
             and publications.night = %(night)s and publications.snapshot_at > %(snapshot_at)s limit 1
     """,
+    # Later nights are what a past one is put back from.
+    "republish": "select run_id from audit.runs where false",
 }
 
 

@@ -34,9 +34,10 @@ begin
     end if;
 end
 $$;
-comment on table audit.runs is 'One row per run of the DAGs nightly and features, published or not.';
-comment on column audit.runs.dag is 'Whose run it is: nightly or features.';
-comment on column audit.runs.built_from is 'Features: the publication whose copy of the shop they are built from. Null for a night, which has its own.';
+comment on table audit.runs is 'One row per run of the DAGs nightly, features and republish, published or not.';
+comment on column audit.runs.dag is 'Whose run it is: nightly, features or republish.';
+comment on column audit.runs.built_from is
+'Features: the publication whose copy of the shop they are built from; republish: the one it puts back. Null for a night.';
 comment on column audit.runs.night is 'The business day the run was for.';
 comment on column audit.runs.engine is 'What was asked for; audit.builds says what built each table.';
 comment on column audit.runs.parity is 'The second engine on which a sample of the tables was built and compared.';
@@ -109,7 +110,7 @@ $$;
 comment on column audit.runs.changed_until is
 'The watermark that its publication sets: the snapshot, but before every transaction that was open in the shop then.';
 comment on table audit.source_counts is
-'One row per run and source. extracted = accepted + quarantined; a run of features reads nothing and has the copy of its built_from.';
+'One row per run and source. extracted = accepted + quarantined; a run of features or republish reads nothing and has the copy of its built_from.';
 comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
 comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
@@ -263,6 +264,26 @@ comment on table audit.publication_sources is
 'One row per publication of a night and source: the copy that was published, which features of any day are built from.';
 comment on column audit.publication_sources.clean_version is 'The version of lake/clean.';
 
+create table if not exists audit.restatements (
+    publication_id bigint not null references audit.publications (publication_id),
+    schema_name text not null,
+    table_name text not null,
+    day date not null,
+    row_key jsonb not null,
+    metric text not null,
+    old_value jsonb,
+    new_value jsonb,
+    causes jsonb,
+    primary key (publication_id, schema_name, table_name, day, row_key, metric)
+);
+comment on table audit.restatements is
+'One row per figure of a day published before that a publication changed: a night by late refunds and edits, or a past night put back.';
+comment on column audit.restatements.row_key is 'The key of the table''s row but for the day: product_id, currency, …';
+comment on column audit.restatements.metric is 'The table''s column.';
+comment on column audit.restatements.old_value is 'What readers had until then; null where there was no row, or nothing in it.';
+comment on column audit.restatements.causes is
+'Per source, how many rows differ between the two copies of the shop and bear on the figure, and the keys of some of them. Empty: the tables'' definition changed. Null: the lake cannot tell any more.';
+
 create table if not exists audit.tables (
     schema_name text not null,
     table_name text not null,
@@ -304,8 +325,16 @@ comment on column audit.quarantine.outcome is
 
 create or replace view reporting.data_status as
 with latest as (
-    select distinct on (schema_name, table_name) *
-    from audit.publication_tables join audit.publications using (publication_id)
+    select distinct on (schema_name, table_name)
+        publication_tables.*,
+        publications.horizon,
+        publications.published_at,
+        case when runs.dag = 'republish' then
+            'put back: as the night of ' || publications.night || ' was published, by publication ' || runs.built_from
+        end as put_back
+    from audit.publication_tables
+    join audit.publications using (publication_id)
+    join audit.runs using (run_id)
     order by schema_name, table_name, publication_id desc
 ),
 
@@ -344,6 +373,7 @@ select
         when tables.left_out is not null then 'absent: ' || tables.left_out
         when latest.publication_id is null then 'not published yet'
         when not latest.complete then 'incomplete: the copy does not hold as many rows as the shop'
+        when latest.put_back is not null then latest.put_back
         when at_stake.rows > 0 then 'published, some rows are in quarantine'
         else 'ok'
     end as verdict

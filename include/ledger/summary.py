@@ -26,7 +26,13 @@ def summary(run_id: str, features_run: str | None = None) -> str:
         run = cursor.execute("select * from audit.runs where run_id = %s", [run_id]).fetchone()
         if run is None:
             raise KeyError(f"the ledger has no run {run_id!r}")
-        parts = [_heading(cursor, run), _sources(cursor, run_id), _tables(cursor, runs), *_trade(cursor, run)]
+        parts = [
+            _heading(cursor, run),
+            _sources(cursor, run_id),
+            _tables(cursor, runs),
+            _restated(cursor, run_id),
+            *_trade(cursor, run),
+        ]
         parts += [_parity(cursor, runs), _stages(cursor, runs), _next(run)]
     return "\n\n".join(part for part in parts if part)
 
@@ -40,6 +46,11 @@ def _heading(cursor: _Cursor, run: dict[str, Any]) -> str:
         [run["run_id"]],
     ).fetchall()
     engines = ", ".join(row["engine"] for row in built_on) or run["engine"]
+    if run["dag"] == "republish":
+        left = f"as publication {run['built_from']} left it; whole days up to {run['horizon']}"
+        return f"Night of {run['night']}, put back: {run['state']} ({left})" + (
+            f"\n{run['error']}" if run["error"] else ""
+        )
     dry = ", a dry run: nothing was published" if run["dry_run"] else ""
     return f"Night of {run['night']}: {run['state']} ({engines}{dry})" + (f"\n{run['error']}" if run["error"] else "")
 
@@ -60,7 +71,8 @@ def _sources(cursor: _Cursor, run_id: str) -> str:
     rows = cursor.execute(
         """
         select source, extracted, accepted, quarantined, released, deleted, held_rows as "in quarantine", complete
-        from audit.source_counts where run_id = %s order by source
+        from audit.source_counts join audit.runs using (run_id)
+        where run_id = %s and dag = 'nightly' order by source
         """,
         [run_id],
     ).fetchall()
@@ -78,6 +90,19 @@ def _tables(cursor: _Cursor, runs: Sequence[str]) -> str:
         order by schema_name desc, table_name
         """,
         [runs],
+    ).fetchall()
+    return _table(rows)
+
+
+def _restated(cursor: _Cursor, run_id: str) -> str:
+    rows = cursor.execute(
+        """
+        select schema_name || '.' || table_name as "restated", count(distinct day) as "earlier days",
+            count(*) as figures, min(day)::text as "first", max(day)::text as "last"
+        from audit.restatements join audit.publications using (publication_id)
+        where run_id = %s group by 1 order by 1
+        """,
+        [run_id],
     ).fetchall()
     return _table(rows)
 

@@ -17,6 +17,7 @@ from include.ledger.connection import connect
 from include.sources import SOURCES
 
 SAMPLES = 3  # rows in quarantine that are shown per rule
+RESTATED = 30  # figures of earlier days that are shown
 LATEST = 60  # runs in the list: two months of nights
 
 Row = dict[str, Any]
@@ -47,7 +48,8 @@ left join lateral (
 left join lateral (
     select publications.published_at as standing_at, publications.horizon as standing_horizon
     from audit.publications join audit.runs as other using (run_id)
-    where other.dag = runs.dag and publications.published_at <= coalesce(runs.finished_at, now())
+    where (other.dag = 'features') = (runs.dag = 'features')
+        and publications.published_at <= coalesce(runs.finished_at, now())
     order by publication_id desc limit 1
 ) as standing on true
 """
@@ -76,6 +78,8 @@ class Night:
         stages: seconds per stage.
         schema_changes: what this run was the first to see of the shop's schema.
         proofs: that nothing was lost or multiplied; those that failed first.
+        restated: figures of earlier days that it changed, the fewest-keyed tables and the latest days first, with
+            ``total``, how many there are.
     """
 
     run: Row
@@ -88,6 +92,7 @@ class Night:
     stages: list[Row]
     schema_changes: list[Row]
     proofs: list[Row]
+    restated: list[Row]
 
 
 def night(run_id: str) -> Night:
@@ -118,6 +123,7 @@ def night(run_id: str) -> Night:
                 stages=_stages(cursor, run_id),
                 schema_changes=_schema_changes(cursor, run_id),
                 proofs=_proofs(cursor, run_id),
+                restated=_restated(cursor, run),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -285,4 +291,19 @@ def _proofs(cursor: _Cursor, run_id: str) -> list[Row]:
         from audit.conservation where run_id = %s order by held, audit like 'published%%', audit
         """,
         [run_id],
+    ).fetchall()
+
+
+def _restated(cursor: _Cursor, run: Row) -> list[Row]:
+    return cursor.execute(
+        f"""
+        select
+            schema_name || '.' || table_name as name, day, metric, old_value, new_value, causes,
+            count(*) over () as total,
+            array(select value from jsonb_each_text(row_key) order by key) as of
+        from audit.restatements where publication_id = %s
+        order by (select count(*) from jsonb_object_keys(row_key)), table_name, day desc, row_key, metric
+        limit {RESTATED}
+        """,
+        [run["publication_id"]],
     ).fetchall()

@@ -68,6 +68,11 @@ def _published(run: Mapping[str, Any]) -> Verdict:
     sentence = f"Published: the tables cover whole days up to {run['horizon']}"
     if run["dag"] == "features":
         sentence = f"Published: the feature sets as of {run['night']}"
+    if run["dag"] == "republish":
+        sentence = f"Put back: the reporting tables are as publication {run['built_from']}, of the night of"
+        return Verdict(
+            Mood.ATTENTION, "Put back", f"{sentence} {run['night']}, left them: days up to {run['horizon']}."
+        )
     if run["incomplete"]:
         sentence += f", but the copy of {', '.join(run['incomplete'])} does not hold exactly the rows of the shop"
         return Verdict(Mood.BAD, "Published, incomplete", f"{sentence}.")
@@ -92,7 +97,7 @@ def _failed(run: Mapping[str, Any]) -> Verdict:
         reasons = tuple(rest.split(" | ")) if rest else (head,)
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         who = _JUDGES[found["task"]]
-        what = "features" if run["dag"] == "features" else "night"
+        what = "night" if run["dag"] == "nightly" else run["dag"]
         return Verdict(Mood.BAD, "Stopped", f"{who} stopped the {what}, {outcome}: {reasons[0]}{more}", reasons)
     if found:
         what = f"{found['kind']}: {found['message']}" if found["kind"] else found["message"]

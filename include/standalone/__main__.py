@@ -1,4 +1,4 @@
-"""The command line behind the Makefile: ``python -m include.standalone nightly|ui|psql|env|schema|up|stop``."""
+"""The command line behind the Makefile: ``python -m include.standalone nightly|republish|ui|psql|…``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ import typer
 
 from include.embedded import HOST, Cluster, EmbeddedPostgresError, libpq_environment, locked
 from include.standalone import environment, readiness
-from include.standalone.night import FEATURES, NIGHTLY, RETRY, Api, Night, Run, last_closed_day, now, task_name
+from include.standalone.night import (
+    DAGS,
+    FEATURES,
+    REPUBLISH,
+    RETRY,
+    Api,
+    Night,
+    Run,
+    last_closed_day,
+    now,
+    task_name,
+)
 from include.standalone.processes import NIGHT, UI, Airflow, PortTakenError
 from include.standalone.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
 
@@ -92,7 +103,7 @@ class Machine:
         api = Api.connect(
             self.url, "admin", password, check=lambda: self.airflow.check(names), ours=lambda: self.airflow.listens
         )
-        for dag in (NIGHTLY, FEATURES):
+        for dag in DAGS:
             api.wait_for_dag(before if started else None, dag)
         return api
 
@@ -117,6 +128,27 @@ def nightly(
         machine.prepare()
         try:
             _run(machine, night)
+        finally:
+            if not machine.airflow.stays:
+                machine.airflow.stop()
+
+
+@cli.command()
+def republish(
+    night: Annotated[str, typer.Option(help="The business day whose night is put back, 2026-11-20.")],
+    publication: Annotated[int | None, typer.Option(help="Which publication of it; else its newest.")] = None,
+) -> None:
+    """Put a past night back and say what readers have now."""
+    past = _day(night, "NIGHT")
+    machine = Machine.ready()
+    with machine.alone():
+        machine.prepare()
+        try:
+            api = _airflow_for_one(machine)
+            run = api.start(REPUBLISH, {"night": past.isoformat(), "publication": publication})
+            _say(f"Putting the night of {past} back: {run.run_id}")
+            _follow(api, run, f"Putting the night of {past} back")
+            _tell(machine, run)
         finally:
             if not machine.airflow.stays:
                 machine.airflow.stop()
@@ -187,18 +219,32 @@ def stop() -> None:
     _cluster().stop()
 
 
-def _day(text: str) -> day:
+def _day(text: str, asked: str = "DATE") -> day:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a day in the shop's zone, no instant)
     except ValueError:
-        raise StandaloneError(f"There is no day {text!r}. DATE is written like 2026-11-21.") from None
+        raise StandaloneError(f"There is no day {text!r}. {asked} is written like 2026-11-21.") from None
 
 
-def _run(machine: Machine, night: Night) -> None:
+def _airflow_for_one(machine: Machine) -> Api:
+    """What runs one DAG and is stopped then, unless an Airflow that stays runs already."""
     api = machine.start_airflow(NIGHT, stay=False)
     if not machine.airflow.stays:
         for interrupted in api.give_up_interrupted():
             _say(f"Gave up {interrupted}, which was interrupted")
+    return api
+
+
+def _tell(machine: Machine, run: Run, features: Run | None = None) -> None:
+    """Print what came of a run."""
+    os.environ.update(machine.variables)
+    from include.ledger.summary import summary  # reads the settings, which exist only now
+
+    typer.echo(summary(run.run_id, features.run_id if features else None))
+
+
+def _run(machine: Machine, night: Night) -> None:
+    api = _airflow_for_one(machine)
     # With Airflow for this night only, no assets start anything: its features are asked for like the night itself.
     # Paused meanwhile, they are not left to be made once more when Airflow stays.
     alone = not machine.airflow.stays
@@ -218,10 +264,7 @@ def _run(machine: Machine, night: Night) -> None:
             _follow(api, features, f"The night of {night.day} is published; making its features")
         except StandaloneError as error:
             failure = error
-    os.environ.update(machine.variables)
-    from include.ledger.summary import summary  # reads the settings, which exist only now
-
-    typer.echo(summary(run.run_id, features.run_id if features else None))
+    _tell(machine, run, features)
     if failure:
         raise failure
 

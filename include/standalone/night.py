@@ -15,6 +15,8 @@ from include.standalone.profile import StandaloneError
 
 NIGHTLY = "nightly"
 FEATURES = "features"
+REPUBLISH = "republish"
+DAGS = (NIGHTLY, FEATURES, REPUBLISH)
 _START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 RETRY = "up_for_retry"
@@ -63,7 +65,7 @@ class Run:
     """A run of a DAG.
 
     Attributes:
-        dag: ``nightly`` or ``features``.
+        dag: One of ``DAGS``.
         run_id: As Airflow knows it.
     """
 
@@ -130,7 +132,7 @@ class Api:
             Their ids.
         """
         interrupted = []
-        for dag in (NIGHTLY, FEATURES):
+        for dag in DAGS:
             path = f"/api/v2/dags/{dag}/dagRuns"
             runs = [run["dag_run_id"] for run in self._ask("GET", path, params={"state": "running"})["dag_runs"]]
             for run in runs:
@@ -143,13 +145,21 @@ class Api:
         self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
 
     def trigger(self, night: Night, dag: str = NIGHTLY) -> Run:
-        """Start a run.
+        """Start a run of a night, or of its features.
 
         Raises:
             StandaloneError: When Airflow refuses a parameter; with its words.
         """
         conf = night.conf if dag == NIGHTLY else {"engine": night.engine, "parity": night.parity}
-        body = {"logical_date": None, "partition_key": night.day.isoformat(), "conf": conf}
+        return self.start(dag, conf, night.day.isoformat())
+
+    def start(self, dag: str, conf: Mapping[str, object], partition_key: str | None = None) -> Run:
+        """Start a run with a form.
+
+        Raises:
+            StandaloneError: When Airflow refuses a parameter; with its words.
+        """
+        body = {"logical_date": None, "partition_key": partition_key, "conf": conf}
         run = Run(dag, self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)["dag_run_id"])
         self.pause(dag, paused=False)
         return run

@@ -69,7 +69,7 @@ class Loaded:
         """Compare it; gives the figures."""
         some = {table.qualified_name: touched} if touched else {}
         with self.live.transaction():
-            prove_published(self.live, RUN, [Built(table, self.version)], some)
+            prove_published(self.live, RUN, [Built(table, self.version, {RUN.night: self.version})], some)
         [(totals,)] = self.live.execute("select totals from audit.conservation").fetchall()
         return {total["measure"]: (total["one"], total["other"]) for total in totals}
 

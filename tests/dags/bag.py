@@ -104,7 +104,11 @@ def main(folder: str, forms: list[dict[str, Any]]) -> dict[str, Any]:
                 "max_active_runs": dag.max_active_runs,
                 "dagrun_timeout": dag.dagrun_timeout.total_seconds() if dag.dagrun_timeout else None,
                 "params": {
-                    name: {"default": param.value, "description": param.description, "schema": param.schema}
+                    name: {
+                        "default": param.value if param.has_value else None,
+                        "description": param.description,
+                        "schema": param.schema,
+                    }
                     for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
                 },
                 "tasks": {task.task_id: described(task) for task in dag.tasks},

@@ -15,13 +15,14 @@ import pytest
 from include.features import FORM as FEATURES_FORM
 from include.housekeeping import FORM as HOUSEKEEPING_FORM
 from include.night import FORM
+from include.republish import FORM as REPUBLISH_FORM
 from include.sources import SOURCES
 from include.training.form import FORM as TRAINING_FORM
 from tests.dags.bag import ROOT, environment, parsed
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
-DAGS = {"features", "housekeeping", "nightly", "training_set"}
+DAGS = {"features", "housekeeping", "nightly", "republish", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -255,6 +256,20 @@ def test_housekeeping_is_on_sundays_far_from_any_night(bag: dict[str, Any]) -> N
     assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
     assert tuple(dag["params"]) == HOUSEKEEPING_FORM
     assert dag["params"]["dry_run"]["default"] is False
+
+
+def test_a_past_night_is_put_back_when_somebody_says_which_and_starts_nothing(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["republish"]
+    assert edges(dag) == {"begin": ["publish"], "publish": ["report"]}
+    assert [name for name, task in dag["tasks"].items() if task["is_teardown"]] == ["report"]
+    assert "NullTimetable" in dag["schedule"]
+    assert [task["outlets"] for task in dag["tasks"].values()] == [[], [], []]
+    assert tuple(dag["params"]) == REPUBLISH_FORM
+    assert {name: param["schema"]["type"] for name, param in dag["params"].items()} == {
+        "night": "string",
+        "publication": ["null", "integer"],
+    }
+    assert dag["max_active_runs"] == 1
 
 
 def test_a_night_is_the_day_before_at_four_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
