@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from include.contract import Column, Rebuild, Table, Type
 from include.ledger.connection import prepare
 from include.settings import settings
 from tests.conftest import Database
+from tests.dying import die_at
 from tests.handmade import Ready, night
 
 FIRST, SECOND = date(2026, 11, 20), date(2026, 11, 21)
-# The loader's processes are forks of one that has read all modules and has no thread.
+# The loader's processes are forks of one that has read what they need and has no thread.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["include.publish", "include.sources"])
+PROCESSES.set_forkserver_preload(["__main__", "tests.dying"])
 
 TILL = Table(
     "reporting", "till", "One row per business day.",
@@ -48,44 +49,6 @@ select
     (select count(*) from audit.restatements),
     (select max(changed_until)::date::text from audit.watermarks)
 """
-
-
-def die_at(place: int, after: bool, how: str, ready: Ready) -> None:
-    """Publish in this process, and die before or after a statement of the connection that publishes.
-
-    Args:
-        place: the number of the statement.
-        after: whether the statement is over by then.
-        how: ``process``: this process is killed; ``backend``: Postgres ends the connection.
-        ready: the night.
-    """
-    settings.cache_clear()
-    reached = 0
-    execute = psycopg.Connection.execute
-
-    def counted(connection: Any, *arguments: Any, **named: Any) -> Any:
-        nonlocal reached
-        reached += 1
-        mine = reached
-        if mine == place and not after:
-            _die(connection, how)
-        done = execute(connection, *arguments, **named)
-        if mine == place and after:
-            _die(connection, how)
-        return done
-
-    psycopg.Connection.execute = counted  # type: ignore[method-assign, assignment]
-    with suppress(psycopg.OperationalError):
-        ready.publish()
-        os._exit(7 if reached < place else 0)
-    os._exit(0)
-
-
-def _die(connection: Any, how: str) -> None:
-    if how == "process":
-        os.kill(os.getpid(), signal.SIGKILL)
-    with psycopg.connect(settings().warehouse_url.get_secret_value()) as other:
-        psycopg.Cursor(other).execute("select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
 
 
 @contextmanager
@@ -185,7 +148,7 @@ def _until_it_comes_through(died: Callable[[int], int]) -> int:
 
 
 def _exit_code(place: int, after: bool, how: str, ready: Ready) -> int:
-    process = PROCESSES.Process(target=die_at, args=(place, after, how, ready))
+    process = PROCESSES.Process(target=die_at, args=(place, after, how, ready, dict(os.environ)))
     process.start()
     process.join(120)
     assert process.exitcode is not None
