@@ -12,6 +12,10 @@ three nights, one after the other, without the date that it ends at.
 **Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that
 day's slices of the tables by night; all other tables keep their later days.
 
+**When it waits** at `approve`, more rows would be in quarantine than the contract tolerates. Its page, under Required
+Actions, shows how many, their money, the worst rules and some rows. Approve publishes the night without them; Reject,
+or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. Other nights pass it by.
+
 **Parameters** (all optional)
 
 | parameter | example | what it does |
@@ -29,8 +33,10 @@ names the table, the rule and the first rows.
   what they were: adapt the .sql files that read them, then `make schema`. Or its checksums and the copy's differ, even
   after those rows were read again: the message says where.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
-- `accept`: a rule that stops the night was broken, or more rows than the contract tolerates are in quarantine. Look at
-  the night's report, have the rows fixed in the shop, clear `begin`.
+- `weigh`: a rule that stops the night was broken. Look at the night's report, have the rows fixed in the shop, clear
+  `begin`.
+- `approve`: more rows would be in quarantine than the contract tolerates, and an operator said no, or nothing in time.
+  Have the rows fixed in the shop and clear `begin`; or clear `weigh`, to be asked again.
 - `builds…`: two engines disagree about a row: a bug in a transform or an engine; the message shows both.
 - `audit`: what was built breaks its own rules, or does not add up (lines to orders, orders to days, movements to
   stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all
@@ -51,7 +57,7 @@ from typing import Any
 from airflow.sdk import DAG, CronPartitionTimetable, Param, TaskGroup, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.steps import audit, build, report
+from dags.steps import accept, approve, audit, build, report, weigh
 from include.contract.assets import asset
 from include.settings import settings
 from include.sources import present
@@ -71,7 +77,7 @@ with DAG(
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6),
+    dagrun_timeout=timedelta(hours=6 + settings().approval_hours),
     default_args=TASK_DEFAULTS,
     params={
         "date": Param(None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."),
@@ -114,13 +120,6 @@ with DAG(
 
         return night.validate(run, source)
 
-    @task
-    def accept(run: str) -> dict[str, dict[str, int]]:
-        """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
-        from include import night
-
-        return night.accept(run)
-
     @task(outlets=list(ASSETS.values()))
     def publish(run: str, **context: Any) -> None:
         """Publish every reporting table in one transaction."""
@@ -142,5 +141,5 @@ with DAG(
             table << [built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean"]
 
     published = publish(RUN)
-    begin(RUN) >> extract(RUN) >> validates >> accept(RUN) >> builds >> audit(RUN, list(REPORTING)) >> published
-    published >> report(RUN).as_teardown()
+    begin(RUN) >> extract(RUN) >> validates >> weigh(RUN) >> approve(RUN) >> accept(RUN) >> builds
+    builds >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()

@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.approval import Approval
+from include.settings import settings
 from transforms.catalogue import TABLES
+
+
+@task.short_circuit(ignore_downstream_trigger_rules=False)  # accept runs all the same
+def weigh(run: str) -> bool:
+    """Ask for an approval if more rows would be in quarantine than is tolerated; else the question is skipped."""
+    from include import night
+
+    return night.weigh(run)
+
+
+def approve(run: str) -> Approval:
+    """The question to an operator, who may take the time that the settings give."""
+    return Approval(
+        task_id="approve",
+        run_id=run,
+        response_timeout=timedelta(hours=settings().approval_hours),
+        execution_timeout=None,
+        doc_md="Wait for an operator's approval: more rows would be in quarantine than is tolerated.",
+    )
+
+
+@task(trigger_rule="none_failed")  # where nobody has to be asked, approve is skipped
+def accept(run: str) -> dict[str, dict[str, int]]:
+    """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
+    from include import night
+
+    return night.accept(run)
 
 
 @task

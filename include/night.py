@@ -20,7 +20,7 @@ from include.conservation.proofs import prove
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
-from include.ledger import builds, copies, expectations, publications, runs
+from include.ledger import approvals, builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
@@ -140,6 +140,27 @@ def validate(run_id: str, name: str) -> dict[str, int]:
     return {outcome.rule.name: outcome.broken for outcome in outcomes if outcome.broken}
 
 
+def weigh(run_id: str) -> bool:
+    """Ask for an operator's approval, in the ledger, where more rows would be in quarantine than is tolerated.
+
+    Returns:
+        Whether it is needed.
+
+    Raises:
+        NightStopped: when a rule that stops was broken.
+    """
+    from include.validate.tolerance import weigh as weigh_rows
+
+    run = runs.find_run(run_id)
+    _, since = copies.snapshot_of(run_id)
+    sources = present(settings().sources)
+    with runs.stage(run_id, "weigh"):
+        excess = weigh_rows(sources, _outcomes(run_id, sources), run.slug, _full(since))
+        if excess:
+            approvals.ask(run_id, excess.figures, excess.evidence)
+    return excess is not None
+
+
 def accept(run_id: str) -> dict[str, dict[str, int]]:
     """Merge accepted rows into lake/clean, put rejected ones into quarantine, or stop the night.
 
@@ -152,9 +173,9 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     snapshot_at, since = copies.snapshot_of(run_id)
     sources = present(settings().sources)
     with runs.stage(run_id, "accept"), runs.turn("accept", run, snapshot_at):
-        broken = {name: expectations.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
+        broken, approved = _outcomes(run_id, sources), approvals.approved_figures(run_id)
         copies.begin_accepting(run_id)
-        counts = accept_rows(sources, broken, run.slug, _full(since))
+        counts = accept_rows(sources, broken, run.slug, _full(since), approved)
         copies.record_accepted(run_id, counts)
     return counts
 
@@ -387,6 +408,10 @@ def _proofs(run: Run, sources: Mapping[str, Source]) -> dict[str, Scope]:
         else Scope.NEW_KEYS
         for name in sources
     }
+
+
+def _outcomes(run_id: str, sources: Mapping[str, Source]) -> dict[str, list[dict[str, Any]]]:
+    return {name: expectations.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
 
 
 def _full(changed_since: Mapping[str, str]) -> dict[str, bool]:

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         'costs a scan: {"inventory_movements": 7}; 0 is never, no entry every night. In other nights rows are counted '
         "and new keys compared.",
     )
+    approval_hours: float = Field(
+        default=4,
+        gt=0,
+        le=20,
+        description="How long a night with more rows in quarantine than is tolerated waits for an operator's approval; "
+        "no answer means no.",
+    )
     batch_rows: int = Field(default=1_000_000, ge=1, description="Rows that the gate holds in memory at once.")
     memory_limit: str = Field(
         default="512MB",

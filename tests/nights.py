@@ -89,6 +89,7 @@ class Nights:
         sources = present(settings().sources)
         for name in sources:
             night.validate(run_id, name)
+        night.weigh(run_id)
         night.accept(run_id)
         self.build(run_id, self.reporting)
 

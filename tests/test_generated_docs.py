@@ -67,8 +67,8 @@ Postgres statement that gives the columns of the source's page below, by name an
 
 Every rule has a name, which is what the quarantine and the report show. A broken rule does one of three things:
 `quarantine` keeps the row aside with every reason, `stop` publishes nothing tonight, `warn` is recorded. A null breaks
-no rule but those that say so. A row in quarantine is judged again every night, and flows in when it is sound. Up to
-{tolerated} rows of a source in quarantine never stop a night.
+no rule but those that say so. A row in quarantine is judged again every night, and flows in when it is sound. With more
+of a source in quarantine than is tolerated, a night waits for an operator's approval; up to {tolerated} always are.
 
 Four kinds of rule follow from the columns of any source and are not repeated below, each with severity `quarantine`:
 `readable`; `one_row_per_key`; `<column>_filled` for every column that is not *or null*; and `<source>_exists` for every
@@ -158,10 +158,10 @@ def _form(dag: Mapping[str, Any]) -> list[str]:
 
 
 def _patience(dag: Mapping[str, Any]) -> list[str]:
-    """One sentence, as long as every task is as patient as the others."""
+    """One sentence, as long as every task is as patient as the others, but for those that wait for a person."""
     names = ("owner", "execution_timeout", "retries", "retry_delay", "retry_exponential_backoff", "max_retry_delay")
     [(owner, timeout, retries, delay, factor, most)] = {
-        tuple(one[name] for name in names) for one in dag["tasks"].values()
+        tuple(one[name] for name in names) for one in dag["tasks"].values() if one["operator"] != "Approval"
     }
     text = (
         f"Every task belongs to `{owner}`, may take {timeout / 3600:g} hours, and is tried again up to {retries} times "

@@ -17,8 +17,8 @@ from include.settings import settings
 from include.shop.defects import DEFECTS
 from include.shop.planting import plant, planted_defects, unplant
 from include.sources import SOURCES
-from include.validate.acceptance import NightStopped
 from include.validate.judgement import GateDisagreement, _outcomes
+from include.validate.verdicts import NightStopped
 from tests.nights import Nights
 
 # What the quarantine must say of each planted row; beyond these only what follows from the same wrong value.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -13,12 +13,13 @@ from include.contract.rules import Condition, ContractError, Rule, between, empt
 from include.contract.types import Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
+_OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 
 # What the gate knows of a row beyond its columns: source values the lake cannot hold, as text; how many rows carry
 # its key; when the snapshot was taken.
 GATE_COLUMNS = ("_unreadable", "_copies", "_snapshot_at")
 
-TOLERATED_ROWS = 10  # quarantined rows that never stop a night: one bad row in a table of 40 is no catastrophe
+TOLERATED_ROWS = 10  # quarantined rows that nobody need approve: one bad row in a table of 40 is no catastrophe
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ class Source(Table):
         currency: the lake column with that money's currency.
         judged_whole: whether every row is judged every night, changed or not: for a small table whose derived
             columns follow another's changes.
-        tolerance: the share of the table's rows that may be quarantined before the night stops.
+        tolerance: the share of the table's rows that may be quarantined without an operator's approval.
     """
 
     watermark: str = "updated_at"
@@ -303,6 +304,25 @@ class Source(Table):
     def lake_columns(self) -> tuple[Column, ...]:
         """The columns of the source in the lake: what is read, then what is derived."""
         return self.columns + tuple(derived.column for derived in self.all_derived)
+
+    def read_by(self, rules: Collection[str]) -> set[str]:
+        """The columns that some rules read, by their names; of what is derived, the columns behind it too."""
+        read = {name for rule in self.all_rules if rule.name in rules for name in rule.reads}
+        read |= {one.lake_name for one in self.columns if one.part_of and f"follows_{one.key_of}" in rules}
+        if self.whole and self.whole.rule in rules:
+            read.add(self.whole.equals)
+        for derived in self.all_derived:
+            if derived.column.lake_name in read:
+                read |= set(_OWN_COLUMN.findall(derived.sql))
+        return read
+
+    def meaning_of(self, rule: str) -> str:
+        """What a rule means that holds a row, also one about its family, which the gate alone judges."""
+        if rule.startswith("follows_"):
+            return f"Held with its row of {rule.removeprefix('follows_')}."
+        if self.whole and self.whole.rule == rule:
+            return self.whole.meaning
+        return next((one.meaning for one in self.all_rules if one.name == rule), "")
 
     @property
     def implied_rules(self) -> tuple[Rule, ...]:

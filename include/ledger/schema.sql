@@ -323,6 +323,26 @@ comment on column audit.quarantine.amount is 'Money at stake, in currency: 0 whe
 comment on column audit.quarantine.outcome is
 'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
 
+create table if not exists audit.approvals (
+    approval_id bigint generated always as identity primary key,
+    run_id text not null references audit.runs (run_id),
+    figures text not null,
+    evidence jsonb not null,
+    asked_at timestamptz not null default now(),
+    answer text check (answer in ('approved', 'rejected', 'unanswered')),
+    answered_by text,
+    answered_at timestamptz
+);
+create index if not exists approvals_run_idx on audit.approvals (run_id);
+comment on table audit.approvals is
+'One row per time that a run asked an operator whether it may go on with more rows in quarantine than is tolerated.';
+comment on column audit.approvals.figures is
+'A digest of every row that would be held, its rules and its money: an approval is good for these rows alone.';
+comment on column audit.approvals.evidence is
+'Per source with such rows: held of total, money by currency, the worst rules, and some rows.';
+comment on column audit.approvals.answer is 'Null while it is waited for; unanswered: nobody said anything in time.';
+comment on column audit.approvals.answered_by is 'As Airflow knows them. Null where nobody did.';
+
 create or replace view reporting.data_status as
 with latest as (
     select distinct on (schema_name, table_name)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -26,7 +27,8 @@ _Cursor = psycopg.Cursor[Row]
 _RUNS = """
 select
     runs.*, publication.publication_id, publication.published_at, counts.held, counts.incomplete,
-    coalesce(steps.audited, false) as audited, steps.last_stage, standing.standing_at, standing.standing_horizon
+    coalesce(steps.audited, false) as audited, steps.last_stage,
+    coalesce(asked.waits, false) as waits, standing.standing_at, standing.standing_horizon
 from audit.runs
 left join lateral (
     select publication_id, published_at
@@ -45,6 +47,12 @@ left join lateral (
     select bool_or(stage = 'audit') as audited, (array_agg(stage order by started_at desc))[1] as last_stage
     from audit.stages where stages.run_id = runs.run_id
 ) as steps on true
+left join lateral (
+    select answer is null as waits
+    from audit.approvals
+    where approvals.run_id = runs.run_id and asked_at >= runs.started_at
+    order by approval_id desc limit 1
+) as asked on true
 left join lateral (
     select publications.published_at as standing_at, publications.horizon as standing_horizon
     from audit.publications join audit.runs as other using (run_id)
@@ -80,6 +88,7 @@ class Night:
         proofs: that nothing was lost or multiplied; those that failed first.
         restated: figures of earlier days that it changed, the fewest-keyed tables and the latest days first, with
             ``total``, how many there are.
+        approvals: what operators were asked to let through, and what they said.
     """
 
     run: Row
@@ -93,6 +102,16 @@ class Night:
     schema_changes: list[Row]
     proofs: list[Row]
     restated: list[Row]
+    approvals: list[Row]
+
+    @property
+    def at_stake(self) -> dict[str, Decimal]:
+        """The money of all rows in quarantine, by currency."""
+        total: dict[str, Decimal] = defaultdict(Decimal)
+        for source in self.held:
+            for currency, amount in source["amounts"].items():
+                total[currency] += amount
+        return dict(total)
 
 
 def night(run_id: str) -> Night:
@@ -124,6 +143,7 @@ def night(run_id: str) -> Night:
                 schema_changes=_schema_changes(cursor, run_id),
                 proofs=_proofs(cursor, run_id),
                 restated=_restated(cursor, run),
+                approvals=_approvals(cursor, run_id),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -195,7 +215,9 @@ def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
         f"{_HELD} select source, rule, {counts} {by_rule} group by 1, 2 order by 1, rule like 'follows%%', 3 desc, 2",
         asked,
     ).fetchall():
-        meaning = meanings.get((f"source.{row['source']}", row["rule"])) or _family(row["source"], row["rule"])
+        source = SOURCES.get(row["source"])
+        said = meanings.get((f"source.{row['source']}", row["rule"]))
+        meaning = said or (source.meaning_of(row["rule"]) if source else "")
         held[row["source"]]["rules"][row["rule"]] = {**row, "meaning": meaning, "amounts": {}, "samples": []}
     for row in cursor.execute(
         f"{_HELD} select source, rule, {money} {by_rule} where amount <> 0 group by 1, 2, 3 order by 3", asked
@@ -220,14 +242,6 @@ def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
     ).fetchall():
         held[row["source"]]["rules"][row["rule"]]["samples"].append(row)
     return list(held.values())
-
-
-def _family(source: str, rule: str) -> str:
-    """What a rule means that is about a family of rows, which the gate alone judges."""
-    if rule.startswith("follows_"):
-        return f"Held with its row of {rule.removeprefix('follows_')}."
-    whole = SOURCES[source].whole if source in SOURCES else None
-    return whole.meaning if whole and whole.rule == rule else ""
 
 
 def _resolved(cursor: _Cursor, run_id: str) -> list[Row]:
@@ -307,3 +321,7 @@ def _restated(cursor: _Cursor, run: Row) -> list[Row]:
         """,
         [run["publication_id"]],
     ).fetchall()
+
+
+def _approvals(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute("select * from audit.approvals where run_id = %s order by approval_id", [run_id]).fetchall()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from include.contract import Source
 from include.ledger.redaction import redacted
 from include.ledger.runs import Run
 from include.reports_api import figures
@@ -25,7 +23,6 @@ from include.reports_api.verdict import Mood, Verdict, verdict
 from include.settings import settings
 from include.sources import SOURCES
 
-_OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 _TEMPLATES = Path(__file__).with_name("templates")
 VALUE_LENGTH = 300  # characters of one value of a sample row
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -157,17 +154,6 @@ def _cells(row: Mapping[str, Any]) -> list[Cell]:
         values.pop("_unreadable", None)
     source = SOURCES.get(row["source"])
     known = [column.lake_name for column in source.columns] if source else []
-    suspects = _suspects(source, row["rules"]) if source else set()
+    suspects = source.read_by(row["rules"]) if source else set()
     ordered = [*(name for name in known if name in values), *sorted(set(values) - set(known))]
     return [Cell(name, values[name], name in suspects) for name in ordered]
-
-
-def _suspects(source: Source, broken: Sequence[str]) -> set[str]:
-    """The columns that the broken rules read, those behind a derived column too."""
-    read = {name for rule in source.all_rules if rule.name in broken for name in rule.reads}
-    if source.whole and source.whole.rule in broken:
-        read.add(source.whole.equals)
-    for derived in source.all_derived:
-        if derived.column.lake_name in read:
-            read |= set(_OWN_COLUMN.findall(derived.sql))
-    return read

@@ -12,7 +12,8 @@ from include.ledger.redaction import redacted
 
 # What the listener writes: the task, the kind of error unless it is one of our own sentences, and what it says.
 _ERROR = re.compile(r"(?P<task>[\w.-]+): (?:(?P<kind>[A-Z]\w*): )?(?P<message>.+)", re.DOTALL)
-_JUDGES = {"extract": "The reading of the shop", "accept": "The gate", "audit": "The audit"}
+_JUDGES = {"extract": "The reading of the shop", "weigh": "The gate", "accept": "The gate", "audit": "The audit"}
+_PERSON = "approve"  # the task that is a person's answer
 
 
 class Mood(StrEnum):
@@ -60,6 +61,12 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
         return Verdict(
             Mood.BAD, "Nothing published", "It came to its end without a publication; the red task says why."
         )
+    if run["waits"]:
+        return Verdict(
+            Mood.ATTENTION,
+            "Waits for you",
+            "More rows would be in quarantine than is tolerated. Answer in Airflow: task approve, Required Actions.",
+        )
     last = f"; last finished: {run['last_stage']}" if run["last_stage"] else ""
     return Verdict(Mood.WAITING, "Running", f"Not finished yet{last}.")
 
@@ -99,6 +106,8 @@ def _failed(run: Mapping[str, Any]) -> Verdict:
         who = _JUDGES[found["task"]]
         what = "night" if run["dag"] == "nightly" else run["dag"]
         return Verdict(Mood.BAD, "Stopped", f"{who} stopped the {what}, {outcome}: {reasons[0]}{more}", reasons)
+    if found and not found["kind"] and found["task"] == _PERSON:
+        return Verdict(Mood.BAD, "Not approved", f"Not approved: {found['message']}.")
     if found:
         what = f"{found['kind']}: {found['message']}" if found["kind"] else found["message"]
         return Verdict(Mood.BAD, "Failed", f"Failed in {found['task']}, {outcome}: {what}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import date as day
 from datetime import datetime
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
@@ -21,6 +22,7 @@ from include.standalone.night import (
     FEATURES,
     REPUBLISH,
     RETRY,
+    WAITS,
     Api,
     Night,
     Run,
@@ -147,7 +149,7 @@ def republish(
             api = _airflow_for_one(machine)
             run = api.start(REPUBLISH, {"night": past.isoformat(), "publication": publication})
             _say(f"Putting the night of {past} back: {run.run_id}")
-            _follow(api, run, f"Putting the night of {past} back")
+            _follow(machine, api, run, f"Putting the night of {past} back")
             _tell(machine, run)
         finally:
             if not machine.airflow.stays:
@@ -250,9 +252,12 @@ def _run(machine: Machine, night: Night) -> None:
     alone = not machine.airflow.stays
     api.pause(FEATURES, paused=alone)
     try:
+        before = list(api.waiting())  # one night at a time: this one begins when those have their answer
         run = api.trigger(night)
         _say(f"The night of {night.day}: {run.run_id}")
-        _follow(api, run, f"The night of {night.day}")
+        for other, task in before:
+            _say_it_waits(machine, api, other, task)
+        _follow(machine, api, run, f"The night of {night.day}")
     finally:
         with suppress(StandaloneError, httpx.HTTPError):  # whatever ended the night is what is told
             api.pause(FEATURES, paused=False)
@@ -261,7 +266,7 @@ def _run(machine: Machine, night: Night) -> None:
         features = api.trigger(night, FEATURES) if alone else api.started_by(run)
         _say(f"Its features: {features.run_id}")
         try:
-            _follow(api, features, f"The night of {night.day} is published; making its features")
+            _follow(machine, api, features, f"The night of {night.day} is published; making its features")
         except StandaloneError as error:
             failure = error
     _tell(machine, run, features)
@@ -269,7 +274,7 @@ def _run(machine: Machine, night: Night) -> None:
         raise failure
 
 
-def _follow(api: Api, run: Run, what: str) -> None:
+def _follow(machine: Machine, api: Api, run: Run, what: str) -> None:
     """Say how each task of a run ends.
 
     Raises:
@@ -277,6 +282,9 @@ def _follow(api: Api, run: Run, what: str) -> None:
     """
     failed = []
     for task in api.follow(run):
+        if task["state"] == WAITS:
+            _say_it_waits(machine, api, run, task)
+            continue
         if task["state"] == "success":
             outcome = f"{task['duration'] or 0:7.1f} s"
         elif task["state"] == RETRY:
@@ -290,6 +298,14 @@ def _follow(api: Api, run: Run, what: str) -> None:
         for task in failed:
             _say(f"\n{task_name(task)} failed:\n{api.failure(run, task)}")
         raise StandaloneError(f"{what} failed. `make ui` shows every task's log.")
+
+
+def _say_it_waits(machine: Machine, api: Api, run: Run, task: Mapping[str, Any]) -> None:
+    """Say that a run waits for a person's answer, what it asks, and where to answer."""
+    _say(f"  {task_name(task):<40} waits for your answer")
+    _say(f"\n{api.question(run, task)}")
+    _say(f"Answer at {machine.url}{run.answer_page(task['task_id'])}")
+    _say(f"  log in as admin; the password is in {environment.login_file(machine.profile)}\n")
 
 
 def _cluster() -> Cluster:

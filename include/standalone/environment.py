@@ -117,7 +117,7 @@ def _airflow(profile: Profile, cluster: Cluster, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": keys.get("fernet", _fernet_key),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_login_file(profile)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(login_file(profile)),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.replace("postgresql://", "postgresql+psycopg2://"),
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(port),
@@ -130,12 +130,13 @@ def _airflow(profile: Profile, cluster: Cluster, port: int) -> dict[str, str]:
     }
 
 
-def _login_file(profile: Profile) -> Path:
+def login_file(profile: Profile) -> Path:
+    """Where those passwords are."""
     return profile.airflow_home / "logins.json"
 
 
 def _logins(profile: Profile) -> SecretFile:
-    return SecretFile(_login_file(profile))
+    return SecretFile(login_file(profile))
 
 
 def _fernet_key() -> str:

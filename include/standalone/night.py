@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -20,6 +21,7 @@ DAGS = (NIGHTLY, FEATURES, REPUBLISH)
 _START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 RETRY = "up_for_retry"
+WAITS = "awaiting_input"
 _LOG_LINES = 20
 
 
@@ -76,6 +78,10 @@ class Run:
     def path(self) -> str:
         """Where the REST API has it."""
         return f"/api/v2/dags/{self.dag}/dagRuns/{self.run_id}"
+
+    def answer_page(self, task: str) -> str:
+        """The page of Airflow on which a person answers what a task asks."""
+        return f"/dags/{self.dag}/runs/{quote(self.run_id)}/tasks/{task}/required_actions"
 
 
 @dataclass(frozen=True)
@@ -186,13 +192,16 @@ class Api:
         return found[0]
 
     def follow(self, run: Run) -> Iterator[Mapping[str, Any]]:
-        """Yield each task of the run when it is finished or will be tried again; return when the run is finished."""
+        """Yield each task of the run when it is finished, will be tried again or waits for a person's answer.
+
+        It returns when the run is finished.
+        """
         told: set[tuple[object, ...]] = set()
         while True:
             over = self.state(run) in _FINISHED
             for task in self._tasks(run):
                 news = (task["task_id"], task["map_index"], task["try_number"], task["state"])
-                if task["state"] in {*_FINISHED, RETRY} and news not in told:
+                if task["state"] in {*_FINISHED, RETRY, WAITS} and news not in told:
                     told.add(news)
                     yield task
             if over:
@@ -210,6 +219,17 @@ class Api:
         parameters = {"map_index": task["map_index"], "full_content": True}
         entries = self._ask("GET", path, params=parameters, headers={"Accept": "application/json"})["content"]
         return "\n".join(line for entry in entries[-_LOG_LINES:] for line in _log_lines(entry))
+
+    def question(self, run: Run, task: Mapping[str, Any]) -> str:
+        """What a task that waits for a person asks."""
+        path = f"{run.path}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
+        return str(self._ask("GET", path)["subject"])
+
+    def waiting(self, dag: str = NIGHTLY) -> Iterator[tuple[Run, Mapping[str, Any]]]:
+        """Runs of a DAG that wait for a person's answer, each with the task that asks."""
+        path = f"/api/v2/dags/{dag}/dagRuns/~/hitlDetails"
+        for found in self._ask("GET", path, params={"state": WAITS})["hitl_details"]:
+            yield Run(dag, found["task_instance"]["dag_run_id"]), found["task_instance"]
 
     def _tasks(self, run: Run) -> list[Mapping[str, Any]]:
         path = f"{run.path}/taskInstances"

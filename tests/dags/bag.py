@@ -67,7 +67,7 @@ def described(task: Any) -> dict[str, Any]:
         "downstream": sorted(task.downstream_task_ids),
         "outlets": sorted(asset.name for asset in task.outlets),
         "is_teardown": task.is_teardown,
-        "trigger_rule": str(task.trigger_rule),
+        "trigger_rule": task.trigger_rule.value,
     }
 
 

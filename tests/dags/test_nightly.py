@@ -31,14 +31,16 @@ HEAVY = ("pandas", "numpy", "pyarrow", "great_expectations", "dask", "pyspark")
 GRAPH = """
 begin                             >> extract
 extract                           >> validates.customers, validates.inventory, validates.inventory_movements, validates.order_items, validates.orders, validates.products, validates.refunds, validates.warehouses
-validates.customers               >> accept
-validates.inventory               >> accept
-validates.inventory_movements     >> accept
-validates.order_items             >> accept
-validates.orders                  >> accept
-validates.products                >> accept
-validates.refunds                 >> accept
-validates.warehouses              >> accept
+validates.customers               >> weigh
+validates.inventory               >> weigh
+validates.inventory_movements     >> weigh
+validates.order_items             >> weigh
+validates.orders                  >> weigh
+validates.products                >> weigh
+validates.refunds                 >> weigh
+validates.warehouses              >> weigh
+weigh                             >> approve
+approve                           >> accept
 accept                            >> builds.fulfilment_daily, builds.inventory_daily, builds.order_lines
 builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders
 builds.orders                     >> builds.customer_cohorts, builds.customers, builds.daily_sales
@@ -155,7 +157,7 @@ def lacks(dag_id: str, dag: Mapping[str, Any]) -> set[str]:
         if not task["doc"]:
             missing.add(f"{task_id}: docstring")
         # A person may take as long as a person takes.
-        if not task["execution_timeout"] and task["operator"] not in ("ApprovalOperator", "HITLOperator"):
+        if not task["execution_timeout"] and task["operator"] != "Approval":
             missing.add(f"{task_id}: timeout")
         if not (task["retries"] and task["retry_exponential_backoff"] > 1 and task["max_retry_delay"]):
             missing.add(f"{task_id}: retries that grow")
@@ -190,6 +192,13 @@ def test_the_graph_is_the_drawn_one(nightly: Mapping[str, Any]) -> None:
     drawn = dict(line.split(" >> ") for line in GRAPH.strip().splitlines())
     assert edges(nightly) == {name.strip(): right.split(", ") for name, right in drawn.items()}
     assert set(nightly["tasks"]) == {name.strip() for name in drawn} | {"report"}
+
+
+def test_a_night_that_needs_no_approval_goes_on_without_one(nightly: Mapping[str, Any]) -> None:
+    """Where nobody has to be asked approve is skipped, and accept must run all the same; after a no it must not."""
+    assert nightly["tasks"]["accept"]["trigger_rule"] == "none_failed"
+    assert nightly["tasks"]["approve"]["operator"] == "Approval"
+    assert nightly["tasks"]["approve"]["execution_timeout"] is None
 
 
 def test_the_report_is_written_whatever_came_of_the_night(nightly: Mapping[str, Any]) -> None:

@@ -118,6 +118,32 @@ class Stack(Machine):
             assert time.monotonic() < deadline, f"{run_id} starts no features"
             time.sleep(0.5)
 
+    def asked(self) -> dict[str, Any]:
+        """The question to an operator that waits for an answer, when there is one."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answer = self.api("GET", "dags/nightly/dagRuns/~/hitlDetails", params={"state": "awaiting_input"})
+            for question in answer.json()["hitl_details"]:
+                return dict(question)
+            assert time.monotonic() < deadline, "nobody is asked"
+            time.sleep(0.5)
+
+    def answered(self, run_id: str, option: str) -> str:
+        """Answer whatever a run asks, as the page of Required Actions does, until it has ended; how it did.
+
+        An answer in the very second finds a slow scheduler that has not heard yet that the task waits; it then takes
+        the task for lost and has it ask again.
+        """
+        path = f"dags/nightly/dagRuns/{run_id}"
+        answer = {"chosen_options": [option], "params_input": {}}
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (state := str(self.api("GET", path).json()["state"])) not in ENDED:
+            if self.tasks(run_id)["approve"]["state"] == "awaiting_input":
+                self.api("PATCH", f"{path}/taskInstances/approve/-1/hitlDetails", json=answer)
+            assert time.monotonic() < deadline, f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s"
+            time.sleep(0.5)
+        return state
+
     def ended(self, run_id: str, dag: str = "nightly") -> str:
         """How a run ended, when it has."""
         deadline = time.monotonic() + PATIENCE_SECONDS

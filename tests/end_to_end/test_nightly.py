@@ -9,9 +9,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pyarrow.compute as pc
@@ -19,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.sources import SOURCES
-from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack
+from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack, standalone
 from transforms.catalogue import TABLES
 
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
@@ -221,7 +223,9 @@ def test_a_request_that_makes_no_sense_fails_at_once_and_says_why(stack: Stack) 
 
 def test_a_past_day_goes_green_and_takes_no_later_day_away(stack: Stack, past: tuple[date, str]) -> None:
     day, run = past
-    assert {task["state"] for task in stack.tasks(run).values()} == {"success"}
+    states = {name: task["state"] for name, task in stack.tasks(run).items()}
+    assert states.pop("approve") == "skipped"
+    assert set(states.values()) == {"success"}
     features = stack.features_of(run)["dag_run_id"]
     assert {task["state"] for task in stack.tasks(features, "features").values()} == {"success"}
     slices = dict(stack.warehouse("select as_of, count(*) from features.customer_activity group by 1"))
@@ -318,6 +322,43 @@ def test_the_report_of_a_night_is_for_who_logs_in_and_on_the_disk(stack: Stack) 
     assert f"{stack.last_closed_day}" in served
     written = stack.state / "demo_shop" / "reports" / re.sub(r"[^A-Za-z0-9_-]", "-", run) / "index.html"
     assert all(table in written.read_text() for table in REPORTING)
+
+
+@pytest.mark.usefixtures("scheduled_night")
+def test_more_in_quarantine_than_is_tolerated_waits_for_an_answer(stack: Stack) -> None:
+    """A no leaves everything as it was; asked again, a yes publishes the night without these rows."""
+    before = stack.published()
+    lost = stack.shop(
+        "update orders set currency = 'ZZZ', updated_at = now() where order_id % 25 = 0 returning order_id"
+    )
+    with ThreadPoolExecutor() as pool:
+        night = pool.submit(standalone, stack.state, "nightly")
+        question = stack.asked()
+        run = question["task_instance"]["dag_run_id"]
+        assert "Waits for you" in page_of(stack, f"/stocktake/runs/{run}")
+        assert stack.answered(run, "Reject") == "failed"
+        done = night.result()
+    said = question["subject"]
+    assert said.startswith(f"More rows in quarantine than tolerated: {len(lost):,} of ")
+    assert all(f"**{answer}**" in question["body"] for answer in ("Approve", "Reject", "No answer"))
+    assert question["options"] == ["Approve", "Reject"]
+    assert done.returncode == 1
+    assert (
+        f"\n{said}\nAnswer at {stack.url}/dags/nightly/runs/{quote(run)}/tasks/approve/required_actions\n"
+        in done.stderr
+    )
+    assert stack.published() == before
+    refused = "admin rejected it; nothing is published, yesterday&#39;s tables stay"
+    assert refused in page_of(stack, f"/stocktake/runs/{run}")
+
+    clear = {"dry_run": False, "dag_run_id": run, "task_ids": ["approve"], "include_downstream": True}
+    assert stack.api("POST", "dags/nightly/clearTaskInstances", json=clear).status_code == 200
+    assert stack.answered(run, "Approve") == "success", stack.tasks(run)
+    held = "select count(*) from audit.quarantine where source = 'orders' and outcome = 'open' and quarantined_by = %s"
+    assert stack.warehouse(held, run) == [(len(lost),)]
+    answers = "select answer, answered_by, answered_at > asked_at from audit.approvals where run_id = %s"
+    assert set(stack.warehouse(answers, run)) == {("rejected", "admin", True), ("approved", "admin", True)}
+    assert stack.features_of(run)["state"] == "success"
 
 
 def test_no_secret_is_in_a_log_a_page_or_a_command_line(stack: Stack, past: tuple[date, str]) -> None:

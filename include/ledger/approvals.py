@@ -1,0 +1,75 @@
+"""What the ledger says of approvals: what operators were asked to let through, and what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from include.ledger.connection import connect
+
+
+class Answer(StrEnum):
+    """What came of a question; ``UNANSWERED``: nobody said anything in time."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to an operator.
+
+    Attributes:
+        approval_id: its number.
+        figures: a digest of the rows that would be held.
+        evidence: what is told of them (``include.validate.tolerance.Excess``).
+        answer: one of ``Answer``; None while it is waited for.
+    """
+
+    approval_id: int
+    figures: str
+    evidence: list[dict[str, Any]]
+    answer: str | None
+
+
+def ask(run_id: str, figures: str, evidence: Sequence[dict[str, Any]]) -> None:
+    """Enter a question; what the run was answered before no longer counts."""
+    with connect() as connection:
+        connection.execute(
+            "insert into audit.approvals (run_id, figures, evidence) values (%s, %s, %s)",
+            [run_id, figures, Jsonb(list(evidence))],
+        )
+
+
+def latest(run_id: str) -> Question | None:
+    """The question that a run asked last; None where it asked none."""
+    with connect() as connection, connection.cursor(row_factory=class_row(Question)) as cursor:
+        return cursor.execute(
+            "select approval_id, figures, evidence, answer from audit.approvals where run_id = %s"
+            " order by approval_id desc limit 1",
+            [run_id],
+        ).fetchone()
+
+
+def approved_figures(run_id: str) -> str | None:
+    """The figures that a run may go on with; None unless its last question was answered by an approval."""
+    asked = latest(run_id)
+    return asked.figures if asked and asked.answer == Answer.APPROVED else None
+
+
+def record_answer(run_id: str, answer: Answer, answered_by: str | None) -> None:
+    """Note the answer to the question that a run asked last; the first answer stays."""
+    with connect() as connection:
+        connection.execute(
+            """
+            update audit.approvals set answer = %(answer)s, answered_by = %(by)s, answered_at = now()
+            where approval_id = (select max(approval_id) from audit.approvals where run_id = %(run)s) and answer is null
+            """,
+            {"answer": answer, "by": answered_by, "run": run_id},
+        )
