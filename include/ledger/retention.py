@@ -59,7 +59,7 @@ _VERSIONS = f"""
 _PAST = {
     **{
         table: f"delete from audit.{table} where run_id not in ({_KEPT_RUNS})"
-        for table in ("stages", "source_counts", "expectation_results", "builds", "parity", "conservation")
+        for table in ("stages", "source_counts", "expectation_results", "builds", "parity", "conservation", "approvals")
     },
     "publication_sources": f"delete from audit.publication_sources where publication_id not in ({_KEPT_SOURCES})",
     "publication_tables": "delete from audit.publication_tables where schema_name <> 'features'"
