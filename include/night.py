@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
-from include import difference, drift, duck, equality, lake, rebuild
+from include import drift, duck, equality, lake
 from include import extract as extraction
 from include.completeness import Scope
 from include.conservation.proofs import prove
@@ -29,6 +29,7 @@ from include.publish import publish as publish_tables
 from include.rebuild import Inputs
 from include.settings import settings
 from include.sources import key_types, present
+from include.upkeep import keep_up
 
 FORM = ("date", "engine", "full_refresh", "dry_run", "parity")  # what a person may ask of a night
 
@@ -211,7 +212,7 @@ def build(
 def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
     """Build the night's slice of a table; others stay."""
     with lake.scratch() as folder:
-        made = _make(run, table, inputs.all_files, builder, folder)
+        made = _make(run, table, builder, inputs.all_files, folder)
         digest = equality.digest(made.files, made.table)
         rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
         value = day_number(table.rebuild.slice_of(run.night))
@@ -222,32 +223,18 @@ def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., 
 
 def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
     """Build what of a table may have changed since its last build, and commit what did."""
-    sources = present(settings().sources)
     base = builds.find_base(run, table, lake.settled_version(table.schema, table.name))
-    with lake.scratch() as folder, duck.session() as connection:
-        within = "true"
-        if base and rebuild.find_touched(connection, table, inputs, base, run.horizon, sources):
-            within = f"{table.rebuild.column} in (from {rebuild.TOUCHED})"
-            files = rebuild.cut(connection, table, folder / "inputs")
-        else:
-            files = inputs.all_files
-        made = _make(run, table, files, builder, folder)
-        key = [table[name].lake_name for name in table.primary_key]
-        rows = duck.relation([str(file) for file in made.files], made.table.lake_columns)
-        done = difference.commit(connection, table.schema, table.name, made.table.lake_columns, key, rows, within)
-        if base and within != "true":
-            digest = equality.followed(base.digest, done.changes, made.table)
-        else:
-            digest = equality.digest(made.files, made.table)
-    builds.record(run, table, made.engine, done.version, done.rows, digest, inputs.by_table)
-    return done.rows
+    make = partial(_make, run, table, builder)
+    kept = keep_up(table, inputs, base, run.horizon, present(settings().sources), make)
+    builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table)
+    return kept.rows
 
 
 def _make(
     run: Run,
     table: Table,
-    files: Mapping[str, Sequence[str]],
     builder: Callable[..., Any],
+    files: Mapping[str, Sequence[str]],
     folder: Path,
 ) -> Any:
     """Have a table built, and if this night compares it, a second time."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from include import duck, lake
-from include.contract import Source, Table
+from include.contract import Rebuild, Source, Table
 from include.contract.types import day_number
 from include.settings import ROOT, Parameters, settings
 
@@ -95,15 +95,16 @@ def find_touched(
         Whether it could be told; else everything is to be computed.
     """
     through = table.rebuild.through
-    if not through or set(inputs.tables) != set(through):
+    if not through or set(inputs.tables) != set(through) or (table.rebuild.daily and horizon != base.horizon):
         return False
     for parameter in through:
         layer, name = inputs.tables[parameter]
         since, stored = base.inputs.get(f"{layer}.{name}"), inputs.files(parameter)
         changed = None if since is None else lake.changes(layer, name, since, inputs.versions[parameter])
-        if changed is None or not stored:
+        if changed is None or not (stored or layer == "clean"):
             return False
-        connection.execute(f"create view all_{parameter} as select * from {_parquet(stored)}")
+        rows = _parquet(stored) if stored else duck.relation(stored, sources[name].lake_columns)
+        connection.execute(f"create view all_{parameter} as select * from {rows}")
         shown = _newly_shown(sources[name], base.horizon, horizon) if layer == "clean" else "false"
         also = f" union all by name select * exclude (_old) from {_parquet(changed)}" if changed else ""
         connection.execute(f"create view changed_{parameter} as select * from all_{parameter} where {shown}{also}")
@@ -112,8 +113,9 @@ def find_touched(
         for path in paths:
             column, _, other = path.partition("@")
             shared = f" as row join all_{other} as other using ({column})" if other else ""
-            held = [f"other.{own}" for own in _own(through[other])] if other else [column]
+            held = [f"other.{own}" for own in table.rebuild.own(other)] if other else [column]
             values += [f"select {value} as value from changed_{parameter}{shared}" for value in held]
+    values += _filled(table, base, horizon)
     connection.execute(
         f"create table {TOUCHED} as select distinct value from ({' union all '.join(values)}) where value is not null"
     )
@@ -130,7 +132,7 @@ def cut(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path) -> di
     files = {}
     for parameter in table.rebuild.through:
         file = folder / f"{parameter}.parquet"
-        bears = _bears(table.rebuild.through, parameter)
+        bears = _bears(table.rebuild, parameter)
         connection.execute(
             f"copy (select * from all_{parameter} where {bears}) to {duck.quoted(str(file))} (format parquet)"
         )
@@ -138,26 +140,47 @@ def cut(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path) -> di
     return files
 
 
-def _bears(through: Mapping[str, Sequence[str]], parameter: str) -> str:
+def _bears(rebuild: Rebuild, parameter: str) -> str:
     """A predicate: a row of an input bears on a touched value."""
     found = []
-    for path in through[parameter]:
+    for path in rebuild.through[parameter]:
         column, _, other = path.partition("@")
         if other:
-            rows = " or ".join(f"{own} in (from {TOUCHED})" for own in _own(through[other]))
+            rows = " or ".join(f"{own} in (from {TOUCHED})" for own in rebuild.own(other))
             found.append(f"{column} in (select {column} from all_{other} where {rows})")
         else:
             found.append(f"{column} in (from {TOUCHED})")
+    group, _, opening = (rebuild.filled or "").partition("@")
+    if opening == parameter:
+        # Whatever is touched: where a group begins says which days it has.
+        (day,) = rebuild.own(parameter)
+        found.append(f"({group}, {day}) in (select ({group}, min({day})) from all_{parameter} group by {group})")
     return " or ".join(found)
+
+
+def _filled(table: Table, base: Base, horizon: date) -> list[str]:
+    """The days, as queries, that a filled table has for no other reason than that they came, or that a group began.
+
+    A group that begins on another day than it did has days that it had not, or no longer those that it had.
+    """
+    group, _, opening = (table.rebuild.filled or "").partition("@")
+    if not group:
+        return []
+    (day,), after = table.rebuild.own(opening), day_number(horizon) + 1
+    stored = lake.files(table.schema, table.name, base.version)
+    before = duck.relation(stored, [table[group], table[table.rebuild.column or ""]])
+    began = f"select {group}, min({table.rebuild.column}) as day from {before} group by {group}"
+    begins = f"select {group}, min({day}) as day from all_{opening} where {day} < {after} group by {group}"
+    both = f"({began}) as old full join ({begins}) as new using ({group})"
+    ends = ", ".join(
+        f"{pick}(coalesce(old.day, {after}), coalesce(new.day, {after}))" for pick in ("least", "greatest")
+    )
+    came = f"{day_number(base.horizon) + 1}, {after}"
+    return [f"select unnest(range({came})) as value", f"select unnest(range({ends})) as value from {both}"]
 
 
 def _parquet(files: Sequence[str]) -> str:
     return f"read_parquet([{', '.join(duck.quoted(file) for file in files)}])"
-
-
-def _own(paths: Sequence[str]) -> list[str]:
-    """Those paths that are columns of the input itself."""
-    return [path for path in paths if "@" not in path]
 
 
 def _newly_shown(source: Source, base: date, horizon: date) -> str:

@@ -32,8 +32,12 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--engines``: on which engines the tables are drawn and built; all of them agree in any case."""
+    """``--engines``: on which engines the tables are drawn and built; all of them agree in any case.
+
+    ``--histories``: through how many random histories the tables that are rebuilt in parts go.
+    """
     parser.addoption("--engines", default="pandas,duckdb", help=f"some of {','.join(ENGINES)}, or all")
+    parser.addoption("--histories", type=int, help="so many, drawn anew; without it some that are the same every time")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -67,6 +67,10 @@ class Rebuild:
         through: of ``by``, where each input of the build holds a value of ``column``: in columns of its own, or
             (``order_item_id@refunds``) in that of another input whose row shares a column. The inputs are cut to the
             values touched. Without it, the table is computed whole, and only what differs is replaced.
+        filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, and the input
+            whose earliest row opens it (``currency@orders``).
+        daily: of ``by``, whether every value's rows change with the last whole day (one row more, days since then):
+            the values touched say enough only when a night covers the same day again.
         lag_days: how many days before the night its slice lies: what follows from those days is only then known.
     """
 
@@ -74,11 +78,17 @@ class Rebuild:
     column: str | None = None
     lag_days: int = 0
     through: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    filled: str | None = None
+    daily: bool = False
 
     def __post_init__(self) -> None:
         for name, paths in self.through.items():
             if unknown := sorted({path.partition("@")[2] for path in paths} - {"", *self.through}):
                 raise ContractError(f"rebuild: {name} goes through {unknown}, which is not declared to hold a value")
+        if self.filled and not self.own(self.filled.partition("@")[2]):
+            raise ContractError(
+                f"rebuild: filled from {self.filled!r}: an input with a column of its own opens a group"
+            )
         if self.lag_days < 0 or (self.lag_days and self.kind != "as_of"):
             raise ContractError(f"rebuild {self.kind!r} with a lag of {self.lag_days} days: only a slice lies earlier")
         if self.kind not in ("full", "by", "as_of") or (self.kind == "full") != (self.column is None):
@@ -90,15 +100,21 @@ class Rebuild:
         return cls("full")
 
     @classmethod
-    def by(cls, column: str, **through: str | tuple[str, ...]) -> Rebuild:
+    def by(
+        cls, column: str, *, filled: str | None = None, daily: bool = False, **through: str | tuple[str, ...]
+    ) -> Rebuild:
         """Only the values of ``column`` that the night touched."""
         paths = {name: (path,) if isinstance(path, str) else path for name, path in through.items()}
-        return cls("by", column, through=paths)
+        return cls("by", column, through=paths, filled=filled, daily=daily)
 
     @classmethod
     def as_of(cls, column: str, lag_days: int = 0) -> Rebuild:
         """One slice a night, ``lag_days`` before it; other nights' slices stay."""
         return cls("as_of", column, lag_days)
+
+    def own(self, name: str) -> list[str]:
+        """The columns of an input that hold a value themselves."""
+        return [path for path in self.through.get(name, ()) if "@" not in path]
 
     def slice_of(self, night: date) -> date:
         """The value of ``column`` in the slice that a night writes."""

@@ -50,7 +50,13 @@ TABLE = Table(
         ),
     ),
     primary_key=("day", "currency"),
-    rebuild=Rebuild.by("day"),
+    rebuild=Rebuild.by(
+        "day",
+        reporting_orders="ordered_on",
+        order_lines="order_item_id@refunds",
+        refunds="refunded_on",
+        filled="currency@reporting_orders",
+    ),
     rules=(
         *(
             between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)

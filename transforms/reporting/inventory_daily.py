@@ -52,7 +52,9 @@ TABLE = Table(
         ),
     ),
     primary_key=("day", "product_id", "warehouse_id"),
-    rebuild=Rebuild.by("product_id"),
+    rebuild=Rebuild.by(
+        "product_id", inventory="product_id", inventory_movements="product_id", products="product_id", daily=True
+    ),
     rules=(
         *(
             between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)

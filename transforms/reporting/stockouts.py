@@ -53,7 +53,7 @@ TABLE = Table(
         ),
     ),
     primary_key=("product_id", "warehouse_id", "started_on"),
-    rebuild=Rebuild.by("product_id"),
+    rebuild=Rebuild.by("product_id", inventory_daily="product_id", daily_product_sales="product_id", daily=True),
     rules=(
         between("days", "days_positive", "An episode has at least one day.", least=1, severity=Severity.STOP),
         at_most("started_on", "ended_on", "started_before_ended", "It starts before it ends.", severity=Severity.STOP),

@@ -1,0 +1,74 @@
+"""Keeping a table of the lake up with its inputs: on from its last build where it can be told what changed, else whole.
+
+Belongs here: the order of finding, cutting, building, committing and following the digest. Does not: any of these
+steps, which builds may be gone on from (the ledger), and what a build is (whoever calls).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from include import difference, duck, equality, lake, rebuild
+from include.contract import Source, Table
+from include.rebuild import Base, Inputs
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A table that holds what follows from its inputs.
+
+    Attributes:
+        engine: what built it.
+        version: the version of the lake that holds it.
+        rows: how many it holds.
+        digest: of all its rows.
+        went_on: whether only what changed since its base was computed.
+    """
+
+    engine: str
+    version: int
+    rows: int
+    digest: str
+    went_on: bool
+
+
+def keep_up(
+    table: Table,
+    inputs: Inputs,
+    base: Base | None,
+    horizon: date,
+    sources: Mapping[str, Source],
+    make: Callable[[Mapping[str, Sequence[str]], Path], Any],
+) -> Kept:
+    """Build what of a table may have changed since its last build, and commit what did.
+
+    Args:
+        table: the table, whole or rebuilt by a column.
+        inputs: what the build reads.
+        base: the build that made the table's latest version, if it may be gone on from.
+        horizon: the last whole business day that the table is to cover.
+        sources: the shop's sources.
+        make: turns files of the inputs, by parameter, into files of the table in a folder, as
+            ``transforms.build.build`` gives them.
+    """
+    with lake.scratch() as folder, duck.session() as connection:
+        within = "true"
+        if base and rebuild.find_touched(connection, table, inputs, base, horizon, sources):
+            within = f"{table.rebuild.column} in (from {rebuild.TOUCHED})"
+            files = rebuild.cut(connection, table, folder / "inputs")
+        else:
+            base, files = None, inputs.all_files
+        made = make(files, folder)
+        key = [table[name].lake_name for name in table.primary_key]
+        columns = made.table.lake_columns
+        rows = duck.relation([str(file) for file in made.files], columns)
+        done = difference.commit(connection, table.schema, table.name, columns, key, rows, within)
+        if base:
+            digest = equality.followed(base.digest, done.changes, made.table)
+        else:
+            digest = equality.digest(made.files, made.table)
+    return Kept(made.engine, done.version, done.rows, digest, base is not None)

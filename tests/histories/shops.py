@@ -1,0 +1,326 @@
+"""What happens to small shops, as deeds that read as they are written, and their tables after it.
+
+Building a table costs the same for one shop as for twenty, so that many stand side by side in one lake. No two share a
+key, a currency or a business day: what is touched for one is not touched for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Protocol
+from zoneinfo import ZoneInfo
+
+DAYS: Final = 6  # of a shop's own
+READ: Final = ("orders", "order_items", "refunds", "products", "inventory", "inventory_movements")
+
+Row = dict[str, Any]
+
+_NOT_ON_HAND: Final = ("reservation", "release")
+
+
+@dataclass
+class Shop:
+    """One shop as it stands: rows by source and number, less what follows from what it is and where it stands.
+
+    Attributes:
+        rows: per source, rows by their number; a key of another row is its number, an instant the shop's hour.
+        held: the orders that are in quarantine, with all that is part of them.
+    """
+
+    rows: dict[str, dict[int, Row]] = field(default_factory=lambda: {name: {} for name in READ})
+    held: set[int] = field(default_factory=set)
+    given: int = 0
+
+    def add(self, source: str, **row: Any) -> int:
+        """Write a row; numbers are never given twice."""
+        self.given += 1
+        self.rows[source][self.given] = row
+        return self.given
+
+    def pick(self, source: str, which: int) -> int | None:
+        """The number of one of the rows there are."""
+        numbers = sorted(self.rows[source])
+        return numbers[which % len(numbers)] if numbers else None
+
+    def explained(self, product: int, warehouse: int) -> int:
+        """Units that lie on a shelf as its movements tell it."""
+        return sum(
+            row["quantity"]
+            for row in self.rows["inventory_movements"].values()
+            if (row["product"], row["warehouse"]) == (product, warehouse) and row["kind"] not in _NOT_ON_HAND
+        )
+
+
+class Deed(Protocol):
+    """Something that happens to a shop. What it does to a row that there is none of is nothing."""
+
+    def do(self, shop: Shop) -> None:
+        """Do it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is ordered."""
+
+    product: int
+    quantity: int
+    cents: int
+    cost: int | None
+    warehouse: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order is written down: for an hour that lies ahead, or long ago, when it was committed late."""
+
+    hour: int
+    customer: int
+    currency: str
+    discount: int
+    lines: tuple[Line, ...]
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        number = shop.add(
+            "orders", customer=self.customer, currency=self.currency, discount=self.discount,
+            ordered=self.hour, shipped=None, delivered=None, cancelled=None,
+        )  # fmt: skip
+        for line in self.lines:
+            shop.add("order_items", order=number, **vars(line))
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Money goes back for a line."""
+
+    line: int
+    hour: int
+    quantity: int
+    cents: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        line = shop.pick("order_items", self.line)
+        if line is not None:
+            shop.add("refunds", line=line, hour=self.hour, quantity=self.quantity, cents=self.cents)
+
+
+@dataclass(frozen=True)
+class Price:
+    """A product gets another cost; one that there was none of is listed."""
+
+    product: int
+    cost: int | None
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        shop.rows["products"][self.product] = {"cost": self.cost}
+
+
+@dataclass(frozen=True)
+class Move:
+    """Units come in, go out or are set aside."""
+
+    product: int
+    warehouse: int
+    kind: str
+    quantity: int
+    hour: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        shop.add("inventory_movements", **vars(self))
+
+
+@dataclass(frozen=True)
+class Count:
+    """Units of a shelf are counted; some are more, or fewer, than its movements say."""
+
+    product: int
+    warehouse: int
+    unexplained: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        shop.rows["inventory"][self.product * 10 + self.warehouse] = vars(self)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A value of a row becomes another one: an order is cancelled, or not after all; a line moves to another order."""
+
+    source: str
+    which: int
+    name: str
+    value: Any
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        number, value = shop.pick(self.source, self.which), self.value
+        if self.name in ("order", "line"):
+            value = shop.pick("orders" if self.name == "order" else "order_items", self.value)
+        if number is not None:
+            shop.rows[self.source][number][self.name] = value
+
+
+@dataclass(frozen=True)
+class Delete:
+    """A row goes, and what is part of it."""
+
+    source: str
+    which: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        number = shop.pick(self.source, self.which)
+        shop.rows[self.source].pop(number or 0, None)
+        for part, own, whole in (("order_items", "order", "orders"), ("refunds", "line", "order_items")):
+            for child, row in list(shop.rows[part].items()):
+                if row[own] not in shop.rows[whole]:
+                    del shop.rows[part][child]
+
+
+@dataclass(frozen=True)
+class Hold:
+    """An order goes into quarantine."""
+
+    which: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        number = shop.pick("orders", self.which)
+        shop.held |= {number} if number else set()
+
+
+@dataclass(frozen=True)
+class Release:
+    """Every order comes out of quarantine."""
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        shop.held.clear()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a shop stands among the others, and in which time zone."""
+
+    number: int
+    among: int
+    first_day: date
+    zone: str
+
+    def key(self, number: int) -> int:
+        """A number of the shop's that no other shop has."""
+        return self.number * 1000 + number
+
+    def instant(self, hour: int | None) -> datetime | None:
+        """The half of an hour by the shop's clock, on a day of its own, which may be the one of a change of clocks."""
+        if hour is None:
+            return None
+        day = self.first_day + timedelta(days=hour // 24 * self.among + self.number)
+        return datetime(day.year, day.month, day.day, hour % 24, 30, tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+
+    def tables(self, shop: Shop) -> dict[str, list[Row]]:
+        """Its rows as its Postgres holds them, with ``_held``; amounts in cents."""
+        orders, lines, refunds = (shop.rows[name] for name in ("orders", "order_items", "refunds"))
+        subtotals = dict.fromkeys(orders, 0)
+        for line in lines.values():
+            subtotals[line["order"]] += line["quantity"] * line["cents"]
+        return {
+            "orders": [self._order(number, row, subtotals[number]) | {"_held": number in shop.held}
+                       for number, row in orders.items()],
+            "order_items": [
+                {
+                    "order_item_id": self.key(number), "order_id": self.key(row["order"]),
+                    "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
+                    "quantity": row["quantity"], "unit_price_cents": row["cents"], "unit_cost_cents": row["cost"],
+                    "_held": row["order"] in shop.held,
+                }
+                for number, row in lines.items()
+            ],
+            "refunds": [
+                {
+                    "refund_id": self.key(number), "order_item_id": self.key(row["line"]),
+                    "quantity": row["quantity"], "amount_cents": row["cents"], "refunded_at": self.instant(row["hour"]),
+                    "_held": lines[row["line"]]["order"] in shop.held,
+                }
+                for number, row in refunds.items()
+            ],
+            "products": [
+                {"product_id": self.key(number), "unit_cost_cents": row["cost"], "_held": False}
+                for number, row in shop.rows["products"].items()
+            ],
+            "inventory_movements": [
+                {
+                    "movement_id": self.key(number), "product_id": self.key(row["product"]),
+                    "warehouse_id": row["warehouse"], "kind": row["kind"], "quantity": row["quantity"],
+                    "moved_at": self.instant(row["hour"]), "_held": False,
+                }
+                for number, row in shop.rows["inventory_movements"].items()
+            ],
+            "inventory": [
+                {
+                    "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
+                    "on_hand": shop.explained(row["product"], row["warehouse"]) + row["unexplained"], "_held": False,
+                }
+                for row in shop.rows["inventory"].values()
+            ],
+        }  # fmt: skip
+
+    def _order(self, number: int, row: Row, subtotal: int) -> Row:
+        instants = {
+            f"{event}_at": self.instant(row[event]) for event in ("ordered", "shipped", "delivered", "cancelled")
+        }
+        discount = min(row["discount"], subtotal)
+        return {
+            "order_id": self.key(number), "customer_id": self.key(row["customer"]),
+            "status": "processing", "currency": f"{row['currency']}{self.number}",
+            "subtotal_cents": subtotal, "discount_cents": discount, "tax_cents": subtotal // 10,
+            "total_cents": subtotal - discount + subtotal // 10, **instants,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a night is told, and how it ends.
+
+    Attributes:
+        days: how many days of every shop more it covers than the night before: 0 is the same day again, half a day is
+            one of half of the shops.
+        dies_after: how many tables it builds before it dies; None: it does not.
+        anew: whether it computes everything anew.
+    """
+
+    days: float = 1
+    dies_after: int | None = None
+    anew: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class History:
+    """Some shops, and what happened to each before each night.
+
+    Attributes:
+        shops: how many.
+        zone: their time zone.
+        first_day: the first day of the first of them.
+        nights: in order.
+        deeds: what happened, by the number of the shop and of the night that comes after it.
+    """
+
+    shops: int
+    zone: str
+    first_day: date
+    nights: Sequence[Night]
+    deeds: Mapping[tuple[int, int], Sequence[Deed]]
+
+    def __repr__(self) -> str:
+        """As code that makes it again, a line per deed."""
+        said = [f"History({self.shops}, {self.zone!r}, {self.first_day!r}, ["]
+        said += [f"    {night!r}," for night in self.nights] + ["], {"]
+        for place, deeds in self.deeds.items():
+            said += [f"    {place}: [", *(f"        {deed!r}," for deed in deeds), "    ],"] if deeds else []
+        return "\n".join([*said, "})"])

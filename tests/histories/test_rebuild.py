@@ -1,0 +1,179 @@
+"""Whatever happens to a shop, its tables after a night are those of a full rebuild."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, seed
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from include.settings import settings
+from tests.histories.shops import (
+    DAYS,
+    READ,
+    Count,
+    Deed,
+    Delete,
+    Edit,
+    History,
+    Hold,
+    Line,
+    Move,
+    Night,
+    Order,
+    Place,
+    Price,
+    Refund,
+    Release,
+    Shop,
+)
+from tests.histories.warehouse import NAMES, Warehouse, write_sources
+from transforms.catalogue import TABLES
+
+THE_SAME: Final = 200
+WENT_ON: Final = 0.6  # of the builds that had something to go on from
+
+# In the months after either of these days the clocks of most zones change: at night or at midnight, by an hour or half.
+FIRST_DAYS: Final = (date(2026, 2, 1), date(2026, 8, 15))
+ZONES: Final = (
+    "UTC", "Europe/Berlin", "America/New_York", "America/Santiago", "Africa/Cairo", "Asia/Kolkata",
+    "Australia/Lord_Howe", "Pacific/Auckland",
+)  # fmt: skip
+
+hours = st.integers(0, DAYS * 24 - 1)
+maybe_hours = st.none() | hours
+which = st.integers(0, 5)
+cents = st.integers(0, 999)
+quantities = st.integers(1, 3)
+customers, products, warehouses = st.integers(1, 3), st.integers(1, 3), st.integers(1, 2)
+currencies = st.sampled_from("AB")
+costs = st.none() | cents
+
+lines = st.builds(Line, products, quantities, cents, costs, warehouses)
+kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
+moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours)
+orders = st.builds(Order, hours, customers, currencies, cents, st.lists(lines, min_size=1, max_size=3).map(tuple))
+refunds = st.builds(Refund, which, hours, quantities, cents)
+
+
+def _edits(source: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Deed]:
+    return st.sampled_from(sorted(values)).flatmap(
+        lambda name: st.builds(Edit, st.just(source), which, st.just(name), values[name])
+    )
+
+
+deeds: st.SearchStrategy[Deed] = st.one_of(
+    orders,
+    refunds,
+    st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
+    _edits("orders", customer=customers, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
+           delivered=maybe_hours),
+    _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
+           order=which),
+    _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents),
+    moves,
+    st.builds(Count, products, warehouses, st.integers(-2, 2)),
+    st.builds(Price, products, costs),
+    st.builds(Delete, st.sampled_from(READ), which),
+    st.builds(Hold, which),
+    st.just(Release()),
+)  # fmt: skip
+nights = st.builds(
+    Night,
+    st.sampled_from([1, 0, 0.5, 2]),
+    st.sampled_from([None] * 9 + [1, 3, 5]),
+    st.sampled_from([False] * 7 + [True]),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn, side_by_side: int) -> History:
+    """Shops with a first night, and two or three after it."""
+    told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
+    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves, max_size=4)
+    later = st.lists(deeds, max_size=3)
+    happens: dict[tuple[int, int], list[Deed]] = {
+        (shop, night): draw(later if night else at_first) for shop in range(side_by_side) for night in range(len(told))
+    }
+    return History(side_by_side, draw(st.sampled_from(ZONES)), draw(st.sampled_from(FIRST_DAYS)), told, happens)
+
+
+def live(history: History, folder: Path, counts: Counter[str]) -> None:
+    """Run the nights of a history, and compare after each that does not die."""
+    places = [Place(number, history.shops, history.first_day, history.zone) for number in range(history.shops)]
+    shops = [(place, Shop()) for place in places]
+    warehouse, passed = Warehouse(history.first_day, folder / "scratch"), 0.0
+    for number, night in enumerate(history.nights):
+        for place, shop in shops:
+            for deed in history.deeds.get((place.number, number), ()):
+                deed.do(shop)
+        tables = [place.tables(shop) for place, shop in shops]
+        write_sources({name: [row for rows in tables for row in rows[name]] for name in READ})
+        passed += night.days
+        horizon = history.first_day + timedelta(days=int(passed * history.shops) - 1)
+        went_on = set()
+        for name in NAMES[: night.dies_after]:
+            may = TABLES[name].table.rebuild.through and name in warehouse.bases and not night.anew
+            counts["could go on"] += bool(may)
+            if warehouse.bring_up(name, horizon, anew=night.anew).went_on:
+                went_on.add(name)
+        counts["went on"] += len(went_on)
+        if night.dies_after is None:
+            assert not warehouse.first_difference(horizon, went_on)
+
+
+def test_after_every_night_the_tables_are_those_of_a_full_rebuild(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So many that are the same every time, or ``--histories`` that are drawn anew."""
+    drawn, counts, lived = pytestconfig.getoption("histories"), Counter[str](), set[str]()
+    seeds = itertools.count(random.SystemRandom().randrange(2**32) if drawn else 0)
+    while len(lived) < (drawn or THE_SAME):
+        _live_some(next(seeds), 50 if drawn else 30, monkeypatch, counts, lived)
+    settings.cache_clear()
+    said = {"different histories": len(lived)} | counts
+    with capsys.disabled():
+        sys.stdout.write("\n" + ", ".join(f"{what}: {count:,}" for what, count in said.items()) + "\n")
+    assert counts["went on"] >= WENT_ON * counts["could go on"] > 0
+
+
+def _live_some(
+    number: int, side_by_side: int, monkeypatch: pytest.MonkeyPatch, counts: Counter[str], lived: set[str]
+) -> None:
+    """Draw ten times some shops: from the eleventh time on, most of what is drawn repeats what was."""
+
+    @seed(number)
+    @examples(
+        max_examples=10,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(histories(side_by_side))
+    def check(history: History) -> None:
+        happened = {
+            repr([history.deeds.get((shop, night)) for night in range(len(history.nights))])
+            for shop in range(history.shops)
+        }
+        if len(happened) == 1:  # the first that is drawn: nothing happens
+            return
+        with TemporaryDirectory() as folder, monkeypatch.context() as environment:
+            environment.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
+            environment.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
+            environment.setenv("STOCKTAKE_TIMEZONE", history.zone)
+            environment.setenv("STOCKTAKE_LAKE", f"{folder}/lake")
+            settings.cache_clear()
+            live(history, Path(folder), counts)
+        lived.update(f"{history.zone} {history.nights} {deeds}" for deeds in happened)
+
+    check()

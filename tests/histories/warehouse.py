@@ -1,0 +1,123 @@
+"""Small shops' tables in a real lake: brought up night by night as ``include.night`` does, and built anew beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from include import difference, duck, equality, lake
+from include.contract import Derived, Source
+from include.contract.arrow import arrow_schema
+from include.contract.types import day_number
+from include.rebuild import Base, Inputs
+from include.sources import SOURCES
+from include.upkeep import Kept, keep_up
+from tests.histories.shops import READ, Row
+from transforms.build import build
+from transforms.catalogue import TABLES, buildable
+
+NAMES: Final = tuple(name for name in buildable(READ).tables if TABLES[name].table.rebuild.kind == "by")
+
+
+def write_sources(tables: Mapping[str, Sequence[Row]]) -> None:
+    """Bring lake/clean up to what shops hold, as the gate does: with derived columns, less what is held.
+
+    Args:
+        tables: by source, rows by lake name; ``_held`` says whether one is in quarantine.
+    """
+    with duck.session() as connection:
+        for name in READ:
+            connection.register(name, pa.Table.from_pylist(list(tables[name]), _read_schema(SOURCES[name])))
+        connection.execute("create view known_orders as select null::bigint as order_id, 0 as highest_status_step")
+        for name in READ:
+            source = SOURCES[name]
+            own = [f"row.{column.lake_name}" for column in source.columns]
+            derived = [f"{_sql(one)} as {one.column.lake_name}" for one in source.all_derived]
+            connection.execute(
+                f"create temp table now_{name} as select {', '.join(own + derived)} from {name} as row where not _held"
+            )
+            difference.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
+
+
+def _read_schema(source: Source) -> pa.Schema:
+    fields = {field.name: field for field in arrow_schema(source)}
+    return pa.schema([*(fields[column.lake_name] for column in source.columns), pa.field("_held", pa.bool_())])
+
+
+def _sql(derived: Derived) -> str:
+    is_known = all(need in READ for need in derived.needs)
+    return f"try_cast({derived.sql if is_known else 'null'} as {derived.column.type.duckdb})"
+
+
+@dataclass
+class Warehouse:
+    """The published tables of the lake, and what its ledger would know of them.
+
+    Attributes:
+        first_day: the first day of the calendar.
+        scratch: a folder to build in.
+        bases: per table, the build that made its latest version.
+    """
+
+    first_day: date
+    scratch: Path
+    bases: dict[str, Base] = field(default_factory=dict)
+    _folders: int = 0
+
+    def bring_up(self, name: str, horizon: date, *, anew: bool) -> Kept:
+        """Bring a table up to its inputs in the lake."""
+        layers = TABLES[name].layers
+        inputs = Inputs(layers, {parameter: lake.version(*place) or 0 for parameter, place in layers.items()})
+        kept = keep_up(
+            TABLES[name].table,
+            inputs,
+            None if anew else self.bases.get(name),
+            horizon,
+            SOURCES,
+            lambda files, _: self._build(name, files, horizon),
+        )
+        self.bases[name] = Base(kept.version, inputs.by_table, horizon, kept.digest)
+        return kept
+
+    def first_difference(self, horizon: date, went_on: Collection[str]) -> str | None:
+        """Where the tables in the lake, or the digests that were followed, are not those of a full rebuild.
+
+        Args:
+            horizon: the last whole day that they cover.
+            went_on: the tables to build anew. Any other was built whole just now, of inputs that are compared before
+                it: there is nothing else that a full rebuild would do.
+        """
+        files: dict[str, list[str]] = {}
+        for name in NAMES:
+            table, layers = TABLES[name].table, TABLES[name].layers
+            stored = lake.files(table.schema, name, self.bases[name].version)
+            anew = stored
+            if name in went_on:
+                read = {
+                    parameter: files.get(f"{layer}.{of}") or lake.files(layer, of)
+                    for parameter, (layer, of) in layers.items()
+                }
+                anew = [str(file) for file in self._build(name, read, horizon).files]
+            digests = equality.digest(anew, table), self.bases[name].digest, equality.digest(stored, table)
+            if len(set(digests)) > 1:
+                differing = equality.first_difference(stored, anew, table, ("the lake", "a full rebuild"))
+                return differing or f"{name}: the digests of full rebuild, ledger and lake are {', '.join(digests)}"
+            files[f"{table.schema}.{name}"] = anew
+        return None
+
+    def _build(self, name: str, files: Mapping[str, Sequence[str]], horizon: date) -> Any:
+        self._folders += 1
+        return build(
+            name,
+            files,
+            SOURCES,
+            as_of=day_number(horizon),
+            first_day=day_number(self.first_day),
+            engine="pandas",
+            into=self.scratch / str(self._folders),
+        )
