@@ -3,6 +3,7 @@
 PYTHON ?= python3
 SHOP ?= demo-shop
 ENGINE ?= auto
+HISTORIES ?= 1000
 export SHOP
 
 # Where it is set, nothing is compiled and every start of Airflow takes five times as long.
@@ -16,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish ui psql env schema stop test lint bench docs requirements
+.PHONY: help nightly republish ui psql env schema stop test histories lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +47,9 @@ stop: ## Stop Airflow and Postgres
 
 test: lint ## Check everything: style, types, tests
 	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
+
+histories: .venv/.installed ## Compare incremental nights with full rebuilds, through as many random histories: HISTORIES=5000
+	@$(BIN)/pytest tests/histories --histories $(HISTORIES)
 
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check

@@ -20,6 +20,8 @@ from include.contract import Rebuild, Source, Table
 from include.contract.types import day_number
 from include.settings import ROOT, Parameters, settings
 
+_DECIDING = ("transforms/**/*.py", "include/contract/*.py", "include/sources/**/*.py", "include/rebuild.py")
+
 TOUCHED = "touched"  # the relation of touched values, with one column: value
 
 
@@ -64,9 +66,13 @@ class Inputs:
 
 @cache
 def definition() -> str:
-    """A fingerprint of what decides a table's rows beside its inputs: the code, the shop's numbers, its time zone."""
+    """A fingerprint of what decides a table's rows beside its inputs: the code, the shop's numbers, its time zone.
+
+    The code is that of the tables, of what they and the sources declare, and of this module.
+    """
     said = hashlib.sha256()
-    for file in sorted((ROOT / "transforms").rglob("*.py")):
+    for file in sorted(file for files in _DECIDING for file in ROOT.glob(files)):
+        said.update(str(file.relative_to(ROOT)).encode())
         said.update(file.read_bytes())
     said.update(Parameters().model_dump_json().encode())
     said.update(settings().timezone.encode())

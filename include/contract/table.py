@@ -85,9 +85,9 @@ class Rebuild:
         for name, paths in self.through.items():
             if unknown := sorted({path.partition("@")[2] for path in paths} - {"", *self.through}):
                 raise ContractError(f"rebuild: {name} goes through {unknown}, which is not declared to hold a value")
-        if self.filled and not self.own(self.filled.partition("@")[2]):
+        if self.filled and len(self.own(self.filled.partition("@")[2])) != 1:
             raise ContractError(
-                f"rebuild: filled from {self.filled!r}: an input with a column of its own opens a group"
+                f"rebuild: filled from {self.filled!r}: one column of an input's own says when a group begins"
             )
         if self.lag_days < 0 or (self.lag_days and self.kind != "as_of"):
             raise ContractError(f"rebuild {self.kind!r} with a lag of {self.lag_days} days: only a slice lies earlier")

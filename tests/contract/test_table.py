@@ -47,6 +47,15 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "rebuild everything of an earlier day": (lambda: Rebuild("full", None, 7), "only a slice lies earlier"),
     "rebuild a slice to come": (lambda: Rebuild.as_of("day", lag_days=-1), "a lag of -1 days"),
     "rebuild full with a column": (lambda: Rebuild("full", "day"), "rebuild 'full' with column 'day'"),
+    "rebuild through an input without a column": (
+        lambda: Rebuild.by("day", orders="order_id@refunds"),
+        r"orders goes through \['refunds'\], which is not declared to hold a value",
+    ),
+    "rebuild filled from an input without a column": (
+        lambda: Rebuild.by("day", orders="order_id@refunds", refunds="day", filled="currency@orders"),
+        "filled from 'currency@orders': one column of an input's own says when a group begins",
+    ),
+    "rebuild filled from no input": (lambda: Rebuild.by("day", filled="currency"), "filled from 'currency'"),
     "unknown schema": (lambda: table(schema="marts"), "visits: unknown schema 'marts'"),
     "table in capitals": (lambda: table(name="Visits"), "table 'Visits': a name is lower-case"),
     "no grain": (lambda: table(grain="All visits."), "visits: the grain starts with"),

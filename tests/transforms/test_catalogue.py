@@ -12,7 +12,7 @@ import transforms
 from include.contract import Severity
 from include.sources import SOURCES
 from transforms import catalogue
-from transforms.catalogue import TABLES, Input, Published, buildable
+from transforms.catalogue import SPECIAL, TABLES, Input, Published, buildable
 
 
 def test_every_table_file_is_in_the_catalogue_under_its_name() -> None:
@@ -32,6 +32,17 @@ def test_the_signature_is_the_lineage() -> None:
         Input("order_lines", "order_lines", is_published=True),
         Input("refunds", "refunds", is_published=False),
     )
+
+
+def test_a_table_rebuilt_in_parts_says_how_it_follows_the_calendar() -> None:
+    """Its parts are found by what changed; that a day has passed changes no input."""
+    in_parts = {name: one for name, one in TABLES.items() if one.table.rebuild.through}
+    assert {"order_lines", "daily_sales", "inventory_daily"} <= set(in_parts)
+    for name, one in in_parts.items():
+        rebuild = one.table.rebuild
+        assert set(rebuild.through) == {entry.parameter for entry in one.inputs}, name
+        assert bool(rebuild.daily or rebuild.filled) == bool(set(SPECIAL) & set(one.parameters)), name
+        assert rebuild.daily or "as_of" not in one.parameters, name
 
 
 def test_a_published_table_named_like_a_source_needs_its_prefix() -> None:
