@@ -191,7 +191,7 @@ def night_done(
             held.callback(shop.drop)
             held.callback(warehouse.drop)
             first = Done(shop, warehouse, tmp_path_factory.mktemp("night") / "lake")
-            with pytest.MonkeyPatch.context() as environment, _nights(environment, first) as nights:
+            with pytest.MonkeyPatch.context() as environment, nights_between(environment, first) as nights:
                 replace(nights, names=names).run()
             return first
 
@@ -224,12 +224,13 @@ def nights(
     """A shop with a past, its warehouse and lake (empty, or as the night before left them), and the nights between."""
     if night_before:
         shutil.copytree(night_before.lake, tmp_path / "lake")
-    with _nights(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
+    with nights_between(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
         yield nights
 
 
 @contextmanager
-def _nights(environment: pytest.MonkeyPatch, between: Done) -> Iterator[Nights]:
+def nights_between(environment: pytest.MonkeyPatch, between: Done) -> Iterator[Nights]:
+    """The nights between a shop and a warehouse, in UTC, and a lake."""
     environment.setenv("STOCKTAKE_SHOP_URL", between.shop.url("extractor"))
     environment.setenv("STOCKTAKE_WAREHOUSE_URL", between.warehouse.url("loader"))
     environment.setenv("STOCKTAKE_TIMEZONE", "UTC")
