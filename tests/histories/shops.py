@@ -299,7 +299,7 @@ class Night:
     anew: bool = False
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class History:
     """Some shops, and what happened to each before each night.
 
@@ -316,11 +316,3 @@ class History:
     first_day: date
     nights: Sequence[Night]
     deeds: Mapping[tuple[int, int], Sequence[Deed]]
-
-    def __repr__(self) -> str:
-        """As code that makes it again, a line per deed."""
-        said = [f"History({self.shops}, {self.zone!r}, {self.first_day!r}, ["]
-        said += [f"    {night!r}," for night in self.nights] + ["], {"]
-        for place, deeds in self.deeds.items():
-            said += [f"    {place}: [", *(f"        {deed!r}," for deed in deeds), "    ],"] if deeds else []
-        return "\n".join([*said, "})"])

@@ -102,9 +102,10 @@ def histories(draw: st.DrawFn, side_by_side: int) -> History:
     told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
     at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves, max_size=4)
     later = st.lists(deeds, max_size=3)
-    happens: dict[tuple[int, int], list[Deed]] = {
-        (shop, night): draw(later if night else at_first) for shop in range(side_by_side) for night in range(len(told))
-    }
+    happens: dict[tuple[int, int], list[Deed]] = {}
+    for shop, night in itertools.product(range(side_by_side), range(len(told))):
+        if happened := draw(later if night else at_first):
+            happens[shop, night] = happened
     return History(side_by_side, draw(st.sampled_from(ZONES)), draw(st.sampled_from(FIRST_DAYS)), told, happens)
 
 
