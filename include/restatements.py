@@ -158,48 +158,103 @@ def _find_causes(connection: psycopg.Connection[TupleRow], table: Table, watched
     customer with a row of that day (whose first order it may have become).
     """
     name, key = table.name, table.primary_key
-    listed = ", ".join(key)
     columns = ", ".join(f"{one} {table[one].type.postgres}" for one in key)
     connection.execute(
         SQL(
             f"create temp table causes_of_{name} ({columns}, source text, level int, rows bigint, keys text[])"
-            " on commit drop"
+            f" on commit drop; create index on causes_of_{name} ({', '.join(key)}); analyze restated_{name}"
         )
     )
     row = connection.execute(
         "select sources from audit.tables where schema_name = %s and table_name = %s", [table.schema, name]
     ).fetchone()
     of_something = any(table[one].key_of for one in key)
-    for level in (1, 2):
-        for source in sorted(set(watched.changed) & set(row[0] if row else ())):
-            shared = [one for one in key if one in watched.changed[source]]
-            same = "".join(f" and changed.{one} = restated.{one}" for one in shared)
-            days, related = f"changed.{DAY} = restated.{DAY}", "not changed.related"
-            if level == 2 and of_something:
-                if not any(table[one].key_of for one in shared):
-                    continue
-                days = f"(changed.{DAY} <= restated.{DAY} or changed.{DAY} is null)"
-            elif level == 2:
-                same, related = "", "changed.related"
-            connection.execute(
-                SQL(
-                    f"""
-                    insert into causes_of_{name} ({listed}, source, level, rows, keys)
-                    select
-                        {", ".join(f"restated.{one}" for one in key)}, %(source)s, %(level)s,
-                        count(distinct changed.row_key),
-                        (array_agg(distinct changed.row_key order by changed.row_key))[1:{SAMPLE}]
-                    from restated_{name} as restated
-                    join {_staged(source)} as changed on {days} and {related}{same}
-                    where not exists (
-                        select from causes_of_{name} as found
-                        where found.level < %(level)s and {" and ".join(f"found.{one} = restated.{one}" for one in key)}
-                    )
-                    group by {", ".join(f"restated.{one}" for one in key)}
-                    """
-                ),
-                {"source": source, "level": level},
-            )
+    sources = sorted(set(watched.changed) & set(row[0] if row else ()))
+    for source in sources:
+        shared = [one for one in key if one in watched.changed[source]]
+        _enter_causes(connection, table, source, 1, ("not related", shared))
+    for source in sources:
+        shared = [one for one in key if one in watched.changed[source]]
+        if not of_something:
+            _enter_causes(connection, table, source, 2, ("related", []))
+        elif any(table[one].key_of for one in shared):
+            _enter_earlier_causes(connection, table, source, shared)
+
+
+def _enter_causes(
+    connection: psycopg.Connection[TupleRow], table: Table, source: str, level: int, by: tuple[str, Sequence[str]]
+) -> None:
+    """Enter the changed rows of a source that have a figure's own day: which of them, and what else they share."""
+    which, shared = by
+    key = ", ".join(f"restated.{one}" for one in table.primary_key)
+    same = "".join(f" and changed.{one} = restated.{one}" for one in shared)
+    connection.execute(
+        SQL(
+            f"""
+            insert into causes_of_{table.name} ({", ".join(table.primary_key)}, source, level, rows, keys)
+            select
+                {key}, %(source)s, %(level)s, count(distinct changed.row_key),
+                (array_agg(distinct changed.row_key order by changed.row_key))[1:{SAMPLE}]
+            from restated_{table.name} as restated
+            join {_staged(source)} as changed on changed.{DAY} = restated.{DAY} and {which}{same}
+            where {_not_explained(table, level)}
+            group by {key}
+            """
+        ),
+        {"source": source, "level": level},
+    )
+
+
+def _enter_earlier_causes(
+    connection: psycopg.Connection[TupleRow], table: Table, source: str, shared: Sequence[str]
+) -> None:
+    """Enter the changed rows of a source with a figure's keys, of its day and all before; the latest are named.
+
+    They are counted as they follow each other, once per row: joined with each day behind them they would be as many as
+    the square of a past that changed as a whole.
+    """
+    name, keys = f"counted_{table.name}_{source}", ", ".join(shared)
+    connection.execute(
+        SQL(
+            f"""
+            create temp table {name} on commit drop as
+            select
+                {keys}, since, count(*) over rows_so_far as rows,
+                array_agg(row_key) over (rows_so_far rows between {SAMPLE - 1} preceding and current row) as keys
+            from (
+                select {keys}, row_key, min(coalesce({DAY}, '-infinity')) as since
+                from {_staged(source)} where not related group by {keys}, row_key
+            ) as changed
+            window rows_so_far as (partition by {keys} order by since, row_key);
+            create index on {name} ({keys}, since, rows);
+            analyze {name}
+            """
+        )
+    )
+    same = "".join(f"counted.{one} = restated.{one} and " for one in shared)
+    connection.execute(
+        SQL(
+            f"""
+            insert into causes_of_{table.name} ({", ".join(table.primary_key)}, source, level, rows, keys)
+            select
+                {", ".join(f"restated.{one}" for one in table.primary_key)}, %(source)s, 2, earlier.rows,
+                array(select unnest(earlier.keys) as one order by one)
+            from restated_{table.name} as restated
+            cross join lateral (
+                select rows, keys from {name} as counted
+                where {same}since <= restated.{DAY} order by since desc, rows desc limit 1
+            ) as earlier
+            where {_not_explained(table, 2)}
+            """
+        ),
+        {"source": source, "level": 2},
+    )
+
+
+def _not_explained(table: Table, level: int) -> str:
+    """A predicate: no cause of a lower level was found for a restated row."""
+    same = " and ".join(f"found.{one} = restated.{one}" for one in table.primary_key)
+    return f"not exists (select from causes_of_{table.name} as found where found.level < {level} and {same})"
 
 
 def _find_changed(session: duckdb.DuckDBPyConnection, source: Source, before: int | None, after: int | None) -> bool:
