@@ -47,9 +47,11 @@ def night(day: date, copy: Mapping[str, Rows], tables: Sequence[tuple[Table, Row
     run, snapshot_at = Run(f"night of {day}", day, day), datetime.combine(day, time(23, 59), UTC)
     runs.open_run(run)
     runs.record_tables((table.schema, table.name, sorted(copy), None) for table, _ in tables)
-    figures = dict.fromkeys(
-        ("extracted", "accepted", "quarantined", "released", "recalled", "deleted", "held_rows", "late", "gone"), 0
-    )
+    counted = (
+        "extracted", "accepted", "quarantined", "released", "recalled", "deleted", "held_rows", "late", "gone", "known",
+        "replaced",
+    )  # fmt: skip
+    figures = dict.fromkeys(counted, 0) | {"held_version": None}
     counts = {
         name: {**figures, "clean_version": _write("clean", SOURCES[name], rows), "clean_rows": len(rows)}
         for name, rows in copy.items()
