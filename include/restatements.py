@@ -114,34 +114,34 @@ def record(connection: psycopg.Connection[TupleRow], watched: Watch, publication
         key, metrics = ", ".join(table.primary_key), _metrics(table)
         both = f"{_kept(table, 'old')} as old full join {_kept(table, 'new')} as new using ({key})"
         old, new = (f"({', '.join(f'{side}.{name}' for name in metrics)})" for side in ("old", "new"))
+        # Postgres takes a table that it has not looked at for a small one, and joins a large one row by row.
+        connection.execute(SQL(f"analyze {_kept(table, 'old')}, {_kept(table, 'new')}"))
         restated = connection.execute(
             SQL(
                 f"create temp table restated_{table.name} on commit drop as"
-                f" select {key} from {both} where {DAY} <= %s and {old} is distinct from {new}"
+                f" select {key}, to_jsonb(old) as old, to_jsonb(new) as new from {both}"
+                f" where {DAY} <= %s and {old} is distinct from {new}"
             ),
             [watched.until],
         ).rowcount
         if not restated:
             continue
         _find_causes(connection, table, watched)
-        values = ", ".join(f"('{name}', to_jsonb(old.{name}), to_jsonb(new.{name}))" for name in metrics)
+        values = ", ".join(
+            f"('{name}', nullif(old -> '{name}', 'null'), nullif(new -> '{name}', 'null'))" for name in metrics
+        )
         others = ", ".join(f"'{name}', {name}" for name in table.primary_key if name != DAY)
         connection.execute(
             SQL(
                 f"""
                 insert into audit.restatements
                     (publication_id, schema_name, table_name, day, row_key, metric, old_value, new_value, causes)
-                with causes as (
-                    select {key}, jsonb_object_agg(source, jsonb_build_object('rows', rows, 'keys', keys)) as causes
-                    from causes_of_{table.name} group by {key}
-                )
                 select
                     %(publication)s, '{table.schema}', '{table.name}', {DAY}, jsonb_build_object({others}),
                     metric.name, metric.old_value, metric.new_value,
-                    coalesce(causes.causes, case when %(known)s then '{{}}'::jsonb end)
-                from {both}
-                join restated_{table.name} using ({key})
-                left join causes using ({key})
+                    coalesce(why.causes, case when %(known)s then '{{}}'::jsonb end)
+                from restated_{table.name}
+                left join why_{table.name} as why using ({key})
                 cross join lateral (values {values}) as metric (name, old_value, new_value)
                 where metric.old_value is distinct from metric.new_value
                 """
@@ -151,7 +151,7 @@ def record(connection: psycopg.Connection[TupleRow], watched: Watch, publication
 
 
 def _find_causes(connection: psycopg.Connection[TupleRow], table: Table, watched: Watch) -> None:
-    """Create ``causes_of_…``: per restated row and source, how many changed rows bear on it, and some of their keys.
+    """Create ``why_…``: per restated row, of every source how many changed rows bear on it, and some of their keys.
 
     Those count that have the figure's own day and keys. Where there are none: for a figure of, say, a product, those
     of the same product from earlier days (stock is carried on); for one of the whole shop, those that share, say, the
@@ -179,6 +179,13 @@ def _find_causes(connection: psycopg.Connection[TupleRow], table: Table, watched
             _enter_causes(connection, table, source, 2, ("related", []))
         elif any(table[one].key_of for one in shared):
             _enter_earlier_causes(connection, table, source, shared)
+    connection.execute(
+        SQL(
+            f"create temp table why_{name} on commit drop as select {', '.join(key)},"
+            " jsonb_object_agg(source, jsonb_build_object('rows', rows, 'keys', keys)) as causes"
+            f" from causes_of_{name} group by {', '.join(key)}; analyze why_{name}"
+        )
+    )
 
 
 def _enter_causes(
