@@ -14,7 +14,7 @@ day's slices of the tables by night; all other tables keep their later days.
 
 **When it waits** at `approve`, more rows would be in quarantine than the contract tolerates. Its page, under Required
 Actions, shows how many, their money, the worst rules and some rows. Approve publishes the night without them; Reject,
-or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. Other nights pass it by.
+or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. The next night begins after the answer.
 
 **Parameters** (all optional)
 
