@@ -51,7 +51,7 @@ def night(day: date, copy: Mapping[str, Rows], tables: Sequence[tuple[Table, Row
         "extracted", "accepted", "quarantined", "released", "recalled", "deleted", "held_rows", "late", "gone", "known",
         "replaced",
     )  # fmt: skip
-    figures = dict.fromkeys(counted, 0) | {"held_version": None}
+    figures = dict.fromkeys((*counted, "held_version"), 0)
     counts = {
         name: {**figures, "clean_version": _write("clean", SOURCES[name], rows), "clean_rows": len(rows)}
         for name, rows in copy.items()
