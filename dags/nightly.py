@@ -98,10 +98,10 @@ with DAG(
     @task
     def begin(run: str, **context: Any) -> None:
         """Work out what is asked and enter the run in the ledger."""
-        from include import night
+        from include import night, request
 
         dag_run = context["dag_run"]
-        asked = night.asked_for(
+        asked = request.asked_for(
             run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after, dag_run.start_date or dag_run.run_after
         )
         night.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])

@@ -24,9 +24,7 @@ import duckdb
 from include import duck, lake
 from include.contract import Column, Source, Type
 from include.settings import settings
-from include.validate.candidates import UNREADABLE, gate_file, present, read_columns
-
-_KEPT_SECONDS = 2 * 24 * 3600
+from include.validate.candidates import KEPT_SECONDS, UNREADABLE, gate_file, present, read_columns
 
 BUCKETS = 4096  # a power of two; for one late row of 6 M, 1,500 are read again
 
@@ -227,7 +225,7 @@ def _known(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
                 connection.execute(f"copy ({_grouped(source, rows)}) to {duck.quoted(str(partial))} (format parquet)")
                 partial.rename(kept[-1])
     for other in set(below.iterdir()) - set(kept):  # not at once: another night may be about to read them
-        if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+        if time.time() - other.stat().st_mtime > KEPT_SECONDS:
             other.unlink(missing_ok=True)
     nothing = "select null::varchar as bucket, 0::bigint as rows, 0::decimal(38, 0) as hashes where false"
     return f"select * from read_parquet([{', '.join(duck.quoted(str(file)) for file in kept)}])" if kept else nothing

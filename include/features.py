@@ -14,8 +14,10 @@ from include.contract import Table
 from include.ledger import builds, copies, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
-from include.night import WrongRequest, asked_day, typed
-from include.publish import Built, publish_features
+from include.night import typed
+from include.publish.built import Built
+from include.publish.publication import publish_features
+from include.request import WrongRequest, asked_day
 
 FORM = ("date", "engine", "parity")  # what a person may ask of a run
 

@@ -31,7 +31,7 @@ from include.contract.types import day_number
 from include.ledger import retention
 from include.ledger.connection import held, prepare
 from include.ledger.retention import Needs
-from include.night import WrongRequest
+from include.request import refuse_unknown
 from include.settings import settings
 from include.sources import present
 from include.validate.candidates import old_runs
@@ -70,8 +70,7 @@ def check(conf: Mapping[str, object]) -> None:
     Raises:
         WrongRequest: naming it.
     """
-    if unknown := sorted(set(conf) - set(FORM)):
-        raise WrongRequest(f"unknown parameter {', '.join(unknown)}; there is {', '.join(FORM)}")
+    refuse_unknown(conf, FORM)
     prepare()
 
 

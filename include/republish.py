@@ -18,8 +18,10 @@ from include.ledger import copies, publications, runs
 from include.ledger.connection import prepare
 from include.ledger.publications import PastNight
 from include.ledger.runs import Run
-from include.night import WrongRequest, typed
-from include.publish import Built, publish_past
+from include.night import typed
+from include.publish.built import Built
+from include.publish.publication import publish_past
+from include.request import WrongRequest, refuse_unknown
 
 FORM = ("night", "publication")  # what a person may ask of a run
 
@@ -38,8 +40,7 @@ def begin(run_id: str, conf: Mapping[str, Any]) -> Run:
     Raises:
         WrongRequest: when the form holds something unknown, or the night was never published, or not so.
     """
-    if unknown := sorted(set(conf) - set(FORM)):
-        raise WrongRequest(f"unknown parameter {', '.join(unknown)}; there are {', '.join(FORM)}")
+    refuse_unknown(conf, FORM)
     prepare()
     past = _asked_for(conf)
     run = Run(run_id, past.night, horizon=past.horizon, dag="republish", built_from=past.publication_id)

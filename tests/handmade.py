@@ -15,7 +15,8 @@ from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
 from include.ledger import copies, runs
 from include.ledger.runs import Run
-from include.publish import Built, publish
+from include.publish.built import Built
+from include.publish.publication import publish
 from include.settings import settings
 from include.sources import SOURCES, present
 

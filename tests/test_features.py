@@ -14,6 +14,7 @@ from include.ledger import copies, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Overtaken, Run
 from include.ledger.summary import summary
+from include.request import WrongRequest
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
 from transforms.catalogue import TABLES
@@ -137,11 +138,11 @@ def test_labels_are_judged_by_their_own_rules(every_table: Nights) -> None:
 
 
 def test_which_day_and_which_copy(every_table: Nights) -> None:
-    with pytest.raises(night.WrongRequest, match="nothing is published yet: run nightly first"):
+    with pytest.raises(WrongRequest, match="nothing is published yet: run nightly first"):
         every_table.begin_features()
     first = every_table.report(LAST_DAY - timedelta(days=1))
     later = LAST_DAY.isoformat()
-    with pytest.raises(night.WrongRequest, match=f"{later} is not published yet, only the days up to 2026-03-30"):
+    with pytest.raises(WrongRequest, match=f"{later} is not published yet, only the days up to 2026-03-30"):
         every_table.begin_features(LAST_DAY)
     assert runs.find_run(every_table.begin_features(None)).night == LAST_DAY - timedelta(days=1)
     for key, conf, message in (
@@ -149,7 +150,7 @@ def test_which_day_and_which_copy(every_table: Nights) -> None:
         ("yesterday", {}, "there is no day 'yesterday'; one is written 2026-11-21"),
         (None, {"full_refresh": True}, "unknown parameter full_refresh; there are date, engine"),
     ):
-        with pytest.raises(night.WrongRequest, match=message):
+        with pytest.raises(WrongRequest, match=message):
             features.begin("refused", key, conf)
     with pytest.raises(ValueError, match=f"another DAG has a run called '{first}'"):
         features.begin(first, None, {})
@@ -189,7 +190,7 @@ def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) ->
     every_table.warehouse.execute("alter table audit.runs drop column dag, drop column built_from")
     prepare()
     assert (runs.find_run(run).dag, runs.find_run(run).built_from) == ("nightly", None)
-    with pytest.raises(night.WrongRequest, match="nothing is published yet"):
+    with pytest.raises(WrongRequest, match="nothing is published yet"):
         every_table.begin_features()
 
 

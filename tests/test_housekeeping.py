@@ -24,6 +24,7 @@ from include.ledger import builds, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
 from include.reports_api import page
+from include.request import WrongRequest
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
 from transforms.catalogue import TABLES
@@ -340,6 +341,6 @@ def test_a_version_that_is_lost_is_not_a_table_without_rows() -> None:
 
 @pytest.mark.usefixtures("nights")
 def test_a_form_with_something_unknown_is_refused() -> None:
-    with pytest.raises(night.WrongRequest, match="unknown parameter dryrun; there is dry_run"):
+    with pytest.raises(WrongRequest, match="unknown parameter dryrun; there is dry_run"):
         housekeeping.check({"dryrun": True})
     housekeeping.check({"dry_run": True})

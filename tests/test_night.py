@@ -11,7 +11,7 @@ from typing import Any
 import narwhals as nw
 import pytest
 
-from include import lake, night
+from include import lake, night, request
 from include.contract import ContractError
 from include.ledger.runs import Overtaken
 from include.settings import settings
@@ -318,7 +318,7 @@ def test_the_analyst_reads_what_is_published_and_writes_nothing(nights: Nights) 
 )
 @pytest.mark.usefixtures("nights")
 def test_the_business_day(partition_key: str | None, conf: dict[str, object], day: date) -> None:
-    assert night.asked_for("run", partition_key, conf, NOON, NOON).night == day
+    assert request.asked_for("run", partition_key, conf, NOON, NOON).night == day
 
 
 @pytest.mark.parametrize(
@@ -333,21 +333,21 @@ def test_the_business_day(partition_key: str | None, conf: dict[str, object], da
 def test_a_request_that_makes_no_sense_is_refused(
     partition_key: str | None, conf: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(night.WrongRequest, match=message):
-        night.asked_for("run", partition_key, conf, NOON, NOON)
+    with pytest.raises(request.WrongRequest, match=message):
+        request.asked_for("run", partition_key, conf, NOON, NOON)
 
 
 @pytest.mark.usefixtures("nights")
 def test_a_backfill_is_due_before_its_day_is_over_and_starts_long_after() -> None:
     due = datetime(2026, 1, 5, tzinfo=UTC)
-    assert night.asked_for("run", "2026-01-05", {}, due, NOON).night == date(2026, 1, 5)
-    with pytest.raises(night.WrongRequest, match="the last closed day is 2026-01-04"):
-        night.asked_for("run", "2026-01-05", {}, due, due)
+    assert request.asked_for("run", "2026-01-05", {}, due, NOON).night == date(2026, 1, 5)
+    with pytest.raises(request.WrongRequest, match="the last closed day is 2026-01-04"):
+        request.asked_for("run", "2026-01-05", {}, due, due)
 
 
 @pytest.mark.usefixtures("nights")
 def test_a_run_that_is_cleared_later_is_still_for_the_day_it_was_for() -> None:
-    assert night.asked_for("run", None, {}, NOON, NOON + timedelta(days=7)).night == date(2026, 3, 31)
+    assert request.asked_for("run", None, {}, NOON, NOON + timedelta(days=7)).night == date(2026, 3, 31)
 
 
 def test_a_run_that_was_refused_at_once_has_no_report(nights: Nights) -> None:
@@ -359,4 +359,4 @@ def test_a_run_that_was_refused_at_once_has_no_report(nights: Nights) -> None:
 def test_the_last_closed_day_is_the_shops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Pacific/Auckland")  # UTC+13 then: 12:00 UTC is 01:00 of the next day
     settings.cache_clear()
-    assert night.asked_for("run", None, {}, NOON, NOON).night == date(2026, 4, 1)
+    assert request.asked_for("run", None, {}, NOON, NOON).night == date(2026, 4, 1)

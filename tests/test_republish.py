@@ -10,8 +10,8 @@ import pytest
 
 from include import lake, night, republish
 from include.ledger import runs
-from include.night import WrongRequest
 from include.republish import NightGone
+from include.request import WrongRequest
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import psycopg
@@ -23,9 +23,7 @@ from include.contract.types import day_number
 from include.ledger import conservation
 from include.ledger.conservation import EXAMPLES, Proof
 from include.ledger.runs import Run
-
-if TYPE_CHECKING:
-    from include.publish import Built
+from include.publish.built import Built
 
 _HASHES = "staging.lake_hashes"  # the lake's rows, where they are compared one by one; undone with the transaction
 _BATCH = 100_000

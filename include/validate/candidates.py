@@ -27,7 +27,7 @@ from include import duck, lake
 from include.contract import Column, Derived, Severity, Source, Table, Type
 from include.settings import settings
 
-_KEPT_SECONDS = 2 * 24 * 3600
+KEPT_SECONDS = 2 * 24 * 3600
 UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
 
 
@@ -39,7 +39,7 @@ def gate_file(run: str, source: str) -> Path:
 def old_runs() -> list[Path]:
     """What runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
     folders = (settings().lake / "gate").glob("*")
-    return [folder for folder in folders if time.time() - folder.stat().st_mtime > _KEPT_SECONDS]
+    return [folder for folder in folders if time.time() - folder.stat().st_mtime > KEPT_SECONDS]
 
 
 def forget_old_runs() -> None:

@@ -20,7 +20,7 @@ from include.contract.ddl import create_table
 from include.ledger import runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
-from include.publish import Built
+from include.publish.built import Built
 from include.settings import settings
 from tests.conftest import Database
 

@@ -14,8 +14,8 @@ import pytest
 
 from include.features import FORM as FEATURES_FORM
 from include.housekeeping import FORM as HOUSEKEEPING_FORM
-from include.night import FORM
 from include.republish import FORM as REPUBLISH_FORM
+from include.request import FORM
 from include.sources import SOURCES
 from include.training.form import FORM as TRAINING_FORM
 from tests.dags.bag import ROOT, environment, parsed

@@ -1,0 +1,79 @@
+"""The live tables: their rows become what is staged, and the ledger says how many that were."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL
+
+from include.conservation.published import Touched
+from include.contract.ddl import KNOWN_AT, PUBLICATION
+from include.ledger.runs import Run
+from include.publish.built import Built
+from include.restatements import Watch
+
+
+def replace_what_differs(
+    connection: psycopg.Connection[TupleRow],
+    one: Built,
+    publication_id: int,
+    run: Run,
+    watched: Watch,
+    touched: Touched | None = None,
+) -> None:
+    """Delete live rows that are not staged as they are, insert staged rows that are not live.
+
+    Args:
+        connection: in the publication's transaction.
+        one: the table.
+        publication_id: the publication.
+        run: its run.
+        watched: what is kept of the rows that are replaced.
+        touched: the rows that are looked at; without it all, or the table's slices.
+    """
+    table = one.table
+    live = f"{table.schema}.{table.name}"
+    names = [column.name for column in table.columns]
+    same_key = " and ".join(f"staged.{k} = live.{k}" for k in table.primary_key)
+    same_row = (
+        f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
+    )
+    window = "true" if one.window is None else f"live.{table.rebuild.column} = any(%(slices)s)"
+    delete = (
+        f"delete from {live} as live where {touched.in_postgres if touched else window}"
+        f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
+    )
+    deleted = connection.execute(
+        SQL(watched.keeping(table, "old", delete, "live.")),
+        {"slices": one.window},
+    ).rowcount
+    known_at = f", {KNOWN_AT}" if table.schema == "features" else ""
+    insert = (
+        f"insert into {live} ({', '.join(names)}, {PUBLICATION}{known_at})"
+        f" select {', '.join(names)}, %s{', now()' if known_at else ''} from {one.staged} as staged"
+        f" where not exists (select from {live} as live where {same_key})"
+    )
+    inserted = connection.execute(
+        SQL(watched.keeping(table, "new", insert)),
+        [publication_id],
+    ).rowcount
+    connection.execute(
+        SQL(
+            "insert into audit.publication_tables"
+            " (publication_id, schema_name, table_name, lake_version, rows, inserted, deleted, complete)"
+            " select %(publication)s, %(schema)s, %(table)s, %(version)s, count(*), %(inserted)s, %(deleted)s,"
+            " (select coalesce(bool_and(complete), false) from audit.source_counts where run_id = %(run)s"
+            " and source in (select unnest(sources) from audit.tables"
+            f" where schema_name = %(schema)s and table_name = %(table)s)) from {live} as live where {window}"
+        ),
+        {
+            "slices": one.window,
+            "publication": publication_id,
+            "schema": table.schema,
+            "table": table.name,
+            "version": one.version,
+            "inserted": inserted,
+            "deleted": deleted,
+            "run": run.run_id,
+        },
+    )

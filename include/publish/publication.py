@@ -1,0 +1,223 @@
+"""The three publications: a night's, its features', and a past night's that is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+from include import restatements
+from include.conservation.published import prove_published
+from include.contract import Source
+from include.ledger import publications
+from include.ledger.runs import Run, turn
+from include.publish import quarantine, staging
+from include.publish.built import Built
+from include.publish.live import replace_what_differs
+
+
+def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mapping[str, Source]) -> int:
+    """Publish a night. Publishing it again, from the same lake versions, is to have published it once.
+
+    After a past night was put back, this brings every table forward again, other nights' slices too.
+
+    Args:
+        run: the night's run.
+        snapshot_at: the shop's clock at its snapshot: the new watermark.
+        built: its tables, all of them.
+        sources: the shop's sources, for quarantine and watermarks.
+
+    Returns:
+        The publication's id.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        ContractError: when the live tables are not what the lake holds; nothing is changed then.
+        Overtaken: when a night that read the shop later is published already.
+        psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
+    """
+    with turn("publish", run, snapshot_at) as connection:
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        built = _with_slices(run, built)
+        with _publication(connection, run, snapshot_at, run.horizon, built, sources) as publication_id:
+            _note_copy(connection, run, publication_id)
+            quarantine.sync(connection, run)
+            _move_watermarks(connection, run, publication_id, sources)
+    return publication_id
+
+
+def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int:
+    """Publish a day's slices of the feature sets; the quarantine and the watermarks are the night's and stay.
+
+    Args:
+        run: the run of the DAG ``features``.
+        snapshot_at: when the shop was read that the slices are built from.
+        built: its tables, all of them.
+
+    Returns:
+        The publication's id. Its horizon is that of the latest day whose features are published.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        ContractError: when the live tables are not what the lake holds; nothing is changed then.
+        Overtaken: when slices of this day from a later snapshot are published already.
+        psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
+    """
+    with turn("features", run, snapshot_at) as connection:
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        horizon = _features_horizon(connection, run)
+        built = [replace(one, slices={run.night: one.version}) for one in built]
+        with _publication(connection, run, snapshot_at, horizon, built, {}) as publication_id:
+            pass  # nothing belongs to it but its slices
+    return publication_id
+
+
+def publish_past(run: Run, snapshot_at: datetime, built: list[Built]) -> int:
+    """Put a past night's reporting tables back; quarantine and watermarks stay, for the shop's changes since are known.
+
+    Args:
+        run: the run of the DAG ``republish``; ``built_from`` is the publication that it puts back.
+        snapshot_at: when that publication had read the shop.
+        built: its tables, all of them, with the versions that it had published.
+
+    Returns:
+        The new publication's id.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        ContractError: when the live tables are not what the lake holds; nothing is changed then.
+        psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
+    """
+    with turn("republish", run, snapshot_at) as connection:
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        built = _with_slices(run, built)
+        with _publication(connection, run, snapshot_at, run.horizon, built, {}) as publication_id:
+            connection.execute(
+                "update audit.publication_tables as now set rows = past.rows from audit.publication_tables as past"
+                " where now.publication_id = %s and past.publication_id = %s"
+                " and past.schema_name = now.schema_name and past.table_name = now.table_name",
+                [publication_id, run.built_from],
+            )
+    return publication_id
+
+
+@contextmanager
+def _publication(
+    connection: psycopg.Connection[TupleRow],
+    run: Run,
+    snapshot_at: datetime,
+    horizon: date,
+    built: list[Built],
+    sources: Mapping[str, Source],
+) -> Iterator[int]:
+    """Publish tables in the transaction that the block completes; it is committed when the block ends.
+
+    Yields:
+        The publication's id.
+    """
+    touched = staging.stage(connection, run, built, sources)
+    watched = restatements.watch(run, [one.table for one in built])
+    with connection.transaction():
+        publication_id = _enter(connection, run, snapshot_at, horizon)
+        restatements.keep(connection, watched)
+        for one in built:
+            replace_what_differs(connection, one, publication_id, run, watched, touched.get(one.table.qualified_name))
+        prove_published(connection, run, built, touched)
+        restatements.record(connection, watched, publication_id)
+        yield publication_id
+    with connection.transaction():
+        staging.drop(connection)
+
+
+def _with_slices(run: Run, built: list[Built]) -> list[Built]:
+    """The tables, each with the slices in which what is live and what is to be live may differ."""
+    return [
+        replace(one, slices=publications.slices_to_publish(run, one.table, one.version))
+        if one.table.rebuild.kind == "as_of"
+        else one
+        for one in built
+    ]
+
+
+def _find_published(
+    connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, built: list[Built]
+) -> int | None:
+    """The newest publication, if it is this one: an earlier try died after its commit. What it left to do is done."""
+    with connection.transaction():
+        found = connection.execute(
+            """
+            select publication_id from audit.publications join audit.publication_tables using (publication_id)
+            where run_id = %s and snapshot_at = %s and publication_id = (
+                select max(publication_id) from audit.publications join audit.runs using (run_id)
+                where (dag = 'features') = %s
+            )
+            group by publication_id
+            having jsonb_object_agg(schema_name || '.' || table_name, lake_version) = %s
+            """,
+            [
+                run.run_id, snapshot_at, run.dag == "features",
+                Jsonb({one.table.qualified_name: one.version for one in built}),
+            ],
+        ).fetchone()  # fmt: skip
+        if found:
+            staging.drop(connection)
+    return int(found[0]) if found else None
+
+
+def _features_horizon(connection: psycopg.Connection[TupleRow], run: Run) -> date:
+    """The latest day whose features are published, this run's or an earlier one's."""
+    with connection.transaction():
+        latest = connection.execute(
+            "select max(horizon) from audit.publications join audit.publication_tables using (publication_id)"
+            " where schema_name = 'features'"
+        ).fetchone()
+    return max(run.night, latest[0]) if latest and latest[0] else run.night
+
+
+def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, horizon: date) -> int:
+    row = connection.execute(
+        """
+        insert into audit.publications (run_id, night, horizon, snapshot_at) values (%s, %s, %s, %s)
+        returning publication_id
+        """,
+        [run.run_id, run.night, horizon, snapshot_at],
+    ).fetchone()
+    if row is None:
+        raise RuntimeError("the ledger gave no publication id")
+    return int(row[0])
+
+
+def _note_copy(connection: psycopg.Connection[TupleRow], run: Run, publication_id: int) -> None:
+    """Note which copy of the shop was published, so that features can be built from it whatever the run does later."""
+    connection.execute(
+        """
+        insert into audit.publication_sources
+            (publication_id, source, changed_since, source_rows, clean_rows, held_rows, clean_version)
+        select %s, source, changed_since, source_rows, clean_rows, held_rows, clean_version
+        from audit.source_counts where run_id = %s
+        """,
+        [publication_id, run.run_id],
+    )
+
+
+def _move_watermarks(
+    connection: psycopg.Connection[TupleRow], run: Run, publication_id: int, sources: Mapping[str, Source]
+) -> None:
+    connection.cursor().executemany(
+        """
+        insert into audit.watermarks (source, changed_until, publication_id)
+        select %s, coalesce(changed_until, snapshot_at), %s from audit.runs where run_id = %s
+        on conflict (source) do update set
+            changed_until = excluded.changed_until, publication_id = excluded.publication_id
+        where watermarks.changed_until <= excluded.changed_until
+        """,
+        [(name, publication_id, run.run_id) for name in sources],
+    )

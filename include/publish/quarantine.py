@@ -1,0 +1,94 @@
+"""The quarantine, as the ledger tells of it: what is held now, and what became of what was held before."""
+
+from __future__ import annotations
+
+import duckdb
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL
+
+from include import duck, lake
+from include.contract import Source, Type
+from include.ledger.runs import Run
+from include.validate.judgement import row_key
+
+STAGED = """
+create unlogged table staging.quarantine
+    (source text, row_key text, rules text[], row_values text, amount numeric(18, 2), currency text);
+create unlogged table staging.accepted_keys (source text, row_key text)
+"""
+
+
+def stage(session: duckdb.DuckDBPyConnection, source: Source) -> None:
+    """Stage the rows in quarantine, and which of the rows that the ledger holds open were accepted since."""
+    if not lake.files("quarantine", source.name) and not lake.files("clean", source.name):
+        return
+    read = ", ".join(f"{column.lake_name} := {column.lake_name}" for column in source.columns)
+    unreadable = "_unreadable := _unreadable"
+    # No file means an empty quarantine, not a missing one.
+    if files := lake.files("quarantine", source.name):
+        session.execute(
+            f"""
+            insert into warehouse.staging.quarantine by name
+            select
+                '{source.name}' as source,
+                {row_key(source)} as row_key,
+                list_sort(_broken) as rules,
+                to_json(struct_pack({read}, {unreadable}))::varchar as row_values,
+                {Type.CENTS.to_warehouse_sql("_amount_cents")} as amount,
+                {source.currency or "null::varchar"} as currency
+            from read_parquet([{", ".join(duck.quoted(file) for file in files)}])
+            """
+        )
+    session.execute(
+        f"""
+        insert into warehouse.staging.accepted_keys by name
+        select '{source.name}' as source, key as row_key
+        from (select {row_key(source)} as key from {duck.relation(lake.files("clean", source.name), source.columns)})
+        semi join (
+            select row_key as key from postgres_query('warehouse',
+                'select row_key from audit.quarantine where outcome = ''open'' and source = ''{source.name}''')
+        ) using (key)
+        """
+    )
+
+
+def sync(connection: psycopg.Connection[TupleRow], run: Run) -> None:
+    """Close what is no longer held as it was, open what is newly held; rows held as before stay as they are."""
+    same = (
+        "now.source = held.source and now.row_key = held.row_key and now.rules = held.rules"
+        " and now.row_values::jsonb = held.row_values"
+    )
+    connection.execute(
+        SQL(
+            f"""
+            update audit.quarantine as held set
+                resolved_by = %s,
+                resolved_at = now(),
+                outcome = case
+                    when exists (
+                        select from staging.quarantine as now
+                        where now.source = held.source and now.row_key = held.row_key
+                    ) then 'changed'
+                    when exists (
+                        select from staging.accepted_keys as now
+                        where now.source = held.source and now.row_key = held.row_key
+                    ) then 'released'
+                    else 'deleted'
+                end
+            where held.outcome = 'open' and not exists (select from staging.quarantine as now where {same})
+            """
+        ),
+        [run.run_id],
+    )
+    connection.execute(
+        SQL(
+            f"""
+            insert into audit.quarantine (source, row_key, rules, row_values, amount, currency, quarantined_by)
+            select source, row_key, rules, row_values::jsonb, amount, currency, %s
+            from staging.quarantine as now
+            where not exists (select from audit.quarantine as held where held.outcome = 'open' and {same})
+            """
+        ),
+        [run.run_id],
+    )

@@ -1,0 +1,118 @@
+"""Staging: the rows whose keys the lake's commits name since the version that is live, and the quarantine.
+
+All rows of a table where that is not known, or everything was asked for; of a table of slices, the ones to publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
+
+from include import duck, lake
+from include.conservation.published import Touched
+from include.contract import Source, Table
+from include.contract.ddl import create_table
+from include.contract.types import day_number
+from include.ledger import publications
+from include.ledger.runs import Run
+from include.publish import quarantine
+from include.publish.built import STAGING, Built
+from include.settings import settings
+
+
+def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
+    """The files that say in which rows a version of a table may differ from what is published.
+
+    Returns:
+        Absolute paths (``lake.changes``); None where all rows are to be looked at: what is published is not known, was
+        built from another definition, is not a past of this version, is a slice, or everything was asked for.
+    """
+    live = publications.newest_version(table)
+    if run.full_refresh or table.rebuild.kind == "as_of" or live is None:
+        return None
+    return lake.changes(table.schema, table.name, live, version)
+
+
+def stage(
+    connection: psycopg.Connection[TupleRow], run: Run, built: list[Built], sources: Mapping[str, Source]
+) -> dict[str, Touched]:
+    """Load what changed of every table, and the quarantine, into staging; missing live tables are created.
+
+    Returns:
+        By qualified name, which rows are staged, of the tables of which these are not all.
+    """
+    changes = {one.staged: unpublished(run, one.table, one.version) for one in built}
+    with connection.transaction():
+        drop(connection)
+        for one in built:
+            for statement in create_table(one.table):
+                connection.execute(SQL(statement))
+            columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
+            connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
+            keys = ", ".join(f"{name} {one.table[name].type.postgres}" for name in one.table.primary_key)
+            connection.execute(SQL(f"create unlogged table {one.staged_keys} ({keys})"))
+        connection.execute(SQL(quarantine.STAGED))
+    with duck.session() as session:
+        duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
+        for one in built:
+            _load(session, one, changes[one.staged])
+        for source in sources.values():
+            quarantine.stage(session, source)
+    with connection.transaction():
+        for one in built:
+            # After the load: sorting once is cheaper than a place in the index for every row as it comes.
+            key = ", ".join(one.table.primary_key)
+            for staged in (one.staged, one.staged_keys):
+                connection.execute(SQL(f"alter table {staged} add primary key ({key}); analyze {staged}"))
+    return {
+        one.table.qualified_name: _touched(one, files) for one in built if (files := changes[one.staged]) is not None
+    }
+
+
+def drop(connection: psycopg.Connection[TupleRow]) -> None:
+    """Drop every staging table, also those that a killed publisher left."""
+    rows = connection.execute("select tablename from pg_tables where schemaname = 'staging'").fetchall()
+    for (name,) in rows:
+        connection.execute(SQL("drop table {}").format(Identifier(STAGING, name)))
+
+
+def _touched(one: Built, changes: Sequence[str]) -> Touched:
+    """The rows whose keys some files name."""
+    if not changes:
+        return Touched("false", "false")
+    key = ", ".join(one.table[name].lake_name for name in one.table.primary_key)
+    same = " and ".join(f"staged.{name} = live.{name}" for name in one.table.primary_key)
+    return Touched(
+        f"({key}) in ({duck.keys(changes, key)})", f"exists (select from {one.staged_keys} as staged where {same})"
+    )
+
+
+def _load(session: duckdb.DuckDBPyConnection, one: Built, changes: list[str] | None) -> None:
+    """Stage the rows of a table whose keys some files name, and these keys; all rows, or its slices, without files."""
+    table, rebuild = one.table, one.table.rebuild
+    if changes is not None and not changes:
+        return
+    if one.window is None:
+        wanted = [(one.version, "")]
+    else:
+        wanted = [
+            (version, f" where {rebuild.column} = {day_number(rebuild.slice_of(night))}")
+            for night, version in one.slices.items()
+            if version is not None
+        ]
+    if changes:
+        keys = ", ".join(table[name].lake_name for name in table.primary_key)
+        session.execute(f"create or replace temp table changed as {duck.keys(changes, keys)}")
+        warehouse_keys = ", ".join(
+            f"{table[name].type.to_warehouse_sql(table[name].lake_name)} as {name}" for name in table.primary_key
+        )
+        session.execute(f"insert into warehouse.{one.staged_keys} by name select {warehouse_keys} from changed")
+        wanted = [(one.version, f" semi join changed using ({keys})")]
+    values = ", ".join(f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
+    for version, some in wanted:
+        rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+        session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{some}")
