@@ -16,7 +16,7 @@ import pytest
 from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
-from include import housekeeping, lake, night
+from include import housekeeping, lake, night, republish
 from include.contract import Table
 from include.contract.types import day_number
 from include.housekeeping import Limits
@@ -206,8 +206,8 @@ def test_with_no_retention_at_all_the_last_night_can_be_published_again(nights: 
         step(limits, dry_run=False)
     housekeeping.remove_files(limits, ALL, dry_run=False)
     assert published_rows(nights, datetime(2000, 1, 1, tzinfo=UTC)) == needed
-    [(run,)] = nights.ask("select run_id from audit.runs where dag = 'nightly'")
-    night.publish(run, nights.reporting)
+    republish.begin("again", {"night": LAST_DAY.isoformat()})
+    republish.publish("again", nights.reporting)
     assert nights.published() == before
     assert nights.ask("select sum(inserted + deleted) from audit.publication_tables where publication_id = 3") == [(0,)]
 

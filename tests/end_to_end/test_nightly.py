@@ -377,7 +377,7 @@ def test_no_secret_is_in_a_log_a_page_or_a_command_line(stack: Stack, past: tupl
     pages = ("/stocktake/", "/stocktake/status", f"/stocktake/runs/{run}")
     texts = {str(file): file.read_bytes().decode(errors="replace") for file in written}
     texts |= {page: page_of(stack, page) for page in pages}
-    texts |= {f"log of {task}": stack.log(run, task) for task in stack.tasks(run)}
+    texts |= {f"log of {task}": stack.log(run, task) for task, one in stack.tasks(run).items() if one["try_number"]}
     texts |= {f"rendered {path}": stack.api("GET", path).text for path in ("config", "dags/nightly/details", "plugins")}
     texts |= {f"command line {number}": line for number, line in enumerate(stack.command_lines)}
     assert any("include.standalone" in line for line in stack.command_lines)
