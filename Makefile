@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish ui psql env schema stop test histories lint bench docs requirements
+.PHONY: help nightly republish ui psql env schema stop test histories kills lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ test: lint ## Check everything: style, types, tests
 
 histories: .venv/.installed ## Compare incremental nights with full rebuilds, through as many random histories: HISTORIES=5000
 	@$(BIN)/pytest tests/histories --histories $(HISTORIES)
+
+kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every statement of a publication, while readers loop
+	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
 
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check

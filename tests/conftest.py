@@ -35,9 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--engines``: on which engines the tables are drawn and built; all of them agree in any case.
 
     ``--histories``: through how many random histories the tables that are rebuilt in parts go.
+
+    ``--every-statement``: whether the loader dies at every statement that it sends.
     """
     parser.addoption("--engines", default="pandas,duckdb", help=f"some of {','.join(ENGINES)}, or all")
     parser.addoption("--histories", type=int, help="so many, drawn anew; without it some that are the same every time")
+    parser.addoption("--every-statement", action="store_true", help="die at each; without it at some")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
