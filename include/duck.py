@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,13 +17,32 @@ from pydantic import SecretStr
 from include.contract import Column
 from include.settings import settings
 
+_GONE = re.compile("server closed the connection|terminating connection|no connection to the server")  # libpq's words
+
 
 @contextmanager
 def session() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection of its own; what does not fit its memory limit spills to a folder that goes with it.
 
     The SQL function ``business_day(instant)`` gives the business day of an instant as days since 1970-01-01.
+
+    Raises:
+        ConnectionError: when an attached Postgres went away in the middle of a statement.
     """
+    try:
+        with _session() as connection:
+            yield connection
+            return
+    except duckdb.Error as error:
+        # DuckDB has no class for that: what comes is its most general one, or that of a transaction.
+        if not _GONE.search(str(error)):
+            raise
+        said = str(error)
+    raise ConnectionError(said)
+
+
+@contextmanager
+def _session() -> Iterator[duckdb.DuckDBPyConnection]:
     with TemporaryDirectory(prefix="stocktake-") as spill, duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")

@@ -17,8 +17,8 @@ from tests import handmade  # noqa: F401 - the same
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["__main__", __name__])
 
-# What says that Postgres has gone. DuckDB has no class of its own for that.
-PASSES = (OSError, psycopg.OperationalError, duckdb.Error)
+# What says that Postgres has gone, and is tried again: ``include.task_defaults``.
+PASSES = (OSError, psycopg.OperationalError, duckdb.IOException)
 TRIED_AGAIN = 7  # how it ends then
 
 
