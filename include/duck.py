@@ -17,7 +17,11 @@ from pydantic import SecretStr
 from include.contract import Column
 from include.settings import settings
 
-_GONE = re.compile("server closed the connection|terminating connection|no connection to the server")  # libpq's words
+# What libpq, and DuckDB itself where it connects again, say of a server that went away.
+_GONE = re.compile(
+    "server closed the connection|terminating connection|no connection to the server|Unable to connect to Postgres"
+)
+_PASSWORD = re.compile(r"password=(?:'(?:\\.|[^'\\])*'|\S+)")
 
 
 @contextmanager
@@ -27,23 +31,9 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     The SQL function ``business_day(instant)`` gives the business day of an instant as days since 1970-01-01.
 
     Raises:
-        ConnectionError: when an attached Postgres went away in the middle of a statement.
+        ConnectionError: when an attached Postgres went away; the message never holds the password.
     """
-    try:
-        with _session() as connection:
-            yield connection
-            return
-    except duckdb.Error as error:
-        # DuckDB has no class for that: what comes is its most general one, or that of a transaction.
-        if not _GONE.search(str(error)):
-            raise
-        said = str(error)
-    raise ConnectionError(said)
-
-
-@contextmanager
-def _session() -> Iterator[duckdb.DuckDBPyConnection]:
-    with TemporaryDirectory(prefix="stocktake-") as spill, duckdb.connect() as connection:
+    with guarded(), TemporaryDirectory(prefix="stocktake-") as spill, duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
         connection.execute(f"set temp_directory = {quoted(spill)}")
@@ -54,6 +44,21 @@ def _session() -> Iterator[duckdb.DuckDBPyConnection]:
             f" date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))"
         )
         yield connection
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """What DuckDB says in this block holds no password, and that a Postgres went away is a ``ConnectionError``."""
+    try:
+        yield
+    except duckdb.Error as error:
+        # Where it connects again in vain, DuckDB quotes the password. The error stays the context of the one raised
+        # here, and is itself what is told where it is none of a lost connection: so it is the error that is changed.
+        error.args = (_PASSWORD.sub("password=…", str(error)),)
+        # DuckDB has no class for a lost connection: what comes is its most general one, or that of a transaction.
+        if not _GONE.search(str(error)):
+            raise
+        raise ConnectionError(str(error)) from None
 
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, read_only: bool) -> None:

@@ -281,12 +281,11 @@ def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 @contextmanager
 def _named(source: str) -> Iterator[None]:
-    """Say which source an error belongs to, and tell a server that went away from SQL that it refused."""
+    """Say which source an error belongs to."""
     try:
-        yield
-    except duckdb.Error as error:
-        if any(words in str(error) for words in ("server closed the connection", "terminating connection")):
-            raise ConnectionError(f"source {source}: {error}") from error
+        with duck.guarded():
+            yield
+    except (duckdb.Error, ConnectionError) as error:
         raise type(error)(f"source {source}: {error}") from error
 
 

@@ -137,9 +137,10 @@ def _relation(
             raise WrongTrainingSet("set STOCKTAKE_ANALYST_URL: entities are read from the warehouse as the analyst")
         duck.attach(connection, "analyst", url, read_only=True)
         try:
-            connection.execute(
-                f"create table found as select * from postgres_query('analyst', {duck.quoted(entities.sql)})"
-            )
+            with duck.guarded():
+                connection.execute(
+                    f"create table found as select * from postgres_query('analyst', {duck.quoted(entities.sql)})"
+                )
         except duckdb.Error as error:
             raise WrongTrainingSet(f"the warehouse refuses the query: {' '.join(str(error).split())}") from None
         return "found", []
