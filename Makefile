@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish ui psql env schema stop test histories kills lint bench docs requirements
+.PHONY: help nightly republish replay ui psql env schema stop test histories kills lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= 
 
 republish: .venv/.installed ## Put a past night back: NIGHT=2026-11-20 SHOP= PUBLICATION=
 	@$(STOCKTAKE) republish --night "$(NIGHT)" $(if $(PUBLICATION),--publication $(PUBLICATION))
+
+replay: .venv/.installed ## Judge the quarantine again, without reading the shop: SHOP= ENGINE= DRY_RUN=1
+	@$(STOCKTAKE) replay --engine $(ENGINE) $(if $(call yes,$(DRY_RUN)),--dry-run)
 
 ui: .venv/.installed ## Start Airflow and say where it is and how to log in: SHOP=
 	@$(STOCKTAKE) ui

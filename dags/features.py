@@ -36,9 +36,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetAll, Param, PartitionedAssetTimetable, TaskGroup, task
+from airflow.sdk import DAG, AssetAll, Param, PartitionedAssetTimetable, task
 
-from dags.steps import audit, build, report
+from dags.steps import audit, builds, report
 from include.contract.assets import asset
 from include.settings import settings
 from include.sources import present
@@ -92,10 +92,6 @@ with DAG(
             context["outlet_events"][one].add_partitions(day.isoformat())
 
     RUN = "{{ run_id }}"
-    with TaskGroup("builds") as builds:
-        for name in FEATURES:
-            build.override(task_id=name)(RUN, name)
-
     published = publish(RUN)
-    begin(RUN) >> builds >> audit(RUN, list(FEATURES)) >> published
+    begin(RUN) >> builds(RUN, FEATURES) >> audit(RUN, list(FEATURES)) >> published
     published >> report(RUN).as_teardown()

@@ -54,10 +54,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param, TaskGroup, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
-from dags.steps import accept, approve, audit, build, report, weigh
+from dags.steps import accept, approve, audit, builds, publish, report, validates, weigh
 from include.contract.assets import asset
 from include.settings import settings
 from include.sources import present
@@ -68,7 +67,6 @@ from transforms.engines import AUTO, ENGINES
 SOURCES = present(settings().sources)
 PLAN = buildable(SOURCES)
 REPORTING = PLAN.of("reporting")
-ASSETS = {name: asset(TABLES[name].table) for name in REPORTING}
 
 with DAG(
     "nightly",
@@ -113,33 +111,8 @@ with DAG(
 
         return night.extract(run)
 
-    @task
-    def validate(run: str, source: str) -> dict[str, int]:
-        """Judge the rows of one source."""
-        from include import night
-
-        return night.validate(run, source)
-
-    @task(outlets=list(ASSETS.values()))
-    def publish(run: str, **context: Any) -> None:
-        """Publish every reporting table in one transaction."""
-        from include import night
-
-        day = night.publish(run, [TABLES[name].table for name in REPORTING])
-        if day is None:
-            raise AirflowSkipException("a dry run publishes nothing")
-        for one in ASSETS.values():
-            context["outlet_events"][one].add_partitions(day.isoformat())
-
     RUN = "{{ run_id }}"
-    with TaskGroup("validates") as validates:
-        for name in SOURCES:
-            validate.override(task_id=name)(RUN, name)
-    with TaskGroup("builds") as builds:
-        built = {name: build.override(task_id=name)(RUN, name) for name in REPORTING}
-        for name, table in built.items():
-            table << [built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean"]
-
-    published = publish(RUN)
-    begin(RUN) >> extract(RUN) >> validates >> weigh(RUN) >> approve(RUN) >> accept(RUN) >> builds
-    builds >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()
+    built = builds(RUN, REPORTING)
+    published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
+    begin(RUN) >> extract(RUN) >> validates(RUN, SOURCES) >> weigh(RUN) >> approve(RUN) >> accept(RUN) >> built
+    built >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
-from airflow.sdk import task
+from airflow.sdk import TaskGroup, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.approval import Approval
 from include.settings import settings
 from transforms.catalogue import TABLES
+
+
+@task
+def validate(run: str, source: str) -> dict[str, int]:
+    """Judge the rows of one source."""
+    from include import night
+
+    return night.validate(run, source)
+
+
+def validates(run: str, sources: Iterable[str]) -> TaskGroup:
+    """One task per source that judges its rows."""
+    with TaskGroup("validates") as group:
+        for name in sources:
+            validate.override(task_id=name)(run, name)
+    return group
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)  # accept runs all the same
@@ -49,12 +67,35 @@ def build(run: str, table: str) -> int:
     return night.build(run, one.table, one.layers, one.sources, builder)
 
 
+def builds(run: str, tables: Iterable[str]) -> TaskGroup:
+    """One task per table that builds it, after those that it is made from."""
+    with TaskGroup("builds") as group:
+        built = {name: build.override(task_id=name)(run, name) for name in tables}
+        for name, table in built.items():
+            table << [
+                built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean" and needed in built
+            ]
+    return group
+
+
 @task
 def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
     """Judge what was built by each table's own rules, and prove that a night adds up."""
     from include import night
 
     return night.audit(run, [TABLES[name].table for name in tables])
+
+
+@task
+def publish(run: str, tables: list[str], **context: Any) -> None:
+    """Publish every reporting table in one transaction, and announce those that are the task's outlets."""
+    from include import night
+
+    day = night.publish(run, [TABLES[name].table for name in tables])
+    if day is None:
+        raise AirflowSkipException("a dry run publishes nothing")
+    for one in context["task"].outlets:
+        context["outlet_events"][one].add_partitions(day.isoformat())
 
 
 @task

@@ -239,7 +239,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
                 for o in broken
                 if o.rule.severity is not Severity.WARN
             ]
-        if run.dag == "nightly":
+        if run.dag in ("nightly", "replay"):
             proofs = prove(run, present(settings().sources), built, versions)
             refused += [proof.failure for proof in proofs if not proof.held]
     if refused:

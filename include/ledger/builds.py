@@ -61,7 +61,11 @@ def versions(run: Run) -> dict[str, dict[str, int]]:
             union all
             select schema_name, table_name, lake_version from audit.builds where run_id = %(run)s
             """,
-            {"built_from": run.built_from, "horizon": run.horizon, "run": run.run_id},
+            {
+                "built_from": run.built_from if run.dag == "features" else None,
+                "horizon": run.horizon,
+                "run": run.run_id,
+            },
         ).fetchall()
     found: dict[str, dict[str, int]] = {}
     for schema, name, version in rows:

@@ -31,8 +31,42 @@ def newest_copy() -> tuple[int, date, date] | None:
         ).fetchone()
 
 
+def unfinished(run_id: str, publication: int) -> tuple[str, date, str] | None:
+    """A run that keeps the lake from being the copy that a publication left, or soon will.
+
+    Args:
+        run_id: the run that asks.
+        publication: the newest publication of a night.
+
+    Returns:
+        Its id, its night, and which: ``died``, while it changed the lake, which only a run that reads everything puts
+        right; ``open``: it is not over; ``unpublished``: what it accepted of a later snapshot never was. None if none.
+    """
+    with connect() as connection:
+        return connection.execute(
+            """
+            select runs.run_id, runs.night, why
+            from audit.runs
+            cross join (select * from audit.publications where publication_id = %(publication)s) as published
+            cross join lateral (
+                select case
+                    when accepting then 'died'
+                    when runs.run_id <> %(run)s and state = 'running' and started_at > published_at then 'open'
+                    when runs.snapshot_at > published.snapshot_at and exists (
+                        select from audit.source_counts as counts
+                        where counts.run_id = runs.run_id and accepted is not null
+                    ) then 'unpublished'
+                end as why
+            ) as reason
+            where dag in ('nightly', 'replay') and why is not null
+            order by why, started_at desc limit 1
+            """,
+            {"run": run_id, "publication": publication},
+        ).fetchone()
+
+
 def take_copy(run: Run) -> None:
-    """Note that a run of features is built from the copy that was published: it has read nothing itself."""
+    """Note that a run goes by the copy that was published: it has read nothing itself, and its window is empty."""
     with connect() as connection:
         connection.execute(
             "update audit.runs set snapshot_at = published.snapshot_at from audit.publications as published"
@@ -42,12 +76,26 @@ def take_copy(run: Run) -> None:
         connection.execute("delete from audit.source_counts where run_id = %s", [run.run_id])
         connection.execute(
             """
-            insert into audit.source_counts
-                (run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version)
-            select %s, source, changed_since, 0, source_rows, clean_rows, held_rows, clean_version
-            from audit.publication_sources where publication_id = %s
+            insert into audit.source_counts (
+                run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version,
+                known, replaced, deleted
+            )
+            select
+                %s, source, snapshot_at::text, 0, source_rows, clean_rows, held_rows, clean_version,
+                clean_rows + held_rows, 0, 0
+            from audit.publication_sources join audit.publications using (publication_id) where publication_id = %s
             """,
             [run.run_id, run.built_from],
+        )
+
+
+def published_versions(publication: int) -> dict[str, int]:
+    """Per source, the version of lake/clean that a publication of a night was built from."""
+    with connect() as connection:
+        return dict(
+            connection.execute(
+                "select source, clean_version from audit.publication_sources where publication_id = %s", [publication]
+            ).fetchall()
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pluggy import HookimplMarker
 
 hookimpl = HookimplMarker("airflow")  # airflow.listeners.hookimpl is the same, but comes with all of Airflow
-DAG_IDS = ("nightly", "features", "republish")  # whose runs the ledger tells of
+DAG_IDS = ("nightly", "features", "republish", "replay")  # whose runs the ledger tells of
 ERROR_LENGTH = 4000  # what the gate says names tables, rules and keys; a driver's message may hold a whole statement
 
 _log = logging.getLogger(__name__)

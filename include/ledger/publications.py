@@ -34,7 +34,7 @@ class PastNight:
 
 
 def past_nights(night: date) -> list[PastNight]:
-    """Every publication of a night, the newest first; putting one back is none."""
+    """Every publication of a night, the newest first; a replay of it is one, putting one back is none."""
     with connect() as connection:
         rows = connection.execute(
             """
@@ -44,7 +44,7 @@ def past_nights(night: date) -> list[PastNight]:
             from audit.publications
             join audit.runs using (run_id)
             join audit.publication_tables using (publication_id)
-            where dag = 'nightly' and publications.night = %s and schema_name = 'reporting'
+            where dag in ('nightly', 'replay') and publications.night = %s and schema_name = 'reporting'
             group by publication_id order by publication_id desc
             """,
             [night],
@@ -72,10 +72,11 @@ def live_copy() -> LiveCopy | None:
             """
             select publications.horizon, (
                 select jsonb_object_agg(source, clean_version) from audit.publication_sources
-                where publication_sources.publication_id = coalesce(runs.built_from, publications.publication_id)
+                where publication_sources.publication_id
+                    = case when dag = 'republish' then runs.built_from else publications.publication_id end
             )
             from audit.publications join audit.runs using (run_id)
-            where dag in ('nightly', 'republish') order by publication_id desc limit 1
+            where dag in ('nightly', 'republish', 'replay') order by publication_id desc limit 1
             """
         ).fetchone()
     return LiveCopy(row[0], row[1] or {}) if row else None
@@ -96,7 +97,7 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
 
     Each night's slice is what that night published last. So for a night it is its own, unless a past one was put back
     before it: then those of the nights that were taken away then, too. For a past night that is put back it is the
-    slices of the nights that were published since.
+    slices of the nights that were published since. A replay counts as the night that it is for.
 
     Args:
         run: a night, or one that puts one back; not published yet.
@@ -110,9 +111,9 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
         rows = connection.execute(
             """
             with live as (
-                select coalesce(runs.built_from, publication_id) as publication_id
+                select case when dag = 'republish' then built_from else publication_id end as publication_id
                 from audit.publications join audit.runs using (run_id)
-                where dag in ('nightly', 'republish') order by publications.publication_id desc limit 1
+                where dag in ('nightly', 'republish', 'replay') order by publications.publication_id desc limit 1
             )
             select
                 publications.night,
@@ -121,14 +122,14 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
             from audit.publications
             join audit.runs using (run_id)
             join audit.publication_tables using (publication_id)
-            where dag = 'nightly' and schema_name = %(schema)s and table_name = %(table)s
+            where dag in ('nightly', 'replay') and schema_name = %(schema)s and table_name = %(table)s
             group by publications.night
             having bool_or((publication_id > (select publication_id from live))
                 <> (publication_id > coalesce(%(until)s, publication_id)))
             """,
-            {"until": run.built_from, "schema": table.schema, "table": table.name},
+            {"until": run.puts_back, "schema": table.schema, "table": table.name},
         ).fetchall()
-    return {**dict(rows), **({run.night: version} if run.built_from is None else {})}
+    return {**dict(rows), **({run.night: version} if run.puts_back is None else {})}
 
 
 def published_horizon() -> date | None:

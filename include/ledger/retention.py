@@ -27,7 +27,7 @@ _KEPT_RUNS = f"""
     union select run_id from audit.publications where {_YOUNG} or {_LATEST}
     union (
         select run_id from audit.runs join audit.source_counts using (run_id)
-        where accepted is not null order by snapshot_at desc limit 1
+        where accepted is not null order by snapshot_at desc, started_at desc limit 1
     )
 """
 # Of which publication the copy of the shop, and a table, can be published again.

@@ -17,7 +17,7 @@ from include.ledger.connection import connect, held
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one night, of its features, or one that puts a past night back.
+    """One run of one night, of its features, one that puts a past night back, or one that replays the quarantine.
 
     Attributes:
         run_id: as Airflow knows it.
@@ -27,9 +27,9 @@ class Run:
         full_refresh: whether everything is read and judged again.
         dry_run: whether it stops before publishing.
         parity: a second engine on which a sample of the tables is built and compared; None: none.
-        dag: ``nightly``, ``features`` or ``republish``.
+        dag: ``nightly``, ``features``, ``republish`` or ``replay``.
         built_from: of features, the publication whose copy of the shop they are built from; of a past night that is
-            put back, the publication that had published it.
+            put back, the publication that had published it; of a replay, the one whose quarantine is judged again.
     """
 
     run_id: str
@@ -46,6 +46,16 @@ class Run:
     def slug(self) -> str:
         """The run's id as a folder or partition name."""
         return slug(self.run_id)
+
+    @property
+    def puts_back(self) -> int | None:
+        """The publication that it puts back; None unless that is what it does."""
+        return self.built_from if self.dag == "republish" else None
+
+    @property
+    def replays(self) -> int | None:
+        """The publication whose quarantine it judges again; None unless that is what it does."""
+        return self.built_from if self.dag == "replay" else None
 
 
 def slug(run_id: str) -> str:
@@ -68,7 +78,7 @@ def open_run(run: Run) -> None:
                 night = excluded.night, horizon = excluded.horizon, engine = excluded.engine,
                 full_refresh = excluded.full_refresh, dry_run = excluded.dry_run, parity = excluded.parity,
                 built_from = excluded.built_from,
-                started_at = now(), finished_at = null, state = 'running', error = null
+                started_at = now(), finished_at = null, judged_at = null, state = 'running', error = null
             where runs.dag = excluded.dag
             """,
             [
@@ -131,12 +141,14 @@ def stage(run_id: str, name: str) -> Iterator[None]:
 
 
 class Overtaken(RuntimeError):
-    """Another night read the shop later, or covers later days, and was quicker. Running this one again helps."""
+    """Another night read the shop later, or covers later days, or its quarantine was replayed; running again helps."""
 
 
 @contextmanager
 def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connection[TupleRow]]:
     """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
+
+    A replay is later than the night whose snapshot it has; of two, the one that began from the newer publication.
 
     Args:
         step: ``accept`` (the lake's turn); ``publish``, ``features`` or ``republish`` (the warehouse's).
@@ -148,11 +160,18 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
 
     Raises:
         Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
-            for features, when those of the same day were published from a later snapshot.
+            for features, when those of the same day were published from a later snapshot; for a replay, when anything
+            was published of a night since it began.
     """
     # Whatever publishes waits for whatever else does: they share the staging tables.
     with held("accept" if step == "accept" else "publish") as connection:
-        asked = {"snapshot_at": snapshot_at, "horizon": run.horizon, "night": run.night}
+        asked = {
+            "snapshot_at": snapshot_at,
+            "horizon": run.horizon,
+            "night": run.night,
+            "run": run.run_id,
+            "replays": run.replays,
+        }
         later = connection.execute(_LATER[step], asked).fetchone()
         connection.commit()
         if later:
@@ -160,15 +179,27 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
         yield connection
 
 
+# With the same snapshot: for a night its replay; for a replay whatever was published since it began.
+_REPLAYED = """
+    select run_id from audit.publications join audit.runs using (run_id)
+    where run_id <> %(run)s and publications.snapshot_at = %(snapshot_at)s
+        and publication_id > coalesce(%(replays)s::bigint, 0)
+        and (dag = 'replay' or dag = 'nightly' and %(replays)s::bigint is not null)
+"""
 _LATER = {
-    "accept": """
+    "accept": f"""
         select run_id from audit.runs join audit.source_counts using (run_id)
-        where accepted is not null and snapshot_at > %(snapshot_at)s limit 1
+        where accepted is not null and (
+            snapshot_at > %(snapshot_at)s
+            or snapshot_at = %(snapshot_at)s and dag = 'replay' and %(replays)s::bigint is null
+        )
+        union all {_REPLAYED} limit 1
     """,
-    "publish": """
+    "publish": f"""
         select run_id from audit.publications join audit.runs using (run_id)
-        where dag = 'nightly'
-            and (publications.snapshot_at > %(snapshot_at)s or publications.horizon > %(horizon)s) limit 1
+        where dag in ('nightly', 'replay')
+            and (publications.snapshot_at > %(snapshot_at)s or publications.horizon > %(horizon)s)
+        union all {_REPLAYED} limit 1
     """,
     "features": """
         select run_id from audit.publications join audit.runs using (run_id)

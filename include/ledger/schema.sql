@@ -21,7 +21,8 @@ create table if not exists audit.runs (
     accepting boolean not null default false,
     error text,
     dag text not null default 'nightly',
-    built_from bigint
+    built_from bigint,
+    judged_at timestamptz
 );
 do $$
 begin
@@ -32,12 +33,21 @@ begin
     ) then
         alter table audit.runs add column dag text not null default 'nightly', add column built_from bigint;
     end if;
+    -- And from before the quarantine was replayed.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'runs' and column_name = 'judged_at'
+    ) then
+        alter table audit.runs add column judged_at timestamptz;
+    end if;
 end
 $$;
-comment on table audit.runs is 'One row per run of the DAGs nightly, features and republish, published or not.';
-comment on column audit.runs.dag is 'Whose run it is: nightly, features or republish.';
+comment on table audit.runs is 'One row per run of the DAGs nightly, features, republish and replay, published or not.';
+comment on column audit.runs.dag is 'Whose run it is: nightly, features, republish or replay.';
 comment on column audit.runs.built_from is
-'Features: the publication whose copy of the shop they are built from; republish: the one it puts back. Null for a night.';
+'Features: the publication whose copy of the shop they are built from; republish: the one it puts back; replay: the one whose quarantine it judges again. Null for a night.';
+comment on column audit.runs.judged_at is
+'When a replay that had nothing to release, and so published nothing, entered its verdicts on the quarantine.';
 comment on column audit.runs.night is 'The business day the run was for.';
 comment on column audit.runs.engine is 'What was asked for; audit.builds says what built each table.';
 comment on column audit.runs.parity is 'The second engine on which a sample of the tables was built and compared.';
@@ -110,7 +120,7 @@ $$;
 comment on column audit.runs.changed_until is
 'The watermark that its publication sets: the snapshot, but before every transaction that was open in the shop then.';
 comment on table audit.source_counts is
-'One row per run and source. extracted = accepted + quarantined; a run of features or republish reads nothing and has the copy of its built_from.';
+'One row per run and source. extracted = accepted + quarantined; a run of features, republish or replay reads nothing and has the copy of its built_from.';
 comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
 comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';
@@ -322,6 +332,71 @@ comment on column audit.quarantine.row_values is 'The whole row as it was read.'
 comment on column audit.quarantine.amount is 'Money at stake, in currency: 0 where the row it belongs to is held too and counts it.';
 comment on column audit.quarantine.outcome is
 'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
+
+create or replace view audit.verdicts as
+with judged as (
+    -- Whatever publishes a night has judged all of the quarantine.
+    select publications.publication_id, publications.run_id, publications.published_at as judged_at
+    from audit.publications
+    join audit.runs using (run_id)
+    where runs.dag in ('nightly', 'replay')
+    union all
+    select null, runs.run_id, runs.judged_at
+    from audit.runs
+    where runs.judged_at is not null
+),
+
+given as (
+    -- Kept aside: for the first time, or still, as another version of what was held until then.
+    select
+        held.quarantine_id,
+        held.quarantined_by as run_id,
+        held.quarantined_at as judged_at,
+        held.rules,
+        case when exists (
+            select from audit.quarantine as before
+            where before.source = held.source and before.row_key = held.row_key
+                and before.outcome = 'changed' and before.resolved_at = held.quarantined_at
+        ) then 'still open' else 'quarantined' end as outcome
+    from audit.quarantine as held
+    union all
+    -- Judged again, and no better.
+    select held.quarantine_id, judged.run_id, judged.judged_at, held.rules, 'still open'
+    from audit.quarantine as held
+    join judged
+        on judged.judged_at > held.quarantined_at
+        and judged.judged_at < coalesce(held.resolved_at, 'infinity')
+    union all
+    select held.quarantine_id, held.resolved_by, held.resolved_at, '{}', held.outcome
+    from audit.quarantine as held
+    where held.outcome in ('released', 'deleted')
+)
+
+select
+    quarantine.source,
+    quarantine.row_key,
+    given.judged_at,
+    given.outcome,
+    given.rules,
+    quarantine.amount,
+    quarantine.currency,
+    given.run_id,
+    runs.dag,
+    runs.night,
+    judged.publication_id,
+    quarantine.quarantine_id
+from given
+join audit.quarantine using (quarantine_id)
+join audit.runs using (run_id)
+left join judged on judged.run_id = given.run_id and judged.judged_at = given.judged_at;
+comment on view audit.verdicts is
+'One row per row that was ever kept aside and time that it was judged: by every night and replay from then on, until it was released or deleted.';
+comment on column audit.verdicts.judged_at is 'When the verdict counted: with the publication, or the replay that published nothing.';
+comment on column audit.verdicts.outcome is
+'quarantined; still open: judged again, and held for the rules of this row; released: accepted; deleted: gone from the shop.';
+comment on column audit.verdicts.rules is 'The rules that it broke then; none once it was released or deleted.';
+comment on column audit.verdicts.publication_id is 'Null for a replay that had nothing to release.';
+comment on column audit.verdicts.quarantine_id is 'The version of the row in audit.quarantine, with its values.';
 
 create table if not exists audit.approvals (
     approval_id bigint generated always as identity primary key,

@@ -29,6 +29,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
         parts = [
             _heading(cursor, run),
             _sources(cursor, run_id),
+            _quarantine(cursor, run_id),
             _tables(cursor, runs),
             _restated(cursor, run_id),
             *_trade(cursor, run),
@@ -52,7 +53,12 @@ def _heading(cursor: _Cursor, run: dict[str, Any]) -> str:
             f"\n{run['error']}" if run["error"] else ""
         )
     dry = ", a dry run: nothing was published" if run["dry_run"] else ""
-    return f"Night of {run['night']}: {run['state']} ({engines}{dry})" + (f"\n{run['error']}" if run["error"] else "")
+    if run["dag"] == "replay":
+        made = "nothing to release: nothing was published" if run["judged_at"] else f"{engines}{dry}"
+        said = f"Replay of the quarantine, as of the night of {run['night']}: {run['state']} ({made})"
+    else:
+        said = f"Night of {run['night']}: {run['state']} ({engines}{dry})"
+    return said + (f"\n{run['error']}" if run["error"] else "")
 
 
 def _parity(cursor: _Cursor, runs: Sequence[str]) -> str:
@@ -72,11 +78,44 @@ def _sources(cursor: _Cursor, run_id: str) -> str:
         """
         select source, extracted, accepted, quarantined, released, deleted, held_rows as "in quarantine", complete
         from audit.source_counts join audit.runs using (run_id)
-        where run_id = %s and dag = 'nightly' order by source
+        where run_id = %s and dag in ('nightly', 'replay') order by source
         """,
         [run_id],
     ).fetchall()
     return _table(rows)
+
+
+def _quarantine(cursor: _Cursor, run_id: str) -> str:
+    """The money of the rows that a run left in quarantine, and of those that it released, by source and currency."""
+    rows = cursor.execute(
+        """
+        with judged as (
+            select coalesce(max(published_at), max(judged_at)) as at
+            from audit.runs left join audit.publications using (run_id) where run_id = %(run)s
+        )
+        select
+            resolved_at is not distinct from at as released, source, coalesce(currency, 'of no currency') as currency,
+            count(*) as rows, sum(amount) as amount
+        from audit.quarantine cross join judged
+        where amount <> 0 and quarantined_at <= at
+            and (resolved_at is null or resolved_at > at or resolved_at = at and outcome = 'released')
+        group by 1, 2, 3 order by 1, 2, 3
+        """,
+        {"run": run_id},
+    ).fetchall()
+    return "\n".join(
+        f"{head}: {listed}"
+        for head, released in (("At stake in quarantine", False), ("Released from it", True))
+        if (listed := "; ".join(_money(row) for row in rows if row["released"] is released))
+    )
+
+
+def _money(row: dict[str, Any]) -> str:
+    """``1,234.56 EUR in 12 orders``."""
+    name = row["source"].replace("_", " ")
+    return (
+        f"{row['amount']:,} {row['currency']} in {row['rows']:,} {name.removesuffix('s') if row['rows'] == 1 else name}"
+    )
 
 
 def _tables(cursor: _Cursor, runs: Sequence[str]) -> str:

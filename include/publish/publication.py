@@ -1,4 +1,4 @@
-"""The three publications: a night's, its features', and a past night's that is put back."""
+"""The three publications: a night's (a replay of it is one), its features', and a past night's that is put back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 
+import duckdb
 import psycopg
 from psycopg.rows import TupleRow
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from include import restatements
+from include import duck, restatements
 from include.conservation.published import prove_published
 from include.contract import Source
 from include.ledger import publications
@@ -19,16 +21,18 @@ from include.ledger.runs import Run, turn
 from include.publish import quarantine, staging
 from include.publish.built import Built
 from include.publish.live import replace_what_differs
+from include.settings import settings
 
 
 def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mapping[str, Source]) -> int:
     """Publish a night. Publishing it again, from the same lake versions, is to have published it once.
 
-    After a past night was put back, this brings every table forward again, other nights' slices too.
+    After a past night was put back, this brings every table forward again, other nights' slices too. A replay of a
+    night's quarantine is published as the night was; the watermarks stay, for it has read nothing.
 
     Args:
-        run: the night's run.
-        snapshot_at: the shop's clock at its snapshot: the new watermark.
+        run: the night's run, or a replay.
+        snapshot_at: the shop's clock at its snapshot: of a night the new watermark.
         built: its tables, all of them.
         sources: the shop's sources, for quarantine and watermarks.
 
@@ -38,7 +42,7 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
     Raises:
         ConnectionError: when the warehouse cannot be reached.
         ContractError: when the live tables are not what the lake holds; nothing is changed then.
-        Overtaken: when a night that read the shop later is published already.
+        Overtaken: when a night that read the shop later, or a replay of this one, is published already.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("publish", run, snapshot_at) as connection:
@@ -48,8 +52,36 @@ def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mappin
         with _publication(connection, run, snapshot_at, run.horizon, built, sources) as publication_id:
             _note_copy(connection, run, publication_id)
             quarantine.sync(connection, run)
-            _move_watermarks(connection, run, publication_id, sources)
+            if run.replays is None:
+                _move_watermarks(connection, run, publication_id, sources)
     return publication_id
+
+
+def enter_verdicts(
+    run: Run, snapshot_at: datetime, session: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]
+) -> None:
+    """Enter what a replay made of the quarantine where none of it is released, and so nothing published.
+
+    Args:
+        run: the replay.
+        snapshot_at: when the shop was read whose rows it judged.
+        session: a session in which the verdicts are given.
+        sources: the shop's sources.
+
+    Raises:
+        Overtaken: when a night was published since the replay began.
+    """
+    with turn("publish", run, snapshot_at) as connection:
+        with connection.transaction():
+            staging.drop(connection)
+            connection.execute(SQL(quarantine.STAGED))
+        duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
+        for name, source in sources.items():
+            quarantine.stage(session, source, f"(from verdict_{name} where len(_broken) > 0)")
+        with connection.transaction():
+            quarantine.sync(connection, run)
+            connection.execute("update audit.runs set judged_at = now() where run_id = %s", [run.run_id])
+            staging.drop(connection)
 
 
 def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int:

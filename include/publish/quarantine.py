@@ -19,14 +19,23 @@ create unlogged table staging.accepted_keys (source text, row_key text)
 """
 
 
-def stage(session: duckdb.DuckDBPyConnection, source: Source) -> None:
-    """Stage the rows in quarantine, and which of the rows that the ledger holds open were accepted since."""
-    if not lake.files("quarantine", source.name) and not lake.files("clean", source.name):
+def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None = None) -> None:
+    """Stage the rows in quarantine, and which of the rows that the ledger holds open were accepted since.
+
+    Args:
+        session: a session with the warehouse attached.
+        source: the source.
+        held: a relation of the rows in quarantine; what the lake has where not given.
+    """
+    files = lake.files("quarantine", source.name)
+    if not files and not lake.files("clean", source.name):
         return
+    if files and held is None:
+        held = f"read_parquet([{', '.join(duck.quoted(file) for file in files)}])"
     read = ", ".join(f"{column.lake_name} := {column.lake_name}" for column in source.columns)
     unreadable = "_unreadable := _unreadable"
     # No file means an empty quarantine, not a missing one.
-    if files := lake.files("quarantine", source.name):
+    if held:
         session.execute(
             f"""
             insert into warehouse.staging.quarantine by name
@@ -37,7 +46,7 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source) -> None:
                 to_json(struct_pack({read}, {unreadable}))::varchar as row_values,
                 {Type.CENTS.to_warehouse_sql("_amount_cents")} as amount,
                 {source.currency or "null::varchar"} as currency
-            from read_parquet([{", ".join(duck.quoted(file) for file in files)}])
+            from {held}
             """
         )
     session.execute(

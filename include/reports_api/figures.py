@@ -62,7 +62,7 @@ left join lateral (
 ) as standing on true
 """
 
-# The quarantine as this publication left it: it opens and closes rows at its own instant.
+# The quarantine as this publication, or a replay without one, left it: it opens and closes rows at its own instant.
 _HELD = """
 with held as (
     select * from audit.quarantine
@@ -78,7 +78,8 @@ class Night:
     Attributes:
         run: its row of ``runs``.
         sources: per source, what happened to its rows.
-        held: per source, its rows in quarantine after the publication, by rule, with samples; empty if none.
+        held: per source, its rows in quarantine after the publication, by rule, with samples; empty if none. A replay
+            that published nothing has them too.
         resolved: per source and outcome, rows that left the quarantine by it.
         tables: what was published, or what was built if nothing was.
         broken: results of rules that were broken, the gravest first.
@@ -107,11 +108,20 @@ class Night:
     @property
     def at_stake(self) -> dict[str, Decimal]:
         """The money of all rows in quarantine, by currency."""
-        total: dict[str, Decimal] = defaultdict(Decimal)
-        for source in self.held:
-            for currency, amount in source["amounts"].items():
-                total[currency] += amount
-        return dict(total)
+        return _summed(self.held)
+
+    @property
+    def released(self) -> dict[str, Decimal]:
+        """The money of all rows that were released from it, by currency."""
+        return _summed([row for row in self.resolved if row["outcome"] == "released"])
+
+
+def _summed(rows: list[Row]) -> dict[str, Decimal]:
+    total: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        for currency, amount in row["amounts"].items():
+            total[currency] += Decimal(amount)
+    return dict(total)
 
 
 def night(run_id: str) -> Night:
@@ -134,7 +144,7 @@ def night(run_id: str) -> Night:
             return Night(
                 run,
                 sources=_sources(cursor, run_id),
-                held=_held(cursor, run, results) if run["published_at"] else [],
+                held=_held(cursor, run, results) if run["published_at"] or run["judged_at"] else [],
                 resolved=_resolved(cursor, run_id),
                 tables=_published(cursor, run) if run["published_at"] else _built(cursor, run_id),
                 broken=[result for result in results if result["broken"]],
@@ -200,7 +210,7 @@ def _results(cursor: _Cursor, run_id: str) -> list[Row]:
 
 def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
     """Per source: rows, of them new, money per currency, and the same by rule with sample rows."""
-    asked = {"at": run["published_at"], "run": run["run_id"], "samples": SAMPLES}
+    asked = {"at": run["published_at"] or run["judged_at"], "run": run["run_id"], "samples": SAMPLES}
     counts = "count(*) as rows, count(*) filter (where quarantined_by = %(run)s) as fresh"
     money = "coalesce(currency, '?') as currency, sum(amount) as amount"
     sources = cursor.execute(f"{_HELD} select source, {counts} from held group by source order by source", asked)

@@ -53,6 +53,11 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
         return _failed(run)
     if run["published_at"]:
         return _published(run)
+    if run["judged_at"]:
+        held = "nothing is in quarantine" if not run["held"] else "no row in quarantine passes its rules"
+        return Verdict(
+            Mood.ATTENTION if run["held"] else Mood.GOOD, "Nothing to release", f"Nothing was published: {held}."
+        )
     if run["dry_run"] and (run["state"] == "success" or run["audited"]):
         return _dry(run)
     if run["state"] == "success":

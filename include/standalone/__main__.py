@@ -1,11 +1,11 @@
-"""The command line behind the Makefile: ``python -m include.standalone nightly|republish|ui|psql|…``."""
+"""The command line behind the Makefile: ``python -m include.standalone nightly|republish|replay|ui|psql|…``."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import date as day
@@ -20,6 +20,7 @@ from include.standalone import environment, readiness
 from include.standalone.night import (
     DAGS,
     FEATURES,
+    REPLAY,
     REPUBLISH,
     RETRY,
     WAITS,
@@ -157,6 +158,29 @@ def republish(
 
 
 @cli.command()
+def replay(
+    engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
+) -> None:
+    """Judge the quarantine again, without reading the shop, and say what was released."""
+    machine = Machine.ready()
+    with machine.alone():
+        machine.prepare()
+        try:
+            api = _airflow_for_one(machine)
+            _publish(
+                machine,
+                api,
+                "The replay of the quarantine",
+                lambda: api.start(REPLAY, {"engine": engine, "dry_run": dry_run}),
+                lambda: api.start(FEATURES, {"engine": engine, "parity": None}),
+            )
+        finally:
+            if not machine.airflow.stays:
+                machine.airflow.stop()
+
+
+@cli.command()
 def ui() -> None:
     """Start Airflow and say where it is and how to log in."""
     machine = Machine.ready()
@@ -247,26 +271,54 @@ def _tell(machine: Machine, run: Run, features: Run | None = None) -> None:
 
 def _run(machine: Machine, night: Night) -> None:
     api = _airflow_for_one(machine)
+    before = list(api.waiting())  # one night at a time: this one begins when those have their answer
+    _publish(
+        machine,
+        api,
+        f"The night of {night.day}",
+        lambda: api.trigger(night),
+        lambda: api.trigger(night, FEATURES),
+        before,
+    )
+
+
+def _publish(
+    machine: Machine,
+    api: Api,
+    what: str,
+    start: Callable[[], Run],
+    start_features: Callable[[], Run],
+    before: Sequence[tuple[Run, Mapping[str, Any]]] = (),
+) -> None:
+    """Run what publishes the reporting tables, then the features of the day, and say what came of both.
+
+    Args:
+        machine: What runs here.
+        api: Airflow's.
+        what: What is run, as the subject of a sentence.
+        start: Starts it.
+        start_features: Starts the features, where nothing else does.
+        before: Runs whose questions have to be answered first, each with the task that asks.
+    """
     # With Airflow for this night only, no assets start anything: its features are asked for like the night itself.
     # Paused meanwhile, they are not left to be made once more when Airflow stays.
     alone = not machine.airflow.stays
     api.pause(FEATURES, paused=alone)
     try:
-        before = list(api.waiting())  # one night at a time: this one begins when those have their answer
-        run = api.trigger(night)
-        _say(f"The night of {night.day}: {run.run_id}")
+        run = start()
+        _say(f"{what}: {run.run_id}")
         for other, task in before:
             _say_it_waits(machine, api, other, task)
-        _follow(machine, api, run, f"The night of {night.day}")
+        ended = _follow(machine, api, run, what)
     finally:
         with suppress(StandaloneError, httpx.HTTPError):  # whatever ended the night is what is told
             api.pause(FEATURES, paused=False)
     features = failure = None
-    if not night.dry_run:
-        features = api.trigger(night, FEATURES) if alone else api.started_by(run)
+    if ended.get("publish") == "success":  # a dry run publishes nothing, nor a replay that has nothing to release
+        features = start_features() if alone else api.started_by(run)
         _say(f"Its features: {features.run_id}")
         try:
-            _follow(machine, api, features, f"The night of {night.day} is published; making its features")
+            _follow(machine, api, features, f"{what} is published; making its features")
         except StandaloneError as error:
             failure = error
     _tell(machine, run, features)
@@ -274,14 +326,18 @@ def _run(machine: Machine, night: Night) -> None:
         raise failure
 
 
-def _follow(machine: Machine, api: Api, run: Run, what: str) -> None:
+def _follow(machine: Machine, api: Api, run: Run, what: str) -> dict[str, str]:
     """Say how each task of a run ends.
+
+    Returns:
+        Its state, by the task's name.
 
     Raises:
         StandaloneError: When the run fails, with ``what`` as its subject.
     """
-    failed = []
+    failed, ended = [], {}
     for task in api.follow(run):
+        ended[task_name(task)] = str(task["state"])
         if task["state"] == WAITS:
             _say_it_waits(machine, api, run, task)
             continue
@@ -298,6 +354,7 @@ def _follow(machine: Machine, api: Api, run: Run, what: str) -> None:
         for task in failed:
             _say(f"\n{task_name(task)} failed:\n{api.failure(run, task)}")
         raise StandaloneError(f"{what} failed. `make ui` shows every task's log.")
+    return ended
 
 
 def _say_it_waits(machine: Machine, api: Api, run: Run, task: Mapping[str, Any]) -> None:

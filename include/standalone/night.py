@@ -17,7 +17,8 @@ from include.standalone.profile import StandaloneError
 NIGHTLY = "nightly"
 FEATURES = "features"
 REPUBLISH = "republish"
-DAGS = (NIGHTLY, FEATURES, REPUBLISH)
+REPLAY = "replay"
+DAGS = (NIGHTLY, FEATURES, REPUBLISH, REPLAY)
 _START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 RETRY = "up_for_retry"

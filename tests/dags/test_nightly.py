@@ -14,6 +14,7 @@ import pytest
 
 from include.features import FORM as FEATURES_FORM
 from include.housekeeping import FORM as HOUSEKEEPING_FORM
+from include.replay import FORM as REPLAY_FORM
 from include.republish import FORM as REPUBLISH_FORM
 from include.request import FORM
 from include.sources import SOURCES
@@ -22,7 +23,7 @@ from tests.dags.bag import ROOT, environment, parsed
 from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 
-DAGS = {"features", "housekeeping", "nightly", "republish", "training_set"}
+DAGS = {"features", "housekeeping", "nightly", "replay", "republish", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -279,6 +280,24 @@ def test_a_past_night_is_put_back_when_somebody_says_which_and_starts_nothing(ba
         "publication": ["null", "integer"],
     }
     assert dag["max_active_runs"] == 1
+
+
+def test_a_replay_is_a_night_without_a_shop_and_starts_the_features(
+    bag: dict[str, Any], nightly: Mapping[str, Any]
+) -> None:
+    """What reads the shop is left out; between judging and the tolerance it is seen whether anything is released."""
+    dag = bag["dags"]["replay"]
+    expected = edges(nightly)
+    gate = expected.pop("extract")
+    expected |= {"begin": gate, "sift": ["weigh"], **{name: ["sift"] for name in gate}}
+    assert edges(dag) == expected
+    assert dag["tasks"]["sift"]["operator"] == "_ShortCircuitDecoratedOperator"
+    assert {name: task["outlets"] for name, task in dag["tasks"].items() if task["outlets"]} == {"publish": REPORTING}
+    assert [name for name, task in dag["tasks"].items() if task["is_teardown"]] == ["report"]
+    assert "NullTimetable" in dag["schedule"]
+    assert tuple(dag["params"]) == REPLAY_FORM
+    assert dag["params"]["dry_run"]["default"] is False
+    assert (dag["max_active_runs"], dag["is_paused_upon_creation"]) == (1, False)
 
 
 def test_a_night_is_the_day_before_at_four_in_the_shops_zone(nightly: Mapping[str, Any]) -> None:
