@@ -182,6 +182,8 @@ def test_what_passes_a_loosened_rule_flows_into_its_days_and_the_history_tells_a
         (strict, "quarantined"),
         *((one, "still open") for one in (vain, run, following, anew, again, last)),
     ]
+    assert nights.ask("select has_table_privilege('analyst', 'audit.verdicts', 'select')") == [(True,)]
+
     # What was published first may no longer be published over it.
     with pytest.raises(runs.Overtaken, match=f"{last} is ahead and is done with publish already"):
         night.publish(again, nights.reporting)
