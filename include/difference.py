@@ -16,9 +16,7 @@ from include import duck, lake
 from include.contract import Column
 
 _GONE = "_gone"
-# Of a table's rows; beyond that, writing it anew is as quick as merging, and holds no rows in memory (16,000 changes
-# all over 6 M rows: 22 s to write them all, 26 s to merge).
-_MOST_MERGED = 0.1
+_MOST_MERGED = 0.3  # of a table's rows; beyond that, writing it anew is quicker than merging
 
 
 @dataclass(frozen=True)

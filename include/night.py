@@ -109,6 +109,8 @@ def weigh(run_id: str) -> bool:
 def accept(run_id: str) -> dict[str, dict[str, int]]:
     """Merge accepted rows into lake/clean, put rejected ones into quarantine, or stop the night.
 
+    Tried again after it died half-way, it judges by what its first try found, and so comes to the same.
+
     Returns:
         Per source what happened, in rows.
     """
@@ -119,8 +121,11 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     sources = present(settings().sources)
     with runs.stage(run_id, "accept"), runs.turn("accept", run, snapshot_at):
         broken, approved = _outcomes(run_id, sources), approvals.approved_figures(run_id)
-        copies.begin_accepting(run_id)
-        counts = accept_rows(sources, broken, run.slug, _full(since), approved)
+        found = copies.accepting_from(run_id) or {
+            name: {layer: lake.version(layer, name) for layer in ("clean", "quarantine")} for name in sources
+        }
+        begin = partial(copies.begin_accepting, run_id, found)
+        counts = accept_rows(sources, broken, run.slug, _full(since), approved, found, begin)
         copies.record_accepted(run_id, counts)
     return counts
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from include.ledger.connection import connect
 from include.ledger.runs import Run
+
+Found: TypeAlias = Mapping[str, Mapping[str, int | None]]  # by source and layer, a version; None: never written
 
 
 def watermarks() -> dict[str, datetime]:
@@ -112,7 +115,7 @@ def record_extracted(
     """
     with connect() as connection:
         connection.execute(
-            "update audit.runs set snapshot_at = %s, changed_until = %s where run_id = %s",
+            "update audit.runs set snapshot_at = %s, changed_until = %s, accepting_from = null where run_id = %s",
             [snapshot_at, changed_until, run_id],
         )
         connection.execute("delete from audit.source_counts where run_id = %s", [run_id])
@@ -166,10 +169,27 @@ def accounts(run_id: str) -> list[dict[str, Any]]:
         ).fetchall()
 
 
-def begin_accepting(run_id: str) -> None:
-    """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit."""
+def accepting_from(run_id: str) -> Found | None:
+    """Which versions an earlier try of a run found when it began to change the lake; None where there was none.
+
+    A run that has read the shop anew since begins anew.
+    """
     with connect() as connection:
-        connection.execute("update audit.runs set accepting = true where run_id = %s", [run_id])
+        row = connection.execute("select accepting_from from audit.runs where run_id = %s", [run_id]).fetchone()
+    return row[0] if row else None
+
+
+def begin_accepting(run_id: str, found: Found) -> None:
+    """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit.
+
+    Args:
+        run_id: the run.
+        found: the versions that its first try finds there.
+    """
+    with connect() as connection:
+        connection.execute(
+            "update audit.runs set accepting = true, accepting_from = %s where run_id = %s", [Jsonb(found), run_id]
+        )
 
 
 def was_interrupted_accepting(run_id: str) -> bool:

@@ -49,6 +49,9 @@ _VERSIONS = f"""
     where clean_version is not null and run_id in ({_KEPT_RUNS})
     union select 'clean', source, clean_version from audit.publication_sources
     where publication_id in ({_KEPT_SOURCES})
+    union select layer.key, source.key, layer.value::bigint
+    from audit.runs cross join jsonb_each(accepting_from) as source cross join jsonb_each_text(source.value) as layer
+    where layer.value is not null and (state <> 'success' or accepting) and run_id in ({_KEPT_RUNS})
     union select schema_name, table_name, lake_version from audit.builds where run_id in ({_KEPT_RUNS})
     union select split_part(input.key, '.', 1), split_part(input.key, '.', 2), input.value::bigint
     from audit.builds cross join jsonb_each_text(coalesce(inputs, '{{}}')) as input where run_id in ({_KEPT_RUNS})

@@ -19,6 +19,7 @@ create table if not exists audit.runs (
     snapshot_at timestamptz,
     changed_until timestamptz,
     accepting boolean not null default false,
+    accepting_from jsonb,
     error text,
     dag text not null default 'nightly',
     built_from bigint,
@@ -115,8 +116,17 @@ begin
         alter table audit.source_counts
             add column known bigint, add column replaced bigint, add column held_version bigint;
     end if;
+    -- And from before an acceptance that was tried again went by what its first try had found.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'runs' and column_name = 'accepting_from'
+    ) then
+        alter table audit.runs add column accepting_from jsonb;
+    end if;
 end
 $$;
+comment on column audit.runs.accepting_from is
+'By source and layer, the version of lake/clean and lake/quarantine that it began to change: another try begins there too.';
 comment on column audit.runs.changed_until is
 'The watermark that its publication sets: the snapshot, but before every transaction that was open in the shop then.';
 comment on table audit.source_counts is

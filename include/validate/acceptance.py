@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import duckdb
@@ -10,6 +10,7 @@ import duckdb
 from include import difference, duck, lake
 from include.completeness import prove
 from include.contract import Source
+from include.ledger.copies import Found
 from include.validate.candidates import open_night, present
 from include.validate.tolerance import refuse
 from include.validate.verdicts import counts_of, give_verdicts
@@ -21,6 +22,8 @@ def accept(
     run: str,
     full: Mapping[str, bool],
     approved: str | None = None,
+    found: Found | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[str, int]]:
     """Merge accepted rows into lake/clean and put rejected ones, whole, into lake/quarantine.
 
@@ -32,6 +35,9 @@ def accept(
         run: the run whose rows are tonight's.
         full: per source, whether this run read all of it.
         approved: the figures beyond the tolerance that an operator approved (``tolerance.Excess``).
+        found: the versions of both layers that this run's first try found; the latest where nothing is said. What that
+            try has written since is no past to judge by: a row that it released is released by this one too.
+        begin: called before anything is written.
 
     Returns:
         Per source: accepted, quarantined (both of the rows read tonight), released, recalled, clean_rows, held_rows,
@@ -43,10 +49,11 @@ def accept(
             and nobody approved just that.
     """
     with duck.session() as connection:
-        open_night(connection, sources, run, full)
+        open_night(connection, sources, run, full, found)
         give_verdicts(connection, sources, run)
         counts = {name: counts_of(connection, source, full=full[name]) for name, source in sources.items()}
         refuse(connection, sources, outcomes, counts, approved)
+        begin()
         for name, source in sources.items():
             counts[name] |= _write(connection, source, full=full[name])
         open_night(connection, sources, run, full)

@@ -25,6 +25,7 @@ import duckdb
 
 from include import duck, lake
 from include.contract import Column, Derived, Severity, Source, Table, Type
+from include.ledger.copies import Found
 from include.settings import settings
 
 KEPT_SECONDS = 2 * 24 * 3600
@@ -49,7 +50,11 @@ def forget_old_runs() -> None:
 
 
 def open_night(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str, full: Mapping[str, bool]
+    connection: duckdb.DuckDBPyConnection,
+    sources: Mapping[str, Source],
+    run: str,
+    full: Mapping[str, bool],
+    found: Found | None = None,
 ) -> None:
     """Create the views of the night (see the module's docstring).
 
@@ -58,14 +63,15 @@ def open_night(
         sources: the shop's sources.
         run: the run whose rows are tonight's.
         full: per source, whether this run read all of it.
+        found: the versions of clean and quarantine that were there before; the latest where nothing is said.
     """
     for name, source in sources.items():
         read = read_columns(source)
         names = ", ".join(column.lake_name for column in read)
         layers = {
             "raw": duck.relation(lake.files("raw", name, run=run), read),
-            "clean": duck.relation(lake.files("clean", name), source.lake_columns),
-            "held": duck.relation(lake.files("quarantine", name), (*source.lake_columns, UNREADABLE)),
+            "clean": duck.relation(_known_files("clean", name, found), source.lake_columns),
+            "held": duck.relation(_known_files("quarantine", name, found), (*source.lake_columns, UNREADABLE)),
             "gone": duck.relation(lake.files("gone", name, run=run), [source[key] for key in source.primary_key]),
         }
         for layer, rows in layers.items():
@@ -82,6 +88,14 @@ def open_night(
             f"create or replace view {name} as select {names} from raw_{name}"
             + ("" if full[name] else f" union all by name {unchanged}")
         )
+
+
+def _known_files(layer: str, name: str, found: Found | None) -> Sequence[str]:
+    """The files of a layer: of the version that was there before, of which there may have been none; or the latest."""
+    if not found or name not in found:
+        return lake.files(layer, name)
+    version = found[name][layer]
+    return [] if version is None else lake.files(layer, name, version)
 
 
 def find_touched(
