@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from include import duck, lake
+from include import duck, lake, wreckage
 from include.contract import Column
 
 _GONE = "_gone"
@@ -43,7 +43,7 @@ def commit(
     rows: str,
     within: str = "true",
 ) -> Committed:
-    """Make a table of the lake hold some rows, in one commit that changes only what differs.
+    """Make a table of the lake hold some rows, in one commit that changes only what differs; nobody else writes it.
 
     Args:
         connection: a session of ``include.duck``.
@@ -55,6 +55,7 @@ def commit(
         within: a predicate on these columns of ``row``: other rows stay as they are.
     """
     names = ", ".join(column.lake_name for column in columns)
+    wreckage.clear_table(layer, name)
     version = lake.version(layer, name)
     if version is None:
         version = lake.replace(layer, name, connection.execute(f"select {names} from {rows}").to_arrow_reader(100_000))

@@ -14,6 +14,7 @@ import duckdb
 import psycopg
 from pydantic import SecretStr
 
+from include import wreckage
 from include.contract import Column
 from include.settings import settings
 
@@ -33,7 +34,8 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ConnectionError: when an attached Postgres went away; the message never holds the password.
     """
-    with guarded(), TemporaryDirectory(prefix="stocktake-") as spill, duckdb.connect() as connection:
+    wreckage.clear_spill()
+    with guarded(), TemporaryDirectory(prefix=wreckage.spill_prefix()) as spill, duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
         connection.execute(f"set temp_directory = {quoted(spill)}")

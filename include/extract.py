@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from psycopg import sql
 
-from include import drift, duck, lake
+from include import drift, duck, lake, wreckage
 from include.completeness import (
     BUCKETS,
     Comparison,
@@ -139,6 +139,8 @@ class _Reading:
     def read(self, changed_since: str, scope: Scope) -> Read:
         """Read the window, compare the copy, and read again where it differs."""
         name, full = self.source.name, changed_since == EVERYTHING
+        for layer in ("raw", "gone"):
+            wreckage.clear_run(layer, name, self.run)
         lake.forget_run("gone", name, self.run)
         extracted = self._write(typed_sql(self.source, changed_since))
         self._open(full=full)

@@ -200,7 +200,7 @@ def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_sin
     # What lies between versions that are needed is needed too: from one, a table is brought up to the other.
     oldest = min(version for version in asked | pinned if version >= first)
     named = {one.changes.name for one in told if one.changes and one.version > oldest}
-    changes = (settings().lake / "changes" / layer / name).glob("*.parquet")
+    changes = lake.changes_folder(layer, name).glob("*.parquet")
     yield from (file for file in changes if file.name not in named and _written(file) < safe_since)
     start = _checkpoint(log, oldest)
     yield from (file for version, file in _log_files(log) if version < start and _written(file) < safe_since)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from include.settings import settings
 
 RUN = "_run"  # raw's partition: the run that read the rows
 LAYERS = ("raw", "gone", "clean", "quarantine", "reporting", "features")
-_CHANGES = "stocktake.changes"  # in a commit's metadata: the file that says what it changes
+CHANGES = "stocktake.changes"  # in a commit's metadata: the file that says what it changes
 _NO_ROW = "no row"  # in its place: other files, the same rows
 # Delta itself forgets, at every hundredth commit, what its log held thirty days ago: publications older than that could
 # not be opened any more. What goes and when is for ``include.housekeeping`` to say, which knows what needs it.
@@ -48,12 +49,20 @@ def folder(layer: str, table: str) -> Path:
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder beside the tables, where a cluster's machines see it too; it goes with what was written into it."""
-    below = settings().lake / "scratch"
-    below.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=below) as folder:
-        yield Path(folder)
+def scratch(layer: str, table: str) -> Iterator[Path]:
+    """A folder beside the tables, where a cluster's machines see it too; it goes with what was written into it.
+
+    Whoever asks for a table's is alone with it (``builds.alone``): what lies there is of one who died.
+    """
+    below = settings().lake / "scratch" / f"{layer}.{table}"
+    shutil.rmtree(below, ignore_errors=True)
+    below.mkdir(parents=True)
+    try:
+        with TemporaryDirectory(dir=below) as folder:
+            yield Path(folder)
+    finally:
+        with suppress(OSError):  # the lock was lost, and with it the place
+            below.rmdir()
 
 
 def files(layer: str, table: str, version: int | None = None, run: str | None = None) -> list[str]:
@@ -97,8 +106,8 @@ def commits(layer: str, table: str) -> list[Commit]:
         Commit(
             int(said["version"]),
             datetime.fromtimestamp(said["timestamp"] / 1000, UTC),
-            Path(said[_CHANGES]) if said.get(_CHANGES, _NO_ROW) != _NO_ROW else None,
-            said.get(_CHANGES) == _NO_ROW,
+            Path(said[CHANGES]) if said.get(CHANGES, _NO_ROW) != _NO_ROW else None,
+            said.get(CHANGES) == _NO_ROW,
         )
         for said in (opened.history() if opened else [])
     ]
@@ -114,7 +123,7 @@ def compact(layer: str, table: str) -> None:
     """Lay the rows of a table's small files into fewer ones, as a commit that changes no row."""
     DeltaTable(folder(layer, table)).optimize.compact(
         max_concurrent_tasks=1,  # of two at once, both would be in memory
-        commit_properties=CommitProperties(custom_metadata={_CHANGES: _NO_ROW}),
+        commit_properties=CommitProperties(custom_metadata={CHANGES: _NO_ROW}),
         post_commithook_properties=_HOOKS,
     )
 
@@ -243,9 +252,14 @@ def merge(
 
 def changes_file(layer: str, table: str) -> Path:
     """A new file for what a commit changes."""
-    below = settings().lake / "changes" / layer / table
+    below = changes_folder(layer, table)
     below.mkdir(parents=True, exist_ok=True)
     return below / f"{uuid4()}.parquet"
+
+
+def changes_folder(layer: str, table: str) -> Path:
+    """Where the files lie that say what a table's commits change."""
+    return settings().lake / "changes" / layer / table
 
 
 def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
@@ -268,7 +282,7 @@ def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
 
 def _naming(changes: Path | None) -> CommitProperties | None:
     """What makes a commit name the file that says what it changes: both are there, or neither."""
-    return CommitProperties(custom_metadata={_CHANGES: str(changes)}) if changes else None
+    return CommitProperties(custom_metadata={CHANGES: str(changes)}) if changes else None
 
 
 def _open(layer: str, table: str, version: int | None) -> DeltaTable | None:

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import pyarrow.dataset as ds
 
-from include import drift, duck, equality, lake
+from include import drift, duck, equality, lake, wreckage
 from include import extract as extraction
 from include.completeness import Scope
 from include.conservation.proofs import prove
@@ -160,11 +160,12 @@ def build(
 
 def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
     """Build the night's slice of a table; others stay."""
-    with lake.scratch() as folder:
+    with lake.scratch(table.schema, table.name) as folder:
         made = _make(run, table, builder, inputs.all_files, folder)
         digest = equality.digest(made.files, made.table)
         rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
         value = day_number(table.rebuild.slice_of(run.night))
+        wreckage.clear_table(table.schema, table.name)
         version = lake.replace_slice(table.schema, table.name, table.rebuild.column or "", value, rows)
     builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table)
     return int(made.rows)

@@ -55,7 +55,7 @@ def keep_up(
         make: turns files of the inputs, by parameter, into files of the table in a folder, as
             ``transforms.build.build`` gives them.
     """
-    with lake.scratch() as folder, duck.session() as connection:
+    with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         within = "true"
         if base and rebuild.find_touched(connection, table, inputs, base, horizon, sources):
             within = f"{table.rebuild.column} in (from {rebuild.TOUCHED})"

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from include import difference, duck, lake
+from include import difference, duck, lake, wreckage
 from include.completeness import prove
 from include.contract import Source
 from include.ledger.copies import Found
@@ -74,5 +74,6 @@ def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool)
     held = connection.execute(
         f"select {columns}, _unreadable, _broken, _amount_cents from verdict_{name} where len(_broken) > 0"
     )
+    wreckage.clear_table("quarantine", name)
     held_version = lake.replace("quarantine", name, held.to_arrow_reader(100_000))
     return {"clean_version": version, "held_version": held_version}

@@ -14,7 +14,7 @@ import narwhals as nw
 
 from transforms.engines.duckdb_engine import DuckdbEngine
 from transforms.engines.pandas_engine import to_arrow, to_pandas
-from transforms.engines.protocol import Frame, Resources, Step
+from transforms.engines.protocol import Frame, Resources, Step, spill_prefix
 
 _ROWS_PER_PARTITION: Final = 500_000
 _MANY_PARTITIONS: Final = 64
@@ -42,7 +42,7 @@ class DaskEngine:
         self._held = ExitStack()
         # Arrow-backed strings are what the partitions hold; Dask's own conversion would make another type of them.
         self._held.enter_context(dask.config.set({"dataframe.convert-string": False}))
-        scratch = self._held.enter_context(TemporaryDirectory(prefix="stocktake-"))
+        scratch = self._held.enter_context(TemporaryDirectory(prefix=spill_prefix()))
         try:
             default_client()
         except ValueError:

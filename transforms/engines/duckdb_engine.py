@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import narwhals as nw
 
 from transforms.engines.pandas_engine import write_batches
-from transforms.engines.protocol import ROWS_PER_GROUP, Frame, Resources, Step
+from transforms.engines.protocol import ROWS_PER_GROUP, Frame, Resources, Step, spill_prefix
 
 
 class DuckdbEngine:
@@ -28,7 +28,7 @@ class DuckdbEngine:
         import duckdb
 
         self._held = ExitStack()
-        self._scratch = Path(self._held.enter_context(TemporaryDirectory(prefix="stocktake-")))
+        self._scratch = Path(self._held.enter_context(TemporaryDirectory(prefix=spill_prefix())))
         self._connection = self._held.enter_context(duckdb.connect())
         self._connection.execute("set timezone = 'UTC'")
         self._connection.execute("set memory_limit = $limit", {"limit": self._memory_limit})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,11 @@ Frame: TypeAlias = nw.LazyFrame[Any]
 Step: TypeAlias = Callable[[Frame], Frame]
 
 ROWS_PER_GROUP: Final = 122_880  # a DuckDB row group: what one Parquet row group of a published table holds
+
+
+def spill_prefix() -> str:
+    """How the name of a folder begins that this process spills to; once it has died, the next one knows it by that."""
+    return f"stocktake-{os.getpid()}-"
 
 
 class Resources(Protocol):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Self
 
 import narwhals as nw
 
-from transforms.engines.protocol import Frame, Resources, Step
+from transforms.engines.protocol import Frame, Resources, Step, spill_prefix
 
 _LEAST_JAVA: Final = 17
 
@@ -50,7 +50,7 @@ class SparkEngine:
         self._held = ExitStack()
         active = SparkSession.getActiveSession()
         if active is None:
-            active = self._start(Path(self._held.enter_context(TemporaryDirectory(prefix="stocktake-"))))
+            active = self._start(Path(self._held.enter_context(TemporaryDirectory(prefix=spill_prefix()))))
             self._held.callback(_stop, active)
         self._session = active
         return self
