@@ -42,6 +42,8 @@ def commit(
     key: Sequence[str],
     rows: str,
     within: str = "true",
+    *,
+    unseen: bool = False,
 ) -> Committed:
     """Make a table of the lake hold some rows, in one commit that changes only what differs; nobody else writes it.
 
@@ -53,11 +55,15 @@ def commit(
         key: the lake columns that identify a row.
         rows: a relation with these columns: all rows that the table is to hold where ``within`` is true.
         within: a predicate on these columns of ``row``: other rows stay as they are.
+        unseen: whether all that is there is written over, because it cannot be read; ``within`` is true then.
+
+    Raises:
+        lake.Damaged: when what is there cannot be read.
     """
     names = ", ".join(column.lake_name for column in columns)
     wreckage.clear_table(layer, name)
     version = lake.version(layer, name)
-    if version is None:
+    if version is None or unseen:
         version = lake.replace(layer, name, connection.execute(f"select {names} from {rows}").to_arrow_reader(100_000))
         return Committed(version, _count(connection, _stored(layer, name, version, columns)), None)
     before = _stored(layer, name, version, columns)

@@ -186,14 +186,14 @@ def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_sin
     pinned |= {one.version for one in told if one.at >= safe_since} | {latest}
     pinned |= {max((one.version for one in told if one.at < safe_since), default=latest)}
 
-    used = {file for version in pinned if first <= version <= latest for file in lake.files(layer, name, version)}
+    used = {file for version in pinned if first <= version <= latest for file in lake.named_files(layer, name, version)}
     for version, night in slices:
         if first <= version <= latest:
             used |= set(_slice_files(layer, name, version, table, night))
     # Compared by name, which is unique: a path may be written in more ways than one.
     names = {Path(file).name for file in used}
     stored = [file for file in folder.rglob("*.parquet") if log not in file.parents]
-    if missing := {Path(file).name for file in lake.files(layer, name, latest)} - {file.name for file in stored}:
+    if missing := {Path(file).name for file in lake.named_files(layer, name, latest)} - {file.name for file in stored}:
         raise RuntimeError(f"{layer}.{name}: its latest version names files that are not there: {sorted(missing)[:3]}")
     yield from (file for file in stored if file.name not in names and _written(file) < safe_since)
 
@@ -209,7 +209,7 @@ def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_sin
 def _slice_files(layer: str, name: str, version: int, table: Table | None, night: date) -> Sequence[str]:
     """The files of a feature set's version that a night published; all of them where the set is not known any more."""
     if table is None or table.rebuild.kind != "as_of":
-        return lake.files(layer, name, version)
+        return lake.named_files(layer, name, version)
     value = day_number(table.rebuild.slice_of(night))
     return lake.slice_files(layer, name, version, table.rebuild.column or "", value)
 

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from include.damage import Damaged as Damaged
+from include.damage import check
 from include.settings import settings
 
 RUN = "_run"  # raw's partition: the run that read the rows
@@ -72,12 +76,16 @@ def files(layer: str, table: str, version: int | None = None, run: str | None = 
         Absolute paths, sorted; none where the table was never written.
 
     Raises:
+        Damaged: when a file is not there as it was written.
         deltalake.exceptions.DeltaError: when the table has no such version any more.
     """
+    return _whole(_open(layer, table, version), [(RUN, "=", run)] if run else None)
+
+
+def named_files(layer: str, table: str, version: int | None = None) -> list[str]:
+    """The same files, whether they are there or not."""
     opened = _open(layer, table, version)
-    if opened is None:
-        return []
-    return sorted(opened.file_uris(file_pruning_predicate=[(RUN, "=", run)] if run else None))
+    return sorted(opened.file_uris()) if opened else []
 
 
 def slice_files(layer: str, table: str, version: int, column: str, value: int) -> list[str]:
@@ -87,10 +95,10 @@ def slice_files(layer: str, table: str, version: int, column: str, value: int) -
         Absolute paths, sorted; none where the table was never written.
 
     Raises:
+        Damaged: when a file is not there as it was written.
         deltalake.exceptions.DeltaError: when the table has no such version any more.
     """
-    opened = _open(layer, table, version)
-    return sorted(opened.file_uris(file_pruning_predicate=[(column, "=", value)])) if opened else []
+    return _whole(_open(layer, table, version), [(column, "=", value)])
 
 
 def version(layer: str, table: str) -> int | None:
@@ -132,11 +140,15 @@ def columns(layer: str, table: str, version: int) -> set[str] | None:
     """The columns of a version; None where the lake does not have all of that version any more."""
     try:
         opened = _open(layer, table, version)
-    except DeltaError:
+        _whole(opened)
+    except (DeltaError, Damaged):
         return None
-    if opened is None or not all(Path(file).exists() for file in opened.file_uris()):
-        return None
-    return {field.name for field in opened.schema().fields}
+    return {field.name for field in opened.schema().fields} if opened else None
+
+
+def empty(layer: str, table: str) -> None:
+    """Take all rows of a table away, of which nothing has to be read for that."""
+    DeltaTable(folder(layer, table)).delete(post_commithook_properties=_HOOKS)
 
 
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
@@ -277,6 +289,21 @@ def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
         if commit is None or not (commit.keeps_rows or (commit.changes and commit.changes.exists())):
             return None
         files += [str(commit.changes)] if commit.changes else []
+    return files
+
+
+def _whole(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
+    """The files of a version, each of which is there and as long as it was written.
+
+    Raises:
+        Damaged: naming the first that is not.
+    """
+    if opened is None:
+        return []
+    files = sorted(opened.file_uris(file_pruning_predicate=where))
+    written = pa.table(opened.get_add_actions())
+    names = (Path(unquote(path)).name for path in written["path"].to_pylist())
+    check(files, dict(zip(names, written["size_bytes"].to_pylist(), strict=True)))
     return files
 
 

@@ -21,7 +21,7 @@ from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
 from include.ledger import approvals, builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
-from include.ledger.connection import prepare
+from include.ledger.connection import held, prepare
 from include.ledger.runs import Run
 from include.publish.built import Built
 from include.publish.publication import publish as publish_tables
@@ -53,13 +53,19 @@ def extract(run_id: str) -> dict[str, int]:
         Rows read, per source.
 
     Raises:
+        lake.Damaged: when the copy cannot be read; with ``full_refresh`` it is read anew from the shop instead.
         SchemaDrift: when the shop's tables are not what they were; nothing is written then.
     """
+    from include.validate.acceptance import empty_damaged
+
     run = runs.find_run(run_id)
     with runs.stage(run_id, "extract"):
         sources = present(settings().sources)
         statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
         schema = drift.expected(run_id, statements)
+        if run.full_refresh:
+            with held("accept"):
+                empty_damaged(sources)
         read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources), schema)
         schema_ledger.record_changes(run_id, read.news)
         copies.record_extracted(

@@ -18,6 +18,7 @@ from psycopg.sql import SQL
 
 from include import duck, lake
 from include.contract import Column, Source, Table, Type
+from include.damage import blamed
 from include.ledger import copies, publications
 from include.ledger.runs import Run
 from include.settings import settings
@@ -289,8 +290,18 @@ def _find_changed(session: duckdb.DuckDBPyConnection, source: Source, before: in
     if any(lake.columns("clean", name, version) is None for version in (before, after)):
         session.execute(nothing)
         return False
-    old, new = (f"select {names} from {duck.relation(lake.files('clean', name, v), columns)}" for v in (before, after))
-    session.execute(f"create table changed_{name} as (({old}) except ({new})) union all (({new}) except ({old}))")
+    try:
+        with blamed():
+            old, new = (
+                f"select {names} from {duck.relation(lake.files('clean', name, version), columns)}"
+                for version in (before, after)
+            )
+            session.execute(
+                f"create table changed_{name} as (({old}) except ({new})) union all (({new}) except ({old}))"
+            )
+    except lake.Damaged:  # such as the one that a full refresh replaces
+        session.execute(nothing)
+        return False
     return True
 
 

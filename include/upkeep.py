@@ -6,6 +6,7 @@ steps, which builds may be gone on from (the ledger), and what a build is (whoev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +15,10 @@ from typing import Any
 
 from include import difference, duck, equality, lake, rebuild
 from include.contract import Source, Table
+from include.damage import blamed
 from include.rebuild import Base, Inputs
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,31 @@ def keep_up(
         sources: the shop's sources.
         make: turns files of the inputs, by parameter, into files of the table in a folder, as
             ``transforms.build.build`` gives them.
+
+    Raises:
+        lake.Damaged: when an input cannot be read. What there is of the table itself is written over then.
     """
-    with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
+    try:
+        return _bring_up(table, inputs, base, horizon, sources, make)
+    except lake.Damaged as damaged:
+        if (damaged.layer, damaged.table) != (table.schema, table.name):
+            raise
+        _log.warning("%s; it is built anew", damaged)
+    return _bring_up(table, inputs, None, horizon, sources, make, unseen=True)
+
+
+def _bring_up(
+    table: Table,
+    inputs: Inputs,
+    base: Base | None,
+    horizon: date,
+    sources: Mapping[str, Source],
+    make: Callable[[Mapping[str, Sequence[str]], Path], Any],
+    *,
+    unseen: bool = False,
+) -> Kept:
+    """Do so once; ``unseen``: without a look at what is there."""
+    with blamed(), lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         within = "true"
         if base and rebuild.find_touched(connection, table, inputs, base, horizon, sources):
             within = f"{table.rebuild.column} in (from {rebuild.TOUCHED})"
@@ -66,7 +93,7 @@ def keep_up(
         key = [table[name].lake_name for name in table.primary_key]
         columns = made.table.lake_columns
         rows = duck.relation([str(file) for file in made.files], columns)
-        done = difference.commit(connection, table.schema, table.name, columns, key, rows, within)
+        done = difference.commit(connection, table.schema, table.name, columns, key, rows, within, unseen=unseen)
         if base:
             digest = equality.followed(base.digest, done.changes, made.table)
         else:

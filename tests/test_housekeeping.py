@@ -147,7 +147,7 @@ def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
     assert not orphan.exists()
     assert not unnamed.exists()
     with pytest.raises(duckdb.IOException, match="No files found"):
-        read(lake.files("clean", "order_items", oldest))
+        read(lake.named_files("clean", "order_items", oldest))
     assert lake.runs("raw", "orders").isdisjoint({first_run})
     assert nights.ask("select count(*) from audit.builds where run_id in (%s, %s)", first_run, first_features) == [(0,)]
     assert nights.ask("select count(*) from audit.runs where run_id in (%s, %s)", first_run, first_features) == [(2,)]
@@ -195,7 +195,7 @@ def test_versions_that_were_replaced_stay_as_long_as_their_publication(nights: N
             assert published_rows(nights, later())[publication, layer, name, version] == rows
         if layer == "reporting":
             with pytest.raises(duckdb.IOException, match="No files found"):
-                read(lake.files(layer, name, version))
+                read(lake.named_files(layer, name, version))
 
 
 @pytest.mark.after_a_night

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import duckdb
@@ -10,10 +11,13 @@ import duckdb
 from include import difference, duck, lake, wreckage
 from include.completeness import prove
 from include.contract import Source
+from include.damage import Damaged, must_be_readable
 from include.ledger.copies import Found
 from include.validate.candidates import open_night, present
 from include.validate.tolerance import refuse
 from include.validate.verdicts import counts_of, give_verdicts
+
+_log = logging.getLogger(__name__)
 
 
 def accept(
@@ -60,6 +64,20 @@ def accept(
         for source in sources.values():
             prove(connection, source, run)
     return counts
+
+
+def empty_damaged(sources: Iterable[str]) -> None:
+    """Empty the layers of sources that cannot be read: all rows are about to be read anew, and judged.
+
+    Whoever calls it has the turn. Were the run to die then, the next one's proof would find that every row lacks.
+    """
+    for name in sources:
+        for layer in ("clean", "quarantine"):
+            try:
+                must_be_readable(lake.files(layer, name))
+            except Damaged as damaged:
+                _log.warning("%s; it is emptied and read anew", damaged)
+                lake.empty(layer, name)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:
