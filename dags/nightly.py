@@ -42,6 +42,8 @@ names the table, the rule and the first rows.
   stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all
   figures are in `audit.conservation` and in the night's report.
 - `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
+- a table of the lake `is damaged`: a file of it is missing, cut or unreadable. A published table is built anew by the
+  next night; for `clean` and `quarantine` trigger one with `full_refresh`, which reads them anew from the shop.
 - `publish`: the warehouse cannot be reached (it retries). Or it does not hold what the lake does: something in it
   changes rows as they are written, such as a trigger; the message shows rows of both.
 

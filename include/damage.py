@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-import pyarrow as pa
-from pyarrow import parquet
-
 from include.settings import settings
 
 _REMEDIES = {
@@ -38,7 +35,7 @@ class Damaged(RuntimeError):
 
     def __init__(self, file: str, reason: str) -> None:
         """Say of which table it is, and what helps."""
-        self.layer, self.table, *_ = (*Path(file).relative_to(settings().lake).parts, "")
+        self.layer, self.table, *_ = Path(file).resolve().relative_to(settings().lake.resolve()).parts
         said = " ".join(reason.split())
         super().__init__(
             f"{self.layer}.{self.table} is damaged: {file} {said}. To heal it, {_REMEDIES.get(self.layer, _COPY)}"
@@ -73,6 +70,9 @@ def must_be_readable(files: Iterable[str]) -> None:
     Raises:
         Damaged: naming the first of which that cannot be done.
     """
+    import pyarrow as pa
+    from pyarrow import parquet
+
     for file in sorted(files):
         try:
             with parquet.ParquetFile(file) as opened:
