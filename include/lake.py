@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ _NO_ROW = "no row"  # in its place: other files, the same rows
 # Delta itself forgets, at every hundredth commit, what its log held thirty days ago: publications older than that could
 # not be opened any more. What goes and when is for ``include.housekeeping`` to say, which knows what needs it.
 _HOOKS = PostCommitHookProperties(cleanup_expired_logs=False)
+_REFUSED = re.compile(r"\(os error (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Commit:
 def folder(layer: str, table: str) -> Path:
     """Where a table of a layer (``raw``, ``clean``, ``quarantine``, ``reporting``, ``features``) lies."""
     return settings().lake / layer / table
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """What the system refuses (a full disk) is an ``OSError``, as elsewhere: Delta only says so in its error's text."""
+    try:
+        yield
+    except DeltaError as error:
+        if refused := _REFUSED.search(str(error)):
+            raise OSError(int(refused[1]), str(error)) from error
+        raise
 
 
 @contextmanager
@@ -127,6 +140,7 @@ def settled_version(layer: str, table: str) -> int | None:
     return next((one.version for one in told if not one.keeps_rows), told[-1].version if told else None)
 
 
+@_writing()
 def compact(layer: str, table: str) -> None:
     """Lay the rows of a table's small files into fewer ones, as a commit that changes no row."""
     DeltaTable(folder(layer, table)).optimize.compact(
@@ -146,11 +160,13 @@ def columns(layer: str, table: str, version: int) -> set[str] | None:
     return {field.name for field in opened.schema().fields} if opened else None
 
 
+@_writing()
 def empty(layer: str, table: str) -> None:
     """Take all rows of a table away, of which nothing has to be read for that."""
     DeltaTable(folder(layer, table)).delete(post_commithook_properties=_HOOKS)
 
 
+@_writing()
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
     """Write the rows of one run; a second time replaces them, and no other run's."""
     target = folder(layer, table)
@@ -167,11 +183,13 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
         )
 
 
+@_writing()
 def append_run(layer: str, table: str, rows: pa.RecordBatchReader) -> None:
     """Add rows to those of a run."""
     write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], post_commithook_properties=_HOOKS)
 
 
+@_writing()
 def forget_run(layer: str, table: str, *runs: str) -> None:
     """Take away the rows of some runs, where there are any, as one commit."""
     opened = _open(layer, table, None)
@@ -186,6 +204,7 @@ def runs(layer: str, table: str) -> set[str]:
     return {str(partition[RUN]) for partition in opened.partitions()} if opened else set()
 
 
+@_writing()
 def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.RecordBatchReader) -> int:
     """Write one slice of a table (rows with one value of an integer column); other slices stay.
 
@@ -199,6 +218,7 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
     return int(target.version())
 
 
+@_writing()
 def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | None = None) -> int:
     """Write a table anew, as one commit.
 
@@ -226,6 +246,7 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
     return int(target.version())
 
 
+@_writing()
 def merge(
     layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str, changes: Path | None = None
 ) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,3 +99,14 @@ def test_a_table_can_be_emptied_or_written_over_without_a_look_at_it(file: Path)
         )
     assert (two.rows, two.changes) == (1, None)
     assert lake.changes("clean", "orders", one.version, two.version) is None
+
+
+def test_a_disk_that_is_full_is_an_error_that_passes() -> None:
+    """Here: no file may be longer than some bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            lake.replace("clean", "orders", pa.table({"number": range(1000)}).to_reader())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
