@@ -76,7 +76,10 @@ class Nights:
 
     def begin(self, day: date = LAST_DAY, **asked: Any) -> str:
         """Enter a run."""
-        run_id = f"test-{next(_numbers)}"
+        return self.begin_again(f"test-{next(_numbers)}", day, **asked)
+
+    def begin_again(self, run_id: str, day: date, **asked: Any) -> str:
+        """Enter a run once more, as when its first task is cleared."""
         night.begin(Run(run_id, day, day, **asked), self._known())
         return run_id
 

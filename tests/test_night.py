@@ -221,6 +221,20 @@ def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_aw
     assert nights.published() == before
 
 
+def test_a_run_that_begins_again_for_later_days_does_not_take_what_it_built_before_for_theirs(nights: Nights) -> None:
+    nights = replace(nights, names=("order_lines",))
+    early = nights.begin(LAST_DAY - timedelta(days=4))
+    nights.report(LAST_DAY)
+    before = nights.published()
+    night.extract(early)
+    nights.judge_and_build(early)  # as of its own day: the last build there is now
+    nights.begin_again(early, LAST_DAY - timedelta(days=4))
+    night.extract(early)
+    nights.judge_and_build(early)
+    night.publish(early, nights.reporting)
+    assert nights.published() == before
+
+
 @pytest.mark.after_a_night
 def test_a_run_that_died_between_the_layers_is_put_right_by_the_next(
     nights: Nights, monkeypatch: pytest.MonkeyPatch

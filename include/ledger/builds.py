@@ -31,12 +31,12 @@ def find_base(run: Run, table: Table, version: int | None) -> Base | None:
     with connect() as connection:
         row = connection.execute(
             """
-            select builds.lake_version, builds.inputs, runs.horizon, builds.digest
-            from audit.builds join audit.runs using (run_id)
+            select lake_version, inputs, horizon, digest
+            from audit.builds
             where schema_name = %(schema)s and table_name = %(table)s and lake_version = %(version)s
-                and definition = %(definition)s and %(engine)s in ('auto', builds.engine)
-                and runs.horizon <= %(horizon)s
-            order by builds.built_at desc limit 1
+                and definition = %(definition)s and %(engine)s in ('auto', engine)
+                and horizon <= %(horizon)s
+            order by built_at desc limit 1
             """,
             {
                 "schema": table.schema,
@@ -81,14 +81,18 @@ def record(
         connection.execute(
             """
             insert into audit.builds
-                (run_id, schema_name, table_name, engine, lake_version, rows, digest, inputs, definition)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+                (run_id, schema_name, table_name, engine, lake_version, rows, digest, inputs, definition, horizon)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id, schema_name, table_name) do update set
                 engine = excluded.engine, lake_version = excluded.lake_version, rows = excluded.rows,
-                digest = excluded.digest, inputs = excluded.inputs, definition = excluded.definition, built_at = now()
+                digest = excluded.digest, inputs = excluded.inputs, definition = excluded.definition,
+                horizon = excluded.horizon, built_at = now()
             """,
-            [run.run_id, table.schema, table.name, engine, version, rows, digest, Jsonb(dict(inputs)), definition()],
-        )
+            [
+                run.run_id, table.schema, table.name, engine, version, rows, digest, Jsonb(dict(inputs)), definition(),
+                run.horizon,
+            ],
+        )  # fmt: skip
 
 
 def built_versions(run_id: str) -> dict[str, int]:

@@ -199,6 +199,7 @@ create table if not exists audit.builds (
     digest text not null,
     inputs jsonb,
     definition text,
+    horizon date,
     built_at timestamptz not null default now(),
     primary key (run_id, schema_name, table_name)
 );
@@ -207,6 +208,20 @@ comment on column audit.builds.rows is 'Rows of the whole table, or of the night
 comment on column audit.builds.inputs is 'The version of every table that was read, as layer.name.';
 comment on column audit.builds.definition is
 'A fingerprint of the tables'' code, the shop''s numbers and its time zone: with another one, a table is built anew.';
+do $$
+begin
+    -- A ledger from before a build knew its own horizon.
+    if not exists (
+        select from information_schema.columns
+        where table_schema = 'audit' and table_name = 'builds' and column_name = 'horizon'
+    ) then
+        alter table audit.builds add column horizon date;
+        update audit.builds set horizon = runs.horizon from audit.runs where runs.run_id = builds.run_id;
+    end if;
+end
+$$;
+comment on column audit.builds.horizon is
+'The last whole business day that it covers: that of its run when it was built; a run that begins again may have another.';
 comment on column audit.builds.digest is 'Number and hash of those rows: equal for equal rows, whatever engine built them.';
 
 create table if not exists audit.parity (
