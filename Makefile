@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.standalone
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay ui psql env schema stop test histories kills lint bench docs requirements
+.PHONY: help nightly republish replay ui psql env schema stop test histories kills faults lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ histories: .venv/.installed ## Compare incremental nights with full rebuilds, th
 
 kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every statement of a publication, while readers loop
 	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
+
+faults: .venv/.installed ## Kill a night at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
 
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check
