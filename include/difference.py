@@ -16,7 +16,9 @@ from include import duck, lake, wreckage
 from include.contract import Column
 
 _GONE = "_gone"
-_MOST_MERGED = 0.3  # of a table's rows; beyond that, writing it anew is quicker than merging
+# Of a table's rows; beyond that, writing it anew is as quick as merging, and holds no rows in memory (16,000 changes
+# all over 6 M rows: 22 s to write them all, 26 s to merge).
+_MOST_MERGED = 0.1
 
 
 @dataclass(frozen=True)
