@@ -72,7 +72,8 @@ def take_copy(run: Run) -> None:
     """Note that a run goes by the copy that was published: it has read nothing itself, and its window is empty."""
     with connect() as connection:
         connection.execute(
-            "update audit.runs set snapshot_at = published.snapshot_at from audit.publications as published"
+            "update audit.runs set snapshot_at = published.snapshot_at, accepting_from = null"
+            " from audit.publications as published"
             " where runs.run_id = %s and published.publication_id = %s",
             [run.run_id, run.built_from],
         )
@@ -172,7 +173,7 @@ def accounts(run_id: str) -> list[dict[str, Any]]:
 def accepting_from(run_id: str) -> Found | None:
     """Which versions an earlier try of a run found when it began to change the lake; None where there was none.
 
-    A run that has read the shop anew since begins anew.
+    A run that has read the shop, or taken the published copy, anew since begins anew.
     """
     with connect() as connection:
         row = connection.execute("select accepting_from from audit.runs where run_id = %s", [run_id]).fetchone()
