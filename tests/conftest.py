@@ -138,7 +138,9 @@ def clusters() -> Iterator[Callable[[str], None]]:
         @cache
         def start(engine: str) -> None:
             if engine == "dask":
-                held.enter_context(Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None))
+                held.enter_context(
+                    Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0")
+                )
             if engine == "spark":
                 held.enter_context(SparkEngine(Local()))
 

@@ -178,7 +178,7 @@ class FirstNight:
     rows: Mapping[str, int]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """An empty machine; ended as a person ends it."""
     state = tmp_path_factory.mktemp("stocktake")
@@ -199,7 +199,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     assert not left, "`make stop` leaves nothing running"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_night(machine: Machine) -> FirstNight:
     """``make nightly``, before anything else."""
     done = standalone(machine.state, "nightly")
@@ -210,7 +210,7 @@ def first_night(machine: Machine) -> FirstNight:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(machine: Machine, first_night: FirstNight) -> Iterator[Stack]:
     """``make ui`` after that: everything runs, and the schedule is on."""
     assert first_night.done.returncode == 0
@@ -232,7 +232,7 @@ class ScheduledNight:
     published: Mapping[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scheduled_night(stack: Stack) -> ScheduledNight:
     """The night that needs nobody; nothing else runs beside it."""
     deadline = time.monotonic() + PATIENCE_SECONDS

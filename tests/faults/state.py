@@ -112,7 +112,7 @@ def _told(row: dict[str, Any], hidden: set[str], places: Mapping[int, int]) -> d
             told[column] = places.get(value, value)
         elif column in _OF_SOURCES and value is not None:
             told[column] = _rows(_OF_SOURCES[column], row["source"], value)
-        elif column == "changed_since" and row["accepted"] is None:
+        elif column == "changed_since" and row.get("accepted", 0) is None:  # a run that read nothing itself
             told[column] = "the snapshot of the copy that it goes by"
         elif column == "lake_version":
             told[column] = _rows(row["schema_name"], row["table_name"], value)

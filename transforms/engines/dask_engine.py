@@ -48,7 +48,7 @@ class DaskEngine:
         except ValueError:
             where: Any = self._resources.dask_scheduler or self._held.enter_context(
                 LocalCluster(
-                    n_workers=CPU_COUNT, threads_per_worker=1, dashboard_address=None, local_directory=scratch,
+                    n_workers=CPU_COUNT, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=scratch,
                     memory_limit=2 * dask.utils.parse_bytes(self._resources.memory_limit),
                 )
             )  # fmt: skip
