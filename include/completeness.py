@@ -143,7 +143,7 @@ def prove(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> No
     compare(connection, source, ShopSums.kept(run, source.name)).must_hold()
 
 
-def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> int:
+def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> None:
     """Keep what the copy adds up to in place of what the shop says, for the proof after the gate of a replay.
 
     Rows that only move between accepted and quarantined change none of it.
@@ -152,13 +152,9 @@ def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -
         connection: a session in which the night is open.
         source: the source.
         run: a run that asks no shop.
-
-    Returns:
-        The rows of the copy.
     """
     copy = compare(connection, source, ShopSums(0, "true", {}))
     ShopSums(copy.copy_rows, "true", copy.copy).keep(run, source.name)
-    return copy.copy_rows
 
 
 def new_keys_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:

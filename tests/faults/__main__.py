@@ -25,7 +25,10 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=1, help="how many rounds are played at once")
     parser.add_argument("--list", action="store_true", help="list the faults and play none")
     asked = parser.parse_args()
-    some = chosen([name for name in asked.only.split(",") if name], faults(every=asked.every))
+    try:
+        some = chosen([name for name in asked.only.split(",") if name], faults(every=asked.every))
+    except ValueError as error:
+        parser.error(str(error))
     if asked.list:
         sys.stdout.writelines(f"{fault.name:<45} {fault.where}\n" for fault in some)
         return 0
