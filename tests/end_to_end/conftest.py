@@ -26,7 +26,7 @@ import pytest
 from include.settings import ROOT
 
 ENDED = ("success", "failed")
-PATIENCE_SECONDS = 240.0  # for one night, on a machine that does other things too
+PATIENCE_SECONDS = 480.0  # for one night, on a machine that does other things too
 
 
 def _by_day() -> str:
@@ -131,16 +131,17 @@ class Stack(Machine):
     def answered(self, run_id: str, option: str) -> str:
         """Answer whatever a run asks, as the page of Required Actions does, until it has ended; how it did.
 
-        An answer in the very second finds a slow scheduler that has not heard yet that the task waits; it then takes
-        the task for lost and has it ask again.
+        It reads the question first. An answer in the very second finds a slow scheduler that has not heard yet that the
+        task waits; it then takes the task for lost, and has it ask again 20 s later, then 40 s, 80 s.
         """
         path = f"dags/nightly/dagRuns/{run_id}"
         answer = {"chosen_options": [option], "params_input": {}}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (state := str(self.api("GET", path).json()["state"])) not in ENDED:
             if self.tasks(run_id)["approve"]["state"] == "awaiting_input":
+                time.sleep(5)
                 self.api("PATCH", f"{path}/taskInstances/approve/-1/hitlDetails", json=answer)
-            assert time.monotonic() < deadline, f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s"
+            assert time.monotonic() < deadline, self._unended(run_id, "nightly", state)
             time.sleep(0.5)
         return state
 
@@ -151,8 +152,13 @@ class Stack(Machine):
             state = str(self.api("GET", f"dags/{dag}/dagRuns/{run_id}").json()["state"])
             if state in ENDED:
                 return state
-            assert time.monotonic() < deadline, f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s"
+            assert time.monotonic() < deadline, self._unended(run_id, dag, state)
             time.sleep(0.5)
+
+    def _unended(self, run_id: str, dag: str, state: str) -> str:
+        """What is told of a run that takes too long."""
+        tasks = {task: (found["state"], found["try_number"]) for task, found in self.tasks(run_id, dag).items()}
+        return f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s; its tasks and their tries: {tasks}"
 
     def tasks(self, run_id: str, dag: str = "nightly") -> dict[str, dict[str, Any]]:
         """The tasks of a run."""
