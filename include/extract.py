@@ -14,17 +14,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from include import drift, duck, lake, wreckage
-from include.completeness import (
-    BUCKETS,
-    Comparison,
-    Scope,
-    ShopSums,
-    bucket_sql,
-    compare,
-    find_late_and_deleted,
-    new_keys_sql,
-    shop_sums_sql,
-)
+from include.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
+from include.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
 from include.contract import Source
 from include.ledger.drift import Change
 from include.settings import settings
@@ -144,10 +135,10 @@ class _Reading:
         lake.forget_run("gone", name, self.run)
         extracted = self._write(typed_sql(self.source, changed_since))
         self._open(full=full)
-        shop = self._shop(scope)
+        shop = self._shop(scope, anew=full)
         compared = self._compare(shop, full=full)
         if scope is not Scope.WHOLE and compared.rows_differ:
-            scope, shop = Scope.WHOLE, self._shop(Scope.WHOLE)
+            scope, shop = Scope.WHOLE, self._shop(Scope.WHOLE, anew=full)
             compared = self._compare(shop, full=full)
         late = gone = 0
         if len(compared.differing) > _MOST_HEALED and not full:
@@ -178,20 +169,16 @@ class _Reading:
     def _open(self, *, full: bool) -> None:
         open_night(self.connection, {self.source.name: self.source}, self.run, {self.source.name: full})
 
-    def _shop(self, scope: Scope) -> ShopSums:
+    def _shop(self, scope: Scope, *, anew: bool) -> ShopSums:
         """What the shop's own rows add up to, of all keys or of those that are new."""
-        source, everything = self.source, typed_sql(self.source, EVERYTHING)
+        connection, source = self.connection, self.source
+        everything, typed = shop_sql(source, EVERYTHING), typed_sql(source, EVERYTHING)
         if scope is Scope.WHOLE:
-            buckets = self._ask(shop_sums_sql(source, everything))
+            buckets = whole_shop_sums(connection, source, everything, typed, anew=anew)
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
-        where = new_keys_sql(self.connection, source)
-        rows = _row(self.connection, f"select count(*) as rows from ({shop_sql(source, EVERYTHING)}) as source")[0]
-        some = f"select * from ({everything}) as whole where {where}"
-        return ShopSums(rows, where, self._ask(shop_sums_sql(source, some)))
-
-    def _ask(self, statement: str) -> dict[str, tuple[int, int]]:
-        found = self.connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchall()
-        return {bucket: (int(rows), int(hashes)) for bucket, rows, hashes in found}
+        where = new_keys_sql(connection, source)
+        rows = _row(connection, f"select count(*) as rows from ({everything}) as source")[0]
+        return ShopSums(rows, where, shop_sums(connection, source, f"select * from ({typed}) as whole where {where}"))
 
     def _heal(self, buckets: Sequence[str]) -> tuple[int, int]:
         """Read the rows of some buckets again; how many of them were late, and how many of the copy's are gone."""

@@ -62,6 +62,16 @@ class Type(StrEnum):
             return f"{column}::double precision"
         return column
 
+    def identity_sql(self, column: str) -> str:
+        """A Postgres expression of a type that Postgres can hash: where it is the same, the lake holds the same."""
+        if self in (Type.TEXT, Type.UUID, Type.JSON):
+            return f'{column}::text collate "C"'  # another collation may take two texts for one
+        if self in (Type.DAY, Type.MONTH):
+            return f"{column}::date"
+        if self is Type.CENTS:
+            return f"{column}::numeric"
+        return self.from_source_sql(column)
+
     def to_warehouse_sql(self, column: str) -> str:
         """A DuckDB expression that turns a lake value into what Postgres holds."""
         if self is Type.CENTS:

@@ -1,12 +1,18 @@
--- One day of trade: one order in 730 is paid anew and costs corrected, and as many are placed and shipped at once.
--- Goods for the new ones come in the same day, so every shelf holds what it held.
+-- One day of trade: one order in 730 is paid anew and its costs corrected, and as many are placed and shipped at once.
+-- Goods for the new ones come in the same day, so every shelf holds what it held. Edited are orders of the last sixteen
+-- days, and one in a hundred is of any age: in the shop's own history, 99.8 of 100 orders last change within twenty.
+create temp table edited on commit drop as
+select order_id
+from orders, (select max(order_id) as newest, count(*) as orders from orders) as shop
+where (order_id > newest - orders / 25 and mod(order_id, 29) = 0) or mod(order_id, 73000) = 0;
+
 update orders
 set payment_id = 'again-' || order_id, updated_at = now()
-where mod(order_id, 730) = 0;
+where order_id in (select order_id from edited);
 
 update order_items
 set unit_cost = unit_cost + 0.01, updated_at = now()
-where mod(order_id, 730) = 0;
+where order_id in (select order_id from edited);
 
 create temp table placed on commit drop as
 select
