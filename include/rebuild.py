@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from include import duck, lake
-from include.contract import Rebuild, Source, Table
+from include.contract import Carried, Rebuild, Source, Table
 from include.contract.types import day_number
 from include.settings import ROOT, Parameters, settings
 
@@ -101,7 +101,9 @@ def find_touched(
         Whether it could be told; else everything is to be computed.
     """
     through = table.rebuild.through
-    if not through or set(inputs.tables) != set(through) or (table.rebuild.daily and horizon != base.horizon):
+    if not through or set(inputs.tables) != set(through):
+        return False
+    if table.rebuild.daily and horizon != base.horizon and not table.rebuild.carried:
         return False
     for parameter in through:
         layer, name = inputs.tables[parameter]
@@ -118,9 +120,12 @@ def find_touched(
     for parameter, paths in through.items():
         for path in paths:
             column, _, other = path.partition("@")
-            shared = f" as row join all_{other} as other using ({column})" if other else ""
+            shared = f" join all_{other} as other using ({column})" if other else ""
             held = [f"other.{own}" for own in table.rebuild.own(other)] if other else [column]
-            values += [f"select {value} as value from changed_{parameter}{shared}" for value in held]
+            where = _before_new_days(table, parameter, base, horizon)
+            values += [
+                f"select {value} as value from changed_{parameter} as row{shared} where {where}" for value in held
+            ]
     values += _filled(table, base, horizon)
     connection.execute(
         f"create table {TOUCHED} as select distinct value from ({' union all '.join(values)}) where value is not null"
@@ -128,22 +133,58 @@ def find_touched(
     return True
 
 
-def cut(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path) -> dict[str, list[str]]:
-    """Write the input rows that bear on the touched values.
+def within(table: Table, base: Base, horizon: date) -> str:
+    """A predicate over a table's lake columns: the rows that are computed again, once ``touched`` is there."""
+    touched = f"{table.rebuild.column} in (from {TOUCHED})"
+    carried = _carried(table, base, horizon)
+    return f"({touched} or {carried.day} >= {day_number(base.horizon)})" if carried else touched
+
+
+def cut(
+    connection: duckdb.DuckDBPyConnection, table: Table, base: Base, horizon: date, folder: Path
+) -> dict[str, list[str]]:
+    """Write the input rows that bear on the rows ``within``; where days are carried on, sums for what is before them.
 
     Returns:
         For each of the build's parameters, the file.
     """
     folder.mkdir(parents=True)
-    files = {}
+    files, carried = {}, _carried(table, base, horizon)
     for parameter in table.rebuild.through:
         file = folder / f"{parameter}.parquet"
-        bears = _bears(table.rebuild, parameter)
-        connection.execute(
-            f"copy (select * from all_{parameter} where {bears}) to {duck.quoted(str(file))} (format parquet)"
-        )
+        rows = f"select * from all_{parameter} where {_bears(table.rebuild, parameter)}"
+        if carried:
+            rows = _opened(table, carried, base) if parameter == carried.moves else f"select * from all_{parameter}"
+        connection.execute(f"copy ({rows}) to {duck.quoted(str(file))} (format parquet)")
         files[parameter] = [str(file)]
     return files
+
+
+def _carried(table: Table, base: Base, horizon: date) -> Carried | None:
+    """How a build goes on with new days, where it has some."""
+    return table.rebuild.carried if horizon != base.horizon else None
+
+
+def _before_new_days(table: Table, parameter: str, base: Base, horizon: date) -> str:
+    """A predicate: a changed ``row`` of an input bears on days that are not computed again in any case."""
+    carried = _carried(table, base, horizon)
+    if carried and parameter == carried.moves:
+        return f"row.{carried.moved_on} <= {day_number(base.horizon)}"
+    return "false" if carried and parameter in carried.last_day else "true"
+
+
+def _opened(table: Table, carried: Carried, base: Base) -> str:
+    """The rows that move: of touched values all; of others those of the new days, and the day before the sums so far.
+
+    The last day of the base is one of the new ones: what bore on it alone, as the last, no longer does.
+    """
+    rows, since, per = f"all_{carried.moves}", day_number(base.horizon), ", ".join(carried.per)
+    touched = f"{table.rebuild.column} in (from {TOUCHED})"
+    return (
+        f"select * from {rows} where {touched} or {carried.moved_on} >= {since} union all by name"
+        f" select {per}, {since - 1} as {carried.moved_on}, cast(sum({carried.quantity}) as bigint) as"
+        f" {carried.quantity} from {rows} where not {touched} and {carried.moved_on} < {since} group by {per}"
+    )
 
 
 def _bears(rebuild: Rebuild, parameter: str) -> str:

@@ -85,8 +85,8 @@ def _bring_up(
     with blamed(), lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         within = "true"
         if base and rebuild.find_touched(connection, table, inputs, base, horizon, sources):
-            within = f"{table.rebuild.column} in (from {rebuild.TOUCHED})"
-            files = rebuild.cut(connection, table, folder / "inputs")
+            within = rebuild.within(table, base, horizon)
+            files = rebuild.cut(connection, table, base, horizon, folder / "inputs")
         else:
             base, files = None, inputs.all_files
         made = make(files, folder)

@@ -4,8 +4,11 @@ Belongs here: Table, Source, Column, Rule and everything derived from them (DDL,
 assets, dictionary pages). Does not: the name of any particular table, a connection, a file.
 """
 
+from include.contract.rebuild import Carried, Rebuild
 from include.contract.rules import ContractError, Rule, Severity
-from include.contract.table import Column, Derived, Rebuild, Source, Table, Whole
+from include.contract.table import Column, Derived, Source, Table, Whole
 from include.contract.types import Type
 
-__all__ = ["Column", "ContractError", "Derived", "Rebuild", "Rule", "Severity", "Source", "Table", "Type", "Whole"]
+__all__ = [
+    "Carried", "Column", "ContractError", "Derived", "Rebuild", "Rule", "Severity", "Source", "Table", "Type", "Whole",
+]  # fmt: skip

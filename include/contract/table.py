@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from functools import cached_property
 from typing import Self
 
+from include.contract.rebuild import Rebuild
 from include.contract.rules import Condition, ContractError, Rule, between, empty, filled, one_of
 from include.contract.types import Type
 
@@ -54,71 +54,6 @@ class Column:
     def lake_name(self) -> str:
         """Its name in the lake: amounts carry their unit."""
         return f"{self.name}_cents" if self.type is Type.CENTS else self.name
-
-
-@dataclass(frozen=True)
-class Rebuild:
-    """How much of a table a night computes again.
-
-    Attributes:
-        kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value); or
-            ``as_of`` (one slice a night, kept).
-        column: the column of ``by`` and ``as_of``.
-        through: of ``by``, where each input of the build holds a value of ``column``: in columns of its own, or
-            (``order_item_id@refunds``) in that of another input whose row shares a column. The inputs are cut to the
-            values touched. Without it, the table is computed whole, and only what differs is replaced.
-        filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, and the input
-            whose earliest row opens it (``currency@orders``).
-        daily: of ``by``, whether every value's rows change with the last whole day (one row more, days since then):
-            the values touched say enough only when a night covers the same day again.
-        lag_days: how many days before the night its slice lies: what follows from those days is only then known.
-    """
-
-    kind: str
-    column: str | None = None
-    lag_days: int = 0
-    through: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    filled: str | None = None
-    daily: bool = False
-
-    def __post_init__(self) -> None:
-        for name, paths in self.through.items():
-            if unknown := sorted({path.partition("@")[2] for path in paths} - {"", *self.through}):
-                raise ContractError(f"rebuild: {name} goes through {unknown}, which is not declared to hold a value")
-        if self.filled and len(self.own(self.filled.partition("@")[2])) != 1:
-            raise ContractError(
-                f"rebuild: filled from {self.filled!r}: one column of an input's own says when a group begins"
-            )
-        if self.lag_days < 0 or (self.lag_days and self.kind != "as_of"):
-            raise ContractError(f"rebuild {self.kind!r} with a lag of {self.lag_days} days: only a slice lies earlier")
-        if self.kind not in ("full", "by", "as_of") or (self.kind == "full") != (self.column is None):
-            raise ContractError(f"rebuild {self.kind!r} with column {self.column!r}: full, by(column) or as_of(column)")
-
-    @classmethod
-    def full(cls) -> Rebuild:
-        """Everything, every night."""
-        return cls("full")
-
-    @classmethod
-    def by(
-        cls, column: str, *, filled: str | None = None, daily: bool = False, **through: str | tuple[str, ...]
-    ) -> Rebuild:
-        """Only the values of ``column`` that the night touched."""
-        paths = {name: (path,) if isinstance(path, str) else path for name, path in through.items()}
-        return cls("by", column, through=paths, filled=filled, daily=daily)
-
-    @classmethod
-    def as_of(cls, column: str, lag_days: int = 0) -> Rebuild:
-        """One slice a night, ``lag_days`` before it; other nights' slices stay."""
-        return cls("as_of", column, lag_days)
-
-    def own(self, name: str) -> list[str]:
-        """The columns of an input that hold a value themselves."""
-        return [path for path in self.through.get(name, ()) if "@" not in path]
-
-    def slice_of(self, night: date) -> date:
-        """The value of ``column`` in the slice that a night writes."""
-        return night - timedelta(days=self.lag_days)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract import Carried, Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import flag
@@ -53,7 +53,14 @@ TABLE = Table(
     ),
     primary_key=("day", "product_id", "warehouse_id"),
     rebuild=Rebuild.by(
-        "product_id", inventory="product_id", inventory_movements="product_id", products="product_id", daily=True
+        "product_id",
+        inventory="product_id",
+        inventory_movements="product_id",
+        products="product_id",
+        daily=True,
+        carried=Carried(
+            "day", "inventory_movements", "moved_on", (*_SHELF, "kind"), "quantity", last_day=("inventory",)
+        ),
     ),
     rules=(
         *(
