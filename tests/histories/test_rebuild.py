@@ -100,7 +100,7 @@ nights = st.builds(
 def histories(draw: st.DrawFn, side_by_side: int) -> History:
     """Shops with a first night, and two or three after it."""
     told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
-    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves, max_size=4)
+    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves | moves, max_size=8)
     later = st.lists(deeds, max_size=3)
     happens: dict[tuple[int, int], list[Deed]] = {}
     for shop, night in itertools.product(range(side_by_side), range(len(told))):
@@ -129,6 +129,7 @@ def live(history: History, folder: Path, counts: Counter[str]) -> None:
             if warehouse.bring_up(name, horizon, anew=night.anew).went_on:
                 went_on.add(name)
         counts["went on"] += len(went_on)
+        counts.update(went_on)
         if night.dies_after is None:
             assert not warehouse.first_difference(horizon, went_on)
 
@@ -146,6 +147,34 @@ def test_after_every_night_the_tables_are_those_of_a_full_rebuild(
     with capsys.disabled():
         sys.stdout.write("\n" + ", ".join(f"{what}: {count:,}" for what, count in said.items()) + "\n")
     assert counts["went on"] >= WENT_ON * counts["could go on"] > 0
+
+
+def test_a_new_day_opens_with_what_moved_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a shelf that nothing touches, of one with its first movement, and of one whose past changes."""
+    shelf, other = (1, 1), (2, 1)
+    first: list[Deed] = [
+        Move(*shelf, "receipt", 5, 3), Move(*shelf, "receipt", 3, 30), Move(*shelf, "shipment", -2, 40),
+        Move(*shelf, "reservation", 2, 41), Move(*shelf, "reservation", 1, 42), Move(*other, "receipt", 4, 2),
+        Count(*shelf, 2),
+    ]  # fmt: skip
+    history = History(
+        shops=1,
+        zone="Europe/Berlin",
+        first_day=FIRST_DAYS[0],
+        nights=[Night(2), Night(1), Night(1), Night(2), Night(0), Night(1)],
+        deeds={
+            (0, 0): first,
+            (0, 1): [Move(*other, "receipt", 1, 50)],
+            (0, 2): [Move(1, 2, "receipt", 6, 80), Count(*shelf, -1), Count(3, 1, 0)],
+            (0, 3): [Move(*other, "return", 1, 4), Price(1, 70)],
+            (0, 5): [Move(*shelf, "adjustment", -1, 150), Delete("inventory_movements", 0)],
+        },
+    )
+    counts = Counter[str]()
+    _set(monkeypatch, history.zone, tmp_path)
+    live(history, tmp_path, counts)
+    settings.cache_clear()
+    assert counts["inventory_daily"] == len(history.nights) - 1
 
 
 def _live_some(
@@ -169,12 +198,17 @@ def _live_some(
         if len(happened) == 1:  # the first that is drawn: nothing happens
             return
         with TemporaryDirectory() as folder, monkeypatch.context() as environment:
-            environment.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-            environment.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
-            environment.setenv("STOCKTAKE_TIMEZONE", history.zone)
-            environment.setenv("STOCKTAKE_LAKE", f"{folder}/lake")
-            settings.cache_clear()
+            _set(environment, history.zone, Path(folder))
             live(history, Path(folder), counts)
         lived.update(f"{history.zone} {history.nights} {deeds}" for deeds in happened)
 
     check()
+
+
+def _set(environment: pytest.MonkeyPatch, zone: str, folder: Path) -> None:
+    """Settings of a lake without a shop and a warehouse."""
+    environment.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
+    environment.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
+    environment.setenv("STOCKTAKE_TIMEZONE", zone)
+    environment.setenv("STOCKTAKE_LAKE", f"{folder}/lake")
+    settings.cache_clear()
