@@ -25,7 +25,8 @@ BUCKETS = 4096  # a power of two; for one late row of 6 M, 1,500 are read again
 # What is remembered is so by piece, of which a bucket has many: one row in 365, all over the keys, is in every bucket.
 # Whole numbers that follow each other share a piece: what is new touches few of them.
 _NEIGHBOURS = 6  # bits: 64 keys
-_PIECES = {True: 1 << 18, False: 1 << 16}  # of whole numbers; of hexadecimal digits
+_PIECES_OF_NUMBERS = 1 << 18
+_PIECES_OF_TEXTS = 1 << 16
 _MOST_CHANGED = 0.25  # of the pieces; beyond that, adding up all of them is as quick
 
 Sums = Mapping[str, tuple[int, int]]  # by bucket, the number of rows and the sum of their hashes
@@ -52,10 +53,10 @@ def whole_shop_sums(
 ) -> Sums:
     """What all rows of the shop add up to, of which Postgres computes no more than it must.
 
-    It takes the fingerprint of every row, which is its own hash of it (``hash_record_extended``: 6 M rows in a sixth of
-    the time of md5 over their text). A piece of the keys whose fingerprints add up to what they did on an earlier night
-    holds the rows that it held then, and so adds up to the same; what that was is kept beside the lake. It follows from
-    the rows alone, whichever night, shop or copy they are of.
+    It takes the fingerprint of every row, which is its own hash of it (``hash_record_extended``: of 6 M rows in 1.3 s,
+    where md5 over their text takes 6.0 s). A piece of the keys whose fingerprints add up to what they did on an earlier
+    night holds the rows that it held then, and so adds up to the same; what that was is kept beside the lake. It
+    follows from the rows alone, whichever night, shop or copy they are of.
 
     Args:
         connection: a session in which the shop is attached.
@@ -141,7 +142,8 @@ def _part(source: Source, parts: int) -> str:
 
 
 def _piece_sql(source: Source) -> str:
-    return _part(source, _PIECES[source[source.primary_key[0]].type is Type.INTEGER])
+    is_number = source[source.primary_key[0]].type is Type.INTEGER
+    return _part(source, _PIECES_OF_NUMBERS if is_number else _PIECES_OF_TEXTS)
 
 
 def _prints_sql(source: Source, rows: str) -> str:
