@@ -57,7 +57,7 @@ histories: .venv/.installed ## Compare incremental nights with full rebuilds, th
 kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every statement of a publication, while readers loop
 	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
 
-faults: .venv/.installed ## Kill a night at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1
+faults: .venv/.installed ## Kill nights, replays, republishes at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
 
 lint: .venv/.installed ## Check style and types only

@@ -140,6 +140,15 @@ def test_an_approved_night_holds_just_these_rows_and_publishes_the_rest(nights: 
 
 
 @pytest.mark.after_a_night
+def test_a_question_that_nobody_heard_is_put_anew_not_twice(nights: Nights, lost: str) -> None:
+    night.weigh(lost)
+    night.weigh(lost)  # the first try died after it had asked
+    answered(lost, "Approve")
+    assert nights.ask("select answer from audit.approvals") == [("approved",)]
+    assert "no answer yet" not in page.render(lost)
+
+
+@pytest.mark.after_a_night
 def test_an_approval_is_good_for_these_rows_alone(nights: Nights, lost: str) -> None:
     before = versions()
     night.weigh(lost)

@@ -435,7 +435,7 @@ create table if not exists audit.approvals (
 );
 create index if not exists approvals_run_idx on audit.approvals (run_id);
 comment on table audit.approvals is
-'One row per time that a run asked an operator whether it may go on with more rows in quarantine than is tolerated.';
+'One row per time that a run asked an operator whether it may go on with more rows in quarantine than is tolerated; a question that nobody answered before the run asked anew is not kept.';
 comment on column audit.approvals.figures is
 'A digest of every row that would be held, its rules and its money: an approval is good for these rows alone.';
 comment on column audit.approvals.evidence is

@@ -58,7 +58,7 @@ def _backfill(course: Course) -> str:
         place.go(place.asked())
         place.go(place.asked(day=_BACKFILLED))
 
-    expected = course.end("a night and a backfill", one_after_the_other)
+    expected = course.end(name="a night and a backfill", play=one_after_the_other)
     with course.before() as place:
         begun = _at_once(place, place.asked(), place.asked(day=_BACKFILLED))
         must_equal(expected, place.look(), (*_OF_RUNS, "reporting.data_status"))

@@ -53,7 +53,7 @@ def killed(name: str, where: str, step: str, point: Point, dag: str = "nightly")
                 if ended.code != KILLED or (point.file and not any(line.startswith(_UNSEEN) for line in left)):
                     continue
                 finish(place, dag, step)
-                must_equal(course.end(), place.look())
+                must_equal(course.end(dag), place.look())
                 return f"killed, {'leaving ' + _counted(left) if left else 'leaving nothing'}; retried: as undisturbed"
         raise Wrong(f"nothing died there: the step ended with {ended.code} {ended.error}")
 

@@ -1,4 +1,4 @@
-"""The named points at which a process of a night is killed."""
+"""The named points at which a process of a run is killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JUDGED, _DIFFERENCE, _LAKE = "include.ledger.expectations", "include.difference
 _PUBLISH = "include.publish.publication"
 
 # Step, what happens there, and the point.
-_POINTS: Final = (
+_OF_NIGHT: Final = (
     ("begin", "ledger-prepared", "the ledger's tables are there, the run is not entered", Point(f"{_RUNS}.open_run")),
     ("begin", "run-entered", "the run is entered, the tables are not", Point(f"{_RUNS}.open_run", after=True)),
     ("begin", "done", "all is entered, nobody heard", Point(f"{_RUNS}.record_tables", after=True)),
@@ -27,6 +27,10 @@ _POINTS: Final = (
     (
         "extract", "deleted-keys", "keys that are gone are noted, the copy is not compared again",
         Point(f"{_LAKE}.replace_run", after=True, of=("gone",)),
+    ),
+    (
+        "extract", "sums-remembered", "the shop's sums of two sources are remembered beside the lake, none is proven",
+        Point("include.extract.whole_shop_sums", call=2, after=True),
     ),
     ("extract", "proven", "the third source is proven, its sums are not kept",
      Point("include.completeness.ShopSums.keep", call=3)),
@@ -100,6 +104,85 @@ _OF_FEATURES: Final = (
     ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
 )  # fmt: skip
 
+# More rows would be held than is tolerated, and an operator is asked.
+_OF_APPROVAL: Final = (
+    ("weigh", "asked", "an operator is asked, nobody heard", Point("include.ledger.approvals.ask", after=True)),
+    ("approve", "answered", "an operator has approved, the ledger does not know",
+     Point("include.ledger.approvals.record_answer")),
+    ("approve", "entered", "the ledger knows of the approval, nobody heard",
+     Point("include.ledger.approvals.record_answer", after=True)),
+    ("accept", "one-source", "what is approved is held, other sources are as they were",
+     Point(f"{_LAKE}.replace", after=True, of=("quarantine", "orders"))),
+    ("accept", "recorded", "accepted by the approval, the ledger knows, nobody heard",
+     Point(f"{_COPIES}.record_accepted", after=True)),
+)  # fmt: skip
+_OF_REPLAY: Final = (
+    ("begin", "run-entered", "the run is entered, the tables and the copy are not",
+     Point(f"{_RUNS}.open_run", after=True)),
+    ("begin", "copy-taken", "the copy is taken, its sums are not kept", Point(f"{_COPIES}.take_copy", after=True)),
+    ("begin", "half-kept", "the sums of three sources are kept", Point("include.replay.keep_copy", call=3, after=True)),
+    ("begin", "done", "all is entered, nobody heard", Point("include.replay.begin", after=True)),
+    ("validate orders", "judged", "the rows are written, Great Expectations has not judged",
+     Point("include.validate.judgement.write_candidates", after=True)),
+    ("validate orders", "not-recorded", "judged, the ledger does not know", Point(f"{_JUDGED}.record_outcomes")),
+    ("sift", "sifted", "there is something to release, nobody heard", Point("include.replay.sift", after=True)),
+    ("accept", "noted", "it is noted that the lake is being changed", Point(f"{_COPIES}.begin_accepting", after=True)),
+    ("accept", "between-layers", "released orders are committed, held ones are not",
+     Point(f"{_LAKE}.replace", of=("quarantine", "orders"))),
+    ("accept", "not-recorded", "proven, the ledger does not know", Point(f"{_COPIES}.record_accepted")),
+    ("accept", "recorded", "the ledger knows, nobody heard", Point(f"{_COPIES}.record_accepted", after=True)),
+    ("build order_lines", "changes-written", "what changes is written beside, not committed",
+     Point(f"{_LAKE}.merge", of=("reporting", "order_lines"))),
+    ("build daily_sales", "not-recorded", "committed, the ledger does not know", Point(f"{_BUILDS}.record")),
+    ("build inventory_health", "slice-built", "the slice is built, not committed", Point(f"{_LAKE}.replace_slice")),
+    ("audit", "not-recorded", "proven, the ledger does not know", Point("include.ledger.conservation.record")),
+    ("publish", "half-staged", "three tables are loaded into staging",
+     Point("include.publish.staging._load", call=3, after=True)),
+    ("publish", "half-replaced", "in the transaction, three tables are replaced",
+     Point(f"{_PUBLISH}.replace_what_differs", call=3, after=True)),
+    ("publish", "before-commit", "in the transaction, the quarantine says what is released",
+     Point("include.publish.quarantine.sync", after=True)),
+    ("publish", "committed", "committed, the staging tables are still there",
+     Point("include.publish.staging.drop", call=2)),
+    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+)  # fmt: skip
+# A replay that finds nothing to release enters its verdicts and ends.
+_OF_VAIN_REPLAY: Final = (
+    ("sift", "sifted", "there is nothing to release, nothing is entered", Point("include.replay.enter_verdicts")),
+    ("sift", "half-staged", "what three sources hold is staged",
+     Point("include.publish.quarantine.stage", call=3, after=True)),
+    ("sift", "before-commit", "in the transaction, the verdicts are entered",
+     Point("include.publish.staging.drop", call=2)),
+    ("sift", "entered", "the verdicts are entered, nobody heard", Point("include.replay.enter_verdicts", after=True)),
+    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+)  # fmt: skip
+_OF_REPUBLISH: Final = (
+    ("begin", "found", "it is known what is put back, the run is not entered", Point(f"{_RUNS}.open_run")),
+    ("begin", "run-entered", "the run is entered, not which copy it goes by", Point(f"{_RUNS}.open_run", after=True)),
+    ("begin", "done", "all is entered, nobody heard", Point(f"{_COPIES}.take_copy", after=True)),
+    ("publish", "before", "the lake has all of it, nothing is staged", Point("include.publish.staging.stage")),
+    ("publish", "half-staged", "three tables are loaded into staging",
+     Point("include.publish.staging._load", call=3, after=True)),
+    ("publish", "staged", "everything is staged", Point("include.publish.staging.stage", after=True)),
+    ("publish", "half-replaced", "in the transaction, three tables are replaced",
+     Point(f"{_PUBLISH}.replace_what_differs", call=3, after=True)),
+    ("publish", "before-commit", "in the transaction, what was restated is entered",
+     Point("include.restatements.record", after=True)),
+    ("publish", "committed", "committed, the staging tables are still there",
+     Point("include.publish.staging.drop", call=2)),
+    ("publish", "done", "all is done, nobody heard", Point("include.republish.publish_past", after=True)),
+    ("report", "before", "the page is not written", Point("include.reports_api.page.write")),
+    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+)  # fmt: skip
+_OF: Final = {
+    "nightly": _OF_NIGHT,
+    "features": _OF_FEATURES,
+    "approval": _OF_APPROVAL,
+    "replay": _OF_REPLAY,
+    "vain replay": _OF_VAIN_REPLAY,
+    "republish": _OF_REPUBLISH,
+}
+
 _OFTEN: Final = ("order_lines", "daily_sales", "inventory_health", "customer_activity")  # one of every kind of table
 
 
@@ -109,7 +192,7 @@ def kills(*, every: bool) -> list[Fault]:
     Args:
         every: whether what is the same for all sources and tables is tried with each of them.
     """
-    found = [_at("nightly", *one) for one in _POINTS] + [_at("features", *one) for one in _OF_FEATURES]
+    found = [_at(dag, *one) for dag, points in _OF.items() for one in points]
     for name in NAMES if not every else TABLES:
         if every or name in _OFTEN:
             dag = "features" if TABLES[name].table.schema == "features" else "nightly"
@@ -126,5 +209,5 @@ def kills(*, every: bool) -> list[Fault]:
 
 
 def _at(dag: str, step: str, what: str, where: str, point: Point) -> Fault:
-    task = step if dag == "nightly" else f"features {step}"
+    task = step if dag == "nightly" else f"{dag} {step}"
     return killed(f"{task.replace(' ', '-')}.{what}", f"{task}: {where}", step, point, dag)

@@ -90,11 +90,14 @@ class Place:
             "STOCKTAKE_LAKE": str(self.lake),
             "STOCKTAKE_REPORTS": str(self.folder / "reports"),
             "TMPDIR": str(self.folder / "temporary"),
+            "AIRFLOW_HOME": str(self.folder / "airflow"),
         }
 
-    def asked(self, dag: str = "nightly", run_id: str = "", day: date = LAST_DAY, **options: object) -> Asked:
-        """A run here."""
-        return Asked(run_id or f"{dag} of {day}", day, dag, self.names, dict(options))
+    def asked(self, dag: str = "nightly", run_id: str = "", day: date | None = None, **options: object) -> Asked:
+        """A run here, of the last day; what is put back is the night before."""
+        day = day or (FIRST if dag == "republish" else LAST_DAY)
+        called = "nightly" if dag == "approval" else dag
+        return Asked(run_id or f"{called} of {day}", day, dag, self.names, dict(options))
 
     def do(
         self, asked: Asked, step: str, point: Point | None = None, others: Mapping[str, str] = MappingProxyType({})

@@ -64,7 +64,7 @@ def look(tables: Iterable[str]) -> State:
             f"audit.{name}"
             for (name,) in connection.execute("select tablename from pg_tables where schemaname = 'audit'").fetchall()
         ]
-        for name in sorted([*ledger, *tables, "reporting.data_status"]):
+        for name in sorted([*ledger, *tables, "audit.verdicts", "reporting.data_status"]):
             # In a published table an instant is a fact; which publication put a row there is told beside it.
             hidden = {"known_at", "_publication_id"} if name in tables else clocks.get(name, set())
             rows = [row for (row,) in connection.execute(f"select to_jsonb(row) from {name} as row".encode())]

@@ -1,23 +1,39 @@
-"""The steps of a night and of its features, each of which a process does on its own, as Airflow's tasks are done."""
+"""The steps of every DAG's runs, each of which a process does on its own, as Airflow's tasks are done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any, Final, cast
+from uuid import uuid4
 
-from include import features, housekeeping, lake, night
-from include.contract import Table
+from include import features, housekeeping, lake, night, replay, republish
+from include.contract import Source, Table
 from include.housekeeping import Limits
 from include.ledger import runs
 from include.ledger.runs import Run
 from include.sources import SOURCES
+from include.validate import tolerance
 from tests.nights import SOME
 from transforms.build import build
 from transforms.catalogue import TABLES, buildable
 
 # Beside one of every kind (``tests.nights``) the one reporting table by night of which these are the inputs.
 NAMES: Final = (*SOME, "inventory_health")
+
+# Per kind of run the tasks of its DAG, in an order that the DAG allows; ``finish`` is what the listener writes at its
+# end. ``validate`` is one task per source, ``build`` one per table.
+STEPS: Final = {
+    "nightly": "begin extract validate weigh accept build audit publish report finish",
+    "features": "begin build audit publish report finish",
+    "approval": "weigh approve accept build audit publish report finish",  # of a night, from where an operator is asked
+    "replay": "begin validate sift weigh accept build audit publish report finish",
+    "vain replay": "begin validate sift report finish",  # what is skipped where nothing is released is not there
+    "republish": "begin publish report finish",
+}
+_RELEASED_BY: Final = "cancelled_has_reason"  # the rule that a replay finds loosened: it holds a row of the last night
 
 
 @dataclass(frozen=True)
@@ -26,8 +42,8 @@ class Asked:
 
     Attributes:
         run_id: its id.
-        day: its business day.
-        dag: ``nightly`` or ``features``.
+        day: its business day; the night that is put back.
+        dag: one of ``STEPS``.
         names: the tables that are built.
         options: ``full_refresh`` and the like, as in the form.
     """
@@ -40,12 +56,9 @@ class Asked:
 
     @property
     def steps(self) -> list[str]:
-        """The tasks of its DAG, in an order that the DAG allows; ``finish`` is what the listener writes at its end."""
-        builds = [f"build {table.name}" for table in self.tables]
-        if self.dag == "features":
-            return ["begin", *builds, "audit", "publish", "report", "finish"]
-        validates = [f"validate {name}" for name in SOURCES]
-        return ["begin", "extract", *validates, "weigh", "accept", *builds, "audit", "publish", "report", "finish"]
+        """Its steps, in order."""
+        each = {"validate": list(SOURCES), "build": [table.name for table in self.tables]}
+        return [f"{step} {name}".rstrip() for step in STEPS[self.dag].split() for name in each.get(step, [""])]
 
     @property
     def tables(self) -> list[Table]:
@@ -57,50 +70,89 @@ class Asked:
 def do(asked: Asked, step: str) -> None:
     """Do one step of a run."""
     kind, _, name = step.partition(" ")
-    if kind == "begin":
-        _begin(asked)
-    elif kind == "extract":
-        night.extract(asked.run_id)
-    elif kind == "validate":
-        night.validate(asked.run_id, name)
-    elif kind == "weigh":
-        night.weigh(asked.run_id)
-    elif kind == "accept":
-        night.accept(asked.run_id)
-    elif kind == "build":
-        night.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build)
-    else:
-        _end(asked, kind)
+    _find_contracts(asked)
+    _DO[kind](asked, name)
 
 
-def _begin(asked: Asked) -> None:
+def _find_contracts(asked: Asked) -> None:
+    """Have the contracts say what such a run finds in them."""
+    orders, contracts = SOURCES["orders"], cast("dict[str, Source]", SOURCES)
+    if asked.dag == "approval":
+        setattr(tolerance, "TOLERATED_ROWS", 0)  # noqa: B010 - no row is tolerated
+        contracts["orders"] = replace(orders, tolerance=0.0)
+    elif asked.dag == "replay":
+        contracts["orders"] = replace(orders, rules=tuple(one for one in orders.rules if one.name != _RELEASED_BY))
+
+
+def _begin(asked: Asked, _: str) -> None:
+    left_out = buildable(SOURCES).left_out
+    tables = [(one.table, one.sources, left_out.get(name)) for name, one in TABLES.items()]
     if asked.dag == "features":
         features.begin(asked.run_id, asked.day.isoformat(), asked.options)
-        return
-    left_out = buildable(SOURCES).left_out
-    night.begin(
-        Run(asked.run_id, asked.day, asked.day, **asked.options),
-        [(one.table, one.sources, left_out.get(name)) for name, one in TABLES.items()],
-    )
-
-
-def _end(asked: Asked, kind: str) -> None:
-    if kind == "audit":
-        night.audit(asked.run_id, asked.tables)
-    elif kind == "publish":
-        (features if asked.dag == "features" else night).publish(asked.run_id, asked.tables)
-    elif kind == "report":
-        night.report(asked.run_id)
-    elif kind == "finish":
-        runs.finish_run(asked.run_id, "success")
+    elif asked.dag == "republish":
+        republish.begin(asked.run_id, {"night": asked.day.isoformat()})
+    elif asked.dag == "nightly":
+        night.begin(Run(asked.run_id, asked.day, asked.day, **asked.options), tables)
     else:
-        raise ValueError(f"there is no step {kind!r}")
+        replay.begin(asked.run_id, asked.options, tables)
+
+
+def _sift(asked: Asked, _: str) -> None:
+    _must_say(replay.sift(asked.run_id), asked.dag == "replay", "there is something to release")
+
+
+def _weigh(asked: Asked, _: str) -> None:
+    _must_say(night.weigh(asked.run_id), asked.dag == "approval", "somebody has to be asked")
+
+
+def _must_say(found: bool, expected: bool, what: str) -> None:
+    """Refuse another way through the DAG than the run was meant to take."""
+    if found != expected:
+        raise RuntimeError(f"that {what} is {found}")
+
+
+def _approve(asked: Asked, _: str) -> None:
+    """Put the question and hear an approval, as Airflow's operator does; what Airflow itself enters is left out."""
+    from airflow.providers.standard.operators import hitl
+    from airflow.sdk.exceptions import TaskAwaitingInput
+
+    from include.approval import Approval
+
+    setattr(hitl, "upsert_hitl_detail", lambda **_: None)  # noqa: B010 - there is no Airflow that could be told
+    task = Approval(task_id="approve", run_id=asked.run_id)
+    try:
+        task.execute({"task_instance": SimpleNamespace(id=uuid4())})
+    except TaskAwaitingInput:
+        said = {"chosen_options": [task.APPROVE], "params_input": {}, "responded_at": datetime.now(UTC)}
+        task.execute_complete({}, {**said, "responded_by_user": {"id": "1", "name": "ada"}})
+
+
+def _build(asked: Asked, name: str) -> None:
+    night.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build)
+
+
+def _publish(asked: Asked, _: str) -> None:
+    {"features": features, "republish": republish}.get(asked.dag, night).publish(asked.run_id, asked.tables)
+
+
+_DO: Final[dict[str, Callable[[Asked, str], Any]]] = {
+    "begin": _begin,
+    "extract": lambda asked, _: night.extract(asked.run_id),
+    "validate": lambda asked, name: night.validate(asked.run_id, name),
+    "sift": _sift,
+    "weigh": _weigh,
+    "approve": _approve,
+    "accept": lambda asked, _: night.accept(asked.run_id),
+    "build": _build,
+    "audit": lambda asked, _: night.audit(asked.run_id, asked.tables),
+    "publish": _publish,
+    "report": lambda asked, _: night.report(asked.run_id),
+    "finish": lambda asked, _: runs.finish_run(asked.run_id, "success"),
+}
 
 
 def keep_house(step: str) -> None:
     """Do one step of the DAG ``housekeeping``, as if everything were old that is not needed."""
-    from datetime import UTC, datetime
-
     reporting = [TABLES[name].table for name in buildable(SOURCES).of("reporting")]
     limits = Limits(datetime.now(UTC), datetime.now(UTC))
     if step == "compact":

@@ -26,8 +26,17 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         course.close()
 
 
-@pytest.mark.parametrize("name", ["accept.between-layers", "build-order_lines.file", "publish.half-replaced"])
-def test_a_night_that_is_killed_and_tried_again_ends_as_an_undisturbed_one(course: Course, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "accept.between-layers",
+        "build-order_lines.file",
+        "publish.half-replaced",
+        "approval-weigh.asked",
+        "republish-publish.half-replaced",
+    ],
+)
+def test_a_run_that_is_killed_and_tried_again_ends_as_an_undisturbed_one(course: Course, name: str) -> None:
     [fault] = chosen([name], faults())
     outcome = play(fault, course)
     assert outcome.verdict == GREEN, outcome.happened
@@ -44,7 +53,7 @@ class _Broken(Course):
         self._course = course
 
     @contextmanager
-    def before(self, dag: str = "nightly", step: str = "begin") -> Iterator[Place]:
+    def before(self, dag: str = "nightly", step: str | None = None) -> Iterator[Place]:
         with self._course.before(dag, step) as place:
             yield replace(place, prepare=_forgets_where_it_began)
 
