@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import duckdb
+from pyarrow import parquet
 
 from include import duck, lake
 from include.contract import Column, Source, Type
@@ -67,12 +68,18 @@ def whole_shop_sums(
     """
     name, file = source.name, _kept_folder(source) / f"{_fingerprint(source, typed)}.shop.parquet"
     connection.execute(f"create or replace temp table prints_{name} as {_asked(_prints_sql(source, rows))}")
-    known = f"read_parquet({duck.quoted(str(file))})"
-    known = known if file.exists() and not anew else f"(select *, '' as hashes from prints_{name} where false)"
     connection.execute(
-        f"create or replace temp table same_{name} as select piece, hashes from prints_{name}"
-        f" join {known} using (piece, rows, prints)"
+        f"create or replace temp table same_{name} as select piece, '' as hashes from prints_{name} limit 0"
     )
+    if file.exists() and not anew:
+        # Opened once: DuckDB opens a file when it binds and again when it reads, and another night may replace it.
+        with file.open("rb") as handle:
+            connection.register("remembered", parquet.read_table(handle))
+        connection.execute(
+            f"insert into same_{name} select piece, hashes from prints_{name}"
+            " join remembered using (piece, rows, prints)"
+        )
+        connection.unregister("remembered")
     changed = connection.execute(
         f"select piece from prints_{name} where piece is not null and piece not in (select piece from same_{name})"
     ).fetchall()

@@ -18,9 +18,11 @@ from include import wreckage
 from include.contract import Column
 from include.settings import settings
 
-# What libpq, and DuckDB itself where it connects again, say of a server that went away.
+# What libpq, and DuckDB itself where it connects again, say of a server that went away. While DuckDB commits, libpq may
+# have nothing to say: a server that is there always gives a reason.
 _GONE = re.compile(
     "server closed the connection|terminating connection|no connection to the server|Unable to connect to Postgres"
+    r'|Failed to execute query "COMMIT":\s*\Z'
 )
 _PASSWORD = re.compile(r"password=(?:'(?:\\.|[^'\\])*'|\S+)")
 

@@ -59,3 +59,13 @@ def test_a_postgres_that_goes_away_is_a_lost_connection_and_no_password_is_told(
 def test_an_error_of_another_kind_stays_what_it_is() -> None:
     with pytest.raises(duckdb.CatalogException, match="nothing does not exist"), duck.session() as session:
         session.execute("from nothing")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("", ConnectionError), ("ERROR:  could not serialize access", duckdb.TransactionException)],
+)
+def test_a_commit_that_fails_for_no_reason_met_no_server(reason: str, kind: type[Exception]) -> None:
+    said = f'TransactionContext Error: Failed to commit: Failed to execute query "COMMIT": {reason}\n'
+    with pytest.raises(kind, match="Failed to commit"), duck.guarded():
+        raise duckdb.TransactionException(said)
