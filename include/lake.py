@@ -122,7 +122,14 @@ def version(layer: str, table: str) -> int | None:
 
 def commits(layer: str, table: str) -> list[Commit]:
     """The commits that a table's log still tells of, the newest first."""
-    opened = _open(layer, table, None)
+    told, opened = [], _open(layer, table, None)
+    while opened:
+        told, before = opened.history(), opened.version()
+        # Delta (1.6) lists the commits there are by now and counts them down from the version that was opened: had one
+        # come in between, each would go by its neighbour's number.
+        opened.update_incremental()
+        if opened.version() == before:
+            break
     return [
         Commit(
             int(said["version"]),
@@ -130,7 +137,7 @@ def commits(layer: str, table: str) -> list[Commit]:
             Path(said[CHANGES]) if said.get(CHANGES, _NO_ROW) != _NO_ROW else None,
             said.get(CHANGES) == _NO_ROW,
         )
-        for said in (opened.history() if opened else [])
+        for said in told
     ]
 
 
