@@ -51,6 +51,7 @@ with DAG(
     schedule=CronTriggerTimetable("0 16 * * SUN", timezone=settings().timezone),
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
     catchup=False,
+    is_paused_upon_creation=False,  # else the lake only grows, and a run by hand waits for ever
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
     default_args=TASK_DEFAULTS,

@@ -266,6 +266,7 @@ def test_housekeeping_is_on_sundays_far_from_any_night(bag: dict[str, Any]) -> N
     assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
     assert tuple(dag["params"]) == HOUSEKEEPING_FORM
     assert dag["params"]["dry_run"]["default"] is False
+    assert dag["is_paused_upon_creation"] is False
 
 
 def test_a_past_night_is_put_back_when_somebody_says_which_and_starts_nothing(bag: dict[str, Any]) -> None:

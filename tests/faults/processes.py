@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ _PROCESSES.set_forkserver_preload(
     ]
 )
 _PATIENCE = 300.0  # seconds that a step may take
+# Whoever starts a process asks all others for their exit codes, and each can be read once: of two who ask at the same
+# time, one finds nothing and takes that for 255.
+_ASKING = threading.Lock()
 KILLED = -signal.SIGKILL
 
 
@@ -100,7 +104,8 @@ def run(
                           arguments),
     )  # fmt: skip
     known = set(_files(environment, point)) if point and point.file else set[Path]()
-    process.start()
+    with _ASKING:
+        process.start()
     theirs.close()
     said: tuple[Any, str, bool] = (None, "", False)
     try:
@@ -110,12 +115,25 @@ def run(
             said = mine.recv()
     except EOFError:
         pass
-    process.join(_PATIENCE)
-    if process.exitcode is None:
+    code = _wait(process)
+    if code is None:
         process.kill()
-        process.join()
+        _wait(process)
         return Ended(1, error=f"it took longer than {_PATIENCE:.0f} s")
-    return Ended(process.exitcode, *said)
+    return Ended(code, *said)
+
+
+def _wait(process: BaseProcess) -> int | None:
+    """The exit code of a process that ends; None of one that does not."""
+    end = time.monotonic() + _PATIENCE
+    while (code := _exit_code(process)) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    return code
+
+
+def _exit_code(process: BaseProcess) -> int | None:
+    with _ASKING:
+        return process.exitcode
 
 
 def _files(environment: Mapping[str, str], point: Point) -> Iterable[Path]:
@@ -125,7 +143,7 @@ def _files(environment: Mapping[str, str], point: Point) -> Iterable[Path]:
 def _kill_when_it_appears(process: BaseProcess, environment: Mapping[str, str], point: Point, known: set[Path]) -> None:
     """Look without a pause: what comes after the file may come a millisecond later."""
     end = time.monotonic() + _PATIENCE
-    while process.is_alive() and time.monotonic() < end:
+    while _exit_code(process) is None and time.monotonic() < end:
         if any(file not in known for file in _files(environment, point)):
             process.kill()
             return

@@ -21,7 +21,8 @@ _VARIABLES: Final = {"shop": "STOCKTAKE_SHOP_URL", "warehouse": "STOCKTAKE_WAREH
 # Server, DAG, step, where, and how the statement begins, or what it holds, at which it goes.
 _GOES: Final = (
     ("shop", "nightly", "extract", "while orders are read", "from orders\n"),
-    ("shop", "nightly", "extract", "while a checksum is computed", "sum(('x0'"),
+    ("shop", "nightly", "extract", "while fingerprints are added up", "hash_record_extended"),
+    ("shop", "nightly", "extract", "while a checksum is computed", "substr(md5("),
     ("warehouse", "nightly", "accept", "when the lake is changed and the ledger is told", "update audit.source_counts"),
     ("warehouse", "nightly", "build order_lines", "when the table is committed and the ledger is told",
      "insert into audit.builds"),
