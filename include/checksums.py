@@ -8,18 +8,22 @@ follows where two sums differ.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
+import pyarrow as pa
 from pyarrow import parquet
 
 from include import duck, lake
 from include.contract import Column, Source, Type
 from include.settings import settings
 from include.validate.candidates import KEPT_SECONDS, UNREADABLE, read_columns
+
+_log = logging.getLogger(__name__)
 
 BUCKETS = 4096  # a power of two; for one late row of 6 M, 1,500 are read again
 
@@ -71,10 +75,8 @@ def whole_shop_sums(
     connection.execute(
         f"create or replace temp table same_{name} as select piece, '' as hashes from prints_{name} limit 0"
     )
-    if file.exists() and not anew:
-        # Opened once: DuckDB opens a file when it binds and again when it reads, and another night may replace it.
-        with file.open("rb") as handle:
-            connection.register("remembered", parquet.read_table(handle))
+    if not anew and (remembered := _remembered(file)):
+        connection.register("remembered", remembered)
         connection.execute(
             f"insert into same_{name} select piece, hashes from prints_{name}"
             " join remembered using (piece, rows, prints)"
@@ -210,6 +212,19 @@ def _kept_folder(source: Source) -> Path:
     folder = settings().lake / "sums" / source.name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _remembered(file: Path) -> pa.Table | None:
+    """What a file of sums holds; None where there is none, or one that cannot be read: all is computed then."""
+    try:
+        # Opened once: DuckDB opens a file when it binds and again when it reads, and another night may replace it.
+        with file.open("rb") as handle:
+            return parquet.read_table(handle)
+    except FileNotFoundError:
+        return None
+    except pa.ArrowException as error:
+        _log.warning("%s cannot be read, everything is added up anew: %s", file, error)
+        return None
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, statement: str, file: Path) -> None:

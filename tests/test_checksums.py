@@ -126,3 +126,11 @@ def test_what_is_remembered_is_not_computed_again_unless_all_is(shop: Shop) -> N
     assert {bucket for bucket in right if remembered[bucket] == right[bucket]} == {""}
     assert shop.sums(anew=True) == right
     assert shop.sums() == right
+
+
+def test_what_is_remembered_and_cannot_be_read_is_computed(shop: Shop) -> None:
+    right = shop.sums()
+    (kept,) = (settings().lake / "sums" / "things").glob("*.shop.parquet")
+    kept.write_bytes(kept.read_bytes()[:-9])
+    assert shop.sums() == right
+    assert parquet.read_table(kept).num_rows > 0
