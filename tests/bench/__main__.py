@@ -23,7 +23,7 @@ from include.standalone.profile import state_folder
 from tests.bench import rivals
 from tests.bench.place import DAYS, FULL_ORDERS, LAST_DAY, NEXT_DAY, SERVER, TOUCHED, Place
 from tests.bench.report import Found, cells
-from tests.bench.stages import Line, builds, night
+from tests.bench.stages import Line, builds, features, night
 from transforms.engines import ENGINES
 
 
@@ -54,8 +54,10 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         extraction = rivals.extraction(place, _say)
         typer.echo("A full night")
         full = night(place, "full", LAST_DAY, engines[0], _say)
+        typer.echo("Its features")
+        first = features(place, "features", engines[0], _say)
         typer.echo("Every table on every engine")
-        built = builds(place, full, engines, _say)
+        built = builds(place, [full, first], engines, _say)
         typer.echo("Other ways to write")
         loading = rivals.loading(place, full, _say)
         typer.echo("SQL in Postgres")
@@ -63,6 +65,8 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         touched = place.trade()
         typer.echo(f"A night after one day of trade: {touched:,} orders")
         incremental = night(place, "incremental", NEXT_DAY, engines[0], _say)
+        typer.echo("Its features")
+        second = features(place, "next features", engines[0], _say)
     orders = next(line.rows for line in full.lines if line.work == "validate orders")
     about = {
         "scale": f"{scale:g}: {orders:,} orders of {DAYS} days, {place.size.products:,} products",
@@ -74,7 +78,7 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at {_revision()}; the bench took"
         f" {time.monotonic() - started:,.0f} s",
     }
-    return Found(about, full, incremental, built, extraction, loading, sql, engines)
+    return Found(about, full, first, incremental, second, built, extraction, loading, sql, engines)
 
 
 def _say(line: Line) -> None:

@@ -99,6 +99,23 @@ def publish(run_id: str, tables: Sequence[str]) -> Done:
     return 0, row[0] if row else None
 
 
+def begin_features(run_id: str, engine: str) -> Done:
+    """Enter a run of the DAG ``features``, for the night that was published last."""
+    from include import features
+
+    features.begin(run_id, None, {"engine": engine})
+    return 0, None
+
+
+def publish_features(run_id: str, tables: Sequence[str]) -> Done:
+    """Rows are counted by who built them."""
+    from include import features
+    from transforms.catalogue import TABLES
+
+    features.publish(run_id, [TABLES[name].table for name in tables])
+    return 0, None
+
+
 def finish(run_id: str) -> Done:
     """Say in the ledger that the run went well."""
     from include.ledger import runs
@@ -238,6 +255,8 @@ JOBS: Final[Mapping[str, Job]] = {
     "build": Job(build, (*_FORKED, "transforms.build")),
     "audit": Job(audit, (*_GATE, "transforms.catalogue")),
     "publish": Job(publish, (*_FORKED, "transforms.catalogue")),
+    "begin_features": Job(begin_features),
+    "publish_features": Job(publish_features, (*_FORKED, "transforms.catalogue")),
     "finish": Job(finish),
     "build_files": Job(build_files, (*_FORKED, "transforms.build")),
     "scan": Job(scan, ("duckdb", "include.duck")),

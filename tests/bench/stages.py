@@ -1,8 +1,8 @@
-"""The night, stage by stage, each in a process of its own and one after the other, as the DAG orders them."""
+"""The two DAGs of a night, stage by stage, each in a process of its own and one after the other, in the DAG's order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass
 class Night:
-    """A night that was measured.
+    """A night, or the features after it, that was measured.
 
     Attributes:
         run_id: its run.
@@ -81,7 +81,7 @@ TABLES_OF_THE_SHOP: Final = (
 
 
 def night(place: Place, run_id: str, day: date, engine: str, say: Say) -> Night:
-    """Run one night; without a watermark it reads, judges and publishes everything.
+    """Run ``nightly`` once; without a watermark it reads, judges and publishes everything.
 
     Args:
         place: the shop.
@@ -93,47 +93,78 @@ def night(place: Place, run_id: str, day: date, engine: str, say: Say) -> Night:
     Raises:
         JobFailed: when a stage does.
     """
-    done = Night(run_id)
-    environment = place.environment
+    running = _Running(place, Night(run_id), say)
+    sources = present(Path(place.environment["STOCKTAKE_SOURCES"]))
+    job("begin", place.environment, run_id=run_id, day=day.isoformat(), engine=engine)
+    running.stage("extract", "extract")
+    for source in sources:
+        running.stage("validate", f"validate {source}", source=source)
+    running.stage("accept", "accept")
+    running.tables("reporting", sources, "publish")
+    return running.night
 
-    def stage(name: str, label: str, rows: int | None = None, **arguments: object) -> Measurement:
-        measured = job(name, environment, run_id=run_id, **arguments)
+
+def features(place: Place, run_id: str, engine: str, say: Say) -> Night:
+    """Run ``features`` once, for the night that was published last, as its publication starts it.
+
+    Args:
+        place: the shop.
+        run_id: the name of the run.
+        engine: what builds the slices.
+        say: told every line as it comes.
+
+    Raises:
+        JobFailed: when a stage does.
+    """
+    running = _Running(place, Night(run_id), say)
+    job("begin_features", place.environment, run_id=run_id, engine=engine)
+    running.tables("features", present(Path(place.environment["STOCKTAKE_SOURCES"])), "publish_features")
+    return running.night
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A DAG's run that is measured as it goes."""
+
+    place: Place
+    night: Night
+    say: Say
+
+    def stage(self, name: str, label: str, rows: int | None = None, **arguments: object) -> Measurement:
+        """Do a job of this run, and note its line."""
+        measured = job(name, self.place.environment, run_id=self.night.run_id, **arguments)
         note = f"{measured.value:,} quarantined" if name == "accept" and measured.value else ""
         line = Line.of(label, measured, note, rows)
-        done.lines.append(line)
-        say(line)
+        self.night.lines.append(line)
+        self.say(line)
         return measured
 
-    sources = present(Path(environment["STOCKTAKE_SOURCES"]))
-    job("begin", environment, run_id=run_id, day=day.isoformat(), engine=engine)
-    stage("extract", "extract")
-    for source in sources:
-        stage("validate", f"validate {source}", source=source)
-    stage("accept", "accept")
-    for table in buildable(sources).tables:
-        done.built[table] = stage("build", f"build {table}", table=table).rows
-    total, tables = sum(done.built.values()), list(done.built)
-    stage("audit", "audit", total, tables=tables)
-    stage("publish", "publish", total, tables=tables)
-    job("finish", environment, run_id=run_id)
-    return done
+    def tables(self, schema: str, sources: Collection[str], publish: str) -> None:
+        """Build, audit and publish the tables of a schema."""
+        built = self.night.built
+        for table in buildable(sources).of(schema):
+            built[table] = self.stage("build", f"build {table}", table=table).rows
+        self.stage("audit", "audit", sum(built.values()), tables=list(built))
+        self.stage(publish, "publish", sum(built.values()), tables=list(built))
+        job("finish", self.place.environment, run_id=self.night.run_id)
 
 
-def builds(place: Place, of: Night, engines: Sequence[str], say: Say) -> dict[str, dict[str, Line]]:
-    """Build every table of a night on every engine, from the same versions, into files; engines must agree.
+def builds(place: Place, of: Sequence[Night], engines: Sequence[str], say: Say) -> dict[str, dict[str, Line]]:
+    """Build every table of some runs on every engine, from the same versions, into files; engines must agree.
 
     Returns:
         By table and engine; an engine that fails or disagrees has no seconds.
     """
-    found: dict[str, dict[str, Line]] = {table: {} for table in of.built}
-    for table in of.built:
+    runs = {table: one.run_id for one in of for table in one.built}
+    found: dict[str, dict[str, Line]] = {table: {} for table in runs}
+    for table, run_id in runs.items():
         right: tuple[object, ...] | None = None
         for engine in engines:
             work = f"{table} on {engine}"
             into = place.work / "builds" / engine / table
             try:
                 measured = job(
-                    "build_files", place.environment, run_id=of.run_id, table=table, engine=engine, into=str(into)
+                    "build_files", place.environment, run_id=run_id, table=table, engine=engine, into=str(into)
                 )
             except JobFailed as error:
                 line = Line.failed(work, error)

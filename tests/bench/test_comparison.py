@@ -58,14 +58,16 @@ def found(**changed: object) -> Found:
         return {name: Line(name, 0.5, 10, 2**20) for name in names}
 
     full = Night("full", [Line(work, 1.0, 10, 2**30) for work in ("extract", "build orders", "publish")])
+    full.built = dict.fromkeys(plain_sql.NAMES, 10)
     incremental = Night("incremental", [Line("extract", 0.3, 1, 2**20)])
+    features = Night("features", [Line("build customer_activity", 9.0, 10, 2**20)])
     given: dict[str, object] = {
-        "builds": {name: lines("pandas") for name in plain_sql.NAMES},
+        "builds": {name: lines("pandas") for name in (*plain_sql.NAMES, "customer_activity")},
         "extraction": lines(rivals.FLOOR_OUT, rivals.SCAN, rivals.READ_SQL, rivals.DLT),
         "loading": lines(rivals.FLOOR_IN, rivals.INSERT, rivals.INSERT_KEYED, rivals.TO_SQL),
         "sql": lines(*plain_sql.NAMES),
     }
-    return Found({}, full, incremental, **{**given, **changed}, engines=["pandas"])  # type: ignore[arg-type]
+    return Found({}, full, features, incremental, features, **{**given, **changed}, engines=["pandas"])  # type: ignore[arg-type]
 
 
 def test_ratios_are_told_beside_what_the_design_asks() -> None:
