@@ -30,6 +30,7 @@ from include.rebuild import Inputs
 from include.settings import settings
 from include.sources import key_types, present
 from include.upkeep import keep_up
+from include.validate.candidates import keep_touched, open_night
 
 
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
@@ -71,6 +72,10 @@ def extract(run_id: str) -> dict[str, int]:
         copies.record_extracted(
             run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
         )
+        full = _full({name: one.changed_since for name, one in read.sources.items()})
+        with duck.session() as session:
+            open_night(session, sources, run.slug, full)
+            keep_touched(session, sources, run.slug, full)
     return {name: one.extracted for name, one in read.sources.items()}
 
 

@@ -23,7 +23,7 @@ from include.publish.publication import enter_verdicts
 from include.request import WrongRequest, refuse_unknown
 from include.settings import settings
 from include.sources import present
-from include.validate.candidates import open_night
+from include.validate.candidates import keep_touched, open_night
 from include.validate.verdicts import counts_of, give_verdicts
 
 FORM = ("engine", "dry_run")  # what a person may ask of a run
@@ -75,7 +75,9 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
     night.begin(asked, tables)
     copies.take_copy(asked)
     with duck.session() as session:
-        open_night(session, sources, asked.slug, dict.fromkeys(sources, False))
+        full = dict.fromkeys(sources, False)
+        open_night(session, sources, asked.slug, full)
+        keep_touched(session, sources, asked.slug, full)
         for source in sources.values():
             keep_copy(session, source, asked.slug)
     return asked

@@ -72,6 +72,26 @@ def test_a_failure_half_way_leaves_the_old_night(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+def test_a_vacuum_of_the_live_tables_is_not_waited_for(nights: Nights) -> None:
+    """Whoever waits for its lock ends it after a second; tables that change every night would never be vacuumed."""
+    change_much(nights)
+    run = nights.begin()
+    night.extract(run)
+    nights.judge_and_build(run)
+    nights.warehouse.execute("alter role loader set lock_timeout = '2s'")
+    nights.warehouse.execute("comment on column reporting.orders.units is 'something else'")
+    with nights.warehouse.transaction():
+        for table in nights.reporting:
+            if table.name != "orders":
+                nights.warehouse.execute(f"lock {table.qualified_name} in share update exclusive mode".encode())
+        night.publish(run, nights.reporting)
+    assert nights.ask(
+        "select col_description('reporting.orders'::regclass, attnum) from pg_attribute"
+        " where attrelid = 'reporting.orders'::regclass and attname = 'units'"
+    ) != [("something else",)]
+
+
+@pytest.mark.after_a_night
 def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, warehouse_database: Database) -> None:
     before = state(nights)
     change_much(nights)

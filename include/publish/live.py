@@ -1,16 +1,39 @@
-"""The live tables: their rows become what is staged, and the ledger says how many that were."""
+"""The live tables: they are there, their rows become what is staged, and the ledger says how many that were."""
 
 from __future__ import annotations
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Literal
 
 from include.conservation.published import Touched
-from include.contract.ddl import KNOWN_AT, PUBLICATION
+from include.contract import Table
+from include.contract.ddl import KNOWN_AT, PUBLICATION, comments, create_table
 from include.ledger.runs import Run
 from include.publish.built import Built
 from include.restatements import Watch
+
+_SAID = """
+select concat_ws('.', case when attname is null then 'table ' else 'column ' end || %(table)s, attname), description
+from pg_description left join pg_attribute on attrelid = objoid and attnum = objsubid
+where classoid = 'pg_class'::regclass and objoid = %(table)s::regclass
+"""
+
+
+def create_live(connection: psycopg.Connection[TupleRow], table: Table) -> None:
+    """Create a live table where it is missing, and have its comments say what is declared.
+
+    A comment that says so is left alone: to write it Postgres would wait for a vacuum of the table, and end it.
+
+    Args:
+        connection: in a transaction.
+        table: with its key types resolved.
+    """
+    connection.execute(SQL(create_table(table)))
+    said: dict[str, str] = dict(connection.execute(_SAID, {"table": table.qualified_name}).fetchall())
+    for what, text in comments(table).items():
+        if said.get(what) != text:
+            connection.execute(SQL("comment on {} is {}").format(SQL(what), Literal(text)))
 
 
 def replace_what_differs(

@@ -15,12 +15,12 @@ from psycopg.sql import SQL, Identifier
 from include import duck, lake
 from include.conservation.published import Touched
 from include.contract import Source, Table
-from include.contract.ddl import create_table
 from include.contract.types import day_number
 from include.ledger import publications
 from include.ledger.runs import Run
 from include.publish import quarantine
 from include.publish.built import STAGING, Built
+from include.publish.live import create_live
 from include.settings import settings
 
 
@@ -49,8 +49,7 @@ def stage(
     with connection.transaction():
         drop(connection)
         for one in built:
-            for statement in create_table(one.table):
-                connection.execute(SQL(statement))
+            create_live(connection, one.table)
             columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
             connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
             keys = ", ".join(f"{name} {one.table[name].type.postgres}" for name in one.table.primary_key)

@@ -98,16 +98,36 @@ def _known_files(layer: str, name: str, found: Found | None) -> Sequence[str]:
     return [] if version is None else lake.files(layer, name, version)
 
 
-def find_touched(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], full: Mapping[str, bool]
+def keep_touched(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str, full: Mapping[str, bool]
 ) -> None:
-    """Create ``touched_s`` for every source: the keys of the rows to judge, where not all of them are.
+    """Keep at the gate, for every source, the keys of the rows to judge, where not all of them are.
+
+    Once for all sources: families spread over them, and each would come to the same.
 
     Args:
         connection: a session in which the night is open.
         sources: the shop's sources.
+        run: the run whose rows are tonight's.
         full: per source, whether this run read all of it.
     """
+    some = [name for name, source in sources.items() if not is_judged_whole(source, full=full[name])]
+    if some:
+        _find_touched(connection, sources, full)
+    for name in some:
+        file = _touched_file(run, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        connection.execute(f"copy touched_{name} to {duck.quoted(str(file))} (format parquet)")
+
+
+def _touched_file(run: str, source: str) -> Path:
+    return gate_file(run, f"touched/{source}")
+
+
+def _find_touched(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], full: Mapping[str, bool]
+) -> None:
+    """Create ``touched_s`` for every source."""
     for name, source in sources.items():
         key = ", ".join(source.primary_key)
         # What a full read no longer finds was deleted, as what the proof found; its family is judged without it.
@@ -125,16 +145,17 @@ def find_touched(
 
 
 def write_candidates(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, into: Path, *, full: bool
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, run: str, *, full: bool
 ) -> None:
-    """Write the candidates of one source as Parquet: lake columns, gate columns, ``_origin`` and ``_broken``.
+    """Write the candidates of one source to its ``gate_file``: lake columns, gate columns, ``_origin`` and ``_broken``.
 
-    Unless the source ``is_judged_whole``, ``find_touched`` comes first. ``_origin`` is ``changed``, ``held`` or
+    Unless the source ``is_judged_whole``, which they are was kept before. ``_origin`` is ``changed``, ``held`` or
     ``family``; ``_broken`` lists the quarantine rules the row broke.
     """
-    source = sources[name]
-    everything = is_judged_whole(source, full=full)
-    chosen = "true" if everything else present(source, "row", f"touched_{name}")
+    source, into, chosen = sources[name], gate_file(run, name), "true"
+    if not is_judged_whole(source, full=full):
+        touched = f"read_parquet({duck.quoted(str(_touched_file(run, name)))})"
+        chosen = present(source, "row", touched)
     derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
     copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
     # Of a source that was read whole every row is tonight's.

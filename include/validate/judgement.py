@@ -20,10 +20,8 @@ from include.contract.types import day_number
 from include.ledger.expectations import Outcome
 from include.settings import settings
 from include.validate.candidates import (
-    find_touched,
     forget_old_runs,
     gate_file,
-    is_judged_whole,
     open_night,
     write_candidates,
 )
@@ -54,14 +52,11 @@ def judge(
         GateDisagreement: when the two judges disagree.
     """
     forget_old_runs()
-    file = gate_file(run, name)
     with duck.session() as connection:
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
         open_night(connection, sources, run, full)
-        if not is_judged_whole(sources[name], full=full[name]):
-            find_touched(connection, sources, full)
-        write_candidates(connection, sources, name, file, full=full[name])
-    return _outcomes(sources[name], file, run)
+        write_candidates(connection, sources, name, run, full=full[name])
+    return _outcomes(sources[name], gate_file(run, name), run)
 
 
 def audit(table: Table, version: int, night: date, run: str, changes: Sequence[str] | None = None) -> list[Outcome]:

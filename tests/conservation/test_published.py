@@ -16,11 +16,11 @@ from include import duck, lake
 from include.conservation.published import Touched, prove_published
 from include.contract import Column, ContractError, Rebuild, Table, Type
 from include.contract.arrow import arrow_schema
-from include.contract.ddl import create_table
 from include.ledger import runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
 from include.publish.built import Built
+from include.publish.live import create_live
 from include.settings import settings
 from tests.conftest import Database
 
@@ -94,8 +94,7 @@ def loaded(warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.Mon
     version = lake.replace("reporting", "every_kind", rows.to_reader())
     with warehouse_database.connect("loader") as live, duck.session() as session:
         live.execute("set timezone = 'Asia/Kathmandu'")
-        for statement in create_table(EVERY_KIND):
-            live.execute(statement.encode())
+        create_live(live, EVERY_KIND)
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
         values = ", ".join(f"{c.type.to_warehouse_sql(c.lake_name)} as {c.name}" for c in EVERY_KIND.columns)
         stored = duck.relation(lake.files("reporting", "every_kind", version), EVERY_KIND.columns)

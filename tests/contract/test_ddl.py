@@ -6,9 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import SQL
 
 from include.contract import Column, Table, Type
 from include.contract.ddl import create_table
+from include.publish.live import create_live
 from include.settings import ROOT
 from include.sources import key_types
 from tests.conftest import Database
@@ -41,8 +43,7 @@ KEY = """
 
 def created(warehouse: psycopg.Connection[Any], table: Table) -> list[tuple[Any, ...]]:
     warehouse.execute(f"create schema if not exists {table.schema}")
-    for statement in create_table(table):
-        warehouse.execute(statement)
+    create_live(warehouse, table)
     return warehouse.execute(COLUMNS, [table.qualified_name]).fetchall()
 
 
@@ -76,8 +77,7 @@ def test_postgres_holds_what_was_declared_also_when_told_twice(warehouse_databas
 def test_it_goes_into_another_schema_when_asked(warehouse_database: Database) -> None:
     with warehouse_database.connect("loader") as warehouse:
         warehouse.execute("create schema staging")
-        for statement in create_table(ODD, "staging"):
-            warehouse.execute(statement)
+        warehouse.execute(SQL(create_table(ODD, "staging")))
         assert warehouse.execute("select to_regclass('staging.odd'), to_regclass('features.odd')").fetchone() == (
             "staging.odd",
             None,
@@ -86,5 +86,4 @@ def test_it_goes_into_another_schema_when_asked(warehouse_database: Database) ->
 
 def test_a_key_is_created_with_the_type_of_the_shop() -> None:
     keys = key_types(ROOT / "include" / "sources" / "demo_shop") | {"customers": Type.UUID}
-    [statement, *_] = create_table(TABLES["customers"].table.typed(keys))
-    assert "customer_id uuid not null" in statement
+    assert "customer_id uuid not null" in create_table(TABLES["customers"].table.typed(keys))
