@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         description="How long a night with more rows in quarantine than is tolerated waits for an operator's approval; "
         "no answer means no.",
     )
-    batch_rows: int = Field(default=1_000_000, ge=1, description="Rows that the gate holds in memory at once.")
+    batch_rows: int = Field(default=250_000, ge=1, description="Rows that the gate holds in memory at once.")
     memory_limit: str = Field(
         default="512MB",
         description="Memory of DuckDB in a task, and half of that of a Dask worker or of Spark on this machine; what "
