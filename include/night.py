@@ -111,6 +111,7 @@ def weigh(run_id: str) -> bool:
     _, since = copies.snapshot_of(run_id)
     sources = present(settings().sources)
     with runs.stage(run_id, "weigh"):
+        approvals.withdraw(run_id)  # what an earlier try asked is asked anew, or no longer
         excess = weigh_rows(sources, _outcomes(run_id, sources), run.slug, _full(since))
         if excess:
             approvals.ask(run_id, excess.figures, excess.evidence)

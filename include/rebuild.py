@@ -135,7 +135,7 @@ def find_touched(
 
 def within(table: Table, base: Base, horizon: date) -> str:
     """A predicate over a table's lake columns: the rows that are computed again, once ``touched`` is there."""
-    touched = f"{table.rebuild.column} in (from {TOUCHED})"
+    touched = _is_touched(table.rebuild.column or "")
     carried = _carried(table, base, horizon)
     return f"({touched} or {carried.day} >= {day_number(base.horizon)})" if carried else touched
 
@@ -160,6 +160,11 @@ def cut(
     return files
 
 
+def _is_touched(column: str) -> str:
+    """A predicate: a column holds a touched value."""
+    return f"{column} in (from {TOUCHED})"
+
+
 def _carried(table: Table, base: Base, horizon: date) -> Carried | None:
     """How a build goes on with new days, where it has some."""
     return table.rebuild.carried if horizon != base.horizon else None
@@ -179,7 +184,7 @@ def _opened(table: Table, carried: Carried, base: Base) -> str:
     The last day of the base is one of the new ones: what bore on it alone, as the last, no longer does.
     """
     rows, since, per = f"all_{carried.moves}", day_number(base.horizon), ", ".join(carried.per)
-    touched = f"{table.rebuild.column} in (from {TOUCHED})"
+    touched = _is_touched(table.rebuild.column or "")
     return (
         f"select * from {rows} where {touched} or {carried.moved_on} >= {since} union all by name"
         f" select {per}, {since - 1} as {carried.moved_on}, cast(sum({carried.quantity}) as bigint) as"
@@ -193,10 +198,10 @@ def _bears(rebuild: Rebuild, parameter: str) -> str:
     for path in rebuild.through[parameter]:
         column, _, other = path.partition("@")
         if other:
-            rows = " or ".join(f"{own} in (from {TOUCHED})" for own in rebuild.own(other))
+            rows = " or ".join(map(_is_touched, rebuild.own(other)))
             found.append(f"{column} in (select {column} from all_{other} where {rows})")
         else:
-            found.append(f"{column} in (from {TOUCHED})")
+            found.append(_is_touched(column))
     group, _, opening = (rebuild.filled or "").partition("@")
     if opening == parameter:
         # Whatever is touched: where a group begins says which days it has.

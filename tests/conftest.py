@@ -251,3 +251,19 @@ def nights_between(environment: pytest.MonkeyPatch, between: Done) -> Iterator[N
 def every_table(nights: Nights) -> Nights:
     """The same nights, which build all tables there are."""
     return replace(nights, names=TABLES)
+
+
+def lake_alone(environment: pytest.MonkeyPatch, lake: Path) -> None:
+    """Settings of a lake without a shop and a warehouse."""
+    environment.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
+    environment.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
+    environment.setenv("STOCKTAKE_LAKE", str(lake))
+    settings.cache_clear()
+
+
+@pytest.fixture
+def own_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a test's own lake, without a shop and a warehouse."""
+    lake_alone(monkeypatch, tmp_path / "lake")
+    yield tmp_path / "lake"
+    settings.cache_clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,19 +13,11 @@ from pyarrow import dataset
 from include import difference, duck, lake
 from include.contract import Column, ContractError, Type
 from include.damage import blamed
-from include.settings import settings
 
 NUMBER = (Column("number", Type.INTEGER, "A number."),)
 
 
-@pytest.fixture(autouse=True)
-def _in_a_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("SHOP_URL", "WAREHOUSE_URL"):
-        monkeypatch.setenv(f"STOCKTAKE_{name}", "postgresql://unused")
-    monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path / "lake"))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from pyarrow import parquet
 from include.contract import Column, Table, Type
 from include.contract.arrow import arrow_schema
 from include.equality import digest, first_difference
-from include.settings import settings
 
 BOOKS = Table(
     "reporting",
@@ -41,14 +39,7 @@ def _file(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Equality asks no database, only how much memory it may use."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 @pytest.fixture

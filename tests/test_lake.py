@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,8 @@ import pytest
 from deltalake import DeltaTable
 
 from include import lake
-from include.settings import settings
 
-
-@pytest.fixture(autouse=True)
-def own_lake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A lake without a shop and a warehouse."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 def write(number: int) -> None:

@@ -11,14 +11,12 @@ import pytest
 from include import rebuild
 from include.settings import ROOT, settings
 
+pytestmark = pytest.mark.usefixtures("own_lake")
+
 
 @pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A definition asks no database, only what a deployment decides."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
+def _own_definition() -> Iterator[None]:
     yield
-    settings.cache_clear()
     rebuild.definition.cache_clear()
 
 

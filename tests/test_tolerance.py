@@ -149,6 +149,17 @@ def test_a_question_that_nobody_heard_is_put_anew_not_twice(nights: Nights, lost
 
 
 @pytest.mark.after_a_night
+def test_a_question_that_a_mended_shop_answers_is_taken_back(nights: Nights, lost: str) -> None:
+    night.weigh(lost)  # dies after it had asked; meanwhile the shop is mended, and the run cleared from its extraction
+    nights.shop.execute("update orders set status = 'delivered', updated_at = now() where status = 'lost'")
+    night.extract(lost)
+    judge(lost)
+    assert not night.weigh(lost)
+    assert nights.ask("select count(*) from audit.approvals") == [(0,)]
+    assert "Waits for you" not in page.render(lost)
+
+
+@pytest.mark.after_a_night
 def test_an_approval_is_good_for_these_rows_alone(nights: Nights, lost: str) -> None:
     before = versions()
     night.weigh(lost)

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,14 +18,8 @@ from include.settings import settings
 
 
 @pytest.fixture(autouse=True)
-def _in_a_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("SHOP_URL", "WAREHOUSE_URL"):
-        monkeypatch.setenv(f"STOCKTAKE_{name}", "postgresql://unused")
-    monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+def _in_a_lake(own_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(own_lake.parent))
 
 
 def rows(*numbers: int) -> pa.RecordBatchReader:

@@ -38,13 +38,15 @@ class Question:
     answer: str | None
 
 
-def ask(run_id: str, figures: str, evidence: Sequence[dict[str, Any]]) -> None:
-    """Enter a question; what the run was answered before no longer counts.
-
-    A run waits for one answer at most: a question that nobody answered is put anew, not a second time.
-    """
+def withdraw(run_id: str) -> None:
+    """Forget the question of a run that nobody answered: a run waits for one answer at most."""
     with connect() as connection:
         connection.execute("delete from audit.approvals where run_id = %s and answer is null", [run_id])
+
+
+def ask(run_id: str, figures: str, evidence: Sequence[dict[str, Any]]) -> None:
+    """Enter a question; what the run was answered before no longer counts."""
+    with connect() as connection:
         connection.execute(
             "insert into audit.approvals (run_id, figures, evidence) values (%s, %s, %s)",
             [run_id, figures, Jsonb(list(evidence))],

@@ -18,6 +18,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from include.settings import settings
+from tests.conftest import lake_alone
 from tests.histories.shops import (
     DAYS,
     READ,
@@ -206,9 +207,5 @@ def _live_some(
 
 
 def _set(environment: pytest.MonkeyPatch, zone: str, folder: Path) -> None:
-    """Settings of a lake without a shop and a warehouse."""
-    environment.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    environment.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
     environment.setenv("STOCKTAKE_TIMEZONE", zone)
-    environment.setenv("STOCKTAKE_LAKE", f"{folder}/lake")
-    settings.cache_clear()
+    lake_alone(environment, folder / "lake")

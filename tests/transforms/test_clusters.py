@@ -16,7 +16,7 @@ import pyspark
 import pytest
 
 from include.equality import first_difference
-from include.settings import ROOT, settings
+from include.settings import ROOT
 from tests.transforms.conftest import FIRST_DAY, Reporting, Shop, day
 from transforms.engines.spark_engine import java_home
 
@@ -60,12 +60,12 @@ def running(log: Path, said: str, *command: str, **variables: str) -> Iterator[s
                 process.kill()
 
 
+pytestmark = pytest.mark.usefixtures("own_lake")
+
+
 @pytest.fixture
-def drawn(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reporting:
+def drawn(shop: Shop, tmp_path: Path) -> Reporting:
     """The drawn shop's tables on pandas."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
-    settings.cache_clear()
     return Reporting(shop, "2026-01-10", "pandas", tmp_path / "pandas", {})
 
 

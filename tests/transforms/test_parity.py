@@ -11,7 +11,6 @@ from pyarrow import parquet
 
 from include.contract import Type
 from include.equality import first_difference
-from include.settings import settings
 from tests.transforms.conftest import Reporting, Shop
 from tests.transforms.test_invariants import AS_OF, past
 from transforms.catalogue import TABLES
@@ -22,12 +21,7 @@ OTHERS = [engine for engine in ENGINES if engine != "pandas"]
 TEXT_KEYS = dict.fromkeys(("orders", "order_items", "customers", "products", "warehouses", "refunds"), Type.TEXT)
 
 
-@pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equality asks no database, only how much memory it may use."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
-    settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 def _check(one: Reporting, other: Reporting) -> None:
