@@ -54,7 +54,8 @@ def judge(
     forget_old_runs()
     with duck.session() as connection:
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
-        open_night(connection, sources, run, full)
+        needed = {name}.union(*(derived.needs for derived in sources[name].all_derived))
+        open_night(connection, {one: source for one, source in sources.items() if one in needed}, run, full)
         write_candidates(connection, sources, name, run, full=full[name])
     return _outcomes(sources[name], gate_file(run, name), run)
 
