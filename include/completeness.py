@@ -19,7 +19,7 @@ import duckdb
 from include import duck
 from include.checksums import BUCKETS, Sums, bucket_sql, copy_sums_sql, copy_text, known_sums_sql
 from include.contract import Source, Type
-from include.validate.candidates import gate_file, present
+from include.validate.candidates import gate_file, present, waiting
 
 
 class Incomplete(RuntimeError):
@@ -55,8 +55,8 @@ class ShopSums:
 
     @classmethod
     def kept(cls, run: str, source: str) -> ShopSums:
-        """What was kept."""
-        said = json.loads(_file(run, source).read_text())
+        """What was kept; ``Forgotten`` when it is gone."""
+        said = json.loads(waiting(_file(run, source)).read_text())
         return cls(said["rows"], said["where"], {name: (rows, sums) for name, (rows, sums) in said["buckets"].items()})
 
 

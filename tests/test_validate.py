@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from include.settings import settings
 from include.shop.defects import DEFECTS
 from include.shop.planting import plant, planted_defects, unplant
 from include.sources import SOURCES
+from include.validate.candidates import Forgotten
 from include.validate.judgement import GateDisagreement, _outcomes
 from include.validate.verdicts import NightStopped
 from tests.nights import Nights
@@ -252,3 +254,22 @@ def test_batches_give_what_one_batch_gives(nights: Nights, monkeypatch: pytest.M
     monkeypatch.setenv("STOCKTAKE_BATCH_ROWS", "997")
     settings.cache_clear()
     assert [night.validate(run, name) for name in SOURCES] == whole
+
+
+@pytest.mark.after_a_night
+def test_a_run_that_the_gate_forgot_says_what_to_clear(nights: Nights) -> None:
+    """Two days after a failed night another one takes away what it left there; then its tasks are cleared."""
+    nights.shop.execute("update orders set updated_at = now() where order_id = 7")
+    run = nights.begin()
+    night.extract(run)
+    shutil.rmtree(settings().lake / "gate" / run)
+    with pytest.raises(Forgotten, match=f"orders.parquet of run {run} is no longer at the gate.* clear extract"):
+        night.validate(run, "orders")
+    night.extract(run)
+    nights.judge(run)
+    shutil.rmtree(settings().lake / "gate" / run)
+    with pytest.raises(Forgotten, match="clear extract"):
+        night.accept(run)
+    night.extract(run)
+    nights.judge(run)
+    assert night.accept(run)["orders"]["accepted"] == 1

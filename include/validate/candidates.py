@@ -32,9 +32,27 @@ KEPT_SECONDS = 2 * 24 * 3600
 UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
 
 
+class Forgotten(RuntimeError):
+    """What a run left at the gate is not there any more; the message says what to clear."""
+
+
 def gate_file(run: str, source: str) -> Path:
     """Where the judged rows of a source wait for the verdict on all of them."""
     return settings().lake / "gate" / run / f"{source}.parquet"
+
+
+def waiting(file: Path) -> Path:
+    """A file that a run left at the gate.
+
+    Raises:
+        Forgotten: when it is gone.
+    """
+    if not file.exists():
+        raise Forgotten(
+            f"{file.name} of run {file.relative_to(settings().lake / 'gate').parts[0]} is no longer at the gate, where"
+            f" what was read is kept for {KEPT_SECONDS // 86_400} days: clear extract, which reads it anew"
+        )
+    return file
 
 
 def old_runs() -> list[Path]:
@@ -154,7 +172,7 @@ def write_candidates(
     """
     source, into, chosen = sources[name], gate_file(run, name), "true"
     if not is_judged_whole(source, full=full):
-        touched = f"read_parquet({duck.quoted(str(_touched_file(run, name)))})"
+        touched = f"read_parquet({duck.quoted(str(waiting(_touched_file(run, name))))})"
         chosen = present(source, "row", touched)
     derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
     copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"

@@ -8,7 +8,7 @@ import duckdb
 
 from include import duck
 from include.contract import Source
-from include.validate.candidates import gate_file, part_links, same_key
+from include.validate.candidates import gate_file, part_links, same_key, waiting
 
 
 class NightStopped(RuntimeError):
@@ -22,9 +22,12 @@ def give_verdicts(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, S
         connection: a session in which the night is open.
         sources: the shop's sources.
         run: the run whose rows wait at the gate.
+
+    Raises:
+        Forgotten: when they do not any more.
     """
     for name in sources:
-        rows = f"read_parquet({duck.quoted(str(gate_file(run, name)))})"
+        rows = f"read_parquet({duck.quoted(str(waiting(gate_file(run, name))))})"
         connection.execute(f"create temp table verdict_{name} as select *, 0::bigint as _amount_cents from {rows}")
     for name, source in sources.items():
         _hold_incomplete_wholes(connection, sources, name, source)

@@ -129,24 +129,19 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
 
     Rows: what was built. Value: the files.
     """
-    from include import lake, night
+    from include import night
     from include.contract.types import day_number
-    from include.ledger import builds, copies, runs
+    from include.ledger import copies, runs
     from include.settings import settings
     from include.sources import present
     from transforms.build import build as builder
     from transforms.catalogue import TABLES
 
-    run, versions = runs.find_run(run_id), {
-        "clean": copies.clean_versions(run_id), "built": builds.built_versions(run_id)
-    }  # fmt: skip
-    files = {
-        parameter: lake.files(layer, name, versions["clean" if layer == "clean" else "built"][name])
-        for parameter, (layer, name) in TABLES[table].layers.items()
-    }
+    run, one = runs.find_run(run_id), TABLES[table]
     made = builder(
-        table, files, present(settings().sources), as_of=day_number(run.horizon), engine=engine, into=Path(into),
-        first_day=night._first_day(run, versions["clean"]),
+        table, night._inputs(run, one.table, one.layers, one.sources).all_files, present(settings().sources),
+        as_of=day_number(run.horizon), engine=engine, into=Path(into),
+        first_day=night._first_day(run, copies.clean_versions(run_id)),
     )  # fmt: skip
     return made.rows, [str(file) for file in made.files]
 

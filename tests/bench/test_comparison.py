@@ -51,6 +51,16 @@ def test_other_ways_to_read_the_shop_read_every_row(old_shop: Database, tmp_path
     assert {name: contents([str(tmp_path / f"{name}.parquet")])[0] for name in rows} == rows
 
 
+@pytest.mark.after_a_night
+def test_features_are_built_into_files_from_what_their_run_was_built_from(nights: Nights, tmp_path: Path) -> None:
+    run = nights.feature()
+    built = job(
+        "build_files", os.environ, run_id=run, table="customer_activity", engine="duckdb", into=str(tmp_path / "files")
+    )
+    assert [(built.rows,)] == nights.ask("select count(*) from features.customer_activity")
+    assert built.rows > 100
+
+
 def found(**changed: object) -> Found:
     """A bench of round numbers: every stage a second, other ways half a second."""
 
