@@ -58,7 +58,7 @@ kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every s
 	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
 
 faults: .venv/.installed ## Kill nights, replays, republishes at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1
-	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
+	@$(BIN)/python -W ignore:resource_tracker -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
 
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check

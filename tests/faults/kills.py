@@ -35,7 +35,10 @@ _OF_NIGHT: Final = (
     ("extract", "proven", "the third source is proven, its sums are not kept",
      Point("include.completeness.ShopSums.keep", call=3)),
     ("extract", "not-recorded", "all is read, the ledger does not know", Point(f"{_COPIES}.record_extracted")),
-    ("extract", "recorded", "the ledger knows, nobody heard", Point(f"{_COPIES}.record_extracted", after=True)),
+    ("extract", "recorded", "the ledger knows, not the gate", Point(f"{_COPIES}.record_extracted", after=True)),
+    ("extract", "half-touched", "at the gate lies which orders are judged, not of all sources",
+     Point(file="gate/**/touched/orders.parquet")),
+    ("extract", "touched", "the gate knows too, nobody heard", Point("include.night.keep_touched", after=True)),
     ("validate orders", "file-of-judged", "the judged rows are being written", Point(file="gate/*/orders.partial")),
     (
         "validate orders", "judged", "the rows are written, Great Expectations has not judged",
