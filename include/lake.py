@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from include.damage import Damaged as Damaged
@@ -26,9 +26,19 @@ RUN = "_run"  # raw's partition: the run that read the rows
 LAYERS = ("raw", "gone", "clean", "quarantine", "reporting", "features")
 CHANGES = "stocktake.changes"  # in a commit's metadata: the file that says what it changes
 _NO_ROW = "no row"  # in its place: other files, the same rows
-# Delta itself forgets, at every hundredth commit, what its log held thirty days ago: publications older than that could
-# not be opened any more. What goes and when is for ``include.housekeeping`` to say, which knows what needs it.
-_HOOKS = PostCommitHookProperties(cleanup_expired_logs=False)
+# How every commit is written.
+_HOW: Final[Mapping[str, Any]] = {
+    # Delta itself forgets, at every hundredth commit, what its log held thirty days ago: publications older than that
+    # could not be opened any more. What goes and when is for ``include.housekeeping`` to say, which knows what is
+    # needed.
+    "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
+    # DuckDB's own row group: Delta's, of a million rows, is held in memory until it is full, and a filter on a key that
+    # was written in order has none to skip. Numbers that seldom repeat as they are, not in dictionaries of up to a
+    # megabyte. 6 M order lines: written in 0.9 s, read in 0.4, Delta's own way 2.5 and 0.7, and 12 % larger.
+    "writer_properties": WriterProperties(
+        max_row_group_size=122_880, dictionary_page_size_limit=16_384, compression="LZ4_RAW"
+    ),
+}
 _REFUSED = re.compile(r"\(os error (\d+)\)")
 
 
@@ -153,7 +163,7 @@ def compact(layer: str, table: str) -> None:
     DeltaTable(folder(layer, table)).optimize.compact(
         max_concurrent_tasks=1,  # of two at once, both would be in memory
         commit_properties=CommitProperties(custom_metadata={CHANGES: _NO_ROW}),
-        post_commithook_properties=_HOOKS,
+        **_HOW,
     )
 
 
@@ -170,7 +180,7 @@ def columns(layer: str, table: str, version: int) -> set[str] | None:
 @_writing()
 def empty(layer: str, table: str) -> None:
     """Take all rows of a table away, of which nothing has to be read for that."""
-    DeltaTable(folder(layer, table)).delete(post_commithook_properties=_HOOKS)
+    DeltaTable(folder(layer, table)).delete(**_HOW)
 
 
 @_writing()
@@ -178,7 +188,7 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
     """Write the rows of one run; a second time replaces them, and no other run's."""
     target = folder(layer, table)
     if _open(layer, table, None) is None:
-        write_deltalake(target, rows, mode="append", partition_by=[RUN], post_commithook_properties=_HOOKS)
+        write_deltalake(target, rows, mode="append", partition_by=[RUN], **_HOW)
     else:
         write_deltalake(
             target,
@@ -186,14 +196,14 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
             mode="overwrite",
             predicate=f"{RUN} = '{run}'",
             partition_by=[RUN],
-            post_commithook_properties=_HOOKS,
+            **_HOW,
         )
 
 
 @_writing()
 def append_run(layer: str, table: str, rows: pa.RecordBatchReader) -> None:
     """Add rows to those of a run."""
-    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], post_commithook_properties=_HOOKS)
+    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], **_HOW)
 
 
 @_writing()
@@ -202,7 +212,7 @@ def forget_run(layer: str, table: str, *runs: str) -> None:
     opened = _open(layer, table, None)
     if opened is not None and any(files(layer, table, run=run) for run in runs):
         theirs = " or ".join(f"{RUN} = '{run}'" for run in runs)
-        opened.delete(theirs, post_commithook_properties=_HOOKS)
+        opened.delete(theirs, **_HOW)
 
 
 def runs(layer: str, table: str) -> set[str]:
@@ -221,7 +231,7 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
     target = _open(layer, table, None)
     if target is None:
         return replace(layer, table, rows)
-    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}", post_commithook_properties=_HOOKS)
+    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}", **_HOW)
     return int(target.version())
 
 
@@ -240,7 +250,7 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
     """
     target = _open(layer, table, None)
     if target is None:
-        write_deltalake(folder(layer, table), rows, mode="error", post_commithook_properties=_HOOKS)
+        write_deltalake(folder(layer, table), rows, mode="error", **_HOW)
         return 0
     write_deltalake(
         target,
@@ -248,7 +258,7 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
         mode="overwrite",
         schema_mode="overwrite",
         commit_properties=_naming(changes),
-        post_commithook_properties=_HOOKS,
+        **_HOW,
     )
     return int(target.version())
 
@@ -283,7 +293,7 @@ def merge(
             # in the last 500,000 of 6 M rows took 3.8 s and 0.6 GB instead of 9.0 s and 2.2 GB.
             streamed_exec=False,
             commit_properties=_naming(changes),
-            post_commithook_properties=_HOOKS,
+            **_HOW,
         )
         .when_matched_delete(f"new.{gone}")
         .when_matched_update(values)

@@ -81,7 +81,8 @@ def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[Path]
     from pyarrow import parquet
 
     file = into / "part-00000.parquet"
-    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    # Soon read and gone: what is quickest to write, two thirds of the time of zstd's.
+    with parquet.ParquetWriter(file, schema, compression="lz4", dictionary_pagesize_limit=16_384) as writer:
         for batch in batches:
             writer.write_batch(batch.cast(schema), row_group_size=ROWS_PER_GROUP)
     return [file]
