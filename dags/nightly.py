@@ -42,6 +42,7 @@ names the table, the rule and the first rows.
   stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all
   figures are in `audit.conservation` and in the night's report.
 - `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
+- `validate…` or `accept` miss what waited at the gate: days after the night failed, not all of it was cleared.
 - a table of the lake `is damaged`: a file of it is missing, cut or unreadable. A published table is built anew by the
   next night; for `clean` and `quarantine` trigger one with `full_refresh`, which reads them anew from the shop.
 - `publish`: the warehouse cannot be reached (it retries). Or it does not hold what the lake does: something in it

@@ -55,7 +55,11 @@ class ShopSums:
 
     @classmethod
     def kept(cls, run: str, source: str) -> ShopSums:
-        """What was kept; ``Forgotten`` when it is gone."""
+        """What was kept.
+
+        Raises:
+            Forgotten: when it is gone.
+        """
         said = json.loads(waiting(_file(run, source)).read_text())
         return cls(said["rows"], said["where"], {name: (rows, sums) for name, (rows, sums) in said["buckets"].items()})
 
@@ -120,18 +124,18 @@ def compare(
     return Comparison(name, shop, counted[0], sums)
 
 
-def prove(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> None:
+def prove(connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums) -> None:
     """Compare what the gate left, accepted and in quarantine, with what the shop said.
 
     Args:
         connection: a session in which the night is open, after everything was written.
         source: the source.
-        run: the run that asked the shop.
+        shop: what the shop said.
 
     Raises:
         Incomplete: when they differ.
     """
-    compare(connection, source, ShopSums.kept(run, source.name)).must_hold()
+    compare(connection, source, shop).must_hold()
 
 
 def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> None:

@@ -30,7 +30,7 @@ from include.rebuild import Inputs
 from include.settings import settings
 from include.sources import key_types, present
 from include.upkeep import keep_up
-from include.validate.candidates import keep_touched, open_night
+from include.validate.candidates import clear_gate, keep_touched
 
 
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
@@ -62,6 +62,7 @@ def extract(run_id: str) -> dict[str, int]:
     run = runs.find_run(run_id)
     with runs.stage(run_id, "extract"):
         sources = present(settings().sources)
+        clear_gate(run.slug)
         statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
         schema = drift.expected(run_id, statements)
         if run.full_refresh:
@@ -72,10 +73,7 @@ def extract(run_id: str) -> dict[str, int]:
         copies.record_extracted(
             run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
         )
-        full = _full({name: one.changed_since for name, one in read.sources.items()})
-        with duck.session() as session:
-            open_night(session, sources, run.slug, full)
-            keep_touched(session, sources, run.slug, full)
+        keep_touched(sources, run.slug, _full({name: one.changed_since for name, one in read.sources.items()}))
     return {name: one.extracted for name, one in read.sources.items()}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from include import features, lake, night
 from tests.conftest import Database
@@ -78,7 +79,9 @@ def test_a_vacuum_of_the_live_tables_is_not_waited_for(nights: Nights) -> None:
     run = nights.begin()
     night.extract(run)
     nights.judge_and_build(run)
-    nights.warehouse.execute("alter role loader set lock_timeout = '2s'")
+    nights.warehouse.execute(
+        SQL("alter role loader in database {} set lock_timeout = '2s'").format(Identifier(nights.warehouse.info.dbname))
+    )
     nights.warehouse.execute("comment on column reporting.orders.units is 'something else'")
     with nights.warehouse.transaction():
         for table in nights.reporting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection
 from dataclasses import replace
@@ -262,14 +263,18 @@ def test_a_run_that_the_gate_forgot_says_what_to_clear(nights: Nights) -> None:
     nights.shop.execute("update orders set updated_at = now() where order_id = 7")
     run = nights.begin()
     night.extract(run)
-    shutil.rmtree(settings().lake / "gate" / run)
-    with pytest.raises(Forgotten, match=f"orders.parquet of run {run} is no longer at the gate.* clear extract"):
+    gate = settings().lake / "gate" / run
+    shutil.rmtree(gate)
+    with pytest.raises(Forgotten, match=f"orders.touched.parquet of run {run} is no longer at the gate.* clear begin"):
         night.validate(run, "orders")
     night.extract(run)
     nights.judge(run)
-    shutil.rmtree(settings().lake / "gate" / run)
-    with pytest.raises(Forgotten, match="clear extract"):
+    before = {name: lake.version("clean", name) for name in SOURCES}
+    (gate / "inventory.sums.json").unlink()
+    with pytest.raises(Forgotten, match=r"inventory\.sums\.json"):
         night.accept(run)
-    night.extract(run)
+    assert {name: lake.version("clean", name) for name in SOURCES} == before, "seen before anything is written"
+    os.utime(gate, (0, 0))
+    night.extract(run)  # what it reads is new, however old the place
     nights.judge(run)
     assert night.accept(run)["orders"]["accepted"] == 1

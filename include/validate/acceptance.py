@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from include import difference, duck, lake, wreckage
-from include.completeness import prove
+from include.completeness import ShopSums, prove
 from include.contract import Source
 from include.damage import Damaged, must_be_readable
 from include.ledger.copies import Found
@@ -48,10 +48,12 @@ def accept(
         clean_version, held_version (see ``audit.source_counts``).
 
     Raises:
+        Forgotten: when what waited at the gate is gone.
         Incomplete: when what was written is not what the shop holds.
         NightStopped: when a rule that stops was broken, or more than the tolerance would be in quarantine
             and nobody approved just that.
     """
+    shop = {name: ShopSums.kept(run, name) for name in sources}  # before anything is written that they have to prove
     with duck.session() as connection:
         open_night(connection, sources, run, full, found)
         give_verdicts(connection, sources, run)
@@ -61,8 +63,8 @@ def accept(
         for name, source in sources.items():
             counts[name] |= _write(connection, source, full=full[name])
         open_night(connection, sources, run, full)
-        for source in sources.values():
-            prove(connection, source, run)
+        for name, source in sources.items():
+            prove(connection, source, shop[name])
     return counts
 
 

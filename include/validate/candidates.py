@@ -49,10 +49,15 @@ def waiting(file: Path) -> Path:
     """
     if not file.exists():
         raise Forgotten(
-            f"{file.name} of run {file.relative_to(settings().lake / 'gate').parts[0]} is no longer at the gate, where"
-            f" what was read is kept for {KEPT_SECONDS // 86_400} days: clear extract, which reads it anew"
+            f"{file.name} of run {file.parent.name} is no longer at the gate, where what waits is kept for"
+            f" {KEPT_SECONDS // 86_400} days: clear begin and all that follows"
         )
     return file
+
+
+def clear_gate(run: str) -> None:
+    """Take away what an earlier try of a run left at the gate; what comes next is as new as it is."""
+    shutil.rmtree(settings().lake / "gate" / run, ignore_errors=True)
 
 
 def old_runs() -> list[Path]:
@@ -116,30 +121,36 @@ def _known_files(layer: str, name: str, found: Found | None) -> Sequence[str]:
     return [] if version is None else lake.files(layer, name, version)
 
 
-def keep_touched(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str, full: Mapping[str, bool]
-) -> None:
+def keep_touched(sources: Mapping[str, Source], run: str, full: Mapping[str, bool]) -> None:
     """Keep at the gate, for every source, the keys of the rows to judge, where not all of them are.
 
     Once for all sources: families spread over them, and each would come to the same.
 
     Args:
-        connection: a session in which the night is open.
         sources: the shop's sources.
         run: the run whose rows are tonight's.
         full: per source, whether this run read all of it.
     """
     some = [name for name, source in sources.items() if not is_judged_whole(source, full=full[name])]
-    if some:
+    if not some:
+        return
+    with duck.session() as connection:
+        open_night(connection, sources, run, full)
         _find_touched(connection, sources, full)
-    for name in some:
-        file = _touched_file(run, name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        connection.execute(f"copy touched_{name} to {duck.quoted(str(file))} (format parquet)")
+        for name in some:
+            _write(connection, f"from touched_{name}", _touched_file(run, name))
 
 
 def _touched_file(run: str, source: str) -> Path:
-    return gate_file(run, f"touched/{source}")
+    return gate_file(run, source).with_suffix(".touched.parquet")
+
+
+def _write(connection: duckdb.DuckDBPyConnection, rows: str, into: Path) -> None:
+    """Write a file of the gate, which is there whole or not at all."""
+    into.parent.mkdir(parents=True, exist_ok=True)
+    partial = into.with_suffix(".partial")
+    connection.execute(f"copy ({rows}) to {duck.quoted(str(partial))} (format parquet)")
+    partial.rename(into)
 
 
 def _find_touched(
@@ -186,11 +197,7 @@ def write_candidates(
     read = [f"row.{column.lake_name}" for column in read_columns(source)]
     snapshot = "(select max(_snapshot_at) from tonight) as _snapshot_at"
     rows = f"select {', '.join([*read, *derived, copies, origin, snapshot])} from {name} as row where {chosen}"
-    into.parent.mkdir(parents=True, exist_ok=True)
-    partial = into.with_suffix(".partial")
-    judged = f"select *, {broken_rules(source)} as _broken from ({rows})"
-    connection.execute(f"copy ({judged}) to {duck.quoted(str(partial))} (format parquet)")
-    partial.rename(into)
+    _write(connection, f"select *, {broken_rules(source)} as _broken from ({rows})", into)
 
 
 def is_judged_whole(source: Source, *, full: bool) -> bool:

@@ -49,6 +49,7 @@ def judge(
         snapshot_at: the shop's clock at the snapshot, as ISO text: what lies after it lies in the future.
 
     Raises:
+        Forgotten: when it is gone from the gate which rows these are.
         GateDisagreement: when the two judges disagree.
     """
     forget_old_runs()

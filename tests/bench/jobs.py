@@ -56,6 +56,13 @@ def validate(run_id: str, source: str) -> Done:
     return _judged(run_id, source), broken
 
 
+def weigh(run_id: str) -> Done:
+    """Value: whether an operator has to be asked."""
+    from include import night
+
+    return 0, night.weigh(run_id)
+
+
 def accept(run_id: str) -> Done:
     """Rows: what was judged. Value: the quarantined ones."""
     from include import night
@@ -116,12 +123,13 @@ def publish_features(run_id: str, tables: Sequence[str]) -> Done:
     return 0, None
 
 
-def finish(run_id: str) -> Done:
-    """Say in the ledger that the run went well."""
+def report(run_id: str) -> Done:
+    """Say in the ledger that the run went well, and write its page."""
+    from include import night
     from include.ledger import runs
 
     runs.finish_run(run_id, "success")
-    return 0, None
+    return 0, night.report(run_id)
 
 
 def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
@@ -246,13 +254,14 @@ JOBS: Final[Mapping[str, Job]] = {
     "begin": Job(begin),
     "extract": Job(extract, _FORKED),
     "validate": Job(validate, _GATE),
+    "weigh": Job(weigh, (*_FORKED, "include.validate.tolerance")),
     "accept": Job(accept, (*_FORKED, "include.validate.acceptance")),
     "build": Job(build, (*_FORKED, "transforms.build")),
     "audit": Job(audit, (*_GATE, "transforms.catalogue")),
     "publish": Job(publish, (*_FORKED, "transforms.catalogue")),
     "begin_features": Job(begin_features),
     "publish_features": Job(publish_features, (*_FORKED, "transforms.catalogue")),
-    "finish": Job(finish),
+    "report": Job(report, _FORKED),
     "build_files": Job(build_files, (*_FORKED, "transforms.build")),
     "scan": Job(scan, ("duckdb", "include.duck")),
     "insert": Job(insert, (*_FORKED, "transforms.catalogue")),

@@ -99,6 +99,7 @@ def night(place: Place, run_id: str, day: date, engine: str, say: Say) -> Night:
     running.stage("extract", "extract")
     for source in sources:
         running.stage("validate", f"validate {source}", source=source)
+    running.stage("weigh", "weigh")
     running.stage("accept", "accept")
     running.tables("reporting", sources, "publish")
     return running.night
@@ -146,7 +147,7 @@ class _Running:
             built[table] = self.stage("build", f"build {table}", table=table).rows
         self.stage("audit", "audit", sum(built.values()), tables=list(built))
         self.stage(publish, "publish", sum(built.values()), tables=list(built))
-        job("finish", self.place.environment, run_id=self.night.run_id)
+        self.stage("report", "report")
 
 
 def builds(place: Place, of: Sequence[Night], engines: Sequence[str], say: Say) -> dict[str, dict[str, Line]]:

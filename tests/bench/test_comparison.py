@@ -91,8 +91,13 @@ def test_ratios_are_told_beside_what_the_design_asks() -> None:
     ]
 
 
+def test_the_features_after_a_night_are_told_of_apart() -> None:
+    [told] = [one for one in found().ratios if "features" in one.name]
+    assert told == Ratio("incremental night / full night, with the features after each", 9.3 / 12)
+
+
 def test_nothing_is_told_of_what_could_not_be_measured() -> None:
     wrong = {name: Line(name, None if name == "orders" else 0.5, 10, None) for name in plain_sql.NAMES}
     page = found(sql=wrong)
     assert page.ratios[4] == Ratio("full night / six of its tables as SQL in Postgres", None, "≤ 1", None)
-    assert re.search(r"full night / six of its tables as SQL in Postgres \| +– \| +\| ≤ 1 ", page.markdown())
+    assert re.search(r"full night / six of its tables as SQL in Postgres +\| +– \| +\| ≤ 1 ", page.markdown())

@@ -36,8 +36,8 @@ _OF_NIGHT: Final = (
      Point("include.completeness.ShopSums.keep", call=3)),
     ("extract", "not-recorded", "all is read, the ledger does not know", Point(f"{_COPIES}.record_extracted")),
     ("extract", "recorded", "the ledger knows, not the gate", Point(f"{_COPIES}.record_extracted", after=True)),
-    ("extract", "half-touched", "at the gate lies which orders are judged, not of all sources",
-     Point(file="gate/**/touched/orders.parquet")),
+    ("extract", "half-touched", "which rows are judged is kept of three sources",
+     Point("include.validate.candidates._touched_file", call=4)),
     ("extract", "touched", "the gate knows too, nobody heard", Point("include.night.keep_touched", after=True)),
     ("validate orders", "file-of-judged", "the judged rows are being written", Point(file="gate/*/orders.partial")),
     (
