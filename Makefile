@@ -58,6 +58,7 @@ kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every s
 	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
 
 faults: .venv/.installed ## Kill nights, replays, republishes at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1
+	@# What killed processes held is found when it ends, and not worth a warning.
 	@$(BIN)/python -W ignore:resource_tracker -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
 
 lint: .venv/.installed ## Check style and types only

@@ -82,6 +82,9 @@ def validate(run_id: str, name: str) -> dict[str, int]:
 
     Returns:
         Broken rows, per rule that was broken.
+
+    Raises:
+        Forgotten: when what was read is gone from the gate.
     """
     from include.validate.judgement import judge
 

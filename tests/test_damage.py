@@ -14,10 +14,10 @@ from include import difference, duck, lake
 from include.contract import Column, ContractError, Type
 from include.damage import blamed
 
-NUMBER = (Column("number", Type.INTEGER, "A number."),)
-
-
 pytestmark = pytest.mark.usefixtures("own_lake")
+
+
+NUMBER = (Column("number", Type.INTEGER, "A number."),)
 
 
 @pytest.fixture

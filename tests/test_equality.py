@@ -14,6 +14,9 @@ from include.contract import Column, Table, Type
 from include.contract.arrow import arrow_schema
 from include.equality import digest, first_difference
 
+pytestmark = pytest.mark.usefixtures("own_lake")
+
+
 BOOKS = Table(
     "reporting",
     "books",
@@ -37,9 +40,6 @@ ROW: dict[str, Any] = {
 def _file(path: Path, *rows: dict[str, Any]) -> Path:
     parquet.write_table(pa.Table.from_pylist(list(rows), arrow_schema(BOOKS)), path)
     return path
-
-
-pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 @pytest.fixture

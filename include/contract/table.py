@@ -176,7 +176,8 @@ class Derived:
     Attributes:
         column: what it is.
         sql: a DuckDB expression over the row (alias ``row``) and the sources by name, as they stand tonight.
-        needs: the sources named in ``sql``; where one is absent the column is null.
+        needs: the sources named in ``sql``; where one is absent the column is null. The row's own source is there
+            without being named; of others, only these are.
     """
 
     column: Column

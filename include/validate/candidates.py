@@ -19,6 +19,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -62,8 +63,12 @@ def clear_gate(run: str) -> None:
 
 def old_runs() -> list[Path]:
     """What runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
-    folders = (settings().lake / "gate").glob("*")
-    return [folder for folder in folders if time.time() - folder.stat().st_mtime > KEPT_SECONDS]
+    old = []
+    for folder in (settings().lake / "gate").glob("*"):
+        with suppress(FileNotFoundError):  # another task has just forgotten it
+            if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+                old.append(folder)
+    return old
 
 
 def forget_old_runs() -> None:

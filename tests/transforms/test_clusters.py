@@ -20,6 +20,9 @@ from include.settings import ROOT
 from tests.transforms.conftest import FIRST_DAY, Reporting, Shop, day
 from transforms.engines.spark_engine import java_home
 
+pytestmark = pytest.mark.usefixtures("own_lake")
+
+
 SPARK_CLASS = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
 PATIENCE_SECONDS = 60.0
 
@@ -58,9 +61,6 @@ def running(log: Path, said: str, *command: str, **variables: str) -> Iterator[s
                 process.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 @pytest.fixture

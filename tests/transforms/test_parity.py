@@ -17,11 +17,11 @@ from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 from transforms.engines.dask_engine import DaskEngine
 
+pytestmark = pytest.mark.usefixtures("own_lake")
+
+
 OTHERS = [engine for engine in ENGINES if engine != "pandas"]
 TEXT_KEYS = dict.fromkeys(("orders", "order_items", "customers", "products", "warehouses", "refunds"), Type.TEXT)
-
-
-pytestmark = pytest.mark.usefixtures("own_lake")
 
 
 def _check(one: Reporting, other: Reporting) -> None:
