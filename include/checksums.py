@@ -21,7 +21,8 @@ from pyarrow import parquet
 from include import duck, lake
 from include.contract import Column, Source, Type
 from include.settings import settings
-from include.validate.candidates import KEPT_SECONDS, UNREADABLE, read_columns
+from include.validate.candidates import UNREADABLE, read_columns
+from include.validate.gate import KEPT_SECONDS
 
 _log = logging.getLogger(__name__)
 

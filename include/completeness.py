@@ -19,7 +19,8 @@ import duckdb
 from include import duck
 from include.checksums import BUCKETS, Sums, bucket_sql, copy_sums_sql, copy_text, known_sums_sql
 from include.contract import Source, Type
-from include.validate.candidates import gate_file, present, waiting
+from include.validate import gate
+from include.validate.candidates import present
 
 
 class Incomplete(RuntimeError):
@@ -60,7 +61,7 @@ class ShopSums:
         Raises:
             Forgotten: when it is gone.
         """
-        said = json.loads(waiting(_file(run, source)).read_text())
+        said = json.loads(gate.waiting(_file(run, source)).read_text())
         return cls(said["rows"], said["where"], {name: (rows, sums) for name, (rows, sums) in said["buckets"].items()})
 
 
@@ -199,4 +200,4 @@ def find_late_and_deleted(
 
 
 def _file(run: str, source: str) -> Path:
-    return gate_file(run, source).with_suffix(".sums.json")
+    return gate.folder(run) / f"{source}.sums.json"

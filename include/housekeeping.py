@@ -34,7 +34,7 @@ from include.ledger.retention import Needs
 from include.request import refuse_unknown
 from include.settings import settings
 from include.sources import present
-from include.validate.candidates import old_runs
+from include.validate import gate
 
 FORM = ("dry_run",)  # what a person may ask of a run
 SMALL_BYTES = 32 * 1024 * 1024
@@ -160,7 +160,7 @@ def remove_files(limits: Limits, tables: Iterable[Table], *, dry_run: bool) -> d
         files = list(_unneeded(layer, name, needs, published.get((layer, name)), limits.safe_since))
         done[f"{layer}.{name}"] = _remove(files, dry_run=dry_run)
     scratch = (folder for folder in (settings().lake / "scratch").glob("*") if _newest(folder) < limits.safe_since)
-    for place, folders in (("scratch", list(scratch)), ("gate", old_runs())):
+    for place, folders in (("scratch", list(scratch)), ("gate", gate.old_runs())):
         files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
         done[place] = _remove(files, dry_run=dry_run)
         for folder in [] if dry_run else folders:

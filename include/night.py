@@ -30,7 +30,8 @@ from include.rebuild import Inputs
 from include.settings import settings
 from include.sources import key_types, present
 from include.upkeep import keep_up
-from include.validate.candidates import clear_gate, keep_touched
+from include.validate import gate
+from include.validate.candidates import keep_touched
 
 
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
@@ -62,7 +63,7 @@ def extract(run_id: str) -> dict[str, int]:
     run = runs.find_run(run_id)
     with runs.stage(run_id, "extract"):
         sources = present(settings().sources)
-        clear_gate(run.slug)
+        gate.clear(run.slug)
         statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
         schema = drift.expected(run_id, statements)
         if run.full_refresh:

@@ -23,7 +23,8 @@ from include.publish.publication import enter_verdicts
 from include.request import WrongRequest, refuse_unknown
 from include.settings import settings
 from include.sources import present
-from include.validate.candidates import clear_gate, keep_touched, open_night
+from include.validate import gate
+from include.validate.candidates import keep_touched, open_night
 from include.validate.verdicts import counts_of, give_verdicts
 
 FORM = ("engine", "dry_run")  # what a person may ask of a run
@@ -74,7 +75,7 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
     )  # fmt: skip
     night.begin(asked, tables)
     copies.take_copy(asked)
-    clear_gate(asked.slug)
+    gate.clear(asked.slug)
     full = dict.fromkeys(sources, False)
     keep_touched(sources, asked.slug, full)
     with duck.session() as session:

@@ -19,7 +19,7 @@ from include.settings import settings
 from include.shop.defects import DEFECTS
 from include.shop.planting import plant, planted_defects, unplant
 from include.sources import SOURCES
-from include.validate.candidates import Forgotten
+from include.validate.gate import Forgotten
 from include.validate.judgement import GateDisagreement, _outcomes
 from include.validate.verdicts import NightStopped
 from tests.nights import Nights

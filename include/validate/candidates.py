@@ -16,65 +16,16 @@ In the DuckDB session of a night stand, for every source ``s`` of the shop:
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import duckdb
 
 from include import duck, lake
 from include.contract import Column, Derived, Severity, Source, Table, Type
 from include.ledger.copies import Found
-from include.settings import settings
+from include.validate import gate
 
-KEPT_SECONDS = 2 * 24 * 3600
 UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
-
-
-class Forgotten(RuntimeError):
-    """What a run left at the gate is not there any more; the message says what to clear."""
-
-
-def gate_file(run: str, source: str) -> Path:
-    """Where the judged rows of a source wait for the verdict on all of them."""
-    return settings().lake / "gate" / run / f"{source}.parquet"
-
-
-def waiting(file: Path) -> Path:
-    """A file that a run left at the gate.
-
-    Raises:
-        Forgotten: when it is gone.
-    """
-    if not file.exists():
-        raise Forgotten(
-            f"{file.name} of run {file.parent.name} is no longer at the gate, where what waits is kept for"
-            f" {KEPT_SECONDS // 86_400} days: clear begin and all that follows"
-        )
-    return file
-
-
-def clear_gate(run: str) -> None:
-    """Take away what an earlier try of a run left at the gate; what comes next is as new as it is."""
-    shutil.rmtree(settings().lake / "gate" / run, ignore_errors=True)
-
-
-def old_runs() -> list[Path]:
-    """What runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
-    old = []
-    for folder in (settings().lake / "gate").glob("*"):
-        with suppress(FileNotFoundError):  # another task has just forgotten it
-            if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
-                old.append(folder)
-    return old
-
-
-def forget_old_runs() -> None:
-    """Remove them."""
-    for folder in old_runs():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_night(
@@ -143,19 +94,7 @@ def keep_touched(sources: Mapping[str, Source], run: str, full: Mapping[str, boo
         open_night(connection, sources, run, full)
         _find_touched(connection, sources, full)
         for name in some:
-            _write(connection, f"from touched_{name}", _touched_file(run, name))
-
-
-def _touched_file(run: str, source: str) -> Path:
-    return gate_file(run, source).with_suffix(".touched.parquet")
-
-
-def _write(connection: duckdb.DuckDBPyConnection, rows: str, into: Path) -> None:
-    """Write a file of the gate, which is there whole or not at all."""
-    into.parent.mkdir(parents=True, exist_ok=True)
-    partial = into.with_suffix(".partial")
-    connection.execute(f"copy ({rows}) to {duck.quoted(str(partial))} (format parquet)")
-    partial.rename(into)
+            gate.leave(connection, f"from touched_{name}", gate.touched_file(run, name))
 
 
 def _find_touched(
@@ -181,14 +120,14 @@ def _find_touched(
 def write_candidates(
     connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, run: str, *, full: bool
 ) -> None:
-    """Write the candidates of one source to its ``gate_file``: lake columns, gate columns, ``_origin`` and ``_broken``.
+    """Leave the candidates of one source at the gate: lake columns, gate columns, ``_origin`` and ``_broken``.
 
     Unless the source ``is_judged_whole``, which they are was kept before. ``_origin`` is ``changed``, ``held`` or
     ``family``; ``_broken`` lists the quarantine rules the row broke.
     """
-    source, into, chosen = sources[name], gate_file(run, name), "true"
+    source, chosen = sources[name], "true"
     if not is_judged_whole(source, full=full):
-        touched = f"read_parquet({duck.quoted(str(waiting(_touched_file(run, name))))})"
+        touched = f"read_parquet({duck.quoted(str(gate.waiting(gate.touched_file(run, name))))})"
         chosen = present(source, "row", touched)
     derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
     copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
@@ -202,7 +141,8 @@ def write_candidates(
     read = [f"row.{column.lake_name}" for column in read_columns(source)]
     snapshot = "(select max(_snapshot_at) from tonight) as _snapshot_at"
     rows = f"select {', '.join([*read, *derived, copies, origin, snapshot])} from {name} as row where {chosen}"
-    _write(connection, f"select *, {broken_rules(source)} as _broken from ({rows})", into)
+    judged = f"select *, {broken_rules(source)} as _broken from ({rows})"
+    gate.leave(connection, judged, gate.judged_file(run, name))
 
 
 def is_judged_whole(source: Source, *, full: bool) -> bool:

@@ -19,12 +19,8 @@ from include.contract import Source, Table
 from include.contract.types import day_number
 from include.ledger.expectations import Outcome
 from include.settings import settings
-from include.validate.candidates import (
-    forget_old_runs,
-    gate_file,
-    open_night,
-    write_candidates,
-)
+from include.validate import gate
+from include.validate.candidates import open_night, write_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +35,7 @@ class GateDisagreement(RuntimeError):
 def judge(
     sources: Mapping[str, Source], name: str, run: str, full: Mapping[str, bool], snapshot_at: str
 ) -> list[Outcome]:
-    """Judge tonight's candidates of one source; the judged rows wait at the gate (``gate_file``).
+    """Judge tonight's candidates of one source; the judged rows wait at the gate.
 
     Args:
         sources: the shop's sources.
@@ -52,13 +48,13 @@ def judge(
         Forgotten: when it is gone from the gate which rows these are.
         GateDisagreement: when the two judges disagree.
     """
-    forget_old_runs()
+    gate.forget_old_runs()
     with duck.session() as connection:
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
         needed = {name}.union(*(derived.needs for derived in sources[name].all_derived))
         open_night(connection, {one: source for one, source in sources.items() if one in needed}, run, full)
         write_candidates(connection, sources, name, run, full=full[name])
-    return _outcomes(sources[name], gate_file(run, name), run)
+    return _outcomes(sources[name], gate.judged_file(run, name), run)
 
 
 def audit(table: Table, version: int, night: date, run: str, changes: Sequence[str] | None = None) -> list[Outcome]:
@@ -83,7 +79,7 @@ def audit(table: Table, version: int, night: date, run: str, changes: Sequence[s
         if changes is not None:
             lake_key = ", ".join(table[name].lake_name for name in table.primary_key)
             window = f"semi join ({duck.keys(changes, lake_key)}) using ({lake_key})" if changes else "where false"
-        folder = gate_file(run, table.name).parent / table.schema
+        folder = gate.folder(run) / table.schema
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{table.name}.parquet"
         connection.execute(

@@ -8,7 +8,8 @@ import duckdb
 
 from include import duck
 from include.contract import Source
-from include.validate.candidates import gate_file, part_links, same_key, waiting
+from include.validate import gate
+from include.validate.candidates import part_links, same_key
 
 
 class NightStopped(RuntimeError):
@@ -27,7 +28,7 @@ def give_verdicts(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, S
         Forgotten: when they do not any more.
     """
     for name in sources:
-        rows = f"read_parquet({duck.quoted(str(waiting(gate_file(run, name))))})"
+        rows = f"read_parquet({duck.quoted(str(gate.waiting(gate.judged_file(run, name))))})"
         connection.execute(f"create temp table verdict_{name} as select *, 0::bigint as _amount_cents from {rows}")
     for name, source in sources.items():
         _hold_incomplete_wholes(connection, sources, name, source)

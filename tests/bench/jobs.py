@@ -277,9 +277,9 @@ def _judged(run_id: str, source: str) -> int:
     from pyarrow import parquet
 
     from include.ledger import runs
-    from include.validate.candidates import gate_file
+    from include.validate import gate
 
-    return int(parquet.read_metadata(gate_file(runs.find_run(run_id).slug, source)).num_rows)
+    return int(parquet.read_metadata(gate.judged_file(runs.find_run(run_id).slug, source)).num_rows)
 
 
 def _published_rows(run_id: str, tables: Sequence[str]) -> dict[str, str]:

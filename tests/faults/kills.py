@@ -37,7 +37,7 @@ _OF_NIGHT: Final = (
     ("extract", "not-recorded", "all is read, the ledger does not know", Point(f"{_COPIES}.record_extracted")),
     ("extract", "recorded", "the ledger knows, not the gate", Point(f"{_COPIES}.record_extracted", after=True)),
     ("extract", "half-touched", "which rows are judged is kept of three sources",
-     Point("include.validate.candidates._touched_file", call=4)),
+     Point("include.validate.gate.touched_file", call=4)),
     ("extract", "touched", "the gate knows too, nobody heard", Point("include.night.keep_touched", after=True)),
     ("validate orders", "file-of-judged", "the judged rows are being written", Point(file="gate/*/orders.partial")),
     (
