@@ -208,7 +208,7 @@ def _make(
         files,
         present(settings().sources),
         as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
-        first_day=_first_day(run, copies.clean_versions(run.run_id)),
+        first_day=partial(_first_day, run, copies.clean_versions(run.run_id)),
         resources=settings(),
     )
     made = build_on(engine=run.engine, into=folder / "first")

@@ -92,7 +92,9 @@ class Database:
         source, target = sql.Identifier(self.name), sql.Identifier(name)
         with psycopg.connect(self.cluster.url("postgres", SUPERUSER), autocommit=True) as server:
             owner, readers = _owner_and_readers(server, self.name)
-            server.execute(sql.SQL("create database {} template {} owner {}").format(target, source, owner))
+            server.execute(
+                sql.SQL("create database {} template {} owner {} strategy file_copy").format(target, source, owner)
+            )
             server.execute(sql.SQL("alter database {} set timezone = 'UTC'").format(target))
             server.execute(sql.SQL("revoke all on database {} from public").format(target))
             for reader in readers:
@@ -119,8 +121,12 @@ def _owner_and_readers(server: psycopg.Connection, name: str) -> tuple[sql.Ident
     return sql.Identifier(owner), [sql.Identifier(reader) for _, reader in rows if reader != owner]
 
 
-# Nothing outlives a power cut, which tests do not have; and to log in, as they do all the time, costs next to nothing.
-_SERVER: Final = {"fsync": "off", "shared_buffers": "128MB", "scram_iterations": "1"}
+# Nothing outlives a power cut, which tests do not have; to log in, as they do all the time, costs next to nothing; and
+# nobody tidies up in databases that are gone within seconds.
+_SERVER: Final = {
+    "fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0", "autovacuum": "off",
+    "shared_buffers": "128MB", "scram_iterations": "1",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

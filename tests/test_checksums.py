@@ -16,7 +16,7 @@ from include.checksums import Sums, shop_sums, whole_shop_sums
 from include.contract import Column, Source, Type
 from include.extract import EVERYTHING, shop_sql, typed_sql
 from include.settings import settings
-from tests.nights import Nights
+from tests.conftest import Database
 
 _COLUMNS = {  # of the shop's table: type, a value, and another one
     "number": ("integer", "7", "8"),
@@ -57,31 +57,32 @@ class Shop:
 
 @pytest.fixture(params=[Type.INTEGER, Type.TEXT])
 def shop(
-    request: pytest.FixtureRequest, nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, shop_database: Database, own_lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Shop]:
     """A thousand things with a key of one type, and two without one."""
     key: Type = request.param
     declared = ", ".join(f"{name} {kind}" for name, (kind, _, _) in _COLUMNS.items())
     values = ", ".join(f"{value}::{kind}" for kind, value, _ in _COLUMNS.values())
-    database = nights.shop
-    database.execute(f"create table things (thing_id {key.postgres}, {declared})")
-    database.execute(
-        f"insert into things select (n * 50)::{key.postgres}, {values} from generate_series(-10, 989) as n"
-        f" union all select null, {values} from generate_series(1, 2)"
-    )
-    database.execute("grant select on things to extractor")
-    (tmp_path / "things.sql").write_text("select * from things where :changed_since is not null")
-    monkeypatch.setenv("STOCKTAKE_SOURCES", str(tmp_path))
+    sources = own_lake.parent / "sources"
+    sources.mkdir()
+    (sources / "things.sql").write_text("select * from things where :changed_since is not null")
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", shop_database.url("extractor"))
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(sources))
     settings.cache_clear()
     columns = [Column(name, kind, "A column.", nullable=True) for name, kind in _TYPES.items()]
     source = Source(
         schema="source", name="things", grain="One row per thing.", doc="Things.", rules=(),
         columns=(Column("thing_id", key, "The thing."), *columns), primary_key=("thing_id",),
     )  # fmt: skip
-    with duck.session() as session:
+    with shop_database.connect("shopkeeper") as database, duck.session() as session:
+        database.execute(f"create table things (thing_id {key.postgres}, {declared})")
+        database.execute(
+            f"insert into things select (n * 50)::{key.postgres}, {values} from generate_series(-10, 989) as n"
+            f" union all select null, {values} from generate_series(1, 2)"
+        )
+        database.execute("grant select on things to extractor")
         duck.attach(session, "shop", settings().shop_url, read_only=True)
         yield Shop(database, session, source)
-    settings.cache_clear()
 
 
 @pytest.mark.parametrize("column", _COLUMNS)

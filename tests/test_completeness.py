@@ -43,12 +43,12 @@ def test_what_a_cursor_does_not_see_is_right_the_next_morning(nights: Nights) ->
         " (select order_item_id from refunds) order by order_item_id limit 1"
     )
     shop.execute("update order_items set unit_cost = unit_cost + 1 where order_item_id = 3")
-    run = nights.run(NEXT_DAY)
+    run = nights.report(NEXT_DAY)
     assert read(nights, run, "refunds") == (1, 1, 1, "whole", True)
     assert read(nights, run, "order_items") == (1, 0, 0, "whole", True)
     assert read(nights, run, "orders") == (0, 0, 0, "whole", True)
     incremental = nights.published()
-    nights.run(NEXT_DAY, full_refresh=True)
+    nights.report(NEXT_DAY, full_refresh=True)
     assert nights.published() == incremental
 
 
@@ -60,12 +60,12 @@ def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) 
     [(number,)] = shop.execute(f"select {order}".encode()).fetchall()
     lines = shop.execute("delete from order_items where order_id = %s", [number]).rowcount
     shop.execute("delete from orders where order_id = %s", [number])
-    run = nights.run(NEXT_DAY)
+    run = nights.report(NEXT_DAY)
     assert read(nights, run, "orders") == (0, 1, 1, "whole", True)
     assert read(nights, run, "order_items") == (0, lines, lines, "whole", True)
     assert nights.ask("select count(*) from reporting.orders where order_id = %s", number) == [(0,)]
     incremental = nights.published()
-    nights.run(NEXT_DAY, full_refresh=True)
+    nights.report(NEXT_DAY, full_refresh=True)
     assert nights.published() == incremental
 
 
@@ -80,9 +80,9 @@ def test_a_copy_that_is_not_the_shops_is_not_published(nights: Nights, monkeypat
             lake, "merge", lambda layer, table, key, rows, *rest: merge(layer, table, key, _without_first(rows), *rest)
         )
         with pytest.raises(Incomplete, match=r"the copy is not the shop's; .*\. products: the shop.*buckets"):
-            nights.run(NEXT_DAY)
+            nights.report(NEXT_DAY)
     assert nights.published() == before
-    nights.run(NEXT_DAY)
+    nights.report(NEXT_DAY)
     assert nights.published().keys() == before.keys()
 
 
@@ -96,7 +96,7 @@ def _without_first(rows: Any) -> Any:
 @pytest.mark.after_a_night
 def test_a_file_that_is_not_what_the_gate_wrote_is_seen_and_healed(nights: Nights) -> None:
     """Files are added up once; one that became another is added up again."""
-    nights.run(NEXT_DAY)
+    nights.report(NEXT_DAY)
     right = nights.published()
     file = Path(lake.files("clean", "refunds")[0])
     size = file.stat().st_size
@@ -112,7 +112,7 @@ def test_a_file_that_is_not_what_the_gate_wrote_is_seen_and_healed(nights: Night
     )
     for log in lake.folder("clean", "refunds").glob("_delta_log/*.json"):
         log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{file.stat().st_size}'))
-    run = nights.run(NEXT_DAY)
+    run = nights.report(NEXT_DAY)
     assert read(nights, run, "refunds") == (1, 0, 0, "whole", True)
     assert nights.published() == right
 
@@ -147,9 +147,9 @@ def test_the_watermark_stays_before_what_is_still_open_in_the_shop(nights: Night
     with psycopg.connect(old_shop.url("shopkeeper")) as slow:
         slow.execute("update customers set name = 'slow', updated_at = now() where customer_id = 1")
         [(began,)] = slow.execute("select now()").fetchall()
-        nights.run(NEXT_DAY)
+        nights.report(NEXT_DAY)
         assert nights.ask("select distinct changed_until from audit.watermarks") == [(began,)]
         slow.commit()
-    run = nights.run(NEXT_DAY)
+    run = nights.report(NEXT_DAY)
     assert read(nights, run, "customers")[0] == 0  # the cursor saw it
     assert nights.ask("select min(changed_until) > %s from audit.watermarks", began) == [(True,)]

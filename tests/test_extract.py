@@ -134,7 +134,7 @@ def test_a_run_read_again_replaces_its_rows_and_no_others(nights: Nights) -> Non
 
 
 def test_a_changed_row_brings_its_twins(nights: Nights) -> None:
-    nights.run()
+    nights.report()
     nights.set_aside(("products", "products_pkey"))
     nights.shop.execute(
         "insert into products select product_id, sku || '-twin', name, category, unit_cost, unit_price, is_active,"

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,11 @@ def modules(files: Files, *folders: str) -> dict[str, ast.Module]:
     found = {}
     for path, text in files.items():
         if path.endswith(".py") and path.split("/")[0] in (folders or CODE):
-            found[path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = ast.parse(text, path)
+            found[path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = _parsed(text, path)
     return found
+
+
+_parsed = cache(ast.parse)
 
 
 def imported(module: ast.Module) -> Iterator[str]:
@@ -122,6 +126,7 @@ def environment_readers(files: Files) -> set[str]:
     }
 
 
+@cache
 def _code(module: ast.Module) -> str:
     """The source without comments and docstrings."""
     bare = ast.parse(ast.unparse(module))

@@ -100,7 +100,7 @@ def family_of(nights: Nights, items: Collection[str]) -> set[str]:
 @pytest.mark.after_a_night
 def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_touched(nights: Nights) -> None:
     plant_all(nights)
-    run = nights.run()
+    run = nights.report()
     found = held(nights)
     planted = {defect.name: (defect.source, defect.key) for defect in planted_defects(nights.shop)}
     assert set(planted) == set(DEFECTS) == set(CAUGHT_BY) | set(WARNED_BY)
@@ -141,7 +141,7 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
 def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(nights: Nights) -> None:
     before = nights.published()
     plant_all(nights)
-    nights.run()
+    nights.report()
     was_held = held(nights)
     extra = {("orders", d.key) for d in planted_defects(nights.shop) if d.name == "order_without_items"}
     extra |= {(d.source, d.key) for d in planted_defects(nights.shop) if DEFECTS[d.name].extra} - {
@@ -149,7 +149,7 @@ def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(n
     }
     with nights.shop.transaction():
         unplant(nights.shop)
-    nights.run()
+    nights.report()
     assert held(nights) == {}
     assert set(held(nights, "deleted")) == {row for row in extra if row in was_held}
     assert set(held(nights, "released")) == set(was_held) - extra
@@ -160,10 +160,10 @@ def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(n
 def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
     with nights.shop.transaction():
         plant(nights.shop, ["nan_price", "status_went_back", "malformed_email"])
-    nights.run()
+    nights.report()
     entries = nights.ask("select quarantine_id, outcome from audit.quarantine order by 1")
-    nights.run()
-    nights.run(full_refresh=True)
+    nights.report()
+    nights.report(full_refresh=True)
     assert nights.ask("select quarantine_id, outcome from audit.quarantine order by 1") == entries
 
 
@@ -171,7 +171,7 @@ def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
 def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
     with nights.shop.transaction():
         (planted,) = plant(nights.shop, ["nan_price"])
-    nights.run()
+    nights.report()
     ((values, amount),) = nights.ask(
         "select row_values, amount from audit.quarantine where source = 'order_items' and row_key = %s", planted.key
     )
@@ -185,7 +185,7 @@ def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
 def test_money_at_stake_is_counted_once(nights: Nights) -> None:
     with nights.shop.transaction():
         (planted,) = plant(nights.shop, ["subtotal_mismatch"])
-    nights.run()
+    nights.report()
     (order,) = nights.shop.execute(
         "select total, currency from orders where order_id::text = %s", [planted.key]
     ).fetchall()
@@ -224,7 +224,7 @@ def test_a_broken_rule_that_stops_stops_the_night(nights: Nights, monkeypatch: p
     stopping = replace(products, rules=(*products.rules, replace(cheap, severity=Severity.STOP)))
     monkeypatch.setitem(SOURCES, "products", stopping)
     with pytest.raises(NightStopped, match=r"products, rule price_credible: 40 rows, such as 1, 10, 11, 12, 13"):
-        nights.run()
+        nights.report()
     assert nights.ask("select count(*) from audit.publications") == [(0,)]
 
 

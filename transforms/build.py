@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def build(
     sources: Mapping[str, Source],
     *,
     as_of: int,
-    first_day: int,
+    first_day: Callable[[], int],
     engine: str,
     into: Path,
     resources: Resources | None = None,
@@ -52,7 +52,8 @@ def build(
         files: for each of the table's ``layers``, the Parquet files of the pinned version; none means no rows.
         sources: the shop's source contracts by name, with its key types.
         as_of: the last whole business day, as a day number: the table knows nothing later.
-        first_day: the first day of the calendar, a day number; no later than the first order or movement.
+        first_day: says the first day of the calendar, a day number, no later than the first order or movement; asked
+            where the table needs one.
         engine: a key of ``ENGINES``, or ``auto``, which chooses one.
         into: the folder to write to; made when missing.
         resources: what the engine may use; this machine alone when not given.
@@ -129,7 +130,7 @@ class _Making:
     files: Mapping[str, Sequence[str]]
     sources: Mapping[str, Source]
     keys: Mapping[str, Any]
-    first_day: int
+    first_day: Callable[[], int]
     as_of: int
     made: dict[str, Frame] = field(default_factory=dict)  # what this build made for itself: each table once
 
@@ -139,7 +140,7 @@ class _Making:
         if "as_of" in published.parameters:
             arguments["as_of"] = self.as_of
         if "calendar" in published.parameters:
-            arguments["calendar"] = self.engine.frame(calendar(self.first_day, self.as_of))
+            arguments["calendar"] = self.engine.frame(calendar(self.first_day(), self.as_of))
         rows = published.build(**arguments)
         declared = [column.lake_name for column in published.table.columns]
         found = rows.collect_schema().names()

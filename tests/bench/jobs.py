@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -149,7 +150,7 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
     made = builder(
         table, night._inputs(run, one.table, one.layers, one.sources).all_files, present(settings().sources),
         as_of=day_number(run.horizon), engine=engine, into=Path(into),
-        first_day=night._first_day(run, copies.clean_versions(run_id)),
+        first_day=partial(night._first_day, run, copies.clean_versions(run_id)),
     )  # fmt: skip
     return made.rows, [str(file) for file in made.files]
 

@@ -22,8 +22,10 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from playwright.sync_api import expect
 
 from include.settings import ROOT
+from tests.end_to_end.browser import CHROMIUM, ask_for, logged_in
 
 ENDED = ("success", "failed")
 PATIENCE_SECONDS = 480.0  # for one night, on a machine that does other things too
@@ -90,10 +92,15 @@ class Stack(Machine):
     password: str = field(repr=False)
     airflow: httpx.Client = field(repr=False)
 
+    @cached_property
+    def token(self) -> str:
+        """What Airflow gives its admin for the password."""
+        answer = self.airflow.post("/auth/token", json={"username": "admin", "password": self.password})
+        return str(answer.json()["access_token"])
+
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """An answer of Airflow's REST API to its admin."""
-        token = self.airflow.post("/auth/token", json={"username": "admin", "password": self.password})
-        headers = {"Authorization": f"Bearer {token.json()['access_token']}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         return self.airflow.request(method, f"/api/v2/{path}", headers=headers, **arguments)
 
     def trigger(self, dag: str = "nightly", **conf: Any) -> httpx.Response:
@@ -247,6 +254,25 @@ def scheduled_night(stack: Stack) -> ScheduledNight:
         time.sleep(0.5)
     state = stack.ended(found[0]["dag_run_id"])
     return ScheduledNight(found[0], stack.features_of(found[0]["dag_run_id"]), state, stack.published())
+
+
+@pytest.fixture(scope="package")
+def past(stack: Stack, scheduled_night: ScheduledNight, tmp_path_factory: pytest.TempPathFactory) -> tuple[date, str]:
+    """A day of a month ago, asked for in the form, or where there is no browser as the form does: the day, its run."""
+    assert scheduled_night.state == "success"
+    day = stack.last_closed_day - timedelta(days=30)
+    known = {run["dag_run_id"] for run in stack.runs()}
+    if CHROMIUM:
+        with logged_in(stack.url, stack.password) as page:
+            ask_for(page, f"{day}")
+            page.screenshot(path=tmp_path_factory.mktemp("form") / "form.png")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+    else:
+        answer = stack.trigger(date=f"{day}")
+        assert answer.status_code == 200, answer.text
+    [run] = [run["dag_run_id"] for run in stack.runs() if run["dag_run_id"] not in known]
+    assert stack.ended(run) == "success", stack.tasks(run)
+    return day, run
 
 
 def standalone(state: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -30,18 +30,6 @@ FEATURES = PUBLISHED - REPORTING
 SECRETS = ("passwords.json", "logins.json", "secrets.json")  # where secrets belong
 
 
-@pytest.fixture(scope="module")
-def past(stack: Stack, scheduled_night: ScheduledNight) -> tuple[date, str]:
-    """A day of a month ago, asked for with the form's ``date``: the day and its run."""
-    assert scheduled_night.state == "success"
-    day = stack.last_closed_day - timedelta(days=30)
-    answer = stack.trigger(date=day.isoformat())
-    assert answer.status_code == 200, answer.text
-    run = answer.json()["dag_run_id"]
-    assert stack.ended(run) == "success", stack.tasks(run)
-    return day, run
-
-
 def test_the_first_night_says_what_came_of_it(first_night: FirstNight, stack: Stack) -> None:
     printed = first_night.done.stdout
     words = [line.split() for line in printed.splitlines()]
@@ -394,7 +382,6 @@ def secrets_of(stack: Stack) -> Iterator[str]:
 
 def page_of(stack: Stack, path: str) -> str:
     """A page, as someone sees it who has logged in."""
-    login = stack.airflow.post("/auth/token", json={"username": "admin", "password": stack.password})
-    answer = stack.airflow.get(path, headers={"Cookie": f"_token={login.json()['access_token']}"})
+    answer = stack.airflow.get(path, headers={"Cookie": f"_token={stack.token}"})
     assert answer.status_code == 200, answer.text
     return answer.text

@@ -117,7 +117,7 @@ class Warehouse:
             files,
             SOURCES,
             as_of=day_number(horizon),
-            first_day=day_number(self.first_day),
+            first_day=lambda: day_number(self.first_day),
             engine="pandas",
             into=self.scratch / str(self._folders),
         )

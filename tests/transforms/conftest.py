@@ -111,7 +111,7 @@ class Reporting:
                 self.files(name),
                 self.sources,
                 as_of=day(self.as_of),
-                first_day=day(FIRST_DAY),
+                first_day=lambda: day(FIRST_DAY),
                 engine=self.engine,
                 into=self.folder / name,
             )

@@ -87,7 +87,7 @@ def test_files_hold_the_declared_schema_in_key_order(report: Report, shop: Shop)
 
 def test_no_files_are_no_rows_but_the_same_columns(engine: str, tmp_path: Path) -> None:
     files: dict[str, list[str]] = {entry.parameter: [] for entry in TABLES["order_lines"].inputs}
-    built = build("order_lines", files, SOURCES, as_of=10, first_day=1, engine=engine, into=tmp_path)
+    built = build("order_lines", files, SOURCES, as_of=10, first_day=lambda: 1, engine=engine, into=tmp_path)
     assert built.rows == 0
     assert parquet.read_schema(built.files[0]).names == [column.lake_name for column in built.table.columns]
 
@@ -138,7 +138,7 @@ def _build(engine: str, tmp_path: Path) -> None:
     )
     files = {"orders": [str(tmp_path / "orders.parquet")]}
     into = tmp_path / "out"
-    build("weights", files, SOURCES, as_of=day(FIRST_DAY), first_day=day(FIRST_DAY), engine=engine, into=into)
+    build("weights", files, SOURCES, as_of=day(FIRST_DAY), first_day=lambda: day(FIRST_DAY), engine=engine, into=into)
 
 
 def test_a_build_returns_what_its_table_declares(planted: dict[str, Published], engine: str, tmp_path: Path) -> None:

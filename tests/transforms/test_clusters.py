@@ -34,7 +34,7 @@ from include.sources import SOURCES
 from transforms.build import build
 from transforms.engines import Local
 asked = json.loads(sys.argv[1])
-made = build("orders", asked["files"], SOURCES, as_of=asked["as_of"], first_day=asked["first_day"],
+made = build("orders", asked["files"], SOURCES, as_of=asked["as_of"], first_day=lambda: asked["first_day"],
              engine=asked["engine"], into=Path(asked["into"]), resources=Local(**asked["resources"]))
 print(json.dumps([str(file) for file in made.files]))
 """

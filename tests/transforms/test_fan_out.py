@@ -49,7 +49,7 @@ def _built(sound: Reporting, name: str, into: Path) -> pa.Table:
     again = Reporting({}, AS_OF, "pandas", into, {})
     again._built[name] = build(
         name, sound.files(name), sound.sources,
-        as_of=day(AS_OF), first_day=day(FIRST_DAY), engine="pandas", into=into,
+        as_of=day(AS_OF), first_day=lambda: day(FIRST_DAY), engine="pandas", into=into,
     )  # fmt: skip
     return again.arrow(name)
 

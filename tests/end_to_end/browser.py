@@ -1,0 +1,39 @@
+"""A person's browser: headless Chromium, logged in through the form, on the page of the DAG ``nightly``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+_PATIENCE_MS = 60_000.0  # of a machine that runs a night beside it
+
+
+@contextmanager
+def logged_in(url: str, password: str) -> Iterator[Page]:
+    """The page of the DAG, of an Airflow at ``url``, after a login as admin."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(_PATIENCE_MS)
+        expect.set_options(timeout=_PATIENCE_MS)
+        page.goto(f"{url}/dags/nightly")
+        expect(page).to_have_url(re.compile("/auth/login"))
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page).to_have_url(f"{url}/dags/nightly")
+        yield page
+        browser.close()
+
+
+def ask_for(page: Page, day: str) -> None:
+    """Fill in the form's date and send it off."""
+    page.get_by_role("button", name="Trigger").first.click()
+    page.locator("#element_date").fill(day)
+    page.get_by_test_id("trigger-dag-submit").click()
