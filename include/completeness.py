@@ -12,7 +12,6 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import duckdb
 
@@ -50,7 +49,7 @@ class ShopSums:
 
     def keep(self, run: str, source: str) -> None:
         """Keep it at the gate, for the proof after it."""
-        file = _file(run, source)
+        file = gate.sums_file(run, source)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"rows": self.rows, "where": self.where, "buckets": dict(self.buckets)}))
 
@@ -61,7 +60,7 @@ class ShopSums:
         Raises:
             Forgotten: when it is gone.
         """
-        said = json.loads(gate.waiting(_file(run, source)).read_text())
+        said = json.loads(gate.waiting(gate.sums_file(run, source)).read_text())
         return cls(said["rows"], said["where"], {name: (rows, sums) for name, (rows, sums) in said["buckets"].items()})
 
 
@@ -197,7 +196,3 @@ def find_late_and_deleted(
     late = f"(select * from again_{name} as row where {present(source, 'row', f'differing_{name}')})"
     deleted = f"(select * from differing_{name} as row where not {present(source, 'row', f'again_{name}')})"
     return late, deleted
-
-
-def _file(run: str, source: str) -> Path:
-    return gate.folder(run) / f"{source}.sums.json"

@@ -122,7 +122,7 @@ def _owner_and_readers(server: psycopg.Connection, name: str) -> tuple[sql.Ident
 
 
 # Nothing outlives a power cut, which tests do not have; to log in, as they do all the time, costs next to nothing; and
-# nobody tidies up in databases that are gone within seconds.
+# nobody tidies up in databases that are gone within seconds. Whatever dies in them loses nothing that the kernel has.
 _SERVER: Final = {
     "fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0", "autovacuum": "off",
     "shared_buffers": "128MB", "scram_iterations": "1",

@@ -141,7 +141,7 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
 def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(nights: Nights) -> None:
     before = nights.published()
     plant_all(nights)
-    nights.report()
+    nights.run()
     was_held = held(nights)
     extra = {("orders", d.key) for d in planted_defects(nights.shop) if d.name == "order_without_items"}
     extra |= {(d.source, d.key) for d in planted_defects(nights.shop) if DEFECTS[d.name].extra} - {
@@ -149,7 +149,7 @@ def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(n
     }
     with nights.shop.transaction():
         unplant(nights.shop)
-    nights.report()
+    nights.run()
     assert held(nights) == {}
     assert set(held(nights, "deleted")) == {row for row in extra if row in was_held}
     assert set(held(nights, "released")) == set(was_held) - extra

@@ -126,7 +126,6 @@ def _airflow(profile: Profile, cluster: Cluster, port: int) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": keys.get("jwt", lambda: secrets.token_urlsafe(64)),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # ten chained tasks: 6 s instead of 12
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",  # an edited one is read at once all the same
     }
 
 

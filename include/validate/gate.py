@@ -1,7 +1,7 @@
-"""The gate: the files in which what a run read waits, between its tasks, for the verdict on all of it.
+"""What waits at the gate: the files that a run leaves there between its tasks, until there is a verdict on all rows.
 
-Belongs here: where they lie, that they are whole, and how long they are kept. Does not: what is in them
-(``candidates``), nor what becomes of it (``verdicts``, ``acceptance``).
+Belongs here: where they lie, and how long they are kept. Does not: what is in them (``candidates``), nor what becomes
+of it (``verdicts``, ``acceptance``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Forgotten(RuntimeError):
 
 def folder(run: str) -> Path:
     """Where all lies that a run leaves at the gate."""
-    return settings().lake / "gate" / run
+    return _runs() / run
 
 
 def judged_file(run: str, source: str) -> Path:
@@ -36,6 +36,11 @@ def judged_file(run: str, source: str) -> Path:
 def touched_file(run: str, source: str) -> Path:
     """Where the keys of the rows of a source wait that are to be judged."""
     return folder(run) / f"{source}.touched.parquet"
+
+
+def sums_file(run: str, source: str) -> Path:
+    """Where the shop's sums of a source wait for the proof after it is accepted."""
+    return folder(run) / f"{source}.sums.json"
 
 
 def leave(connection: duckdb.DuckDBPyConnection, rows: str, file: Path) -> None:
@@ -74,7 +79,7 @@ def clear(run: str) -> None:
 def old_runs() -> list[Path]:
     """What runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
     old = []
-    for left in folder("").glob("*"):
+    for left in _runs().glob("*"):
         with suppress(FileNotFoundError):  # another task has just forgotten it
             if time.time() - left.stat().st_mtime > KEPT_SECONDS:
                 old.append(left)
@@ -85,3 +90,7 @@ def forget_old_runs() -> None:
     """Remove them."""
     for left in old_runs():
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs() -> Path:
+    return settings().lake / "gate"

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -32,8 +33,9 @@ def logged_in(url: str, password: str) -> Iterator[Page]:
         browser.close()
 
 
-def ask_for(page: Page, day: str) -> None:
-    """Fill in the form's date and send it off."""
+def ask_for(page: Page, day: str, picture: Path) -> None:
+    """Fill in the form's date, take a picture and send it off."""
     page.get_by_role("button", name="Trigger").first.click()
     page.locator("#element_date").fill(day)
+    page.screenshot(path=picture)
     page.get_by_test_id("trigger-dag-submit").click()

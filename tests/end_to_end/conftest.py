@@ -264,14 +264,14 @@ def past(stack: Stack, scheduled_night: ScheduledNight, tmp_path_factory: pytest
     known = {run["dag_run_id"] for run in stack.runs()}
     if CHROMIUM:
         with logged_in(stack.url, stack.password) as page:
-            ask_for(page, f"{day}")
-            page.screenshot(path=tmp_path_factory.mktemp("form") / "form.png")
+            ask_for(page, f"{day}", tmp_path_factory.mktemp("form") / "form.png")
             expect(page.get_by_role("dialog")).to_have_count(0)
     else:
         answer = stack.trigger(date=f"{day}")
         assert answer.status_code == 200, answer.text
     [run] = [run["dag_run_id"] for run in stack.runs() if run["dag_run_id"] not in known]
     assert stack.ended(run) == "success", stack.tasks(run)
+    assert stack.features_of(run)["state"] == "success"
     return day, run
 
 

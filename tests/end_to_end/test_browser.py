@@ -10,21 +10,21 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.end_to_end.browser import CHROMIUM, ask_for, logged_in
-from tests.end_to_end.conftest import Stack
+from tests.end_to_end.conftest import ScheduledNight, Stack
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
 
 
 @pytest.fixture
-def page(stack: Stack, past: tuple[date, str]) -> Iterator[Page]:
-    """The page of the DAG, after the night of a past day that was asked for there."""
-    assert past
+def page(stack: Stack, scheduled_night: ScheduledNight) -> Iterator[Page]:
+    """The page of the DAG."""
+    assert scheduled_night.state == "success"
     with logged_in(stack.url, stack.password) as page:
         yield page
 
 
 def test_a_past_day_goes_green_and_has_its_report(
-    stack: Stack, page: Page, past: tuple[date, str], tmp_path: Path
+    stack: Stack, past: tuple[date, str], page: Page, tmp_path: Path
 ) -> None:
     day, run = past
     page.locator(f'a[href^="/dags/nightly/runs/{run}"]').first.click()
@@ -42,8 +42,9 @@ def test_a_past_day_goes_green_and_has_its_report(
 
 def test_a_wrong_date_is_refused_in_the_form(stack: Stack, page: Page, tmp_path: Path) -> None:
     known = len(stack.runs())
-    ask_for(page, "12026-11-22")  # a slip that the browser's own date field lets through
-    message = page.get_by_role("dialog").get_by_text("Invalid input for param date: '12026-11-22' is not a 'date'")
+    slip = "12026-11-22"  # the browser's own date field lets it through
+    ask_for(page, slip, tmp_path / "form.png")
+    message = page.get_by_role("dialog").get_by_text(f"Invalid input for param date: '{slip}' is not a 'date'")
     expect(message).to_be_visible()
     page.screenshot(path=tmp_path / "refused.png")
     assert len(stack.runs()) == known
