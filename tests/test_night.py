@@ -196,6 +196,7 @@ def test_labels_are_published_for_the_day_whose_window_the_night_closed(every_ta
     assert every_table.published() == before
 
 
+@pytest.mark.after_a_night
 def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights) -> None:
     early, late = nights.begin(), nights.begin()
     night.extract(early)

@@ -152,7 +152,7 @@ def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, wa
     try:
         for _ in range(2):
             change_much(nights)
-            nights.run()
+            nights.report()
     finally:
         stop.set()
         for reader in readers:

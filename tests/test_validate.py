@@ -157,6 +157,7 @@ def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(n
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
 def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
     with nights.shop.transaction():
         plant(nights.shop, ["nan_price", "status_went_back", "malformed_email"])
@@ -168,6 +169,7 @@ def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
 def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
     with nights.shop.transaction():
         (planted,) = plant(nights.shop, ["nan_price"])
@@ -182,6 +184,7 @@ def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
 def test_money_at_stake_is_counted_once(nights: Nights) -> None:
     with nights.shop.transaction():
         (planted,) = plant(nights.shop, ["subtotal_mismatch"])
