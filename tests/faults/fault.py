@@ -12,7 +12,7 @@ from tests.faults.processes import KILLED, Ended, Point
 from tests.faults.state import State, differences
 from tests.faults.steps import Asked
 
-_ATTEMPTS = 5  # to kill a process between its file and its commit, which may be a millisecond
+_ATTEMPTS = 20  # to kill a process between its file and its commit, which may be a millisecond; five were too few once
 _UNSEEN = ("file", "gate")  # what such a process leaves
 _TRIES = 4  # after the first, as the tasks' defaults say
 
