@@ -40,13 +40,13 @@ from airflow.sdk import DAG, AssetAll, Param, PartitionedAssetTimetable, task
 
 from dags.steps import audit, builds, report
 from include.contract.assets import asset
+from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
-from include.sources import present
-from include.task_defaults import TASK_DEFAULTS
-from transforms.catalogue import TABLES, buildable
+from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
+from transforms.registry import TABLES, buildable
 
-PLAN = buildable(present(settings().sources))
+PLAN = buildable(shop_sources(settings().sources))
 FEATURES = PLAN.of("features")
 ASSETS = {name: asset(TABLES[name].table) for name in FEATURES}
 
@@ -78,14 +78,14 @@ with DAG(
     @task
     def begin(run: str, **context: Any) -> None:
         """Work out which day is asked for and which copy covers it, and enter the run in the ledger."""
-        from include import features
+        from include.pipeline import features
 
         features.begin(run, context["dag_run"].partition_key, context["dag_run"].conf or {})
 
     @task(outlets=list(ASSETS.values()))
     def publish(run: str, **context: Any) -> None:
         """Publish the day's slices of every feature set in one transaction."""
-        from include import features
+        from include.pipeline import features
 
         day = features.publish(run, [TABLES[name].table for name in FEATURES])
         for one in ASSETS.values():

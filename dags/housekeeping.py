@@ -39,12 +39,12 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
+from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
-from include.sources import present
-from include.task_defaults import TASK_DEFAULTS
-from transforms.catalogue import TABLES, buildable
+from include.sources import shop_sources
+from transforms.registry import TABLES, buildable
 
-REPORTING = buildable(present(settings().sources)).of("reporting")
+REPORTING = buildable(shop_sources(settings().sources)).of("reporting")
 
 with DAG(
     "housekeeping",
@@ -63,14 +63,14 @@ with DAG(
     @task
     def check(**context: Any) -> None:
         """Refuse a form that asks for what there is not."""
-        from include import housekeeping
+        from include.pipeline import housekeeping
 
         housekeeping.check(context["dag_run"].conf or {})
 
     @task
     def compact(**context: Any) -> dict[str, int]:
         """Lay small files together, table by table, each while no night writes it."""
-        from include import housekeeping
+        from include.pipeline import housekeeping
 
         tables = [TABLES[name].table for name in REPORTING]
         return housekeeping.compact(tables, dry_run=context["params"]["dry_run"])
@@ -78,7 +78,7 @@ with DAG(
     @task
     def runs(**context: Any) -> dict[str, int]:
         """Take what old runs read out of lake/raw, and remove their pages."""
-        from include import housekeeping
+        from include.pipeline import housekeeping
 
         limits = housekeeping.Limits.at(context["dag_run"].start_date)
         return housekeeping.forget_runs(limits, dry_run=context["params"]["dry_run"])
@@ -86,7 +86,7 @@ with DAG(
     @task
     def entries(**context: Any) -> dict[str, int]:
         """Delete old rows of the ledger."""
-        from include import housekeeping
+        from include.pipeline import housekeeping
 
         limits = housekeeping.Limits.at(context["dag_run"].start_date)
         return housekeeping.forget_entries(limits, dry_run=context["params"]["dry_run"])
@@ -94,7 +94,7 @@ with DAG(
     @task
     def files(**context: Any) -> dict[str, dict[str, int]]:
         """Remove the files of the lake that nothing needs."""
-        from include import housekeeping
+        from include.pipeline import housekeeping
 
         limits = housekeeping.Limits.at(context["dag_run"].start_date)
         tables = [one.table for one in TABLES.values()]

@@ -33,10 +33,10 @@ names the table, the rule and the first rows.
   what they were: adapt the .sql files that read them, then `make schema`. Or its checksums and the copy's differ, even
   after those rows were read again: the message says where.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
-- `weigh`: a rule that stops the night was broken. Look at the night's report, have the rows fixed in the shop, clear
-  `begin`.
+- `check_tolerance`: a rule that stops the night was broken. Look at the night's report, have the rows fixed in the
+  shop, clear `begin`.
 - `approve`: more rows would be in quarantine than the contract tolerates, and an operator said no, or nothing in time.
-  Have the rows fixed in the shop and clear `begin`; or clear `weigh`, to be asked again.
+  Have the rows fixed in the shop and clear `begin`; or clear `check_tolerance`, to be asked again.
 - `builds…`: two engines disagree about a row: a bug in a transform or an engine; the message shows both.
 - `audit`: what was built breaks its own rules, or does not add up (lines to orders, orders to days, movements to
   stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all
@@ -59,15 +59,15 @@ from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
-from dags.steps import accept, approve, audit, builds, publish, report, validates, weigh
+from dags.steps import accept, approve, audit, builds, check_tolerance, publish, report, validates
 from include.contract.assets import asset
+from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
-from include.sources import present
-from include.task_defaults import TASK_DEFAULTS
-from transforms.catalogue import TABLES, buildable
+from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
+from transforms.registry import TABLES, buildable
 
-SOURCES = present(settings().sources)
+SOURCES = shop_sources(settings().sources)
 PLAN = buildable(SOURCES)
 REPORTING = PLAN.of("reporting")
 
@@ -99,23 +99,23 @@ with DAG(
     @task
     def begin(run: str, **context: Any) -> None:
         """Work out what is asked and enter the run in the ledger."""
-        from include import night, request
+        from include.pipeline import nightly, run_request
 
         dag_run = context["dag_run"]
-        asked = request.asked_for(
+        asked = run_request.asked_for(
             run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after, dag_run.start_date or dag_run.run_after
         )
-        night.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
+        nightly.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
 
     @task
     def extract(run: str) -> dict[str, int]:
         """Read all sources in one snapshot into lake/raw."""
-        from include import night
+        from include.pipeline import nightly
 
-        return night.extract(run)
+        return nightly.extract(run)
 
     RUN = "{{ run_id }}"
-    built = builds(RUN, REPORTING)
+    accepted, built = accept(RUN), builds(RUN, REPORTING)
     published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
-    begin(RUN) >> extract(RUN) >> validates(RUN, SOURCES) >> weigh(RUN) >> approve(RUN) >> accept(RUN) >> built
-    built >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()
+    begin(RUN) >> extract(RUN) >> validates(RUN, SOURCES) >> check_tolerance(RUN) >> approve(RUN) >> accepted
+    accepted >> built >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()

@@ -42,15 +42,15 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.steps import accept, approve, audit, builds, publish, report, validates, weigh
+from dags.steps import accept, approve, audit, builds, check_tolerance, publish, report, validates
 from include.contract.assets import asset
+from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
-from include.sources import present
-from include.task_defaults import TASK_DEFAULTS
-from transforms.catalogue import TABLES, buildable
+from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
+from transforms.registry import TABLES, buildable
 
-SOURCES = present(settings().sources)
+SOURCES = shop_sources(settings().sources)
 PLAN = buildable(SOURCES)
 REPORTING = PLAN.of("reporting")
 
@@ -73,7 +73,7 @@ with DAG(
     @task
     def begin(run: str, **context: Any) -> None:
         """Find the copy that was published last, and enter the run in the ledger; refused while a night is not over."""
-        from include import replay
+        from include.pipeline import replay
 
         tables = [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()]
         replay.begin(run, context["dag_run"].conf or {}, tables)
@@ -81,12 +81,12 @@ with DAG(
     @task.short_circuit
     def sift(run: str) -> bool:
         """See whether anything is to be released; else all that follows is skipped."""
-        from include import replay
+        from include.pipeline import replay
 
         return replay.sift(run)
 
     RUN = "{{ run_id }}"
     built = builds(RUN, REPORTING)
     published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
-    begin(RUN) >> validates(RUN, SOURCES) >> sift(RUN) >> weigh(RUN) >> approve(RUN) >> accept(RUN) >> built
+    begin(RUN) >> validates(RUN, SOURCES) >> sift(RUN) >> check_tolerance(RUN) >> approve(RUN) >> accept(RUN) >> built
     built >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()

@@ -39,12 +39,12 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 
 from dags.steps import report
+from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
-from include.sources import present
-from include.task_defaults import TASK_DEFAULTS
-from transforms.catalogue import TABLES, buildable
+from include.sources import shop_sources
+from transforms.registry import TABLES, buildable
 
-REPORTING = buildable(present(settings().sources)).of("reporting")
+REPORTING = buildable(shop_sources(settings().sources)).of("reporting")
 
 with DAG(
     "republish",
@@ -67,14 +67,14 @@ with DAG(
     @task
     def begin(run: str, **context: Any) -> None:
         """Find out which publication is meant and enter the run in the ledger."""
-        from include import republish
+        from include.pipeline import republish
 
         republish.begin(run, context["dag_run"].conf or {})
 
     @task
     def publish(run: str) -> str:
         """Put every reporting table back in one transaction."""
-        from include import republish
+        from include.pipeline import republish
 
         return republish.publish(run, [TABLES[name].table for name in REPORTING])
 

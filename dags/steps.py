@@ -9,17 +9,17 @@ from typing import Any
 from airflow.sdk import TaskGroup, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.approval import Approval
+from include.pipeline.approval import Approval
 from include.settings import settings
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 
 @task
 def validate(run: str, source: str) -> dict[str, int]:
     """Judge the rows of one source."""
-    from include import night
+    from include.pipeline import nightly
 
-    return night.validate(run, source)
+    return nightly.validate(run, source)
 
 
 def validates(run: str, sources: Iterable[str]) -> TaskGroup:
@@ -31,11 +31,11 @@ def validates(run: str, sources: Iterable[str]) -> TaskGroup:
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)  # accept runs all the same
-def weigh(run: str) -> bool:
+def check_tolerance(run: str) -> bool:
     """Ask for an approval if more rows would be in quarantine than is tolerated; else the question is skipped."""
-    from include import night
+    from include.pipeline import nightly
 
-    return night.weigh(run)
+    return nightly.check_tolerance(run)
 
 
 def approve(run: str) -> Approval:
@@ -52,19 +52,19 @@ def approve(run: str) -> Approval:
 @task(trigger_rule="none_failed")  # where nobody has to be asked, approve is skipped
 def accept(run: str) -> dict[str, dict[str, int]]:
     """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
-    from include import night
+    from include.pipeline import nightly
 
-    return night.accept(run)
+    return nightly.accept(run)
 
 
 @task
 def build(run: str, table: str) -> int:
     """Build one table, or the day's slice of it, into the lake."""
-    from include import night
+    from include.pipeline import nightly
     from transforms.build import build as builder
 
     one = TABLES[table]
-    return night.build(run, one.table, one.layers, one.sources, builder)
+    return nightly.build(run, one.table, one.layers, one.sources, builder)
 
 
 def builds(run: str, tables: Iterable[str]) -> TaskGroup:
@@ -81,17 +81,17 @@ def builds(run: str, tables: Iterable[str]) -> TaskGroup:
 @task
 def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
     """Judge what was built by each table's own rules, and prove that a night adds up."""
-    from include import night
+    from include.pipeline import nightly
 
-    return night.audit(run, [TABLES[name].table for name in tables])
+    return nightly.audit(run, [TABLES[name].table for name in tables])
 
 
 @task
 def publish(run: str, tables: list[str], **context: Any) -> None:
     """Publish every reporting table in one transaction, and announce those that are the task's outlets."""
-    from include import night
+    from include.pipeline import nightly
 
-    day = night.publish(run, [TABLES[name].table for name in tables])
+    day = nightly.publish(run, [TABLES[name].table for name in tables])
     if day is None:
         raise AirflowSkipException("a dry run publishes nothing")
     for one in context["task"].outlets:
@@ -101,9 +101,9 @@ def publish(run: str, tables: list[str], **context: Any) -> None:
 @task
 def report(run: str) -> str:
     """Write the run's report page, whatever came of it."""
-    from include import night
+    from include.pipeline import nightly
 
-    page = night.report(run)
+    page = nightly.report(run)
     if page is None:
         raise AirflowSkipException("the run was refused before it was entered: the log of begin says why")
     return page

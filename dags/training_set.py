@@ -38,7 +38,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from include.task_defaults import TASK_DEFAULTS
+from include.pipeline.task_defaults import TASK_DEFAULTS
 
 TEXT: dict[str, Any] = {"type": ["null", "string"]}
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
@@ -71,16 +71,16 @@ with DAG(
     @task
     def check(**context: Any) -> int:
         """Refuse what could not be made; pin the publication."""
-        from include.training import form
+        from include.pipeline import training_set
 
-        return form.check(context["dag_run"].conf or {}, context["params"])
+        return training_set.check(context["dag_run"].conf or {}, context["params"])
 
     @task
     def write(run: str, publication: int, **context: Any) -> str:
         """Join, and write the Parquet file and its JSON."""
-        from include.training import form
+        from include.pipeline import training_set
 
-        return form.make(run, context["params"], publication)
+        return training_set.make(run, context["params"], publication)
 
     pinned: Any = check()
     write("{{ run_id }}", pinned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 from include.ledger import listener
-from include.reports_api import PREFIX, OnDemand
+from include.serve import PREFIX, OnDemand
 
 
 class StocktakePlugin(AirflowPlugin):

@@ -17,14 +17,14 @@ from distributed import Client
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
-from include.embedded import SUPERUSER, Cluster
+from include.demo_shop.history import HistorySize, fill_history
+from include.demo_shop.schema import create_schema
+from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
-from include.shop.history import HistorySize, fill_history
-from include.shop.schema import create_schema
 from tests.nights import LAST_DAY, SOME, Nights
-from transforms.catalogue import TABLES
 from transforms.engines import ENGINES, Local
 from transforms.engines.spark_engine import SparkEngine
+from transforms.registry import TABLES
 
 SMALL = HistorySize(orders=1_500, days=60, products=40)
 

@@ -9,16 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from include import difference, duck
 from include.contract import Table, Type
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
+from include.lake import duckdb_session as duck
+from include.lake import merge
 from include.ledger import copies, runs
 from include.ledger.runs import Run
-from include.publish.built import Built
-from include.publish.publication import publish
+from include.publish.publication import publish_night
+from include.publish.table_version import TableVersion
 from include.settings import settings
-from include.sources import SOURCES, present
+from include.sources import SOURCES, shop_sources
 
 Rows = Sequence[Mapping[str, Any]]
 _FILLED = {Type.TEXT: "EUR", Type.BOOLEAN: False, Type.RATIO: 0.0}
@@ -30,11 +31,11 @@ class Ready:
 
     run: Run
     snapshot_at: datetime
-    built: list[Built]
+    built: list[TableVersion]
 
     def publish(self) -> int:
         """Publish it, as the DAG ``nightly`` does."""
-        return publish(self.run, self.snapshot_at, self.built, present(settings().sources))
+        return publish_night(self.run, self.snapshot_at, self.built, shop_sources(settings().sources))
 
 
 def night(day: date, copy: Mapping[str, Rows], tables: Sequence[tuple[Table, Rows]]) -> Ready:
@@ -63,7 +64,7 @@ def night(day: date, copy: Mapping[str, Rows], tables: Sequence[tuple[Table, Row
         {name: {**figures, **read, "source_rows": len(copy[name])} for name in copy},
     )  # fmt: skip
     copies.record_accepted(run.run_id, counts)
-    return Ready(run, snapshot_at, [Built(table, _write("reporting", table, rows)) for table, rows in tables])
+    return Ready(run, snapshot_at, [TableVersion(table, _write("reporting", table, rows)) for table, rows in tables])
 
 
 def _write(layer: str, table: Table, rows: Rows) -> int:
@@ -72,7 +73,7 @@ def _write(layer: str, table: Table, rows: Rows) -> int:
     key = [table[name].lake_name for name in table.primary_key]
     with duck.session() as session:
         session.register("given", pa.Table.from_pylist(lake, schema=arrow_schema(table)))
-        return difference.commit(session, layer, table.name, table.lake_columns, key, "given").version
+        return merge.commit(session, layer, table.name, table.lake_columns, key, "given").version
 
 
 def _value(column: Any, row: Mapping[str, Any]) -> Any:

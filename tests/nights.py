@@ -10,15 +10,15 @@ from typing import Any
 
 import psycopg
 
-from include import features, night, replay
 from include.contract import Table
+from include.demo_shop.constraints import drop_constraint, open_notebook
 from include.ledger import runs
 from include.ledger.runs import Run
+from include.pipeline import features, nightly, replay
 from include.settings import settings
-from include.shop.constraints import drop_constraint, open_notebook
-from include.sources import present
+from include.sources import shop_sources
 from transforms.build import build
-from transforms.catalogue import TABLES, buildable
+from transforms.registry import TABLES, buildable
 
 LAST_DAY = date(2026, 3, 31)
 
@@ -54,9 +54,9 @@ class Nights:
     def report(self, day: date = LAST_DAY, **asked: Any) -> str:
         """Run one night as the DAG ``nightly`` does."""
         run_id = self.begin(day, **asked)
-        night.extract(run_id)
+        nightly.extract(run_id)
         self.judge_and_build(run_id)
-        night.publish(run_id, self.reporting)
+        nightly.publish(run_id, self.reporting)
         runs.finish_run(run_id, "success")
         return run_id
 
@@ -80,7 +80,7 @@ class Nights:
 
     def begin_again(self, run_id: str, day: date, **asked: Any) -> str:
         """Enter a run once more, as when its first task is cleared."""
-        night.begin(Run(run_id, day, day, **asked), self._known())
+        nightly.begin(Run(run_id, day, day, **asked), self._known())
         return run_id
 
     def replay(self, **conf: Any) -> str:
@@ -89,7 +89,7 @@ class Nights:
         self.judge(run_id)
         if replay.sift(run_id):
             self.accept_and_build(run_id)
-            night.publish(run_id, self.reporting)
+            nightly.publish(run_id, self.reporting)
         runs.finish_run(run_id, "success")
         return run_id
 
@@ -102,7 +102,7 @@ class Nights:
     @staticmethod
     def _known() -> list[tuple[Table, Iterable[str], str | None]]:
         """Every table there is, as the ledger knows it."""
-        left_out = buildable(present(settings().sources)).left_out
+        left_out = buildable(shop_sources(settings().sources)).left_out
         return [(one.table, one.sources, left_out.get(name)) for name, one in TABLES.items()]
 
     def judge_and_build(self, run_id: str) -> None:
@@ -113,13 +113,13 @@ class Nights:
     @staticmethod
     def judge(run_id: str) -> None:
         """Judge the rows of every source."""
-        for name in present(settings().sources):
-            night.validate(run_id, name)
+        for name in shop_sources(settings().sources):
+            nightly.validate(run_id, name)
 
     def accept_and_build(self, run_id: str) -> None:
         """Everything between the gate and publishing."""
-        night.weigh(run_id)
-        night.accept(run_id)
+        nightly.check_tolerance(run_id)
+        nightly.accept(run_id)
         self.build(run_id, self.reporting)
 
     @staticmethod
@@ -127,8 +127,8 @@ class Nights:
         """Build and audit tables."""
         for table in tables:
             one = TABLES[table.name]
-            night.build(run_id, table, one.layers, one.sources, build)
-        night.audit(run_id, tables)
+            nightly.build(run_id, table, one.layers, one.sources, build)
+        nightly.audit(run_id, tables)
 
     @property
     def reporting(self) -> list[Table]:
@@ -146,7 +146,7 @@ class Nights:
         return [*self.reporting, *self.features]
 
     def _allowed(self, schema: str) -> list[Table]:
-        allowed = buildable(present(settings().sources)).of(schema)
+        allowed = buildable(shop_sources(settings().sources)).of(schema)
         return [TABLES[name].table for name in allowed if name in self.names]
 
     def set_aside(self, *constraints: tuple[str, str]) -> None:

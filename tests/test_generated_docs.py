@@ -18,9 +18,9 @@ from include.contract import Column, Table, Type
 from include.contract.dictionary import page
 from include.contract.rules import Condition, between, filled
 from include.contract.table import TOLERATED_ROWS
-from include.sources import SOURCES, present
+from include.sources import SOURCES, shop_sources
 from tests.dags.bag import ROOT, parsed
-from transforms.catalogue import TABLES, Published, buildable
+from transforms.registry import TABLES, Published, buildable
 
 HEADER = "<!-- Written by `make docs`; change what it is written from. -->\n"
 SHOPS = ("demo_shop", "complete_journey")
@@ -211,7 +211,7 @@ def _from_the_start(tasks: Mapping[str, Any]) -> list[str]:
 
 def sources_page() -> str:
     """include/sources/README.md: how a shop is read, and the dictionary page of every source."""
-    shops = {name: present(ROOT / "include" / "sources" / name) for name in SHOPS}
+    shops = {name: shop_sources(ROOT / "include" / "sources" / name) for name in SHOPS}
     return _joined(
         HEADER,
         SOURCES_HEAD.format(

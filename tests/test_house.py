@@ -12,26 +12,44 @@ from pathlib import Path
 import pytest
 
 from include.sources import SOURCES
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("dags", "include", "plugins", "transforms")
 BANNED = {"utils", "util", "helpers", "helper", "common", "misc", "base", "constants", "core", "v1", "v2"}
 
-# What a module may import of this project, by the longest prefix that names it. A table's contract stands below
-# everything; plans (transforms) and rooms (include) do not know each other; only the wiring knows both.
+# What a room of include/ may import of the others: down the flow's list, or sideways, never up.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "settings": (),
+    "contract": (),
+    "demo_shop": (),  # the shop knows nothing of who reads it
+    "sources": ("contract",),
+    "ledger": ("settings", "contract"),
+    "lake": ("settings", "contract", "ledger"),
+    "build": ("settings", "contract", "ledger", "lake"),
+    "gate": ("settings", "contract", "ledger", "lake"),
+    "extract": ("settings", "contract", "ledger", "lake", "gate"),
+    "audit": ("contract", "ledger", "lake"),
+    "training": ("settings", "contract", "sources", "ledger", "lake"),
+    "publish": ("settings", "contract", "sources", "ledger", "lake", "build"),
+    "serve": ("settings", "sources", "ledger"),
+    "pipeline": (
+        "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
+        "serve",
+    ),
+    "local": ("settings", "sources", "ledger", "extract"),
+}  # fmt: skip
+# What a module may import of this project, by the longest prefix that names it. Plans (transforms) and rooms (include)
+# do not know each other; only the wiring knows both.
 MAY_IMPORT = {
     "dags": ("include", "transforms", "dags.steps"),
     "plugins": ("include",),
     "transforms": ("transforms", "include.contract"),
     "transforms.parameters": ("include.settings",),  # what a shop sees differently, and its tables quote
-    "include": ("include",),
-    "include.training": ("include", "transforms.catalogue"),  # people name feature sets, so it knows which there are
-    "include.contract": ("include.contract",),
-    "include.sources": ("include.sources", "include.contract"),
-    "include.shop": ("include.shop",),  # the shop knows nothing of who reads it
-    "include.settings": (),
+    "include": (),
+    **{f"include.{room}": tuple(f"include.{one}" for one in (room, *below)) for room, below in ROOMS.items()},
 }
+MAY_IMPORT["include.training"] += ("transforms.registry",)  # people name feature sets, so it knows which there are
 # Nor what else: a transform does no I/O and has no clock; wiring holds no rows, no SQL, no environment.
 MAY_NOT_IMPORT = {
     "transforms": ("airflow", "psycopg", "sqlalchemy", "deltalake", "requests", "httpx"),
@@ -43,7 +61,7 @@ MAY_NOT_IMPORT = {
 # The settings; what makes the environment they are read from; the command lines of the shops; and what starts a JVM,
 # since Spark looks for Java there and nowhere else.
 MAY_READ_ENVIRONMENT = (
-    "include.settings", "include.standalone", "include.shop.__main__", "include.shop.complete_journey.__main__",
+    "include.settings", "include.local", "include.demo_shop.__main__", "include.demo_shop.complete_journey.__main__",
     "transforms.engines.spark_engine",
 )  # fmt: skip
 READS_ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environ)\b|BaseSettings|envvar\s*=")
@@ -197,7 +215,7 @@ def misnamed(files: Files) -> set[str]:
         if one.table.name != name:
             found.add(f"{name} declares {one.table.name}")
     stems = {Path(path).stem for path in files if re.fullmatch(r"transforms/(reporting|features)/[a-z]\w*\.py", path)}
-    found |= {f"{stem} is in no catalogue" for stem in stems - set(TABLES)}
+    found |= {f"{stem} is in no registry" for stem in stems - set(TABLES)}
     found |= {path for name in SOURCES if (path := f"include/sources/{name}.py") not in files}
     return found
 
@@ -219,20 +237,26 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
     "imports point one way": (
         wrong_direction,
         [
-            ("include/extract.py", "from transforms.build import build", "include.extract imports transforms.build"),
-            ("include/night.py", "def late():\n    from dags import nightly", "include.night imports dags.nightly"),
+            ("include/extract/snapshot.py", "from transforms.build import build", "imports transforms.build.build"),
+            ("include/pipeline/nightly.py", "def late():\n    from dags import nightly", "imports dags.nightly"),
             ("include/ledger/listener.py", "import plugins.stocktake", "include.ledger.listener imports plugins"),
+            ("include/ledger/builds.py", "from include.build.incremental import cut", "imports include.build"),
+            ("include/lake/merge.py", "from include.gate.selection import keep_touched", "imports include.gate"),
+            ("include/gate/acceptance.py", "from include.extract import completeness", "imports include.extract"),
+            ("include/audit/balance.py", "from include.publish import live", "imports include.publish.live"),
+            ("include/publish/live.py", "from include.pipeline import nightly", "imports include.pipeline.nightly"),
             ("include/contract/table.py", "from include.settings import settings", "include.contract.table imports"),
             ("include/training/sets.py", "from transforms.build import build", "imports transforms.build.build"),
             ("include/sources/orders.py", "from include import lake", "include.sources.orders imports include.lake"),
-            ("include/shop/service.py", "from include.settings import settings", "include.shop.service imports"),
+            ("include/demo_shop/service.py", "from include.settings import settings", "imports include.settings"),
+            ("include/attic/boxes.py", "from include import lake", "include.attic.boxes imports include.lake"),
             ("transforms/build.py", "from include import lake", "transforms.build imports include.lake"),
             ("transforms/build.py", "import include", "transforms.build imports include"),
             ("transforms/reporting/orders.py", "from dags.nightly import dag", "imports dags.nightly"),
-            ("plugins/stocktake.py", "from transforms.catalogue import TABLES", "plugins.stocktake imports transforms"),
+            ("plugins/stocktake.py", "from transforms.registry import TABLES", "plugins.stocktake imports transforms"),
             ("dags/nightly.py", "import plugins.stocktake", "dags.nightly imports plugins.stocktake"),
-            ("include/lake.py", "from tests.conftest import Database", "include.lake imports tests.conftest"),
-            ("include/lake.py", "from . import duck", "include.lake imports ."),
+            ("include/lake/tables.py", "from tests.conftest import Database", "imports tests.conftest"),
+            ("include/lake/tables.py", "from . import duckdb_session", "include.lake.tables imports ."),
             ("include/settings.py", "from include import lake", "include.settings imports include.lake"),
         ],
     ),
@@ -250,11 +274,11 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
     "one reader of the environment": (
         environment_readers,
         [
-            ("include/lake.py", "import os\nos.environ['X']", "include.lake"),
-            ("include/lake.py", "from os import environ\nenviron.get('X')", "include.lake"),
+            ("include/lake/tables.py", "import os\nos.environ['X']", "include.lake.tables"),
+            ("include/lake/merge.py", "from os import environ\nenviron.get('X')", "include.lake.merge"),
             ("include/publish.py", "import os\nos.getenv('X')", "include.publish"),
             ("dags/nightly.py", "from pydantic_settings import BaseSettings", "dags.nightly"),
-            ("include/shop/service.py", "import os\nx = os.environ.get('STOCKTAKE_SHOP_URL')", "include.shop.service"),
+            ("include/demo_shop/live.py", "import os\nx = os.environ.get('SHOP')", "include.demo_shop.live"),
         ],
     ),
     "a DAG file is wiring": (
@@ -279,7 +303,7 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
     "every module says what it is": (
         undocumented,
         [
-            ("include/lake.py", "x = 1", "include.lake"),
+            ("include/lake/tables.py", "x = 1", "include.lake.tables"),
             ("transforms/__init__.py", "", "transforms"),
             ("tests/test_x.py", "# nothing", "tests.test_x"),
             ("plugins/stocktake.py", '"""  """', "plugins.stocktake"),
@@ -297,7 +321,7 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
     ),
     "one name everywhere": (
         misnamed,
-        [("transforms/reporting/moods.py", EMPTY, "moods is in no catalogue")],
+        [("transforms/reporting/moods.py", EMPTY, "moods is in no registry")],
     ),
 }  # fmt: skip
 
@@ -305,6 +329,26 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
 @pytest.fixture(scope="module")
 def files() -> Files:
     return tracked(".py", ".md", ".toml", ".txt", ".yaml", ".sql", ".j2", "Makefile", "run", ".example")
+
+
+def drawn_arrows(files: Files) -> dict[str, set[str]]:
+    """Which other rooms of include/ each room imports."""
+    found: dict[str, set[str]] = {}
+    for name, module in modules(files, "include").items():
+        room = name.split(".")[1] if "." in name else name
+        entries = [entry.split(".")[1] for entry in imported(module) if entry.startswith("include.")]
+        found.setdefault(room, set()).update(set(entries) - {room})
+    return {room: others for room, others in found.items() if room != "include"}
+
+
+def test_the_rooms_are_the_designed_ones_and_every_arrow_between_them_is_used(files: Files) -> None:
+    assert drawn_arrows(files) == {room: set(below) for room, below in ROOMS.items()}
+
+
+def test_no_arrow_between_rooms_points_up() -> None:
+    rooms = list(ROOMS)
+    up = [(room, one) for room, below in ROOMS.items() for one in below if rooms.index(one) >= rooms.index(room)]
+    assert up == []
 
 
 def test_there_is_something_to_check(files: Files) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import narwhals as nw
 
 from include.contract import ContractError, Source, Table
-from transforms.catalogue import TABLES, Input, Published
 from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
+from transforms.registry import TABLES, Input, Published
 
 _EPOCH = datetime.date(1970, 1, 1)
 

@@ -30,7 +30,7 @@ def _without_spark() -> Iterator[None]:
 
 with _without_spark():
     from great_expectations import ExpectationSuite
-    from great_expectations import expectations as catalogue
+    from great_expectations import expectations as library
     from great_expectations.expectations.row_conditions import Column as RowColumn
 
 # Great Expectations has its own three words; ours say what happens to the row.
@@ -44,7 +44,7 @@ def suite(table: Table) -> ExpectationSuite:
 
 def _expectation(rule: Rule) -> Any:
     condition = {"row_condition": _row_condition(rule.when)} if rule.when else {}
-    return getattr(catalogue, rule.expectation)(
+    return getattr(library, rule.expectation)(
         **rule.arguments, **condition, severity=_SEVERITY[rule.severity], meta={"rule": rule.name}, notes=rule.meaning
     )
 

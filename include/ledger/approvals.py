@@ -28,7 +28,7 @@ class Question:
     Attributes:
         approval_id: its number.
         figures: a digest of the rows that would be held.
-        evidence: what is told of them (``include.validate.tolerance.Excess``).
+        evidence: what is told of them (``include.gate.tolerance.Excess``).
         answer: one of ``Answer``; None while it is waited for.
     """
 

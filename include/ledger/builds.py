@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 
 from psycopg.types.json import Jsonb
 
 from include.contract import Table
 from include.ledger.connection import connect, held
 from include.ledger.runs import Run
-from include.rebuild import Base, definition
+
+
+@dataclass(frozen=True)
+class Build:
+    """An earlier build that a table can be updated from.
+
+    Attributes:
+        version: of the table in the lake.
+        inputs: the version of each input, by ``layer.name``.
+        horizon: the last whole business day that it covers.
+        digest: of all its rows.
+    """
+
+    version: int
+    inputs: Mapping[str, int]
+    horizon: date
+    digest: str
 
 
 @contextmanager
@@ -20,7 +38,7 @@ def alone(table: Table) -> Iterator[None]:
         yield
 
 
-def find_base(run: Run, table: Table, version: int | None) -> Base | None:
+def find_base(run: Run, table: Table, version: int | None, definition: str) -> Build | None:
     """The build that made a version of a table, if this run may go on from it.
 
     It may not when it was asked to make everything anew or on another engine, nor when the tables' definitions or
@@ -42,12 +60,12 @@ def find_base(run: Run, table: Table, version: int | None) -> Base | None:
                 "schema": table.schema,
                 "table": table.name,
                 "version": version,
-                "definition": definition(),
+                "definition": definition,
                 "engine": run.engine,
                 "horizon": run.horizon,
             },
         ).fetchone()
-    return Base(*row) if row else None
+    return Build(*row) if row else None
 
 
 def versions(run: Run) -> dict[str, dict[str, int]]:
@@ -74,7 +92,14 @@ def versions(run: Run) -> dict[str, dict[str, int]]:
 
 
 def record(
-    run: Run, table: Table, engine: str, version: int, rows: int, digest: str, inputs: Mapping[str, int]
+    run: Run,
+    table: Table,
+    engine: str,
+    version: int,
+    rows: int,
+    digest: str,
+    inputs: Mapping[str, int],
+    definition: str,
 ) -> None:
     """Note a built table, in place of what an earlier attempt built."""
     with connect() as connection:
@@ -89,7 +114,7 @@ def record(
                 horizon = excluded.horizon, built_at = now()
             """,
             [
-                run.run_id, table.schema, table.name, engine, version, rows, digest, Jsonb(dict(inputs)), definition(),
+                run.run_id, table.schema, table.name, engine, version, rows, digest, Jsonb(dict(inputs)), definition,
                 run.horizon,
             ],
         )  # fmt: skip

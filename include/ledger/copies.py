@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from include.ledger.connection import connect
 from include.ledger.runs import Run
 
-Found: TypeAlias = Mapping[str, Mapping[str, int | None]]  # by source and layer, a version; None: never written
+LayerVersions: TypeAlias = Mapping[str, Mapping[str, int | None]]  # by source and layer, a version; None: never written
 
 
 def watermarks() -> dict[str, datetime]:
@@ -170,7 +170,7 @@ def accounts(run_id: str) -> list[dict[str, Any]]:
         ).fetchall()
 
 
-def accepting_from(run_id: str) -> Found | None:
+def accepting_from(run_id: str) -> LayerVersions | None:
     """Which versions an earlier try of a run found when it began to change the lake; None where there was none.
 
     A run that has read the shop, or taken the published copy, anew since begins anew.
@@ -180,7 +180,7 @@ def accepting_from(run_id: str) -> Found | None:
     return row[0] if row else None
 
 
-def begin_accepting(run_id: str, found: Found) -> None:
+def begin_accepting(run_id: str, found: LayerVersions) -> None:
     """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit.
 
     Args:

@@ -9,7 +9,6 @@ from datetime import date, datetime
 from include.contract import Table
 from include.ledger.connection import connect
 from include.ledger.runs import Run
-from include.rebuild import definition
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,8 @@ def published_horizon() -> date | None:
     return row[0] if row else None
 
 
-def newest_version(table: Table) -> int | None:
-    """The version of a table that is live, where it was built as it would be built now; else None."""
+def newest_version(table: Table, definition: str) -> int | None:
+    """The version of a table that is live, where it was built by this definition; else None."""
     with connect() as connection:
         row = connection.execute(
             """
@@ -158,7 +157,7 @@ def newest_version(table: Table) -> int | None:
                 order by built_at desc limit 1
             ) = %(definition)s
             """,
-            {"schema": table.schema, "table": table.name, "definition": definition()},
+            {"schema": table.schema, "table": table.name, "definition": definition},
         ).fetchone()
     return row[0] if row else None
 

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime
 import psycopg
 from psycopg.rows import TupleRow
 
-from include.damage import blamed
 from include.ledger.connection import connect, held
 
 
@@ -127,15 +126,10 @@ def resume_run(run_id: str) -> None:
 
 
 @contextmanager
-def stage(run_id: str, name: str) -> Iterator[None]:
-    """Time a stage of a run; what is kept is its latest attempt that came to an end.
-
-    Raises:
-        Damaged: when it fails because of a file of the lake; the message names it.
-    """
+def timed(run_id: str, name: str) -> Iterator[None]:
+    """Time a stage of a run; what is kept is its latest attempt that came to an end."""
     started_at, start = datetime.now(UTC), time.monotonic()
-    with blamed():
-        yield
+    yield
     with connect() as connection:
         connection.execute(
             """

@@ -4,6 +4,5 @@ Readers keep their snapshot and never wait: rows are deleted and inserted, nothi
 transaction enters the publication; a night's also syncs the quarantine and moves the watermarks. A past night that is
 put back is published in the same way.
 
-Belongs here: what is staged, replaced and entered, in which order. Does not: whether it adds up (``conservation``), and
-what a change of earlier days is due to (``restatements``).
+Belongs here: what is staged, replaced and entered, in which order. Does not: whether it adds up (``audit``).
 """

@@ -6,12 +6,12 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Literal
 
-from include.conservation.published import Touched
 from include.contract import Table
 from include.contract.ddl import KNOWN_AT, PUBLICATION, comments, create_table
 from include.ledger.runs import Run
-from include.publish.built import Built
-from include.restatements import Watch
+from include.publish.restatements import Watch
+from include.publish.table_version import TableVersion
+from include.publish.verification import Touched
 
 _SAID = """
 select concat_ws('.', case when attname is null then 'table ' else 'column ' end || %(table)s, attname), description
@@ -38,7 +38,7 @@ def create_live(connection: psycopg.Connection[TupleRow], table: Table) -> None:
 
 def replace_what_differs(
     connection: psycopg.Connection[TupleRow],
-    one: Built,
+    one: TableVersion,
     publication_id: int,
     run: Run,
     watched: Watch,

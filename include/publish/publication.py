@@ -13,18 +13,18 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from include import duck, restatements
-from include.conservation.published import prove_published
 from include.contract import Source
+from include.lake import duckdb_session as duck
 from include.ledger import publications
 from include.ledger.runs import Run, turn
-from include.publish import quarantine, staging
-from include.publish.built import Built
+from include.publish import quarantine, restatements, staging
 from include.publish.live import replace_what_differs
+from include.publish.table_version import TableVersion
+from include.publish.verification import prove_published
 from include.settings import settings
 
 
-def publish(run: Run, snapshot_at: datetime, built: list[Built], sources: Mapping[str, Source]) -> int:
+def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], sources: Mapping[str, Source]) -> int:
     """Publish a night. Publishing it again, from the same lake versions, is to have published it once.
 
     After a past night was put back, this brings every table forward again, other nights' slices too. A replay of a
@@ -84,7 +84,7 @@ def enter_verdicts(
             staging.drop(connection)
 
 
-def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int:
+def publish_features(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
     """Publish a day's slices of the feature sets; the quarantine and the watermarks are the night's and stay.
 
     Args:
@@ -111,7 +111,7 @@ def publish_features(run: Run, snapshot_at: datetime, built: list[Built]) -> int
     return publication_id
 
 
-def publish_past(run: Run, snapshot_at: datetime, built: list[Built]) -> int:
+def publish_past(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
     """Put a past night's reporting tables back; quarantine and watermarks stay, for the shop's changes since are known.
 
     Args:
@@ -147,7 +147,7 @@ def _publication(
     run: Run,
     snapshot_at: datetime,
     horizon: date,
-    built: list[Built],
+    built: list[TableVersion],
     sources: Mapping[str, Source],
 ) -> Iterator[int]:
     """Publish tables in the transaction that the block completes; it is committed when the block ends.
@@ -169,7 +169,7 @@ def _publication(
         staging.drop(connection)
 
 
-def _with_slices(run: Run, built: list[Built]) -> list[Built]:
+def _with_slices(run: Run, built: list[TableVersion]) -> list[TableVersion]:
     """The tables, each with the slices in which what is live and what is to be live may differ."""
     return [
         replace(one, slices=publications.slices_to_publish(run, one.table, one.version))
@@ -180,7 +180,7 @@ def _with_slices(run: Run, built: list[Built]) -> list[Built]:
 
 
 def _find_published(
-    connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, built: list[Built]
+    connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, built: list[TableVersion]
 ) -> int | None:
     """The newest publication, if it is this one: an earlier try died after its commit. What it left to do is done."""
     with connection.transaction():

@@ -7,10 +7,11 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL
 
-from include import duck, lake
 from include.contract import Source, Type
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
+from include.lake.night_views import row_key
 from include.ledger.runs import Run
-from include.validate.judgement import row_key
 
 STAGED = """
 create unlogged table staging.quarantine

@@ -12,15 +12,17 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
-from include import duck, lake
-from include.conservation.published import Touched
+from include.build.definition import definition
 from include.contract import Source, Table
 from include.contract.types import day_number
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
 from include.ledger import publications
 from include.ledger.runs import Run
 from include.publish import quarantine
-from include.publish.built import STAGING, Built
 from include.publish.live import create_live
+from include.publish.table_version import STAGING, TableVersion
+from include.publish.verification import Touched
 from include.settings import settings
 
 
@@ -31,14 +33,14 @@ def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
         Absolute paths (``lake.changes``); None where all rows are to be looked at: what is published is not known, was
         built from another definition, is not a past of this version, is a slice, or everything was asked for.
     """
-    live = publications.newest_version(table)
+    live = publications.newest_version(table, definition())
     if run.full_refresh or table.rebuild.kind == "as_of" or live is None:
         return None
     return lake.changes(table.schema, table.name, live, version)
 
 
 def stage(
-    connection: psycopg.Connection[TupleRow], run: Run, built: list[Built], sources: Mapping[str, Source]
+    connection: psycopg.Connection[TupleRow], run: Run, built: list[TableVersion], sources: Mapping[str, Source]
 ) -> dict[str, Touched]:
     """Load what changed of every table, and the quarantine, into staging; missing live tables are created.
 
@@ -79,7 +81,7 @@ def drop(connection: psycopg.Connection[TupleRow]) -> None:
         connection.execute(SQL("drop table {}").format(Identifier(STAGING, name)))
 
 
-def _touched(one: Built, changes: Sequence[str]) -> Touched:
+def _touched(one: TableVersion, changes: Sequence[str]) -> Touched:
     """The rows whose keys some files name."""
     if not changes:
         return Touched("false", "false")
@@ -90,7 +92,7 @@ def _touched(one: Built, changes: Sequence[str]) -> Touched:
     )
 
 
-def _load(session: duckdb.DuckDBPyConnection, one: Built, changes: list[str] | None) -> None:
+def _load(session: duckdb.DuckDBPyConnection, one: TableVersion, changes: list[str] | None) -> None:
     """Stage the rows of a table whose keys some files name, and these keys; all rows, or its slices, without files."""
     table, rebuild = one.table, one.table.rebuild
     if changes is not None and not changes:

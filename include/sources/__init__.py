@@ -57,7 +57,7 @@ def key_types(folder: Path) -> dict[str, Type]:
     return types
 
 
-def present(folder: Path) -> dict[str, Source]:
+def shop_sources(folder: Path) -> dict[str, Source]:
     """The sources that a shop has, with its key types: those with a .sql file in its folder.
 
     Raises:

@@ -12,18 +12,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include import duck
 from include.contract import Column, Type
 from include.contract.types import day_number
+from include.lake import duckdb_session as duck
 from include.settings import settings
-from include.training.errors import (
-    ColumnClash,
-    MissingColumn,
-    NullKey,
-    WrongKeyType,
-    WrongTimestamp,
-    WrongTrainingSet,
-)
+from include.training.errors import ColumnClash, MissingColumn, NullKey, WrongKeyType, WrongTimestamp, WrongTrainingSet
 from include.training.slices import end_of, files, published
 from include.training.wanted import Wanted, wanted
 

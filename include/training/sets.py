@@ -26,9 +26,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include import duck
 from include.contract import Column, Type
 from include.contract.types import day_number
+from include.lake import duckdb_session as duck
 from include.settings import settings
 from include.training.entities import AT, KEY, PAIR, Entities, load, quoted, slice_rows
 from include.training.errors import UnknownPublication, WrongTrainingSet

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from deltalake.exceptions import DeltaError
 
-from include import lake
 from include.contract.types import day_number
+from include.lake import tables as lake
 from include.ledger import publications
 from include.settings import settings
 from include.training.errors import MissingVersion, UnknownPublication

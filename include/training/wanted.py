@@ -9,7 +9,7 @@ from include.contract import Column, Table
 from include.settings import settings
 from include.sources import key_types
 from include.training.errors import MissingColumn, UnknownFeatureSet
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from typing import Annotated
 import psutil
 import typer
 
-from include.embedded import locked
+from include.local.embedded_postgres import locked
+from include.local.profile import state_folder
 from include.settings import ROOT
-from include.standalone.profile import state_folder
 from tests.bench import rivals
 from tests.bench.place import DAYS, FULL_ORDERS, LAST_DAY, NEXT_DAY, SERVER, TOUCHED, Place
 from tests.bench.report import Found, cells

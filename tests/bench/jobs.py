@@ -32,72 +32,72 @@ class Job:
 
 def begin(run_id: str, day: str, engine: str) -> Done:
     """Enter a run in the ledger."""
-    from include import night
     from include.ledger.runs import Run
-    from transforms.catalogue import TABLES
+    from include.pipeline import nightly
+    from transforms.registry import TABLES
 
     on = date.fromisoformat(day)
-    night.begin(Run(run_id, on, on, engine=engine), [(one.table, one.sources, None) for one in TABLES.values()])
+    nightly.begin(Run(run_id, on, on, engine=engine), [(one.table, one.sources, None) for one in TABLES.values()])
     return 0, None
 
 
 def extract(run_id: str) -> Done:
     """Rows: what was read."""
-    from include import night
+    from include.pipeline import nightly
 
-    read = night.extract(run_id)
+    read = nightly.extract(run_id)
     return sum(read.values()), read
 
 
 def validate(run_id: str, source: str) -> Done:
     """Rows: what was judged. Value: the broken ones."""
-    from include import night
+    from include.pipeline import nightly
 
-    broken = night.validate(run_id, source)
+    broken = nightly.validate(run_id, source)
     return _judged(run_id, source), broken
 
 
-def weigh(run_id: str) -> Done:
+def check_tolerance(run_id: str) -> Done:
     """Value: whether an operator has to be asked."""
-    from include import night
+    from include.pipeline import nightly
 
-    return 0, night.weigh(run_id)
+    return 0, nightly.check_tolerance(run_id)
 
 
 def accept(run_id: str) -> Done:
     """Rows: what was judged. Value: the quarantined ones."""
-    from include import night
+    from include.pipeline import nightly
 
-    counts = night.accept(run_id)
+    counts = nightly.accept(run_id)
     return sum(_judged(run_id, source) for source in counts), sum(one["quarantined"] for one in counts.values())
 
 
 def build(run_id: str, table: str) -> Done:
     """Rows: what was built."""
-    from include import night
+    from include.pipeline import nightly
     from transforms.build import build as builder
-    from transforms.catalogue import TABLES
+    from transforms.registry import TABLES
 
     one = TABLES[table]
-    return night.build(run_id, one.table, one.layers, one.sources, builder), None
+    return nightly.build(run_id, one.table, one.layers, one.sources, builder), None
 
 
 def audit(run_id: str, tables: Sequence[str]) -> Done:
     """Rows are counted by who built them."""
-    from include import night
-    from transforms.catalogue import TABLES
+    from include.pipeline import nightly
+    from transforms.registry import TABLES
 
-    night.audit(run_id, [TABLES[name].table for name in tables])
+    nightly.audit(run_id, [TABLES[name].table for name in tables])
     return 0, None
 
 
 def publish(run_id: str, tables: Sequence[str]) -> Done:
     """Rows are counted by who built them. Value: those that were inserted or deleted."""
-    from include import night
     from include.ledger.connection import connect
-    from transforms.catalogue import TABLES
+    from include.pipeline import nightly
+    from transforms.registry import TABLES
 
-    night.publish(run_id, [TABLES[name].table for name in tables])
+    nightly.publish(run_id, [TABLES[name].table for name in tables])
     with connect() as connection:
         row = connection.execute(
             "select sum(inserted + deleted)::bigint from audit.publication_tables"
@@ -109,7 +109,7 @@ def publish(run_id: str, tables: Sequence[str]) -> Done:
 
 def begin_features(run_id: str, engine: str) -> Done:
     """Enter a run of the DAG ``features``, for the night that was published last."""
-    from include import features
+    from include.pipeline import features
 
     features.begin(run_id, None, {"engine": engine})
     return 0, None
@@ -117,8 +117,8 @@ def begin_features(run_id: str, engine: str) -> Done:
 
 def publish_features(run_id: str, tables: Sequence[str]) -> Done:
     """Rows are counted by who built them."""
-    from include import features
-    from transforms.catalogue import TABLES
+    from include.pipeline import features
+    from transforms.registry import TABLES
 
     features.publish(run_id, [TABLES[name].table for name in tables])
     return 0, None
@@ -126,11 +126,11 @@ def publish_features(run_id: str, tables: Sequence[str]) -> Done:
 
 def report(run_id: str) -> Done:
     """Say in the ledger that the run went well, and write its page."""
-    from include import night
     from include.ledger import runs
+    from include.pipeline import nightly
 
     runs.finish_run(run_id, "success")
-    return 0, night.report(run_id)
+    return 0, nightly.report(run_id)
 
 
 def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
@@ -138,19 +138,19 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
 
     Rows: what was built. Value: the files.
     """
-    from include import night
     from include.contract.types import day_number
     from include.ledger import copies, runs
+    from include.pipeline import nightly
     from include.settings import settings
-    from include.sources import present
+    from include.sources import shop_sources
     from transforms.build import build as builder
-    from transforms.catalogue import TABLES
+    from transforms.registry import TABLES
 
     run, one = runs.find_run(run_id), TABLES[table]
     made = builder(
-        table, night._inputs(run, one.table, one.layers, one.sources).all_files, present(settings().sources),
+        table, nightly._inputs(run, one.table, one.layers, one.sources).all_files, shop_sources(settings().sources),
         as_of=day_number(run.horizon), engine=engine, into=Path(into),
-        first_day=partial(night._first_day, run, copies.clean_versions(run_id)),
+        first_day=partial(nightly._first_day, run, copies.clean_versions(run_id)),
     )  # fmt: skip
     return made.rows, [str(file) for file in made.files]
 
@@ -159,7 +159,7 @@ def scan(tables: Sequence[str], into: str) -> Done:
     """DuckDB's plain scan: every table of the shop, as it is, to one Parquet file each."""
     import duckdb
 
-    from include import duck
+    from include.lake import duckdb_session as duck
     from include.settings import settings
 
     rows = 0
@@ -175,7 +175,7 @@ def insert(run_id: str, tables: Sequence[str], schema: str) -> Done:
     """DuckDB's plain insert: a night's tables from the lake into empty ones of a schema of the warehouse."""
     import duckdb
 
-    from include import duck
+    from include.lake import duckdb_session as duck
     from include.settings import settings
 
     rows = 0
@@ -247,27 +247,27 @@ def allocate(megabytes: int, below: bool) -> Done:
     return megabytes, "done"
 
 
-_FORKED: Final = ("deltalake", "duckdb", "narwhals", "pandas", "pyarrow.dataset", "include.night")
-_GATE: Final = (*_FORKED, "include.contract.expectations", "include.validate.judgement")
+_FORKED: Final = ("deltalake", "duckdb", "narwhals", "pandas", "pyarrow.dataset", "include.pipeline.nightly")
+_GATE: Final = (*_FORKED, "include.contract.expectations", "include.gate.checks")
 _PANDAS: Final = ("pandas", "sqlalchemy", "psycopg2", "include.settings")
 
 JOBS: Final[Mapping[str, Job]] = {
     "begin": Job(begin),
     "extract": Job(extract, _FORKED),
     "validate": Job(validate, _GATE),
-    "weigh": Job(weigh, (*_FORKED, "include.validate.tolerance")),
-    "accept": Job(accept, (*_FORKED, "include.validate.acceptance")),
+    "check_tolerance": Job(check_tolerance, (*_FORKED, "include.gate.tolerance")),
+    "accept": Job(accept, (*_FORKED, "include.gate.acceptance")),
     "build": Job(build, (*_FORKED, "transforms.build")),
-    "audit": Job(audit, (*_GATE, "transforms.catalogue")),
-    "publish": Job(publish, (*_FORKED, "transforms.catalogue")),
+    "audit": Job(audit, (*_GATE, "transforms.registry")),
+    "publish": Job(publish, (*_FORKED, "transforms.registry")),
     "begin_features": Job(begin_features),
-    "publish_features": Job(publish_features, (*_FORKED, "transforms.catalogue")),
+    "publish_features": Job(publish_features, (*_FORKED, "transforms.registry")),
     "report": Job(report, _FORKED),
     "build_files": Job(build_files, (*_FORKED, "transforms.build")),
-    "scan": Job(scan, ("duckdb", "include.duck")),
-    "insert": Job(insert, (*_FORKED, "transforms.catalogue")),
+    "scan": Job(scan, ("duckdb", "include.lake.duckdb_session")),
+    "insert": Job(insert, (*_FORKED, "transforms.registry")),
     "read_sql": Job(read_sql, _PANDAS),
-    "to_sql": Job(to_sql, (*_PANDAS, *_FORKED, "transforms.catalogue")),
+    "to_sql": Job(to_sql, (*_PANDAS, *_FORKED, "transforms.registry")),
     "sql": Job(sql, ("tests.bench.plain_sql",)),
     "allocate": Job(allocate),
 }
@@ -277,17 +277,18 @@ def _judged(run_id: str, source: str) -> int:
     """How many rows of a source waited at the gate."""
     from pyarrow import parquet
 
+    from include.gate import handoff
     from include.ledger import runs
-    from include.validate import gate
 
-    return int(parquet.read_metadata(gate.judged_file(runs.find_run(run_id).slug, source)).num_rows)
+    return int(parquet.read_metadata(handoff.judged_file(runs.find_run(run_id).slug, source)).num_rows)
 
 
 def _published_rows(run_id: str, tables: Sequence[str]) -> dict[str, str]:
     """Per table a DuckDB statement that selects what a run published, as Postgres holds it."""
-    from include import duck, lake
+    from include.lake import duckdb_session as duck
+    from include.lake import tables as lake
     from include.ledger import builds
-    from transforms.catalogue import TABLES
+    from transforms.registry import TABLES
 
     versions = builds.built_versions(run_id)
     statements = {}

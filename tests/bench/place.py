@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import sql
 
-from include.embedded import SUPERUSER, Cluster, libpq_environment
+from include.demo_shop.history import HistorySize, fill_history
+from include.demo_shop.schema import create_schema
+from include.local.embedded_postgres import SUPERUSER, Cluster, libpq_environment
+from include.local.environment import process_environment
 from include.settings import ROOT
-from include.shop.history import HistorySize, fill_history
-from include.shop.schema import create_schema
-from include.standalone.environment import process_environment
 
 LAST_DAY: Final = date(2025, 12, 31)  # of the shop's past: over on any clock, and the same rows on every machine
 NEXT_DAY: Final = LAST_DAY + timedelta(days=1)

@@ -16,8 +16,8 @@ from psycopg import ClientCursor
 from psycopg.sql import SQL
 
 from include.contract import Table
-from transforms.catalogue import TABLES
 from transforms.parameters import PARAMETERS
+from transforms.registry import TABLES
 
 SCHEMA: Final = "plain"
 NAMES: Final = ("order_lines", "orders", "daily_sales", "daily_product_sales", "customers", "inventory_daily")

@@ -18,7 +18,7 @@ from tests.bench import plain_sql
 from tests.bench.measuring import JobFailed, Measurement, job, measured, reported
 from tests.bench.place import LAST_DAY, TIMEZONE, Place
 from tests.bench.stages import TABLES_OF_THE_SHOP, Line, Night, Say
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 MOST_TO_SQL: Final = 5_000  # rows of each table that to_sql writes; it takes hours for millions
 

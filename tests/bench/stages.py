@@ -10,10 +10,10 @@ from typing import Final
 
 import duckdb
 
-from include.sources import present
+from include.sources import shop_sources
 from tests.bench.measuring import JobFailed, Measurement, job
 from tests.bench.place import Place
-from transforms.catalogue import buildable
+from transforms.registry import buildable
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ def night(place: Place, run_id: str, day: date, engine: str, say: Say) -> Night:
         JobFailed: when a stage does.
     """
     running = _Running(place, Night(run_id), say)
-    sources = present(Path(place.environment["STOCKTAKE_SOURCES"]))
+    sources = shop_sources(Path(place.environment["STOCKTAKE_SOURCES"]))
     job("begin", place.environment, run_id=run_id, day=day.isoformat(), engine=engine)
     running.stage("extract", "extract")
     for source in sources:
         running.stage("validate", f"validate {source}", source=source)
-    running.stage("weigh", "weigh")
+    running.stage("check_tolerance", "check_tolerance")
     running.stage("accept", "accept")
     running.tables("reporting", sources, "publish")
     return running.night
@@ -119,7 +119,7 @@ def features(place: Place, run_id: str, engine: str, say: Say) -> Night:
     """
     running = _Running(place, Night(run_id), say)
     job("begin_features", place.environment, run_id=run_id, engine=engine)
-    running.tables("features", present(Path(place.environment["STOCKTAKE_SOURCES"])), "publish_features")
+    running.tables("features", shop_sources(Path(place.environment["STOCKTAKE_SOURCES"])), "publish_features")
     return running.night
 
 

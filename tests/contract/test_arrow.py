@@ -9,7 +9,7 @@ from include.contract import Table, Type
 from include.contract.arrow import arrow_schema, arrow_type
 from include.contract.assets import asset
 from include.sources import SOURCES
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 EVERY = {table.qualified_name: table for table in (*SOURCES.values(), *(one.table for one in TABLES.values()))}
 

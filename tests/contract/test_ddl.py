@@ -14,7 +14,7 @@ from include.publish.live import create_live
 from include.settings import ROOT
 from include.sources import key_types
 from tests.conftest import Database
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 ODD = Table(
     schema="features",

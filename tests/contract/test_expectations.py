@@ -9,7 +9,7 @@ import pytest
 from include.contract import Severity, Table
 from include.contract.expectations import suite
 from include.sources import SOURCES
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 EVERY = {table.qualified_name: table for table in (*SOURCES.values(), *(one.table for one in TABLES.values()))}
 GRAVITY = {Severity.STOP: "critical", Severity.QUARANTINE: "warning", Severity.WARN: "info"}

@@ -9,7 +9,7 @@ import pytest
 
 from include.contract import Source, Type
 from include.settings import ROOT
-from include.sources import SOURCES, key_types, present
+from include.sources import SOURCES, key_types, shop_sources
 
 FOLDERS = sorted({file.parent for file in (ROOT / "include" / "sources").glob("*/*.sql")})
 
@@ -23,14 +23,14 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_a_shop_has_the_sources_it_has_sql_for(shop: Path) -> None:
-    assert list(present(shop)) == ["customers", "orders"]
+    assert list(shop_sources(shop)) == ["customers", "orders"]
 
 
 def test_a_file_that_no_contract_knows_is_refused(shop: Path) -> None:
     (shop / "order_lines.sql").touch()
     (shop / "clients.sql").touch()
     with pytest.raises(ValueError, match=f"{re.escape(str(shop))}: no source contract is called clients, order_lines"):
-        present(shop)
+        shop_sources(shop)
 
 
 def test_keys_are_what_the_contracts_declare() -> None:
@@ -41,7 +41,7 @@ def test_keys_are_what_the_contracts_declare() -> None:
 
 def test_a_shop_declares_its_own_keys(shop: Path) -> None:
     (shop / "keys.toml").write_text('orders = "uuid"\ncustomers = "text"\n')
-    found = present(shop)
+    found = shop_sources(shop)
     assert (found["orders"]["order_id"].type, found["orders"]["customer_id"].type) == (Type.UUID, Type.TEXT)
     assert found["customers"]["customer_id"].type is Type.TEXT
 
@@ -68,8 +68,8 @@ def test_there_are_shops() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_shop_that_comes_along_reads_into_the_contracts(folder: Path) -> None:
-    assert present(folder)
-    for name in present(folder):
+    assert shop_sources(folder)
+    for name in shop_sources(folder):
         statement = re.sub("--.*", "", (folder / f"{name}.sql").read_text())
         assert ":changed_since" in statement
         assert ";" not in statement

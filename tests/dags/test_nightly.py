@@ -12,35 +12,35 @@ from typing import Any
 
 import pytest
 
-from include.features import FORM as FEATURES_FORM
-from include.housekeeping import FORM as HOUSEKEEPING_FORM
-from include.replay import FORM as REPLAY_FORM
-from include.republish import FORM as REPUBLISH_FORM
-from include.request import FORM
+from include.pipeline.features import FORM as FEATURES_FORM
+from include.pipeline.housekeeping import FORM as HOUSEKEEPING_FORM
+from include.pipeline.replay import FORM as REPLAY_FORM
+from include.pipeline.republish import FORM as REPUBLISH_FORM
+from include.pipeline.run_request import FORM
+from include.pipeline.training_set import FORM as TRAINING_FORM
 from include.sources import SOURCES
-from include.training.form import FORM as TRAINING_FORM
 from tests.dags.bag import ROOT, environment, parsed
-from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
+from transforms.registry import TABLES
 
 DAGS = {"features", "housekeeping", "nightly", "replay", "republish", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
-# Airflow looks up the errors that are worth another try (include/task_defaults.py) when it reads them. That loads
+# Airflow looks up the errors that are worth another try (pipeline/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
 HEAVY = ("pandas", "numpy", "pyarrow", "great_expectations", "dask", "pyspark")
 
 GRAPH = """
 begin                             >> extract
 extract                           >> validates.customers, validates.inventory, validates.inventory_movements, validates.order_items, validates.orders, validates.products, validates.refunds, validates.warehouses
-validates.customers               >> weigh
-validates.inventory               >> weigh
-validates.inventory_movements     >> weigh
-validates.order_items             >> weigh
-validates.orders                  >> weigh
-validates.products                >> weigh
-validates.refunds                 >> weigh
-validates.warehouses              >> weigh
-weigh                             >> approve
+validates.customers               >> check_tolerance
+validates.inventory               >> check_tolerance
+validates.inventory_movements     >> check_tolerance
+validates.order_items             >> check_tolerance
+validates.orders                  >> check_tolerance
+validates.products                >> check_tolerance
+validates.refunds                 >> check_tolerance
+validates.warehouses              >> check_tolerance
+check_tolerance                             >> approve
 approve                           >> accept
 accept                            >> builds.fulfilment_daily, builds.inventory_daily, builds.order_lines
 builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders
@@ -290,7 +290,7 @@ def test_a_replay_is_a_night_without_a_shop_and_starts_the_features(
     dag = bag["dags"]["replay"]
     expected = edges(nightly)
     gate = expected.pop("extract")
-    expected |= {"begin": gate, "sift": ["weigh"], **{name: ["sift"] for name in gate}}
+    expected |= {"begin": gate, "sift": ["check_tolerance"], **{name: ["sift"] for name in gate}}
     assert edges(dag) == expected
     assert dag["tasks"]["sift"]["operator"] == "_ShortCircuitDecoratedOperator"
     assert {name: task["outlets"] for name, task in dag["tasks"].items() if task["outlets"]} == {"publish": REPORTING}
@@ -391,5 +391,5 @@ def test_reading_a_dag_loads_nothing_heavy(name: str) -> None:
 
 def test_a_heavy_import_would_be_found(tmp_path: Path) -> None:
     file = tmp_path / "heavy.py"
-    file.write_text("import include.lake")
+    file.write_text("import include.lake.tables")
     assert "pyarrow" in loaded_by(file)

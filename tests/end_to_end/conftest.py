@@ -281,7 +281,7 @@ def standalone(state: Path, *arguments: str, **variables: str) -> subprocess.Com
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     inherited.pop("SHOP", None)
     return subprocess.run(
-        [sys.executable, "-m", "include.standalone", *arguments],
+        [sys.executable, "-m", "include.local", *arguments],
         env={**inherited, "STOCKTAKE_STATE": str(state), "STOCKTAKE_TIMEZONE": ZONE, **variables}, cwd=ROOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip

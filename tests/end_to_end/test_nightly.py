@@ -22,7 +22,7 @@ import pytest
 
 from include.sources import SOURCES
 from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack, standalone
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
 REPORTING = {name for name in PUBLISHED if name.startswith("reporting.")}
@@ -368,7 +368,7 @@ def test_no_secret_is_in_a_log_a_page_or_a_command_line(stack: Stack, past: tupl
     texts |= {f"log of {task}": stack.log(run, task) for task, one in stack.tasks(run).items() if one["try_number"]}
     texts |= {f"rendered {path}": stack.api("GET", path).text for path in ("config", "dags/nightly/details", "plugins")}
     texts |= {f"command line {number}": line for number, line in enumerate(stack.command_lines)}
-    assert any("include.standalone" in line for line in stack.command_lines)
+    assert any("include.local" in line for line in stack.command_lines)
     told = [where for where, text in texts.items() if any(secret in text for secret in secrets)]
     assert told == []
 

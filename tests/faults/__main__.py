@@ -9,12 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from include.embedded import Cluster
+from include.local.embedded_postgres import Cluster
 from tests.faults.course import Course
 from tests.faults.matrix import RED, Outcome, chosen, faults, play_all, told
 from tests.faults.place import prepared
 from tests.faults.steps import NAMES
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 
 def main() -> int:

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from include.shop.live import Traffic, trade
+from include.demo_shop.live import Traffic, trade
 from tests.conftest import Database
 from tests.faults.course import Course, finish
 from tests.faults.fault import Fault, Wrong, must_equal, persist
 from tests.faults.place import FIRST, Failed, Place, must_end
 from tests.faults.processes import KILLED, Point, run
 from tests.faults.steps import Asked, keep_house
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 _BACKFILLED: Final = FIRST - timedelta(days=3)
 _MOST_BEGUN: Final = 4  # times that a run which was overtaken begins again
@@ -37,10 +37,10 @@ def company() -> list[Fault]:
               "every proof holds; the next quiet night equals a lake made anew", _trade),
         Fault("company.housekeeping-compact", "housekeeping: a table is compacted, the next is not",
               "all rows stay, and the same night once more changes nothing", _killed_in_house(
-                  "compact", Point("include.lake.compact", after=True))),
+                  "compact", Point("include.lake.tables.compact", after=True))),
         Fault("company.housekeeping-files", "housekeeping: the files of one table are removed",
               "all rows stay, and the same night once more changes nothing", _killed_in_house(
-                  "files", Point("include.housekeeping._remove", after=True))),
+                  "files", Point("include.pipeline.housekeeping._remove", after=True))),
     ]  # fmt: skip
 
 
@@ -98,8 +98,8 @@ def _trade(course: Course) -> str:
     with course.before() as place:
         with _customers(place.shop) as traded:
             asked = place.asked(run_id="amid trade")
-            place.go(asked, last="weigh")
-            _kill(place, asked, "accept", Point("include.lake.replace", of=("quarantine", "orders")))
+            place.go(asked, last="check_tolerance")
+            _kill(place, asked, "accept", Point("include.lake.tables.replace", of=("quarantine", "orders")))
             place.go(asked, "accept", "audit")
             _kill(place, asked, "publish", Point("include.publish.publication._move_watermarks", after=True))
             place.go(asked, "publish")

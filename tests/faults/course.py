@@ -20,7 +20,7 @@ from tests.faults.state import State
 _OVER: Final = "over"
 _FOLLOWS: Final = {
     "features": ("nightly", _OVER),
-    "approval": ("nightly", "weigh"),
+    "approval": ("nightly", "check_tolerance"),
     "replay": ("features", _OVER),
     "vain replay": ("features", _OVER),
     "republish": ("features", _OVER),

@@ -8,10 +8,11 @@ from include.sources import SOURCES
 from tests.faults.fault import Fault, killed
 from tests.faults.processes import Point
 from tests.faults.steps import NAMES
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 _RUNS, _COPIES, _BUILDS = "include.ledger.runs", "include.ledger.copies", "include.ledger.builds"
-_JUDGED, _DIFFERENCE, _LAKE = "include.ledger.expectations", "include.difference.commit", "include.lake"
+_JUDGED, _DIFFERENCE, _LAKE = "include.ledger.expectations", "include.lake.merge.commit", "include.lake.tables"
+_NIGHTLY, _REPLAY = "include.pipeline.nightly", "include.pipeline.replay"
 _PUBLISH = "include.publish.publication"
 
 # Step, what happens there, and the point.
@@ -19,7 +20,7 @@ _OF_NIGHT: Final = (
     ("begin", "ledger-prepared", "the ledger's tables are there, the run is not entered", Point(f"{_RUNS}.open_run")),
     ("begin", "run-entered", "the run is entered, the tables are not", Point(f"{_RUNS}.open_run", after=True)),
     ("begin", "done", "all is entered, nobody heard", Point(f"{_RUNS}.record_tables", after=True)),
-    ("extract", "before-reading", "nothing is read", Point("include.extract.extract")),
+    ("extract", "before-reading", "nothing is read", Point("include.extract.snapshot.extract")),
     ("extract", "first-source", "one source is written", Point(f"{_LAKE}.replace_run", after=True)),
     ("extract", "file-of-raw", "a file of raw orders lies there, not committed", Point(file="raw/orders/**/*.parquet")),
     ("extract", "five-sources", "five sources are written", Point(f"{_LAKE}.replace_run", call=5, after=True)),
@@ -30,23 +31,23 @@ _OF_NIGHT: Final = (
     ),
     (
         "extract", "sums-remembered", "the shop's sums of two sources are remembered beside the lake, none is proven",
-        Point("include.extract.whole_shop_sums", call=2, after=True),
+        Point("include.extract.snapshot.whole_shop_sums", call=2, after=True),
     ),
     ("extract", "proven", "the third source is proven, its sums are not kept",
-     Point("include.completeness.ShopSums.keep", call=3)),
+     Point("include.extract.completeness.ShopSums.keep", call=3)),
     ("extract", "not-recorded", "all is read, the ledger does not know", Point(f"{_COPIES}.record_extracted")),
     ("extract", "recorded", "the ledger knows, not the gate", Point(f"{_COPIES}.record_extracted", after=True)),
     ("extract", "half-touched", "which rows are judged is kept of three sources",
-     Point("include.validate.gate.touched_file", call=4)),
-    ("extract", "touched", "the gate knows too, nobody heard", Point("include.night.keep_touched", after=True)),
+     Point("include.gate.handoff.touched_file", call=4)),
+    ("extract", "touched", "the gate knows too, nobody heard", Point(f"{_NIGHTLY}.keep_touched", after=True)),
     ("validate orders", "file-of-judged", "the judged rows are being written", Point(file="gate/*/orders.partial")),
     (
         "validate orders", "judged", "the rows are written, Great Expectations has not judged",
-        Point("include.validate.judgement.write_candidates", after=True),
+        Point("include.gate.checks.write_candidates", after=True),
     ),
     ("validate orders", "not-recorded", "judged, the ledger does not know", Point(f"{_JUDGED}.record_outcomes")),
     ("validate orders", "recorded", "the ledger knows", Point(f"{_JUDGED}.record_outcomes", after=True)),
-    ("weigh", "weighed", "weighed, nobody heard", Point("include.validate.tolerance.weigh", after=True)),
+    ("check_tolerance", "compared", "compared, nobody heard", Point("include.gate.tolerance.find_excess", after=True)),
     ("accept", "before", "the turn is taken, nothing is noted", Point(f"{_COPIES}.begin_accepting")),
     ("accept", "noted", "it is noted that the lake is being changed", Point(f"{_COPIES}.begin_accepting", after=True)),
     ("accept", "changes-written", "what changes in orders is written beside, not committed",
@@ -59,10 +60,12 @@ _OF_NIGHT: Final = (
      Point(f"{_LAKE}.replace", after=True, of=("quarantine", "orders"))),
     ("accept", "file-of-quarantine", "a file of held orders lies there, not committed",
      Point(file="quarantine/orders/*.parquet")),
-    ("accept", "before-proof", "every layer is written, nothing is proven", Point("include.validate.acceptance.prove")),
+    ("accept", "before-proof", "every layer is written, nothing is proven",
+     Point("include.extract.completeness.prove")),
     ("accept", "not-recorded", "proven, the ledger does not know", Point(f"{_COPIES}.record_accepted")),
     ("accept", "recorded", "the ledger knows, nobody heard", Point(f"{_COPIES}.record_accepted", after=True)),
-    ("build order_lines", "cut", "its inputs are cut, nothing is built", Point("include.rebuild.cut", after=True)),
+    ("build order_lines", "cut", "its inputs are cut, nothing is built",
+     Point("include.build.incremental.cut", after=True)),
     ("build order_lines", "built", "built, not committed", Point(_DIFFERENCE)),
     ("build order_lines", "changes-written", "what changes is written beside, not committed",
      Point(f"{_LAKE}.merge", of=("reporting", "order_lines"))),
@@ -71,9 +74,9 @@ _OF_NIGHT: Final = (
     ("build customers", "committed", "committed, its digest is not made", Point(_DIFFERENCE, after=True)),
     ("build inventory_health", "slice-built", "the slice is built, not committed", Point(f"{_LAKE}.replace_slice")),
     ("audit", "half-judged", "two tables are judged", Point(f"{_JUDGED}.record_outcomes", call=2, after=True)),
-    ("audit", "judged", "every table is judged, nothing is proven", Point("include.night.prove")),
-    ("audit", "not-recorded", "proven, the ledger does not know", Point("include.ledger.conservation.record")),
-    ("audit", "recorded", "the ledger knows", Point("include.ledger.conservation.record", after=True)),
+    ("audit", "judged", "every table is judged, nothing is proven", Point(f"{_NIGHTLY}.prove")),
+    ("audit", "not-recorded", "proven, the ledger does not know", Point("include.ledger.reconciliation.record")),
+    ("audit", "recorded", "the ledger knows", Point("include.ledger.reconciliation.record", after=True)),
     ("publish", "before", "the turn is taken, nothing is staged", Point("include.publish.staging.stage")),
     ("publish", "half-staged", "three tables are loaded into staging",
      Point("include.publish.staging._load", call=3, after=True)),
@@ -86,9 +89,9 @@ _OF_NIGHT: Final = (
      Point(f"{_PUBLISH}._move_watermarks", after=True)),
     ("publish", "committed", "committed, the staging tables are still there",
      Point("include.publish.staging.drop", call=2)),
-    ("publish", "done", "all is done, nobody heard", Point("include.night.publish_tables", after=True)),
-    ("report", "before", "the page is not written", Point("include.reports_api.page.write")),
-    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+    ("publish", "done", "all is done, nobody heard", Point(f"{_NIGHTLY}.publish_night", after=True)),
+    ("report", "before", "the page is not written", Point("include.serve.page.write")),
+    ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),
 )  # fmt: skip
 _OF_FEATURES: Final = (
     ("begin", "run-entered", "the run is entered, not which copy it is built from",
@@ -103,13 +106,14 @@ _OF_FEATURES: Final = (
      Point(f"{_PUBLISH}.replace_what_differs", after=True)),
     ("publish", "committed", "committed, the staging tables are still there",
      Point("include.publish.staging.drop", call=2)),
-    ("publish", "done", "all is done, nobody heard", Point("include.features.publish_features", after=True)),
-    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+    ("publish", "done", "all is done, nobody heard", Point("include.pipeline.features.publish_features", after=True)),
+    ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),
 )  # fmt: skip
 
 # More rows would be held than is tolerated, and an operator is asked.
 _OF_APPROVAL: Final = (
-    ("weigh", "asked", "an operator is asked, nobody heard", Point("include.ledger.approvals.ask", after=True)),
+    ("check_tolerance", "asked", "an operator is asked, nobody heard",
+     Point("include.ledger.approvals.ask", after=True)),
     ("approve", "answered", "an operator has approved, the ledger does not know",
      Point("include.ledger.approvals.record_answer")),
     ("approve", "entered", "the ledger knows of the approval, nobody heard",
@@ -123,12 +127,12 @@ _OF_REPLAY: Final = (
     ("begin", "run-entered", "the run is entered, the tables and the copy are not",
      Point(f"{_RUNS}.open_run", after=True)),
     ("begin", "copy-taken", "the copy is taken, its sums are not kept", Point(f"{_COPIES}.take_copy", after=True)),
-    ("begin", "half-kept", "the sums of three sources are kept", Point("include.replay.keep_copy", call=3, after=True)),
-    ("begin", "done", "all is entered, nobody heard", Point("include.replay.begin", after=True)),
+    ("begin", "half-kept", "the sums of three sources are kept", Point(f"{_REPLAY}.keep_copy", call=3, after=True)),
+    ("begin", "done", "all is entered, nobody heard", Point(f"{_REPLAY}.begin", after=True)),
     ("validate orders", "judged", "the rows are written, Great Expectations has not judged",
-     Point("include.validate.judgement.write_candidates", after=True)),
+     Point("include.gate.checks.write_candidates", after=True)),
     ("validate orders", "not-recorded", "judged, the ledger does not know", Point(f"{_JUDGED}.record_outcomes")),
-    ("sift", "sifted", "there is something to release, nobody heard", Point("include.replay.sift", after=True)),
+    ("sift", "sifted", "there is something to release, nobody heard", Point(f"{_REPLAY}.sift", after=True)),
     ("accept", "noted", "it is noted that the lake is being changed", Point(f"{_COPIES}.begin_accepting", after=True)),
     ("accept", "between-layers", "released orders are committed, held ones are not",
      Point(f"{_LAKE}.replace", of=("quarantine", "orders"))),
@@ -138,7 +142,7 @@ _OF_REPLAY: Final = (
      Point(f"{_LAKE}.merge", of=("reporting", "order_lines"))),
     ("build daily_sales", "not-recorded", "committed, the ledger does not know", Point(f"{_BUILDS}.record")),
     ("build inventory_health", "slice-built", "the slice is built, not committed", Point(f"{_LAKE}.replace_slice")),
-    ("audit", "not-recorded", "proven, the ledger does not know", Point("include.ledger.conservation.record")),
+    ("audit", "not-recorded", "proven, the ledger does not know", Point("include.ledger.reconciliation.record")),
     ("publish", "half-staged", "three tables are loaded into staging",
      Point("include.publish.staging._load", call=3, after=True)),
     ("publish", "half-replaced", "in the transaction, three tables are replaced",
@@ -147,17 +151,17 @@ _OF_REPLAY: Final = (
      Point("include.publish.quarantine.sync", after=True)),
     ("publish", "committed", "committed, the staging tables are still there",
      Point("include.publish.staging.drop", call=2)),
-    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+    ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),
 )  # fmt: skip
 # A replay that finds nothing to release enters its verdicts and ends.
 _OF_VAIN_REPLAY: Final = (
-    ("sift", "sifted", "there is nothing to release, nothing is entered", Point("include.replay.enter_verdicts")),
+    ("sift", "sifted", "there is nothing to release, nothing is entered", Point(f"{_REPLAY}.enter_verdicts")),
     ("sift", "half-staged", "what three sources hold is staged",
      Point("include.publish.quarantine.stage", call=3, after=True)),
     ("sift", "before-commit", "in the transaction, the verdicts are entered",
      Point("include.publish.staging.drop", call=2)),
-    ("sift", "entered", "the verdicts are entered, nobody heard", Point("include.replay.enter_verdicts", after=True)),
-    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+    ("sift", "entered", "the verdicts are entered, nobody heard", Point(f"{_REPLAY}.enter_verdicts", after=True)),
+    ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),
 )  # fmt: skip
 _OF_REPUBLISH: Final = (
     ("begin", "found", "it is known what is put back, the run is not entered", Point(f"{_RUNS}.open_run")),
@@ -170,12 +174,12 @@ _OF_REPUBLISH: Final = (
     ("publish", "half-replaced", "in the transaction, three tables are replaced",
      Point(f"{_PUBLISH}.replace_what_differs", call=3, after=True)),
     ("publish", "before-commit", "in the transaction, what was restated is entered",
-     Point("include.restatements.record", after=True)),
+     Point("include.publish.restatements.record", after=True)),
     ("publish", "committed", "committed, the staging tables are still there",
      Point("include.publish.staging.drop", call=2)),
-    ("publish", "done", "all is done, nobody heard", Point("include.republish.publish_past", after=True)),
-    ("report", "before", "the page is not written", Point("include.reports_api.page.write")),
-    ("report", "written", "the page is written, nobody heard", Point("include.reports_api.page.write", after=True)),
+    ("publish", "done", "all is done, nobody heard", Point("include.pipeline.republish.publish_past", after=True)),
+    ("report", "before", "the page is not written", Point("include.serve.page.write")),
+    ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),
 )  # fmt: skip
 _OF: Final = {
     "nightly": _OF_NIGHT,

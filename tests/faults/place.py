@@ -19,11 +19,11 @@ from typing import Final
 
 import psycopg
 
-from include.embedded import Cluster
-from include.shop.constraints import drop_constraint, open_notebook
-from include.shop.history import HistorySize, fill_history
-from include.shop.planting import plant, unplant
-from include.shop.schema import create_schema
+from include.demo_shop.constraints import drop_constraint, open_notebook
+from include.demo_shop.history import HistorySize, fill_history
+from include.demo_shop.planting import plant, unplant
+from include.demo_shop.schema import create_schema
+from include.local.embedded_postgres import Cluster
 from tests.conftest import Database
 from tests.faults.processes import Ended, Point, patiently, run
 from tests.faults.state import State, left, look

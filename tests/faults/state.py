@@ -20,7 +20,8 @@ import psycopg
 from deltalake import DeltaTable
 from pyarrow import parquet
 
-from include import duck, lake
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
 from include.ledger.connection import connect
 from include.settings import settings
 

@@ -9,16 +9,17 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 from uuid import uuid4
 
-from include import features, housekeeping, lake, night, replay, republish
 from include.contract import Source, Table
-from include.housekeeping import Limits
+from include.gate import tolerance
+from include.lake import tables as lake
 from include.ledger import runs
 from include.ledger.runs import Run
+from include.pipeline import features, housekeeping, nightly, replay, republish
+from include.pipeline.housekeeping import Limits
 from include.sources import SOURCES
-from include.validate import tolerance
 from tests.nights import SOME
 from transforms.build import build
-from transforms.catalogue import TABLES, buildable
+from transforms.registry import TABLES, buildable
 
 # Beside one of every kind (``tests.nights``) the one reporting table by night of which these are the inputs.
 NAMES: Final = (*SOME, "inventory_health")
@@ -26,10 +27,11 @@ NAMES: Final = (*SOME, "inventory_health")
 # Per kind of run the tasks of its DAG, in an order that the DAG allows; ``finish`` is what the listener writes at its
 # end. ``validate`` is one task per source, ``build`` one per table.
 STEPS: Final = {
-    "nightly": "begin extract validate weigh accept build audit publish report finish",
+    "nightly": "begin extract validate check_tolerance accept build audit publish report finish",
     "features": "begin build audit publish report finish",
-    "approval": "weigh approve accept build audit publish report finish",  # of a night, from where an operator is asked
-    "replay": "begin validate sift weigh accept build audit publish report finish",
+    # Of a night, from where an operator is asked.
+    "approval": "check_tolerance approve accept build audit publish report finish",
+    "replay": "begin validate sift check_tolerance accept build audit publish report finish",
     "vain replay": "begin validate sift report finish",  # what is skipped where nothing is released is not there
     "republish": "begin publish report finish",
 }
@@ -92,7 +94,7 @@ def _begin(asked: Asked, _: str) -> None:
     elif asked.dag == "republish":
         republish.begin(asked.run_id, {"night": asked.day.isoformat()})
     elif asked.dag == "nightly":
-        night.begin(Run(asked.run_id, asked.day, asked.day, **asked.options), tables)
+        nightly.begin(Run(asked.run_id, asked.day, asked.day, **asked.options), tables)
     else:
         replay.begin(asked.run_id, asked.options, tables)
 
@@ -101,8 +103,8 @@ def _sift(asked: Asked, _: str) -> None:
     _must_say(replay.sift(asked.run_id), asked.dag == "replay", "there is something to release")
 
 
-def _weigh(asked: Asked, _: str) -> None:
-    _must_say(night.weigh(asked.run_id), asked.dag == "approval", "somebody has to be asked")
+def _check_tolerance(asked: Asked, _: str) -> None:
+    _must_say(nightly.check_tolerance(asked.run_id), asked.dag == "approval", "somebody has to be asked")
 
 
 def _must_say(found: bool, expected: bool, what: str) -> None:
@@ -116,7 +118,7 @@ def _approve(asked: Asked, _: str) -> None:
     from airflow.providers.standard.operators import hitl
     from airflow.sdk.exceptions import TaskAwaitingInput
 
-    from include.approval import Approval
+    from include.pipeline.approval import Approval
 
     setattr(hitl, "upsert_hitl_detail", lambda **_: None)  # noqa: B010 - there is no Airflow that could be told
     task = Approval(task_id="approve", run_id=asked.run_id)
@@ -128,25 +130,25 @@ def _approve(asked: Asked, _: str) -> None:
 
 
 def _build(asked: Asked, name: str) -> None:
-    night.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build)
+    nightly.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build)
 
 
 def _publish(asked: Asked, _: str) -> None:
-    {"features": features, "republish": republish}.get(asked.dag, night).publish(asked.run_id, asked.tables)
+    {"features": features, "republish": republish}.get(asked.dag, nightly).publish(asked.run_id, asked.tables)
 
 
 _DO: Final[dict[str, Callable[[Asked, str], Any]]] = {
     "begin": _begin,
-    "extract": lambda asked, _: night.extract(asked.run_id),
-    "validate": lambda asked, name: night.validate(asked.run_id, name),
+    "extract": lambda asked, _: nightly.extract(asked.run_id),
+    "validate": lambda asked, name: nightly.validate(asked.run_id, name),
     "sift": _sift,
-    "weigh": _weigh,
+    "check_tolerance": _check_tolerance,
     "approve": _approve,
-    "accept": lambda asked, _: night.accept(asked.run_id),
+    "accept": lambda asked, _: nightly.accept(asked.run_id),
     "build": _build,
-    "audit": lambda asked, _: night.audit(asked.run_id, asked.tables),
+    "audit": lambda asked, _: nightly.audit(asked.run_id, asked.tables),
     "publish": _publish,
-    "report": lambda asked, _: night.report(asked.run_id),
+    "report": lambda asked, _: nightly.report(asked.run_id),
     "finish": lambda asked, _: runs.finish_run(asked.run_id, "success"),
 }
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from include.embedded import Cluster
 from include.ledger import copies
+from include.local.embedded_postgres import Cluster
 from tests.faults.course import Course
 from tests.faults.matrix import GREEN, RED, chosen, faults, play, told
 from tests.faults.place import Place, prepared
@@ -32,7 +32,7 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "accept.between-layers",
         "build-order_lines.file",
         "publish.half-replaced",
-        "approval-weigh.asked",
+        "approval-check_tolerance.asked",
         "republish-publish.half-replaced",
     ],
 )

@@ -14,12 +14,12 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from include.embedded import Cluster
+from include.demo_shop.commands import CancelOrder, OrderLine, PlaceOrder, ReceiveStock, RefundLine
+from include.demo_shop.history import HistorySize, fill_history
+from include.demo_shop.schema import create_schema
+from include.demo_shop.service import OrderService, open_engine
+from include.local.embedded_postgres import Cluster
 from include.settings import settings
-from include.shop.commands import CancelOrder, OrderLine, PlaceOrder, ReceiveStock, RefundLine
-from include.shop.history import HistorySize, fill_history
-from include.shop.schema import create_schema
-from include.shop.service import OrderService, open_engine
 from tests.conftest import Database, Done, nights_between
 from tests.histories.warehouse import NAMES
 from tests.nights import LAST_DAY, Nights

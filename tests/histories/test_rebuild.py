@@ -39,7 +39,7 @@ from tests.histories.shops import (
     Shop,
 )
 from tests.histories.warehouse import NAMES, Warehouse, write_sources
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 THE_SAME: Final = 200
 WENT_ON: Final = 0.6  # of the builds that had something to go on from

@@ -1,4 +1,4 @@
-"""Small shops' tables in a real lake: brought up night by night as ``include.night`` does, and built anew beside it."""
+"""Small shops' tables in a real lake: brought up night by night as ``pipeline.nightly`` does, and built anew."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from include import difference, duck, equality, lake
+from include.build.digest import digest_of, first_difference
+from include.build.incremental import Inputs
+from include.build.materialize import Kept, keep_up
 from include.contract import Derived, Source
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
-from include.rebuild import Base, Inputs
+from include.lake import duckdb_session as duck
+from include.lake import merge
+from include.lake import tables as lake
+from include.ledger.builds import Build
 from include.sources import SOURCES
-from include.upkeep import Kept, keep_up
 from tests.histories.shops import READ, Row
 from transforms.build import build
-from transforms.catalogue import TABLES, buildable
+from transforms.registry import TABLES, buildable
 
 NAMES: Final = tuple(name for name in buildable(READ).tables if TABLES[name].table.rebuild.kind == "by")
 
@@ -41,7 +45,7 @@ def write_sources(tables: Mapping[str, Sequence[Row]]) -> None:
             connection.execute(
                 f"create temp table now_{name} as select {', '.join(own + derived)} from {name} as row where not _held"
             )
-            difference.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
+            merge.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
 
 
 def _read_schema(source: Source) -> pa.Schema:
@@ -66,7 +70,7 @@ class Warehouse:
 
     first_day: date
     scratch: Path
-    bases: dict[str, Base] = field(default_factory=dict)
+    bases: dict[str, Build] = field(default_factory=dict)
     _folders: int = 0
 
     def bring_up(self, name: str, horizon: date, *, anew: bool) -> Kept:
@@ -81,7 +85,7 @@ class Warehouse:
             SOURCES,
             lambda files, _: self._build(name, files, horizon),
         )
-        self.bases[name] = Base(kept.version, inputs.by_table, horizon, kept.digest)
+        self.bases[name] = Build(kept.version, inputs.by_table, horizon, kept.digest)
         return kept
 
     def first_difference(self, horizon: date, went_on: Collection[str]) -> str | None:
@@ -103,9 +107,9 @@ class Warehouse:
                     for parameter, (layer, of) in layers.items()
                 }
                 anew = [str(file) for file in self._build(name, read, horizon).files]
-            digests = equality.digest(anew, table), self.bases[name].digest, equality.digest(stored, table)
+            digests = digest_of(anew, table), self.bases[name].digest, digest_of(stored, table)
             if len(set(digests)) > 1:
-                differing = equality.first_difference(stored, anew, table, ("the lake", "a full rebuild"))
+                differing = first_difference(stored, anew, table, ("the lake", "a full rebuild"))
                 return differing or f"{name}: the digests of full rebuild, ledger and lake are {', '.join(digests)}"
             files[f"{table.schema}.{name}"] = anew
         return None

@@ -10,14 +10,14 @@ from multiprocessing.process import BaseProcess
 import duckdb
 import psycopg
 
-from include import republish  # noqa: F401 - read once, before any fork
+from include.pipeline import republish  # noqa: F401 - read once, before any fork
 from include.settings import settings
 from tests import handmade  # noqa: F401 - the same
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["__main__", __name__])
 
-# What says that Postgres has gone, and is tried again: ``include.task_defaults``.
+# What says that Postgres has gone, and is tried again: ``include.pipeline.task_defaults``.
 PASSES = (OSError, psycopg.OperationalError, duckdb.IOException)
 TRIED_AGAIN = 7  # how it ends then
 

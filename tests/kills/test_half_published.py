@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from include import republish
 from include.contract import Column, Rebuild, Table, Type
-from include.embedded import SUPERUSER, Cluster
 from include.ledger.connection import prepare
+from include.local.embedded_postgres import SUPERUSER, Cluster
+from include.pipeline import republish
 from include.settings import settings
 from tests.conftest import Database
 from tests.handmade import Ready, night

@@ -12,16 +12,16 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from include import lake
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
+from include.lake import tables as lake
 from include.ledger import runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
 from include.settings import ROOT, settings
 from include.sources import key_types
 from tests.conftest import Database
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 ZONE = "Europe/Berlin"
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from include import training
+from include.pipeline import training_set
 from include.settings import settings
-from include.training import form
 from tests.training.conftest import Warehouse
 from tests.training.test_training_set import DAY, at, frequency, morning_after, pairs
 
@@ -36,21 +36,21 @@ OF: dict[str, Any] = {"entities_of": "customer_activity", "dates": [DAY.isoforma
 def test_a_form_gives_the_same_file_again_when_it_names_the_publication(warehouse: Warehouse, tmp_path: Path) -> None:
     first = warehouse.publish("customer_activity", DAY, [frequency(1, 1), frequency(2, 2)], morning_after(DAY))
     asked = EMPTY | OF | {"known_only": False, "name": "churn"}
-    publication = form.check(asked, asked)
+    publication = training_set.check(asked, asked)
     assert publication == first
-    note = Path(form.make("manual__1", asked, publication))
+    note = Path(training_set.make("manual__1", asked, publication))
     assert note == settings().lake / "training_sets" / "churn.json"
     made = note.with_suffix(".parquet").read_bytes()
 
     warehouse.publish("customer_activity", DAY, [frequency(1, 5)], at(DAY, 60))
     again = asked | {"name": None, "publication": json.loads(note.read_text())["publication"]}
-    note = Path(form.make("manual__2+00:00", again, form.check(again, again)))
+    note = Path(training_set.make("manual__2+00:00", again, training_set.check(again, again)))
     assert note.name == "manual__2-00-00.json"
     assert note.with_suffix(".parquet").read_bytes() == made
 
     pq.write_table(pairs((2, at(DAY, 61))), tmp_path / "pairs.parquet")
     file = EMPTY | {"entities_parquet": str(tmp_path / "pairs.parquet"), "features": ["customer_activity.frequency"]}
-    table = pq.read_table(Path(form.make("file", file, form.check(file, file))).with_suffix(".parquet"))
+    table = pq.read_table(Path(training_set.make("file", file, training_set.check(file, file))).with_suffix(".parquet"))
     assert table["customer_activity__frequency"].to_pylist() == [None]
     assert table["customer_id"].type == pa.int64()
 
@@ -74,4 +74,4 @@ def test_a_form_gives_the_same_file_again_when_it_names_the_publication(warehous
 def test_what_could_not_be_made_is_refused(warehouse: Warehouse, asked: dict[str, Any], message: str) -> None:
     warehouse.publish("customer_activity", date(2026, 3, 10), [frequency(1, 1)], morning_after(DAY))
     with pytest.raises(training.WrongTrainingSet, match=message):
-        form.check(asked, EMPTY | asked)
+        training_set.check(asked, EMPTY | asked)

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include import lake, training
+from include import training
+from include.lake import tables as lake
 from include.settings import settings as stocktake
 from include.training import training_set, write_training_set
 from tests.training.conftest import ZONE, Warehouse

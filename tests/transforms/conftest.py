@@ -22,8 +22,8 @@ from include.contract import Source, Table, Type
 from include.contract.arrow import arrow_schema
 from include.sources import SOURCES
 from transforms.build import Built, build
-from transforms.catalogue import TABLES
 from transforms.engines import ENGINES, Engine, Frame, Local
+from transforms.registry import TABLES
 
 EPOCH = datetime.date(1970, 1, 1)
 FIRST_DAY = "2026-01-01"

@@ -16,8 +16,8 @@ from include.sources import SOURCES
 from tests.transforms.conftest import FIRST_DAY, Report, Shop, day, source_table, written
 from transforms import build as building
 from transforms.build import as_known, build, calendar
-from transforms.catalogue import TABLES, Published
 from transforms.engines import ENGINES, Frame, Local
+from transforms.registry import TABLES, Published
 
 PARCELS = Source(
     "source",

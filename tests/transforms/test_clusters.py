@@ -15,7 +15,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from include.equality import first_difference
+from include.build.digest import first_difference
 from include.settings import ROOT
 from tests.transforms.conftest import FIRST_DAY, Reporting, Shop, day
 from transforms.engines.spark_engine import java_home

@@ -17,7 +17,7 @@ import pytest
 from tests.transforms.conftest import FIRST_DAY, Reporting, day
 from tests.transforms.test_invariants import AS_OF, past
 from transforms.build import build
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 JOIN = nw.LazyFrame.join
 

@@ -13,7 +13,7 @@ import pytest
 
 from include.contract import Severity, Type
 from tests.transforms.conftest import EPOCH, FIRST_DAY, Report, Reporting, day
-from transforms.catalogue import TABLES
+from transforms.registry import TABLES
 
 AS_OF = "2026-04-20"  # late enough that a window of labels has closed
 SEEDS = ("tea", "cup", "bag")

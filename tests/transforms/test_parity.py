@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from include.build.digest import first_difference
 from include.contract import Type
-from include.equality import first_difference
 from tests.transforms.conftest import Reporting, Shop
 from tests.transforms.test_invariants import AS_OF, past
-from transforms.catalogue import TABLES
 from transforms.engines import ENGINES
 from transforms.engines.dask_engine import DaskEngine
+from transforms.registry import TABLES
 
 pytestmark = pytest.mark.usefixtures("own_lake")
 

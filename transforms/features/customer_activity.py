@@ -20,7 +20,7 @@ from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
-from transforms.flows import refunded_lines, sold_lines
+from transforms.sales_lines import refunded_lines, sold_lines
 
 WINDOWS = (7, 28, 90, 365)  # days back from as_of, that day included
 _SATURDAY = 6

@@ -16,7 +16,7 @@ from include.contract.rules import between
 from include.contract.table import key
 from transforms.arithmetic import ZERO, flag, numbered
 from transforms.engines import Frame, by_key
-from transforms.flows import refunded_lines
+from transforms.sales_lines import refunded_lines
 
 WINDOW_DAYS: Final = 90  # part of the columns' names
 

@@ -14,8 +14,8 @@ from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
-from transforms.flows import refunded_lines
 from transforms.parameters import PARAMETERS
+from transforms.sales_lines import refunded_lines
 
 _COHORT = ["cohort_month", "currency"]
 _KEY = [*_COHORT, "month_number"]

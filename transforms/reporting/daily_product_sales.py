@@ -13,7 +13,7 @@ from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import ZERO, flag, ratio
 from transforms.engines import Frame
-from transforms.flows import refunded_lines, sold_lines
+from transforms.sales_lines import refunded_lines, sold_lines
 
 _KEY = ["day", "product_id", "warehouse_id", "currency"]
 

@@ -13,7 +13,7 @@ from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
-from transforms.flows import refunded_lines
+from transforms.sales_lines import refunded_lines
 
 _KEY = ["day", "currency"]
 

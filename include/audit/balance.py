@@ -1,0 +1,135 @@
+"""What a balance is, as data: two sides that must be equal, group by group; and comparing them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+import duckdb
+
+from include.ledger.reconciliation import EXAMPLES, Proof
+
+_EPOCH = date(1970, 1, 1)
+LAYERS = ("clean", "quarantine", "reporting")
+_TABLE = re.compile(rf"\b((?:{'|'.join(LAYERS)})\.\w+)")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a balance.
+
+    Attributes:
+        name: what it is, for a person.
+        rows: a DuckDB relation over tables of the lake, called ``layer.table`` as this run left them; ``horizon()`` is
+            the last whole business day.
+        measures: aggregates over its rows, by name; both sides have the same ones.
+    """
+
+    name: str
+    rows: str
+    measures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Two sides that must be equal, to the unit and the cent, in every group. A side without a group has 0 there.
+
+    Attributes:
+        name: what the proof is called.
+        meaning: what holds when it does; one sentence.
+        key: the columns, of both sides' rows, that make a group.
+        one: a side.
+        other: the other.
+    """
+
+    name: str
+    meaning: str
+    key: tuple[str, ...]
+    one: Side
+    other: Side
+
+    def __post_init__(self) -> None:
+        if tuple(self.one.measures) != tuple(self.other.measures):
+            raise ValueError(f"{self.name}: its sides measure different things")
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The tables of the lake that it reads."""
+        return frozenset(_TABLE.findall(f"{self.one.rows} {self.other.rows}"))
+
+    @property
+    def groups_sql(self) -> str:
+        """One row per group: its key, per measure ``one_…`` and ``other_…``, and whether any of them ``differs``."""
+        key = ", ".join(self.key)
+        sides = {
+            side: f"(select {key}, {', '.join(f'{sql} as {name}' for name, sql in given.measures.items())},"
+            f" true as there from {given.rows} group by {key}) as {side}"
+            for side, given in (("one", self.one), ("other", self.other))
+        }
+        measured = [
+            f"case when {side}.there then {side}.{name} else 0 end as {side}_{name}"
+            for name in self.one.measures
+            for side in sides
+        ]
+        differ = " or ".join(f"one_{name} is distinct from other_{name}" for name in self.one.measures)
+        return (
+            f"select *, {differ} as differs from (select {key}, {', '.join(measured)}"
+            f" from {sides['one']} full join {sides['other']} using ({key}))"
+        )
+
+
+def compare_sides(connection: duckdb.DuckDBPyConnection, balance: Balance) -> Proof:
+    """Compare both sides of a balance.
+
+    Args:
+        connection: a session in which the tables it needs stand under their names.
+        balance: what must be equal.
+    """
+    names = [f"{side}_{name}" for name in balance.one.measures for side in ("one", "other")]
+    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
+    groups, differing, *totals = connection.execute(
+        f"select count(*), count(*) filter (differs), {sums} from ({balance.groups_sql})"
+    ).fetchone() or (0, 0, *(0 for _ in names))
+    pairs = zip(totals[::2], totals[1::2], strict=True)
+    return Proof(
+        balance.name,
+        balance.meaning,
+        (balance.one.name, balance.other.name),
+        groups,
+        differing,
+        {name: (int(one), int(other)) for name, (one, other) in zip(balance.one.measures, pairs, strict=True)},
+        _examples(connection, balance) if differing else (),
+    )
+
+
+def _examples(connection: duckdb.DuckDBPyConnection, balance: Balance) -> list[str]:
+    """The first groups that differ: key, and of each measure that differs both values."""
+    order = ", ".join(balance.key)
+    found = connection.execute(
+        f"select * from ({balance.groups_sql}) where differs order by {order} limit {EXAMPLES}"
+    ).to_arrow_table()
+    return [_example(balance, row) for row in found.to_pylist()]
+
+
+def _example(balance: Balance, row: Mapping[str, Any]) -> str:
+    key = ", ".join(f"{name} {_shown(name, row[name])}" for name in balance.key)
+    values = [
+        f"{name} {_number(row[f'one_{name}'])} in {balance.one.name}, {_number(row[f'other_{name}'])} in"
+        f" {balance.other.name}"
+        for name in balance.one.measures
+        if row[f"one_{name}"] != row[f"other_{name}"]
+    ]
+    return f"{key}: {', '.join(values)}"
+
+
+def _shown(column: str, value: Any) -> str:
+    """A key's value as a person knows it: a day by its date."""
+    return str(_EPOCH + timedelta(days=value)) if column == "day" and value is not None else str(value)
+
+
+def _number(value: int | None) -> str:
+    return "nothing" if value is None else f"{value:,}"

@@ -1,0 +1,75 @@
+"""The proofs of a night before it is published: every balance whose tables the night has, over the versions it made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from include.audit.balance import LAYERS, Balance, compare_sides
+from include.audit.sales import SALES_BALANCES
+from include.audit.sources import ACCOUNTS, source_balance
+from include.audit.stock import STOCK_BALANCES
+from include.contract import Source, Table
+from include.contract.types import day_number
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
+from include.ledger import copies, reconciliation
+from include.ledger.reconciliation import Proof
+from include.ledger.runs import Run
+
+
+def balances(sources: Mapping[str, Source]) -> tuple[Balance, ...]:
+    """Every balance there is for a shop with these sources."""
+    return (source_balance(sources), *SALES_BALANCES, *STOCK_BALANCES)
+
+
+def prove(run: Run, sources: Mapping[str, Source], tables: Sequence[Table], versions: Mapping[str, int]) -> list[Proof]:
+    """Weigh what a night accepted and built, and enter the figures.
+
+    Args:
+        run: the night's run.
+        sources: the shop's sources; a balance of a source that it does not have is left out.
+        tables: what was built, with the shop's key types; a balance of a table that was not built is left out.
+        versions: the version of each table in the lake.
+
+    Returns:
+        The proofs, held or not.
+    """
+    accounts = copies.accounts(run.run_id)
+    with duck.session() as connection:
+        known = _open(connection, run, sources, accounts, tables, versions)
+        proofs = [compare_sides(connection, balance) for balance in balances(sources) if balance.needs <= known]
+    reconciliation.record(run.run_id, proofs, anew=True)
+    return proofs
+
+
+def _open(
+    connection: duckdb.DuckDBPyConnection,
+    run: Run,
+    sources: Mapping[str, Source],
+    accounts: Sequence[Mapping[str, Any]],
+    tables: Sequence[Table],
+    versions: Mapping[str, int],
+) -> set[str]:
+    """Have every table of the night stand under its name; gives these names."""
+    files = {f"reporting.{table.name}": (table, versions[table.name]) for table in tables}
+    for account in accounts:
+        source = sources[account["source"]]
+        files[f"clean.{source.name}"] = (source, account["clean_version"])
+        files[f"quarantine.{source.name}"] = (source, account["held_version"])
+    for layer in LAYERS:
+        connection.execute(f"create schema {layer}")
+    for name, (table, version) in files.items():
+        layer = name.partition(".")[0]
+        rows = duck.relation(lake.files(layer, table.name, version), table.lake_columns)
+        connection.execute(f"create view {name} as select * from {rows}")
+    connection.execute(f"create macro horizon() as {day_number(run.horizon)}")
+    counts = [name for name in accounts[0] if name != "source"] if accounts else []
+    connection.execute(f"create table {ACCOUNTS} (source varchar, {', '.join(f'{name} bigint' for name in counts)})")
+    connection.executemany(
+        f"insert into {ACCOUNTS} values ({', '.join('?' * (1 + len(counts)))})",
+        [list(row.values()) for row in accounts],
+    )
+    return set(files)

@@ -1,0 +1,193 @@
+"""The balances of sales: accepted rows = lines = orders = days. A join that multiplies money breaks one of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from include.audit.balance import Balance, Side
+
+
+def _sums(**columns: str) -> dict[str, str]:
+    """Sums by name; of no values, 0."""
+    return {name: f"coalesce(sum({column}), 0)" for name, column in columns.items()}
+
+
+def _known_sum(column: str) -> str:
+    """A sum that is unknown when any value is."""
+    return f"case when count(*) = count({column}) then sum({column}) end"
+
+
+# Refunds are added up by line before they meet it, so that a line of two refunds is one row here.
+_ACCEPTED_LINES = """
+clean.order_items as line
+left join (
+    select order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents
+    from clean.refunds where refunded_on <= horizon() group by order_item_id
+) as refunded on refunded.order_item_id = line.order_item_id
+where line.ordered_on <= horizon()
+"""
+
+# What counts on a day: the orders placed on it, and the refunds given on it.
+_DAY = """
+(
+    select
+        ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first, units,
+        gross_sales_cents, discount_cents, tax_cents
+    from reporting.orders where status <> 'cancelled'
+    union all by name
+    select ordered_on as day, currency, 1 as cancelled_orders from reporting.orders where status = 'cancelled'
+    union all by name
+    select refund.refunded_on as day, placed.currency, refund.quantity as refunded_units, refund.amount_cents
+    from clean.refunds as refund
+    join clean.order_items as line using (order_item_id)
+    join clean.orders as placed using (order_id)
+    where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
+)
+"""
+_NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
+
+_PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
+_DAY_FIGURES = (
+    "orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units", "gross_sales_cents",
+    "discounts_cents", "tax_cents", "returns_cents", "net_sales_cents", "total_sales_cents",
+)  # fmt: skip
+
+SALES_BALANCES: Final = (
+    Balance(
+        name="lines_equal_accepted",
+        meaning="The lines of an order are the accepted ones, with all that was refunded of them and no more.",
+        key=("order_id",),
+        one=Side(
+            "lake/clean",
+            _ACCEPTED_LINES,
+            {
+                "lines": "count(*)",
+                **_sums(
+                    units="line.quantity",
+                    gross_sales_cents="line.quantity::hugeint * line.unit_price_cents",
+                    refunded_units="refunded.refunded",
+                    returns_cents="refunded.returns_cents",
+                    cost_cents="line.quantity::hugeint * line.unit_cost_cents",
+                ),
+            },
+        ),
+        other=Side(
+            "order_lines",
+            "reporting.order_lines",
+            {
+                "lines": "count(*)",
+                **_sums(
+                    units="quantity",
+                    gross_sales_cents="gross_sales_cents",
+                    refunded_units="refunded_quantity",
+                    returns_cents="returns_cents",
+                    cost_cents="cost_cents",
+                ),
+            },
+        ),
+    ),
+    Balance(
+        name="orders_equal_accepted",
+        meaning="Every accepted order is there once, with the money that the shop says.",
+        key=("order_id",),
+        one=Side(
+            "lake/clean",
+            "clean.orders where ordered_on <= horizon()",
+            {
+                "orders": "count(*)",
+                "cancelled_orders": "count(*) filter (cancelled_on <= horizon())",
+                **_sums(
+                    gross_sales_cents="subtotal_cents",
+                    discount_cents="discount_cents",
+                    tax_cents="tax_cents",
+                    total_cents="total_cents",
+                ),
+            },
+        ),
+        other=Side(
+            "orders",
+            "reporting.orders",
+            {
+                "orders": "count(*)",
+                "cancelled_orders": "count(*) filter (status = 'cancelled')",
+                **_sums(
+                    gross_sales_cents="gross_sales_cents",
+                    discount_cents="discount_cents",
+                    tax_cents="tax_cents",
+                    total_cents="total_cents",
+                ),
+            },
+        ),
+    ),
+    Balance(
+        name="orders_equal_lines",
+        meaning="The lines of an order add up to it.",
+        key=("order_id",),
+        one=Side(
+            "order_lines",
+            "reporting.order_lines",
+            {
+                "lines": "count(*)",
+                **_sums(
+                    units="quantity",
+                    refunded_units="refunded_quantity",
+                    gross_sales_cents="gross_sales_cents",
+                    discount_cents="discount_allocated_cents",
+                    returns_cents="returns_cents",
+                    net_sales_cents="net_sales_cents",
+                ),
+                **{name: _known_sum(name) for name in ("cost_cents", "returned_cost_cents", "gross_margin_cents")},
+            },
+        ),
+        other=Side(
+            "orders",
+            "reporting.orders",
+            {
+                **_sums(
+                    lines="item_count",
+                    units="units",
+                    refunded_units="refunded_units",
+                    gross_sales_cents="gross_sales_cents",
+                    discount_cents="discount_cents",
+                    returns_cents="returns_cents",
+                    net_sales_cents="net_sales_cents",
+                ),
+                **{name: f"sum({name})" for name in ("cost_cents", "returned_cost_cents", "gross_margin_cents")},
+            },
+        ),
+    ),
+    Balance(
+        name="days_equal_orders",
+        meaning="The orders placed on a day, and the refunds given on it, add up to it, per currency.",
+        key=("day", "currency"),
+        one=Side(
+            "orders and refunds",
+            _DAY,
+            {
+                **_sums(orders="orders", cancelled_orders="cancelled_orders"),
+                "customers": "count(distinct customer_id)",
+                **_sums(
+                    new_customers="is_first",
+                    units="units",
+                    refunded_units="refunded_units",
+                    gross_sales_cents="gross_sales_cents",
+                    discounts_cents="discount_cents",
+                    tax_cents="tax_cents",
+                    returns_cents="amount_cents",
+                ),
+                "net_sales_cents": _NET,
+                "total_sales_cents": f"{_NET} + coalesce(sum(tax_cents), 0)",
+            },
+        ),
+        other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DAY_FIGURES})),
+    ),
+    Balance(
+        name="days_equal_products",
+        meaning="What the products sold and gave back on a day adds up to it, per currency.",
+        key=("day", "currency"),
+        one=Side(
+            "daily_product_sales", "reporting.daily_product_sales", _sums(**{name: name for name in _PRODUCT_DAY})
+        ),
+        other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _PRODUCT_DAY})),
+    ),
+)

@@ -1,0 +1,100 @@
+"""The balances of stock: every unit on a shelf came from a movement, and a day opens as the one before closed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from include.audit.balance import Balance, Side
+
+_SHELF = ("product_id", "warehouse_id")
+_CHANGES_STOCK = "kind in ('receipt', 'shipment', 'return', 'adjustment')"
+
+_CARRIED = """
+(
+    select
+        *,
+        lag(closing_units, 1, 0) over shelf as carried_units,
+        coalesce(day - lag(day) over shelf - 1, 0) as missing_days
+    from reporting.inventory_daily
+    window shelf as (partition by product_id, warehouse_id order by day)
+)
+"""
+
+# What lies there now, less what moved since the horizon, and less what the movements in quarantine did: they changed
+# the shelf and not the tables. Of a shelf that is itself in quarantine only its movements can be said.
+_ON_SHELF = f"""
+(
+    select product_id, warehouse_id, on_hand as units from clean.inventory
+    union all
+    select product_id, warehouse_id, -quantity from clean.inventory_movements
+    semi join clean.inventory using (product_id, warehouse_id)
+    where {_CHANGES_STOCK} and moved_on > horizon()
+    union all
+    select product_id, warehouse_id, -quantity from quarantine.inventory_movements
+    semi join clean.inventory using (product_id, warehouse_id)
+    where {_CHANGES_STOCK}
+    union all
+    select product_id, warehouse_id, quantity from clean.inventory_movements
+    anti join clean.inventory using (product_id, warehouse_id)
+    where {_CHANGES_STOCK} and moved_on <= horizon()
+)
+"""
+
+
+def _moved(kind: str) -> str:
+    return f"coalesce(sum(quantity) filter (kind = '{kind}'), 0)"
+
+
+STOCK_BALANCES: Final = (
+    Balance(
+        name="stock_balance",
+        meaning="Opening + received − shipped + returned + adjusted + unexplained = closing, and a day opens as the one"
+        " before it closed.",
+        key=("day", *_SHELF),
+        one=Side(
+            "its movements",
+            _CARRIED,
+            {
+                "closing_units": "sum(opening_units + received - shipped + returned + adjusted + unexplained_units)",
+                "opening_units": "sum(carried_units)",
+                "missing_days": "sum(missing_days)",
+            },
+        ),
+        other=Side(
+            "inventory_daily",
+            "reporting.inventory_daily",
+            {"closing_units": "sum(closing_units)", "opening_units": "sum(opening_units)", "missing_days": "0"},
+        ),
+    ),
+    Balance(
+        name="stock_equals_movements",
+        meaning="What moved on a day is the accepted movements of that day.",
+        key=("day", *_SHELF),
+        one=Side(
+            "lake/clean",
+            "(select *, moved_on as day from clean.inventory_movements where moved_on <= horizon())",
+            {
+                "received": _moved("receipt"),
+                "shipped": f"-{_moved('shipment')}",
+                "returned": _moved("return"),
+                "adjusted": _moved("adjustment"),
+            },
+        ),
+        other=Side(
+            "inventory_daily",
+            "reporting.inventory_daily",
+            {name: f"sum({name})" for name in ("received", "shipped", "returned", "adjusted")},
+        ),
+    ),
+    Balance(
+        name="stock_on_hand",
+        meaning="The last day closes with what lies on the shelf in the shop, as of that day.",
+        key=_SHELF,
+        one=Side("the shelf", _ON_SHELF, {"units": "sum(units)"}),
+        other=Side(
+            "inventory_daily",
+            "reporting.inventory_daily where day = horizon()",
+            {"units": "sum(closing_units)"},
+        ),
+    ),
+)

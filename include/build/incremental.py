@@ -1,0 +1,207 @@
+"""What of a table a night computes again: the values that its inputs' changes touch, and the rows that bear on them.
+
+Belongs here: from which earlier build a table can go on, and what has changed since. Does not: what a table is made of
+(``Rebuild`` in its declaration), and how it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from include.contract import Carried, Rebuild, Source, Table
+from include.contract.types import day_number
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
+from include.ledger.builds import Build
+
+TOUCHED = "touched"  # the relation of touched values, with one column: value
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a build reads: for each of its parameters the layer and the name of a table, and its version."""
+
+    tables: Mapping[str, tuple[str, str]]
+    versions: Mapping[str, int]
+
+    def files(self, parameter: str) -> list[str]:
+        """The Parquet files of an input."""
+        return lake.files(*self.tables[parameter], self.versions[parameter])
+
+    @property
+    def all_files(self) -> dict[str, list[str]]:
+        """Those of every input, by parameter."""
+        return {parameter: self.files(parameter) for parameter in self.tables}
+
+    @property
+    def by_table(self) -> dict[str, int]:
+        """The versions by ``layer.name``, as the ledger keeps them."""
+        return {".".join(self.tables[parameter]): version for parameter, version in self.versions.items()}
+
+
+def find_touched(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    inputs: Inputs,
+    base: Build,
+    horizon: date,
+    sources: Mapping[str, Source],
+) -> bool:
+    """Create ``touched``: the values of the table's rebuild column whose rows may not be what they were.
+
+    Args:
+        connection: a session of ``include.lake.duckdb_session``.
+        table: the table, rebuilt ``by`` a column, through its inputs.
+        inputs: what this build reads.
+        base: the build to go on from.
+        horizon: the last whole business day of this build.
+        sources: the shop's sources: what they say is cut at the horizon.
+
+    Returns:
+        Whether it could be told; else everything is to be computed.
+    """
+    through = table.rebuild.through
+    if not through or set(inputs.tables) != set(through):
+        return False
+    if table.rebuild.daily and horizon != base.horizon and not table.rebuild.carried:
+        return False
+    for parameter in through:
+        layer, name = inputs.tables[parameter]
+        since, stored = base.inputs.get(f"{layer}.{name}"), inputs.files(parameter)
+        changed = None if since is None else lake.changes(layer, name, since, inputs.versions[parameter])
+        if changed is None or not (stored or layer == "clean"):
+            return False
+        rows = _parquet(stored) if stored else duck.relation(stored, sources[name].lake_columns)
+        connection.execute(f"create view all_{parameter} as select * from {rows}")
+        shown = _newly_shown(sources[name], base.horizon, horizon) if layer == "clean" else "false"
+        also = f" union all by name select * exclude (_old) from {_parquet(changed)}" if changed else ""
+        connection.execute(f"create view changed_{parameter} as select * from all_{parameter} where {shown}{also}")
+    values = []
+    for parameter, paths in through.items():
+        for path in paths:
+            column, _, other = path.partition("@")
+            shared = f" join all_{other} as other using ({column})" if other else ""
+            held = [f"other.{own}" for own in table.rebuild.own(other)] if other else [column]
+            where = _before_new_days(table, parameter, base, horizon)
+            values += [
+                f"select {value} as value from changed_{parameter} as row{shared} where {where}" for value in held
+            ]
+    values += _filled(table, base, horizon)
+    connection.execute(
+        f"create table {TOUCHED} as select distinct value from ({' union all '.join(values)}) where value is not null"
+    )
+    return True
+
+
+def within(table: Table, base: Build, horizon: date) -> str:
+    """A predicate over a table's lake columns: the rows that are computed again, once ``touched`` is there."""
+    touched = _is_touched(table.rebuild.column or "")
+    carried = _carried(table, base, horizon)
+    return f"({touched} or {carried.day} >= {day_number(base.horizon)})" if carried else touched
+
+
+def cut(
+    connection: duckdb.DuckDBPyConnection, table: Table, base: Build, horizon: date, folder: Path
+) -> dict[str, list[str]]:
+    """Write the input rows that bear on the rows ``within``; where days are carried on, sums for what is before them.
+
+    Returns:
+        For each of the build's parameters, the file.
+    """
+    folder.mkdir(parents=True)
+    files, carried = {}, _carried(table, base, horizon)
+    for parameter in table.rebuild.through:
+        file = folder / f"{parameter}.parquet"
+        rows = f"select * from all_{parameter} where {_bears(table.rebuild, parameter)}"
+        if carried:
+            rows = _opened(table, carried, base) if parameter == carried.moves else f"select * from all_{parameter}"
+        connection.execute(f"copy ({rows}) to {duck.quoted(str(file))} (format parquet)")
+        files[parameter] = [str(file)]
+    return files
+
+
+def _is_touched(column: str) -> str:
+    """A predicate: a column holds a touched value."""
+    return f"{column} in (from {TOUCHED})"
+
+
+def _carried(table: Table, base: Build, horizon: date) -> Carried | None:
+    """How a build goes on with new days, where it has some."""
+    return table.rebuild.carried if horizon != base.horizon else None
+
+
+def _before_new_days(table: Table, parameter: str, base: Build, horizon: date) -> str:
+    """A predicate: a changed ``row`` of an input bears on days that are not computed again in any case."""
+    carried = _carried(table, base, horizon)
+    if carried and parameter == carried.moves:
+        return f"row.{carried.moved_on} <= {day_number(base.horizon)}"
+    return "false" if carried and parameter in carried.last_day else "true"
+
+
+def _opened(table: Table, carried: Carried, base: Build) -> str:
+    """The rows that move: of touched values all; of others those of the new days, and the day before the sums so far.
+
+    The last day of the base is one of the new ones: what bore on it alone, as the last, no longer does.
+    """
+    rows, since, per = f"all_{carried.moves}", day_number(base.horizon), ", ".join(carried.per)
+    touched = _is_touched(table.rebuild.column or "")
+    return (
+        f"select * from {rows} where {touched} or {carried.moved_on} >= {since} union all by name"
+        f" select {per}, {since - 1} as {carried.moved_on}, cast(sum({carried.quantity}) as bigint) as"
+        f" {carried.quantity} from {rows} where not {touched} and {carried.moved_on} < {since} group by {per}"
+    )
+
+
+def _bears(rebuild: Rebuild, parameter: str) -> str:
+    """A predicate: a row of an input bears on a touched value."""
+    found = []
+    for path in rebuild.through[parameter]:
+        column, _, other = path.partition("@")
+        if other:
+            rows = " or ".join(map(_is_touched, rebuild.own(other)))
+            found.append(f"{column} in (select {column} from all_{other} where {rows})")
+        else:
+            found.append(_is_touched(column))
+    group, _, opening = (rebuild.filled or "").partition("@")
+    if opening == parameter:
+        # Whatever is touched: where a group begins says which days it has.
+        (day,) = rebuild.own(parameter)
+        found.append(f"({group}, {day}) in (select ({group}, min({day})) from all_{parameter} group by {group})")
+    return " or ".join(found)
+
+
+def _filled(table: Table, base: Build, horizon: date) -> list[str]:
+    """The days, as queries, that a filled table has for no other reason than that they came, or that a group began.
+
+    A group that begins on another day than it did has days that it had not, or no longer those that it had.
+    """
+    group, _, opening = (table.rebuild.filled or "").partition("@")
+    if not group:
+        return []
+    (day,), after = table.rebuild.own(opening), day_number(horizon) + 1
+    stored = lake.files(table.schema, table.name, base.version)
+    before = duck.relation(stored, [table[group], table[table.rebuild.column or ""]])
+    began = f"select {group}, min({table.rebuild.column}) as day from {before} group by {group}"
+    begins = f"select {group}, min({day}) as day from all_{opening} where {day} < {after} group by {group}"
+    both = f"({began}) as old full join ({begins}) as new using ({group})"
+    ends = ", ".join(
+        f"{pick}(coalesce(old.day, {after}), coalesce(new.day, {after}))" for pick in ("least", "greatest")
+    )
+    came = f"{day_number(base.horizon) + 1}, {after}"
+    return [f"select unnest(range({came})) as value", f"select unnest(range({ends})) as value from {both}"]
+
+
+def _parquet(files: Sequence[str]) -> str:
+    return f"read_parquet([{', '.join(duck.quoted(file) for file in files)}])"
+
+
+def _newly_shown(source: Source, base: date, horizon: date) -> str:
+    """A predicate: something about a row, long read, lay behind the base's horizon and is known now."""
+    days = [*([source.begins] if source.begins else []), *source.later]
+    known = [f"{day} > {day_number(base)} and {day} <= {day_number(horizon)}" for day in days]
+    return " or ".join(known) or "false"

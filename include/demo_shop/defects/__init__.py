@@ -1,0 +1,20 @@
+"""Every kind of defect that can be planted into the shop, as data.
+
+A defect changes one healthy row (``change``) or adds one row copied from it (``extra``), after the constraints in its
+way were dropped. ``planting`` does it, and heals it again. Victims are the most recent rows that fit; a defect never
+touches an order that another one has touched.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from include.demo_shop.defects.defect import MISSING_KEY, Defect
+from include.demo_shop.defects.of_lines import LINE_DEFECTS
+from include.demo_shop.defects.of_orders import ORDER_DEFECTS
+from include.demo_shop.defects.of_stock import STOCK_DEFECTS
+
+__all__ = ["DEFECTS", "MISSING_KEY", "Defect"]
+
+DEFECTS: Final = {defect.name: defect for defect in (*ORDER_DEFECTS, *LINE_DEFECTS, *STOCK_DEFECTS)}
+"""Every defect by name."""

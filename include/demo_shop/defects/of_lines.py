@@ -1,0 +1,139 @@
+"""Defects of order items and refunds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from include.demo_shop.defects.defect import MISSING_KEY, NEVER_REFUNDED, Defect
+
+_QUIET_LINE = f"parent.status = 'delivered' and {NEVER_REFUNDED}"
+_ONLY_REFUND = """not exists (
+    select from refunds as other
+    where other.order_item_id = victim.order_item_id and other.refund_id <> victim.refund_id
+)"""
+
+_LINES = (
+    Defect(
+        name="orphan_item",
+        source="order_items",
+        description="an item of an order that does not exist",
+        rule="order_id is an order",
+        extra={"order_id": MISSING_KEY},
+        where=_QUIET_LINE,
+        drops=("order_items_order_id_fkey",),
+    ),
+    Defect(
+        name="unknown_product",
+        source="order_items",
+        description="an item of a product that does not exist",
+        rule="product_id is a product",
+        change={"product_id": MISSING_KEY},
+        where=_QUIET_LINE,
+        drops=("order_items_product_id_fkey",),
+    ),
+    Defect(
+        name="unknown_warehouse",
+        source="order_items",
+        description="an item from a warehouse that does not exist",
+        rule="warehouse_id is a warehouse",
+        change={"warehouse_id": MISSING_KEY},
+        where=_QUIET_LINE,
+        drops=("order_items_warehouse_id_fkey",),
+    ),
+    Defect(
+        name="negative_quantity",
+        source="order_items",
+        description="an item of minus so many units (so its order's subtotal does not fit either)",
+        rule="quantity is 1 or more",
+        change={"quantity": "-quantity"},
+        where=_QUIET_LINE,
+        drops=("order_items_quantity_check",),
+    ),
+    Defect(
+        name="huge_quantity",
+        source="order_items",
+        description="as many units as an integer holds, at a price whose product no 64 bits hold",
+        rule="quantity is credible, and so is the price",
+        change={"quantity": "2147483647", "unit_price": "9999999999.99"},
+        where=_QUIET_LINE,
+    ),
+    Defect(
+        name="zero_quantity",
+        source="order_items",
+        description="an item of 0 units (so its order's subtotal does not fit either)",
+        rule="quantity is 1 or more",
+        change={"quantity": "0"},
+        where=_QUIET_LINE,
+        drops=("order_items_quantity_check",),
+    ),
+    Defect(
+        name="nan_price",
+        source="order_items",
+        description="an item whose price is not a number (so its order's subtotal does not fit either)",
+        rule="unit_price is a number ≥ 0",
+        change={"unit_price": "'NaN'"},
+        where=_QUIET_LINE,
+    ),
+    Defect(
+        name="negative_item_price",
+        source="order_items",
+        description="an item sold for less than nothing (so its order's subtotal does not fit either)",
+        rule="unit_price is a number ≥ 0",
+        change={"unit_price": "-unit_price"},
+        where=f"{_QUIET_LINE} and victim.unit_price > 0",
+        drops=("order_items_unit_price_check",),
+    ),
+)
+_REFUNDS = (
+    Defect(
+        name="refund_of_unknown_item",
+        source="refunds",
+        description="a refund of an item that does not exist",
+        rule="order_item_id is an order item",
+        extra={"order_item_id": MISSING_KEY},
+        drops=("refunds_order_item_id_fkey",),
+    ),
+    Defect(
+        name="refund_exceeds_line",
+        source="refunds",
+        description="a refund of one unit more than were ordered",
+        rule="refunded units of a line ≤ its quantity",
+        change={
+            "quantity": "(select line.quantity + 1 "
+            "from order_items as line where line.order_item_id = refunds.order_item_id)"
+        },
+        where=_ONLY_REFUND,
+    ),
+    Defect(
+        name="refund_amount_exceeds_line",
+        source="refunds",
+        description="a refund of 10.00 more than the line cost before its discount",
+        rule="refunded money of a line ≤ its price after discount",
+        change={
+            "amount": "(select line.quantity * line.unit_price + 10 "
+            "from order_items as line where line.order_item_id = refunds.order_item_id)"
+        },
+        where=_ONLY_REFUND,
+    ),
+    Defect(
+        name="negative_refund",
+        source="refunds",
+        description="a refund that takes 1.00 from the customer",
+        rule="amount ≥ 0",
+        change={"amount": "-1"},
+        where=_ONLY_REFUND,
+        drops=("refunds_amount_check",),
+    ),
+    Defect(
+        name="refund_before_order",
+        source="refunds",
+        description="a refund given a day before the order was placed",
+        rule="refunded_at ≥ ordered_at",
+        change={
+            "refunded_at": "(select parent.ordered_at - interval '1 day' from order_items as line "
+            "join orders as parent using (order_id) where line.order_item_id = refunds.order_item_id)"
+        },
+    ),
+)
+
+LINE_DEFECTS: Final = (*_LINES, *_REFUNDS)

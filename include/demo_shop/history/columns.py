@@ -1,0 +1,53 @@
+"""Numpy columns as Arrow arrays of the types that the shop's tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from include.demo_shop.history.calendar import Ints
+
+
+def whole(values: Ints) -> Any:
+    """Integers."""
+    return pa.array(values.astype(np.int64, copy=False))
+
+
+def flags(values: NDArray[np.bool_]) -> Any:
+    """Booleans."""
+    return pa.array(values)
+
+
+def money(cents: Ints) -> Any:
+    """Cents as decimals with two places, exactly: a decimal is a 128-bit integer of its last place."""
+    wide = np.empty((len(cents), 2), dtype=np.int64)
+    wide[:, 0] = cents
+    wide[:, 1] = cents >> 63
+    return pa.Array.from_buffers(pa.decimal128(14, 2), len(cents), [None, pa.py_buffer(wide.tobytes())])
+
+
+def instants(microseconds: Ints, missing: int | None = None) -> Any:
+    """µs since 1970 UTC as instants; `missing` becomes null."""
+    mask = None if missing is None else microseconds == missing
+    return pa.array(microseconds, type=pa.timestamp("us", "UTC"), mask=mask)
+
+
+def words(codes: Ints, values: Sequence[str], is_missing: NDArray[np.bool_] | None = None) -> Any:
+    """Text by index into a list of values; null where missing."""
+    indices = pa.array(codes.astype(np.int32), mask=is_missing)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(values), pa.string())).cast(pa.string())
+
+
+def joined(*parts: Any) -> Any:
+    """Text made of texts, side by side."""
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def text_of(numbers: Ints) -> Any:
+    """Integers in figures."""
+    return pa.array(numbers).cast(pa.string())

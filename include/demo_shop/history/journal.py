@@ -1,0 +1,212 @@
+"""The journal of the history: every row of it, entered day by day, written in chunks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from include.demo_shop.history import columns as to
+from include.demo_shop.history.calendar import Ints
+from include.demo_shop.history.catalogue import Assortment
+from include.demo_shop.history.customers import AddressBook, Visitors
+from include.demo_shop.history.loading import Loader
+from include.demo_shop.history.names import CANCELLATIONS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
+from include.demo_shop.history.orders import NEVER, Fates, Prices, Status
+from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
+
+CHUNK_ROWS: Final = 400_000
+"""How many rows wait in memory before they are written."""
+
+_STATUSES: Final = tuple(status.name.lower() for status in Status)
+_KINDS: Final = tuple(kind.name.lower() for kind in Kind)
+
+
+class Journal:
+    """Numbers the rows of each table from 1 and hands them to the loader.
+
+    Attributes:
+        numbers: the last number given, by table.
+    """
+
+    def __init__(self, loader: Loader, seed: int, addresses: AddressBook) -> None:
+        """Write through `loader`; customers live at `addresses`."""
+        self._loader = loader
+        self._seed = seed
+        self._addresses = addresses
+        self._buffers: dict[str, list[Any]] = defaultdict(list)
+        self._buffered_rows = 0
+        self.numbers = dict.fromkeys(("customers", "orders", "order_items", "refunds", "inventory_movements"), 0)
+
+    def _next_numbers(self, table: str, count: int) -> Ints:
+        first = self.numbers[table] + 1
+        self.numbers[table] += count
+        return np.arange(first, first + count, dtype=np.int64)
+
+    def _keep(self, table: str, columns: dict[str, Any]) -> None:
+        rows = pa.table(columns)
+        self._buffers[table].append(rows)
+        self._buffered_rows += rows.num_rows
+
+    def flush_if_full(self) -> None:
+        """Write what was entered, if it is much."""
+        if self._buffered_rows > CHUNK_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was entered."""
+        for table, parts in self._buffers.items():
+            together = pa.concat_tables(parts).combine_chunks()
+            self._loader.write(table, dict(zip(together.column_names, together.columns, strict=True)))
+        self._buffers.clear()
+        self._buffered_rows = 0
+
+    def customers(self, guests: Visitors) -> None:
+        """Enter new customers."""
+        numbers = self._next_numbers("customers", len(guests.newcomers))
+        address = self._addresses.of(numbers)
+        first = to.words(numbers * 7 % len(FIRST_NAMES), FIRST_NAMES)
+        last = to.words(numbers * 11 // 3 % len(LAST_NAMES), LAST_NAMES)
+        self._keep(
+            "customers",
+            {
+                "customer_id": to.whole(numbers),
+                "email": to.joined("customer", to.text_of(numbers), "@example.com"),
+                "name": to.joined(first, " ", last),
+                "country": to.words(address, self._addresses.countries),
+                "created_at": to.instants(guests.created_at),
+                "updated_at": to.instants(guests.updated_at),
+            },
+        )
+
+    def orders(self, customers: Ints, ordered_at: Ints, prices: Prices, outcome: Fates) -> None:
+        """Enter a day's orders."""
+        numbers = self._next_numbers("orders", len(customers))
+        is_kept = outcome.cancelled_at == NEVER
+        payment = (numbers * 7_778_742_049 + self._seed) % 1_000_000_000_000
+        self._keep(
+            "orders",
+            {
+                "order_id": to.whole(numbers),
+                "customer_id": to.whole(customers),
+                "status": to.words(outcome.status, _STATUSES),
+                "currency": to.words(prices.is_usd.astype(np.int64), ("EUR", "USD")),
+                "subtotal": to.money(prices.subtotal),
+                "discount": to.money(prices.discount),
+                "tax": to.money(prices.tax),
+                "total": to.money(prices.total),
+                "shipping_address": to.words(self._addresses.of(customers), self._addresses.addresses),
+                "payment_id": to.joined("pay-", to.text_of(payment)),
+                "ordered_at": to.instants(ordered_at),
+                "updated_at": to.instants(outcome.updated_at),
+                "shipped_at": to.instants(outcome.shipped_at, NEVER),
+                "delivered_at": to.instants(outcome.delivered_at, NEVER),
+                "cancelled_at": to.instants(outcome.cancelled_at, NEVER),
+                "cancelled_by": to.words(outcome.cancellation, [by for by, _, _ in CANCELLATIONS], is_kept),
+                "cancellation_reason": to.words(outcome.cancellation, [why for _, why, _ in CANCELLATIONS], is_kept),
+            },
+        )
+
+    def items(self, order: Ints, cell: Ints, quantity: Ints, prices: Prices, ordered_at: Ints) -> None:
+        """Enter a day's order items."""
+        self._keep(
+            "order_items",
+            {
+                "order_item_id": to.whole(self._next_numbers("order_items", len(order))),
+                "order_id": to.whole(order),
+                **_cell_keys(cell),
+                "quantity": to.whole(quantity),
+                "unit_price": to.money(prices.unit_price),
+                "unit_cost": to.money(prices.unit_cost),
+                "updated_at": to.instants(ordered_at),
+            },
+        )
+
+    def movements(self, moved: Movements) -> None:
+        """Enter a day's movements."""
+        self._keep(
+            "inventory_movements",
+            {
+                "movement_id": to.whole(self._next_numbers("inventory_movements", len(moved.at))),
+                **_cell_keys(moved.cell),
+                "kind": to.words(moved.kind, _KINDS),
+                "quantity": to.whole(moved.quantity),
+                "order_item_id": pa.array(moved.item, mask=moved.item == NO_ITEM),
+                "moved_at": to.instants(moved.at),
+                "updated_at": to.instants(moved.at),
+            },
+        )
+
+    def refunds(self, parts: list[dict[str, Ints]]) -> None:
+        """Enter a day's refunds, in the order in which they were given."""
+        if not parts:
+            return
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        order = np.lexsort((joined["item"], joined["at"]))
+        self._keep(
+            "refunds",
+            {
+                "refund_id": to.whole(self._next_numbers("refunds", len(order))),
+                "order_item_id": to.whole(joined["item"][order]),
+                "quantity": to.whole(joined["quantity"][order]),
+                "amount": to.money(joined["amount"][order]),
+                "restocked": to.flags(joined["restocked"][order].astype(np.bool_)),
+                "refunded_at": to.instants(joined["at"][order]),
+                "updated_at": to.instants(joined["at"][order]),
+            },
+        )
+
+    def warehouses(self, opened_at: int) -> None:
+        """Write the warehouses, opened at this instant (µs since 1970 UTC)."""
+        opened = np.full(len(WAREHOUSES), opened_at, dtype=np.int64)
+        codes, names, countries = zip(*WAREHOUSES, strict=True)
+        self._loader.write(
+            "warehouses",
+            {
+                "warehouse_id": to.whole(np.arange(1, len(WAREHOUSES) + 1)),
+                "code": pa.array(codes),
+                "name": pa.array(names),
+                "country": pa.array(countries),
+                "created_at": to.instants(opened),
+                "updated_at": to.instants(opened),
+            },
+        )
+
+    def products(self, goods: Assortment, last_day: int) -> None:
+        """Write the products as they are offered on the last day."""
+        self._loader.write(
+            "products",
+            {
+                "product_id": to.whole(np.arange(1, len(goods.skus) + 1)),
+                "sku": pa.array(goods.skus),
+                "name": pa.array(goods.names),
+                "category": pa.array(goods.categories),
+                "unit_cost": to.money(goods.costs[-1]),
+                "unit_price": to.money(goods.prices[-1]),
+                "is_active": to.flags(goods.is_offered(last_day)),
+                "created_at": to.instants(goods.created_at),
+                "updated_at": to.instants(goods.updated_at),
+            },
+        )
+
+    def inventory(self, shelves: Shelves) -> None:
+        """Write what lies on the shelves in the end."""
+        self._loader.write(
+            "inventory",
+            {
+                **_cell_keys(np.arange(len(shelves.on_hand))),
+                "on_hand": to.whole(shelves.on_hand),
+                "reserved": to.whole(shelves.reserved),
+                "reorder_point": to.whole(shelves.reorder_point),
+                "updated_at": to.instants(shelves.updated_at),
+            },
+        )
+
+
+def _cell_keys(cell: Ints) -> dict[str, Any]:
+    return {
+        "product_id": to.whole(cell // len(WAREHOUSES) + 1),
+        "warehouse_id": to.whole(cell % len(WAREHOUSES) + 1),
+    }

@@ -1,0 +1,147 @@
+"""The simulation: the days one after the other, each as a handful of columns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, calendar
+from include.demo_shop.history.catalogue import Assortment, assortment
+from include.demo_shop.history.customers import AddressBook, address_book, visitors
+from include.demo_shop.history.journal import Journal
+from include.demo_shop.history.loading import Loader
+from include.demo_shop.history.names import WAREHOUSES
+from include.demo_shop.history.orders import MEAN_LINES, MEAN_QUANTITY, Refunds, fates, priced, refunds, wishes
+from include.demo_shop.history.stock import Agenda, Kind, Movements, Shelves
+
+
+@dataclass(frozen=True)
+class HistorySize:
+    """How much history.
+
+    Attributes:
+        orders: about how many orders; a few per cent fewer when shelves are empty.
+        days: how many business days they spread over.
+        products: how many products, each kept in every warehouse.
+    """
+
+    orders: int = 50_000
+    days: int = 400
+    products: int = 200
+
+    def __post_init__(self) -> None:
+        if self.orders < 1 or self.days < 2 or self.products < 1:
+            raise ValueError("a history has at least 1 order, 2 days and 1 product")
+
+
+class Simulation:
+    """A shop's past, the same for the same seed, last day, time zone and size."""
+
+    def __init__(self, loader: Loader, seed: int, last_day: date, timezone: ZoneInfo, size: HistorySize) -> None:
+        """Prepare a past that is written through `loader` and ends with `last_day`."""
+        rng = np.random.default_rng([seed, 0])
+        self._seed = seed
+        self._calendar: Calendar = calendar(last_day, size.days, timezone, rng)
+        self._assortment: Assortment = assortment(self._calendar, size.products, rng)
+        self._addresses: AddressBook = address_book(rng)
+        self._journal = Journal(loader, seed, self._addresses)
+        share = np.bincount(self._addresses.warehouses, minlength=len(WAREHOUSES)) / len(self._addresses.countries)
+        units = size.orders / size.days * MEAN_LINES * MEAN_QUANTITY
+        expected: Floats = np.outer(self._assortment.popularity, share).ravel() * units
+        self._shelves = Shelves(expected, self._calendar, rng)
+        self._agenda = Agenda(self._calendar)
+        self._refunds: dict[int, list[dict[str, Ints]]] = defaultdict(list)
+        plan = np.cumsum(self._calendar.demand) / self._calendar.demand.sum() * size.orders
+        self._orders_per_day = np.diff(np.round(plan).astype(np.int64), prepend=0)
+
+    def run(self) -> None:
+        """Write everything."""
+        self._journal.warehouses(int(self._calendar.starts[0]) - 400 * DAY)
+        self._journal.products(self._assortment, self._calendar.days - 1)
+        self._shelves.plan(0)
+        for day in range(-1, self._calendar.days):
+            self._open_new_cells(day)
+            if day >= 0:
+                rng = np.random.default_rng([self._seed, 1, day])
+                self._shelves.plan(day)
+                self._trade(day, rng)
+                self._agenda.add(self._shelves.count(day, rng))
+            moved = self._agenda.take(day)
+            self._shelves.close(moved)
+            self._journal.movements(moved)
+            self._journal.refunds(self._refunds.pop(day, []))
+            if day >= 0:
+                in_use = np.repeat(self._assortment.is_offered(day), len(WAREHOUSES))
+                self._agenda.add(self._shelves.reorder(day, in_use, rng))
+            self._journal.flush_if_full()
+        self._journal.flush()
+        self._journal.inventory(self._shelves)
+
+    def _open_new_cells(self, day: int) -> None:
+        """Stock the products that are sold from the next day on."""
+        products = np.flatnonzero(self._assortment.launch == day + 1)
+        cells = (products[:, None] * len(WAREHOUSES) + np.arange(len(WAREHOUSES))).ravel()
+        self._agenda.add(self._shelves.opening(cells, day + 1, np.random.default_rng([self._seed, 2, day + 1])))
+
+    def _trade(self, day: int, rng: np.random.Generator) -> None:
+        """All that customers do on a day, and all that follows from it later."""
+        ordered_at = self._calendar.instants(day, rng, int(self._orders_per_day[day]))
+        guests = visitors(day, self._journal.numbers["customers"], ordered_at, self._calendar.end, rng)
+        self._journal.customers(guests)
+
+        offered = self._assortment.is_offered(day)
+        demand = self._assortment.popularity * offered
+        homes = self._addresses.warehouses[self._addresses.of(guests.customers)]
+        wanted = wishes(homes, demand / demand.sum(), len(WAREHOUSES), rng)
+        cells = wanted.product * len(WAREHOUSES) + wanted.warehouse
+        sold = self._shelves.sell(cells, wanted.quantity)
+        missed = np.flatnonzero(~sold)  # another warehouse may have it
+        detour = wanted.product[missed] * len(WAREHOUSES) + (wanted.warehouse[missed] + 1) % len(WAREHOUSES)
+        cells[missed] = detour
+        sold[missed] = self._shelves.sell(detour, wanted.quantity[missed])
+
+        placed, order = np.unique(wanted.order[sold], return_inverse=True)  # an order without lines is not placed
+        cell, product, quantity = cells[sold], wanted.product[sold], wanted.quantity[sold]
+        ordered_at, customers = ordered_at[placed], guests.customers[placed]
+        prices = priced(
+            order,
+            self._assortment.prices[day][product],
+            self._assortment.costs[day][product],
+            quantity,
+            bool(self._calendar.is_promotion[day]),
+            rng,
+        )
+        outcome = fates(ordered_at, self._calendar.end, rng)
+        first_order, first_item = self._journal.numbers["orders"] + 1, self._journal.numbers["order_items"] + 1
+        self._journal.orders(customers, ordered_at, prices, outcome)
+        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order])
+
+        item = first_item + np.arange(len(order))
+        add, of = self._agenda.add, Movements.of
+        add(of(Kind.RESERVATION, ordered_at[order], cell, quantity, item))
+        add(of(Kind.SHIPMENT, outcome.shipped_at[order], cell, -quantity, item))
+        add(of(Kind.RELEASE, outcome.cancelled_at[order], cell, -quantity, item))
+        subtotal = prices.subtotal[order]
+        paid = quantity * prices.unit_price * (subtotal - prices.discount[order]) // subtotal
+        given = refunds(outcome.delivered_at[order], quantity, paid, self._calendar.end, rng)
+        back = given.restocked
+        add(of(Kind.RETURN, given.at[back], cell[given.line[back]], given.quantity[back], item[given.line[back]]))
+        self._plan_refunds(given, item)
+
+    def _plan_refunds(self, given: Refunds, item: Ints) -> None:
+        days = self._calendar.day_of(given.at)
+        for day in np.unique(days):
+            on_day = days == day
+            self._refunds[int(day)].append(
+                {
+                    "at": given.at[on_day],
+                    "item": item[given.line[on_day]],
+                    "quantity": given.quantity[on_day],
+                    "amount": given.amount[on_day],
+                    "restocked": given.restocked[on_day].astype(np.int64),
+                }
+            )

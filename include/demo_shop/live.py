@@ -1,0 +1,192 @@
+"""Live mode: many customers trade through the order service at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from include.demo_shop.commands import (
+    CancelOrder,
+    ChangePrice,
+    Key,
+    OrderLine,
+    PlaceOrder,
+    ReceiveStock,
+    RefundLine,
+    RegisterCustomer,
+)
+from include.demo_shop.errors import OutOfStock, ShopError
+from include.demo_shop.money import RATES
+from include.demo_shop.office import Office
+from include.demo_shop.service import OrderService, open_engine
+
+_STAGES: Final = ("pending", "processing", "shipped")
+_REASONS: Final = ("changed_mind", "ordered_by_mistake", "out_of_stock", "payment_failed")
+_CELLS = """
+select product_id, warehouse_id from inventory join products using (product_id)
+where is_active
+order by product_id, warehouse_id
+"""
+_CUSTOMERS = "select customer_id from customers order by updated_at desc limit 5000"
+_OPEN_ORDERS = "select order_id from orders where status = :status order by updated_at desc limit 2000"
+_ITEMS = "select order_item_id, quantity from order_items where order_id = :order_id"
+
+
+class EmptyShop(Exception):
+    """There is nothing to sell or nobody to sell it to."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How much is going on.
+
+    Attributes:
+        customers: how many trade at once.
+        per_second: how many commands they give together, on average.
+        seconds: for how long.
+        seed: what they want; which of them is first is up to the database.
+    """
+
+    customers: int = 20
+    per_second: float = 50.0
+    seconds: float = 10.0
+    seed: int = 1
+
+
+@dataclass
+class _Floor:
+    """What the traders know of the shop."""
+
+    service: OrderService
+    office: Office
+    cells: list[tuple[Key, Key]]
+    customers: list[Key]
+    open_orders: dict[str, list[Key]]
+    sold_items: list[tuple[Key, int]] = field(default_factory=list)
+    happened: Counter[str] = field(default_factory=Counter)
+
+
+async def trade(url: str, traffic: Traffic) -> Counter[str]:
+    """Let customers trade for a while.
+
+    Returns:
+        How often what happened: ``created``, ``shipped``, …, ``refused: OutOfStock``, …
+
+    Raises:
+        EmptyShop: when there is nothing to trade with.
+    """
+    engine = open_engine(url, connections=min(traffic.customers, 20))
+    try:
+        floor = await _look_around(engine)
+        traders = (_customer(engine, floor, traffic, number) for number in range(traffic.customers))
+        await asyncio.gather(*traders)
+        return floor.happened
+    finally:
+        await engine.dispose()
+
+
+async def _look_around(engine: AsyncEngine) -> _Floor:
+    async with engine.connect() as connection:
+        cells = [(row[0], row[1]) for row in await connection.execute(text(_CELLS))]
+        customers = [row[0] for row in await connection.execute(text(_CUSTOMERS))]
+        open_orders = {
+            status: [row[0] for row in await connection.execute(text(_OPEN_ORDERS), {"status": status})]
+            for status in _STAGES
+        }
+    if not cells or not customers:
+        raise EmptyShop("the shop has no stock or no customers: fill it first")
+    return _Floor(OrderService(engine), Office(engine), cells, customers, open_orders)
+
+
+async def _customer(engine: AsyncEngine, floor: _Floor, traffic: Traffic, number: int) -> None:
+    dice = random.Random(traffic.seed * 1_000_003 + number)  # noqa: S311 -- a simulation, not a secret
+    clock = asyncio.get_running_loop().time
+    end = clock() + traffic.seconds
+    pause = traffic.customers / traffic.per_second
+    while True:
+        wait = dice.expovariate(1.0) * pause
+        if clock() + wait >= end:
+            return
+        await asyncio.sleep(wait)
+        try:
+            floor.happened[await _act(engine, floor, dice)] += 1
+        except OutOfStock as refusal:
+            floor.happened["refused: OutOfStock"] += 1
+            await floor.service.receive(ReceiveStock(refusal.product_id, refusal.warehouse_id, 24))
+            floor.happened["received"] += 1
+        except ShopError as refusal:
+            floor.happened[f"refused: {type(refusal).__name__}"] += 1
+
+
+async def _act(engine: AsyncEngine, floor: _Floor, dice: random.Random) -> str:
+    choice = dice.random()
+    if choice < 0.45:
+        return await _create(floor, dice)
+    if choice < 0.50:
+        product_id, warehouse_id = dice.choice(floor.cells)
+        await floor.service.receive(ReceiveStock(product_id, warehouse_id, dice.randint(6, 48)))
+        return "received"
+    if choice < 0.54:
+        return await _visit_office(floor, dice)
+    if choice < 0.60 and floor.sold_items:
+        item, quantity = floor.sold_items.pop(dice.randrange(len(floor.sold_items)))
+        await floor.service.refund(RefundLine(item, dice.randint(1, quantity), dice.random() < 0.7))
+        return "refunded"
+    stage = dice.choice(_STAGES)
+    if not floor.open_orders[stage]:
+        return await _create(floor, dice)
+    orders = floor.open_orders[stage]
+    return await _advance(engine, floor, dice, stage, orders.pop(dice.randrange(len(orders))))
+
+
+async def _visit_office(floor: _Floor, dice: random.Random) -> str:
+    if dice.random() < 0.7:
+        name = f"Live {dice.getrandbits(64):016x}"
+        email = f"{name.replace(' ', '.').lower()}@example.com"
+        floor.customers.append(await floor.office.register(RegisterCustomer(email, name, "DE")))
+        return "registered"
+    product_id, _ = dice.choice(floor.cells)
+    await floor.office.change_price(ChangePrice(product_id, Decimal(dice.randint(250, 9_000)) / 100))
+    return "repriced"
+
+
+async def _create(floor: _Floor, dice: random.Random) -> str:
+    cells = dice.sample(floor.cells, min(len(floor.cells), dice.randint(1, 6)))
+    lines = tuple(OrderLine(product, warehouse, dice.choice((1, 1, 1, 2, 3))) for product, warehouse in cells)
+    command = PlaceOrder(
+        customer_id=dice.choice(floor.customers),
+        lines=lines,
+        discount=Decimal(dice.choice(("0.00", "0.00", "0.00", "1.50"))),
+        currency=dice.choices(list(RATES), [95, 5])[0],
+        shipping_address={"street": "1 Live Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        payment_id=f"pay-{dice.getrandbits(40)}",
+    )
+    order = await floor.service.create(command)
+    floor.open_orders["pending"].append(order.order_id)
+    return "created"
+
+
+async def _advance(engine: AsyncEngine, floor: _Floor, dice: random.Random, stage: str, order_id: Key) -> str:
+    """The next step of an order's life; the order is nobody else's meanwhile."""
+    if stage != "shipped" and dice.random() < 0.08:
+        await floor.service.cancel(CancelOrder(order_id, "customer", dice.choice(_REASONS)))
+        return "cancelled"
+    if stage == "pending":
+        await floor.service.start_processing(order_id)
+        floor.open_orders["processing"].append(order_id)
+        return "started"
+    if stage == "processing":
+        await floor.service.ship(order_id)
+        floor.open_orders["shipped"].append(order_id)
+        return "shipped"
+    await floor.service.deliver(order_id)
+    async with engine.connect() as connection:
+        floor.sold_items += [(row[0], row[1]) for row in await connection.execute(text(_ITEMS), {"order_id": order_id})]
+    return "delivered"

@@ -1,0 +1,59 @@
+"""The shop's office: what changes besides orders and stock. The same rules as in ``service``."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+from include.demo_shop.commands import ChangePrice, Key, RegisterCustomer
+from include.demo_shop.errors import EmailTaken, InvalidCommand, UnknownProduct
+from include.demo_shop.models import Customer, Product
+from include.demo_shop.money import is_whole_cents
+from include.demo_shop.repositories import instant_of
+
+
+class Office:
+    """Keeps the customers and the price list."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Work through this engine, one transaction per command."""
+        self._transaction = async_sessionmaker(engine, expire_on_commit=False).begin
+
+    async def register(self, command: RegisterCustomer) -> Key:
+        """Enter a new customer, and return their key.
+
+        Raises:
+            InvalidCommand, EmailTaken.
+        """
+        if "@" not in command.email:
+            raise InvalidCommand(f"{command.email!r} is no e-mail address")
+        try:
+            async with self._transaction() as session:
+                instant = await instant_of(session)
+                customer = Customer(
+                    email=command.email,
+                    name=command.name,
+                    country=command.country,
+                    created_at=instant,
+                    updated_at=instant,
+                )
+                session.add(customer)
+                await session.flush()
+        except IntegrityError as error:
+            raise EmailTaken(command.email) from error
+        return customer.customer_id
+
+    async def change_price(self, command: ChangePrice) -> None:
+        """Set what a product costs from now on; orders keep the price at which they were placed.
+
+        Raises:
+            InvalidCommand, UnknownProduct.
+        """
+        if not is_whole_cents(command.unit_price) or command.unit_price < 0:
+            raise InvalidCommand(f"a price is an amount of whole cents, not {command.unit_price}")
+        async with self._transaction() as session:
+            product = await session.get(Product, command.product_id, with_for_update=True)
+            if product is None:
+                raise UnknownProduct(command.product_id)
+            product.unit_price = command.unit_price
+            product.updated_at = await instant_of(session)

@@ -1,0 +1,65 @@
+"""What an order costs: lines at their prices, less a discount, plus tax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from include.demo_shop.commands import Key, OrderLine, PlaceOrder
+from include.demo_shop.errors import DiscountTooLarge, InvalidCommand
+from include.demo_shop.models import Order
+from include.demo_shop.money import RATES, is_whole_cents, tax_on
+
+
+def check_order(command: PlaceOrder) -> None:
+    """Refuse an order that makes no sense whatever the shop holds.
+
+    Raises:
+        InvalidCommand: saying what is wrong with it.
+    """
+    if not command.lines:
+        raise InvalidCommand("an order has at least one line")
+    if any(line.quantity < 1 for line in command.lines):
+        raise InvalidCommand("a line is of 1 unit or more")
+    if len({(line.product_id, line.warehouse_id) for line in command.lines}) < len(command.lines):
+        raise InvalidCommand("a product appears at most once per warehouse in an order")
+    if command.currency not in RATES:
+        raise InvalidCommand(f"the shop sells in {', '.join(RATES)}, not {command.currency}")
+    if not is_whole_cents(command.discount) or command.discount < 0:
+        raise InvalidCommand(f"a discount is an amount of whole cents, not {command.discount}")
+
+
+def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -> Order:
+    """The pending order that a command makes.
+
+    Args:
+        command: a checked command.
+        prices: of one unit of each of its products, in the order's currency.
+        instant: when it is created.
+
+    Raises:
+        DiscountTooLarge: when the discount exceeds the subtotal.
+    """
+    subtotal = _sum_of_lines(command.lines, prices)
+    if command.discount > subtotal:
+        raise DiscountTooLarge(command.discount, subtotal)
+    net = subtotal - command.discount
+    tax = tax_on(net)
+    return Order(
+        customer_id=command.customer_id,
+        status="pending",
+        currency=command.currency,
+        subtotal=subtotal,
+        discount=command.discount,
+        tax=tax,
+        total=net + tax,
+        shipping_address=command.shipping_address,
+        payment_id=command.payment_id,
+        ordered_at=instant,
+        updated_at=instant,
+    )
+
+
+def _sum_of_lines(lines: Sequence[OrderLine], prices: dict[Key, Decimal]) -> Decimal:
+    return sum((line.quantity * prices[line.product_id] for line in lines), Decimal("0.00"))

@@ -1,0 +1,265 @@
+"""The order service: each method is one command, one transaction, all or nothing.
+
+Locks are taken in one order everywhere (the order first, then stock by product and warehouse), so concurrent commands
+wait but never deadlock. The instant of a command is the database's clock after the last lock was granted: whoever
+changes a row later also writes a later ``updated_at``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from include.demo_shop.commands import (
+    AdjustStock,
+    CancelOrder,
+    Key,
+    PlacedOrder,
+    PlaceOrder,
+    ReceiveStock,
+    Refunded,
+    RefundLine,
+)
+from include.demo_shop.errors import (
+    InvalidCommand,
+    OutOfStock,
+    ProductNotOffered,
+    RefundTooLarge,
+    UnknownCustomer,
+    UnknownOrder,
+    UnknownOrderItem,
+    UnknownProduct,
+    UnknownStock,
+    WrongStatus,
+)
+from include.demo_shop.models import Order, OrderItem, Refund
+from include.demo_shop.money import in_currency, is_whole_cents, refundable
+from include.demo_shop.pricing import check_order, priced
+from include.demo_shop.repositories import Catalogue, Orders, Shelves, instant_of
+
+CANCELLABLE: Final = ("pending", "processing")
+REFUNDABLE: Final = ("shipped", "delivered")
+
+
+def open_engine(url: str, connections: int = 20) -> AsyncEngine:
+    """An engine for the service, from any Postgres URL, with at most so many connections."""
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=connections,
+        max_overflow=0,
+        use_insertmanyvalues=False,  # batches would cast keys to one type; rows here come a few at a time
+    )
+
+
+class OrderService:
+    """Takes orders and sees them through.
+
+    Every method raises an error of ``include.demo_shop.errors`` that says what was wrong, and then nothing was changed.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._transaction = async_sessionmaker(engine, expire_on_commit=False).begin
+
+    async def create(self, command: PlaceOrder) -> PlacedOrder:
+        """Create a pending order at today's prices and reserve its stock.
+
+        Raises:
+            InvalidCommand, UnknownCustomer, UnknownProduct, ProductNotOffered, UnknownStock, OutOfStock,
+            DiscountTooLarge: and nothing was reserved.
+        """
+        check_order(command)
+        async with self._transaction() as session:
+            catalogue, orders, shelves = Catalogue(session), Orders(session), Shelves(session)
+            if not await catalogue.knows_customer(command.customer_id):
+                raise UnknownCustomer(command.customer_id)
+            products = await catalogue.products({line.product_id for line in command.lines})
+            for line in command.lines:
+                if line.product_id not in products:
+                    raise UnknownProduct(line.product_id)
+                if not products[line.product_id].is_active:
+                    raise ProductNotOffered(line.product_id)
+            stock = await shelves.lock([(line.product_id, line.warehouse_id) for line in command.lines])
+            for line in command.lines:
+                cell = stock.get((line.product_id, line.warehouse_id))
+                if cell is None:
+                    raise UnknownStock(line.product_id, line.warehouse_id)
+                if cell.available < line.quantity:
+                    raise OutOfStock(line.product_id, line.warehouse_id, line.quantity, cell.available)
+
+            instant = await instant_of(session)
+            prices = {key: in_currency(product.unit_price, command.currency) for key, product in products.items()}
+            costs = {key: in_currency(product.unit_cost, command.currency) for key, product in products.items()}
+            order = priced(command, prices, instant)
+            await orders.add([order])
+            items = [
+                OrderItem(
+                    order_id=order.order_id,
+                    product_id=line.product_id,
+                    warehouse_id=line.warehouse_id,
+                    quantity=line.quantity,
+                    unit_price=prices[line.product_id],
+                    unit_cost=costs[line.product_id],
+                    updated_at=instant,
+                )
+                for line in command.lines
+            ]
+            await orders.add(items)
+            for item in items:
+                cell = stock[item.product_id, item.warehouse_id]
+                shelves.record(cell, "reservation", item.quantity, item.order_item_id, instant)
+        keys = tuple(item.order_item_id for item in items)
+        return PlacedOrder(order.order_id, keys, order.currency, order.subtotal, order.discount, order.tax, order.total)
+
+    async def start_processing(self, order_id: Key) -> None:
+        """Take a pending order into work.
+
+        Raises:
+            UnknownOrder, WrongStatus.
+        """
+        async with self._transaction() as session:
+            order = await _locked(Orders(session), order_id, "start processing", ("pending",))
+            order.status = "processing"
+            order.updated_at = await instant_of(session)
+
+    async def ship(self, order_id: Key) -> None:
+        """Send an order in processing off: its units leave the shelves.
+
+        Raises:
+            UnknownOrder, WrongStatus.
+        """
+        async with self._transaction() as session:
+            order = await _locked(Orders(session), order_id, "ship", ("processing",))
+            order.updated_at = order.shipped_at = await _move_items(session, order_id, "shipment")
+            order.status = "shipped"
+
+    async def deliver(self, order_id: Key) -> None:
+        """Note that a shipped order has arrived.
+
+        Raises:
+            UnknownOrder, WrongStatus.
+        """
+        async with self._transaction() as session:
+            order = await _locked(Orders(session), order_id, "deliver", ("shipped",))
+            order.updated_at = order.delivered_at = await instant_of(session)
+            order.status = "delivered"
+
+    async def cancel(self, command: CancelOrder) -> None:
+        """Cancel an order that has not shipped, and release its stock.
+
+        Raises:
+            InvalidCommand, UnknownOrder, WrongStatus.
+        """
+        if not command.by.strip() or not command.reason.strip():
+            raise InvalidCommand("a cancellation says who cancelled and why")
+        async with self._transaction() as session:
+            order = await _locked(Orders(session), command.order_id, "cancel", CANCELLABLE)
+            order.updated_at = order.cancelled_at = await _move_items(session, command.order_id, "release")
+            order.status = "cancelled"
+            order.cancelled_by, order.cancellation_reason = command.by, command.reason
+
+    async def refund(self, command: RefundLine) -> Refunded:
+        """Give money back for units of a line that shipped, and put them back on the shelf if wanted.
+
+        Raises:
+            InvalidCommand, UnknownOrderItem, WrongStatus, RefundTooLarge.
+        """
+        if command.quantity < 1:
+            raise InvalidCommand(f"a refund is for 1 unit or more, not {command.quantity}")
+        if command.amount is not None and (not is_whole_cents(command.amount) or command.amount < 0):
+            raise InvalidCommand(f"a refund is an amount of whole cents, not {command.amount}")
+        async with self._transaction() as session:
+            orders, shelves = Orders(session), Shelves(session)
+            item = await orders.item(command.order_item_id)
+            if item is None:
+                raise UnknownOrderItem(command.order_item_id)
+            order = await _locked(orders, item.order_id, "refund a line of", REFUNDABLE)
+            refunded_quantity, refunded_amount = await orders.refunded(item.order_item_id)
+            quantity = refunded_quantity + command.quantity
+            if quantity > item.quantity:
+                left = item.quantity - refunded_quantity
+                raise RefundTooLarge(item.order_item_id, "quantity", command.quantity, left)
+
+            gross = item.quantity * item.unit_price
+            most = refundable(gross, order.subtotal, order.discount, item.quantity, item.quantity) - refunded_amount
+            usual = refundable(gross, order.subtotal, order.discount, quantity, item.quantity) - refunded_amount
+            amount = max(usual, Decimal("0.00")) if command.amount is None else command.amount
+            if amount > most:
+                raise RefundTooLarge(item.order_item_id, "amount", amount, most)
+
+            cell = (item.product_id, item.warehouse_id)
+            stock = await shelves.lock([cell]) if command.restock else {}
+            instant = await instant_of(session)
+            refund = Refund(
+                order_item_id=item.order_item_id,
+                quantity=command.quantity,
+                amount=amount,
+                restocked=command.restock,
+                refunded_at=instant,
+                updated_at=instant,
+            )
+            await orders.add([refund])
+            if command.restock:
+                shelves.record(stock[cell], "return", command.quantity, item.order_item_id, instant)
+        return Refunded(refund.refund_id, amount)
+
+    async def receive(self, command: ReceiveStock) -> None:
+        """Put units that arrived on the shelf.
+
+        Raises:
+            InvalidCommand, UnknownStock (no such product or warehouse).
+        """
+        if command.quantity < 1:
+            raise InvalidCommand(f"a receipt is of 1 unit or more, not {command.quantity}")
+        cell = (command.product_id, command.warehouse_id)
+        try:
+            async with self._transaction() as session:
+                shelves = Shelves(session)
+                await shelves.open_cell(cell)
+                stock = await shelves.lock([cell])
+                shelves.record(stock[cell], "receipt", command.quantity, None, await instant_of(session))
+        except IntegrityError as error:
+            raise UnknownStock(*cell) from error
+
+    async def adjust(self, command: AdjustStock) -> None:
+        """Correct the stock after counting; what is reserved stays.
+
+        Raises:
+            InvalidCommand, UnknownStock, OutOfStock (more lost than is available).
+        """
+        if command.quantity == 0:
+            raise InvalidCommand("an adjustment of 0 units changes nothing")
+        cell = (command.product_id, command.warehouse_id)
+        async with self._transaction() as session:
+            shelves = Shelves(session)
+            stock = (await shelves.lock([cell])).get(cell)
+            if stock is None:
+                raise UnknownStock(*cell)
+            if stock.available + command.quantity < 0:
+                raise OutOfStock(*cell, -command.quantity, stock.available)
+            shelves.record(stock, "adjustment", command.quantity, None, await instant_of(session))
+
+
+async def _locked(orders: Orders, order_id: Key, action: str, allowed: tuple[str, ...]) -> Order:
+    order = await orders.lock(order_id)
+    if order is None:
+        raise UnknownOrder(order_id)
+    if order.status not in allowed:
+        raise WrongStatus(order_id, action, order.status, allowed)
+    return order
+
+
+async def _move_items(session: AsyncSession, order_id: Key, kind: str) -> datetime:
+    """Ship or release every item of an order, and say when."""
+    shelves = Shelves(session)
+    items = await Orders(session).items(order_id)
+    stock = await shelves.lock([(item.product_id, item.warehouse_id) for item in items])
+    instant = await instant_of(session)
+    for item in items:
+        cell = stock[item.product_id, item.warehouse_id]
+        shelves.record(cell, kind, -item.quantity, item.order_item_id, instant)
+    return instant

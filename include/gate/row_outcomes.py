@@ -1,0 +1,111 @@
+"""The verdict on every judged row: the rules it broke itself, and its family's; and what that makes of each source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+
+from include.contract import Source
+from include.gate import handoff
+from include.gate.selection import part_links
+from include.lake import duckdb_session as duck
+from include.lake.night_views import same_key
+
+
+class NightStopped(RuntimeError):
+    """The gate will not let this night be published; the message names tables, rules and rows."""
+
+
+def give_verdicts(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str) -> None:
+    """Create ``verdict_<source>``: the judged rows with every rule they broke, their own and their family's.
+
+    Args:
+        connection: a session in which the night is open.
+        sources: the shop's sources.
+        run: the run whose rows wait at the gate.
+
+    Raises:
+        Forgotten: when they do not any more.
+    """
+    for name in sources:
+        rows = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.judged_file(run, name))))})"
+        connection.execute(f"create temp table verdict_{name} as select *, 0::bigint as _amount_cents from {rows}")
+    for name, source in sources.items():
+        _hold_incomplete_wholes(connection, sources, name, source)
+    for child, column, parent in part_links(sources):
+        key = sources[parent].primary_key[0]
+        connection.execute(
+            f"update verdict_{child} set _broken = list_append(_broken, 'follows_{parent}') where {column} in"
+            f" (select {key} from verdict_{parent} where len(_broken) > 0)"
+        )
+    for name, source in sources.items():
+        if source.amount:
+            # An item held with its order is counted there.
+            counted_there = (
+                f"list_has_any(_broken, {[f'follows_{p}' for c, _, p in part_links(sources) if c == name]}::varchar[])"
+            )
+            connection.execute(
+                f"update verdict_{name} set _amount_cents = coalesce(try_cast({source.amount} as bigint), 0)"
+                f" where len(_broken) > 0 and not {counted_there}"
+            )
+
+
+def _hold_incomplete_wholes(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, source: Source
+) -> None:
+    """Hold a row whose accepted parts do not add up to it: publishing the rest of it would be half the truth."""
+    whole = source.whole
+    if whole is None or whole.parts not in sources:
+        return
+    key = source.primary_key[0]
+    connection.execute(
+        f"""
+        update verdict_{name} set _broken = list_append(_broken, '{whole.rule}')
+        from (
+            select row.{key}, coalesce({whole.sum_sql}, 0) as accepted
+            from verdict_{name} as row
+            left join verdict_{whole.parts} as part on part.{key} = row.{key} and len(part._broken) = 0
+            group by row.{key}
+        ) as sums
+        where len(_broken) = 0 and sums.{key} = verdict_{name}.{key} and sums.accepted <> {whole.equals}
+        """
+    )
+
+
+def counts_of(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:
+    """What tonight does to one source, in rows (see ``audit.source_counts``).
+
+    Raises:
+        NightStopped: when a row that was read got no verdict, or two.
+    """
+    name = source.name
+    key = same_key(source, "verdict", "old")
+    tonight = f"from verdict_{name} as verdict where"
+    rejected, fine = "len(_broken) > 0", "len(_broken) = 0"
+    was_held = f"exists (select 1 from held_{name} as old where {key})"
+    judged = f"exists (select 1 from verdict_{name} as verdict where {key})"
+    gone = f"exists (select 1 from gone_{name} as verdict where {key})"
+
+    def count(rows: str) -> int:
+        return _scalar(connection, f"select count(*) {rows}")
+
+    accepted = count(f"{tonight} _origin = 'changed' and {fine}")
+    quarantined = count(f"{tonight} _origin = 'changed' and {rejected}")
+    read = count(f"from raw_{name}")
+    if read != accepted + quarantined:
+        raise NightStopped(f"{name}: {read:,} rows were read, but {accepted:,} accepted + {quarantined:,} quarantined")
+    return {
+        "accepted": accepted,
+        "quarantined": quarantined,
+        "released": count(f"{tonight} {fine} and {was_held}"),
+        "recalled": count(f"{tonight} _origin = 'family' and {rejected}"),
+        "clean_rows": count(f"{tonight} {fine}")
+        + (0 if full else count(f"from clean_{name} as old where not {judged} and not {gone}")),
+        "held_rows": count(f"{tonight} {rejected}"),
+    }
+
+
+def _scalar(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
+    row = connection.execute(statement).fetchone()
+    return int(row[0]) if row else 0

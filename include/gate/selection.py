@@ -1,0 +1,155 @@
+"""Which rows the gate judges tonight, each with its derived columns and the rules it broke.
+
+A source's candidates are the rows that changed, the rows in quarantine (what they waited for may have come), and the
+rows whose family changed: an order is judged with all its items and refunds, or not at all. On a full read they are
+the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from include.contract import Column, Derived, Severity, Source, Table
+from include.gate import handoff
+from include.lake import duckdb_session as duck
+from include.lake.night_views import has_key, lacks_key, open_night, read_columns
+
+
+def keep_touched(sources: Mapping[str, Source], run: str, full: Mapping[str, bool]) -> None:
+    """Keep at the gate, for every source, the keys of the rows to judge, where not all of them are.
+
+    Once for all sources: families spread over them, and each would come to the same.
+
+    Args:
+        sources: the shop's sources.
+        run: the run whose rows are tonight's.
+        full: per source, whether this run read all of it.
+    """
+    some = [name for name, source in sources.items() if not is_judged_whole(source, full=full[name])]
+    if not some:
+        return
+    with duck.session() as connection:
+        open_night(connection, sources, run, full)
+        _find_touched(connection, sources, full)
+        for name in some:
+            handoff.leave(connection, f"from touched_{name}", handoff.touched_file(run, name))
+
+
+def _find_touched(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], full: Mapping[str, bool]
+) -> None:
+    """Create ``touched_s`` for every source."""
+    for name, source in sources.items():
+        key = ", ".join(source.primary_key)
+        # What a full read no longer finds was deleted, as what the proof found; its family is judged without it.
+        deleted = f" union select {key} from {'known' if full[name] else 'gone'}_{name}"
+        connection.execute(
+            f"create temp table touched_{name} as"
+            f" select {key} from raw_{name} union select {key} from held_{name}{deleted}"
+        )
+    for source in sources.values():
+        for column in source.key_columns:
+            owner = column.key_of or ""
+            if owner in sources and (full[owner] or _holds_rows(connection, f"gone_{owner}")):
+                _touch_orphans(connection, source, column, sources[owner])
+    _spread_over_families(connection, sources)
+
+
+def write_candidates(
+    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, run: str, *, full: bool
+) -> None:
+    """Leave the candidates of one source at the gate: lake columns, gate columns, ``_origin`` and ``_broken``.
+
+    Unless the source ``is_judged_whole``, which they are was kept before. ``_origin`` is ``changed``, ``held`` or
+    ``family``; ``_broken`` lists the quarantine rules the row broke.
+    """
+    source, chosen = sources[name], "true"
+    if not is_judged_whole(source, full=full):
+        touched = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.touched_file(run, name))))})"
+        chosen = has_key(source, "row", touched)
+    derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
+    copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
+    # Of a source that was read whole every row is tonight's.
+    origin = (
+        "'changed' as _origin"
+        if full
+        else f"case when {has_key(source, 'row', f'raw_{name}')} then 'changed'"
+        f" when {has_key(source, 'row', f'held_{name}')} then 'held' else 'family' end as _origin"
+    )
+    read = [f"row.{column.lake_name}" for column in read_columns(source)]
+    snapshot = "(select max(_snapshot_at) from tonight) as _snapshot_at"
+    rows = f"select {', '.join([*read, *derived, copies, origin, snapshot])} from {name} as row where {chosen}"
+    judged = f"select *, {broken_rules(source)} as _broken from ({rows})"
+    handoff.leave(connection, judged, handoff.judged_file(run, name))
+
+
+def is_judged_whole(source: Source, *, full: bool) -> bool:
+    """Whether every row of a source is judged: then nobody asks which rows were touched, which takes a while to say."""
+    return full or source.judged_whole
+
+
+def broken_rules(table: Table, severity: Severity = Severity.QUARANTINE) -> str:
+    """A DuckDB expression: the names of the rules of a severity that a row breaks, as a list."""
+    names = [
+        f"case when {rule.broken_sql} then {duck.quoted(rule.name)} end"
+        for rule in table.all_rules
+        if rule.severity is severity
+    ]
+    return f"list_filter([{', '.join(names)}]::varchar[], lambda name: name is not null)"
+
+
+def _holds_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    return connection.execute(f"select 1 from {relation} limit 1").fetchone() is not None
+
+
+def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
+    if all(need in sources for need in derived.needs):
+        return f"try_cast({derived.sql} as {derived.column.type.duckdb})"  # null where a wild value overflows
+    return f"cast(null as {derived.column.type.duckdb})"
+
+
+def _touch_orphans(connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source) -> None:
+    """Touch the rows that hold the key of a row that was deleted; both key columns are called the same."""
+    key = ", ".join(f"row.{k}" for k in source.primary_key)
+    connection.execute(
+        f"insert into touched_{source.name} select {key} from known_{source.name} as row where row.{column.name} in"
+        f" (select gone.{column.name} from known_{owner.name} as gone where {lacks_key(owner, 'gone', owner.name)})"
+        f" except select * from touched_{source.name}"
+    )
+
+
+def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> None:
+    """Touch every row of every family that has a touched row: first up to the parents, then down to all their parts."""
+    links = part_links(sources)
+    for child, column, parent in reversed(links):
+        parents = " union ".join(
+            f"select row.{column} from {rows} as row where {has_key(sources[child], 'row', f'touched_{child}')}"
+            for rows in (child, f"known_{child}")
+        )
+        connection.execute(
+            f"insert into touched_{parent} select * from ({parents}) except select * from touched_{parent}"
+        )
+    for child, column, parent in links:
+        key = ", ".join(f"row.{k}" for k in sources[child].primary_key)
+        connection.execute(
+            f"insert into touched_{child} select {key} from {child} as row"
+            f" where row.{column} in (select * from touched_{parent}) except select * from touched_{child}"
+        )
+
+
+def part_links(sources: Mapping[str, Source]) -> Sequence[tuple[str, str, str]]:
+    """(source, its column, the source it is part of), parents before their parts."""
+    links = [
+        (name, column.name, column.key_of)
+        for name, source in sources.items()
+        for column in source.columns
+        if column.part_of and column.key_of and column.key_of in sources
+    ]
+    children = {child: parent for child, _, parent in links}
+
+    def depth(name: str) -> int:
+        return 1 + depth(children[name]) if name in children else 0
+
+    return sorted(links, key=lambda link: depth(link[0]))

@@ -1,0 +1,112 @@
+"""DuckDB as the night uses it: bounded memory, UTC, the shop's business day, Postgres attached without a leak."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import psycopg
+from pydantic import SecretStr
+
+from include.contract import Column
+from include.lake import orphans
+from include.settings import settings
+
+# What libpq, and DuckDB itself where it connects again, say of a server that went away. While DuckDB commits, libpq may
+# have nothing to say: a server that is there always gives a reason.
+_GONE = re.compile(
+    "server closed the connection|terminating connection|no connection to the server|Unable to connect to Postgres"
+    r'|Failed to execute query "COMMIT":\s*\Z'
+)
+_PASSWORD = re.compile(r"password=(?:'(?:\\.|[^'\\])*'|\S+)")
+
+
+@contextmanager
+def session() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection of its own; what does not fit its memory limit spills to a folder that goes with it.
+
+    The SQL function ``business_day(instant)`` gives the business day of an instant as days since 1970-01-01.
+
+    Raises:
+        ConnectionError: when an attached Postgres went away; the message never holds the password.
+    """
+    orphans.clear_spill()
+    with guarded(), TemporaryDirectory(prefix=orphans.spill_prefix()) as spill, duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
+        connection.execute(f"set temp_directory = {quoted(spill)}")
+        connection.execute("set preserve_insertion_order = false")
+        connection.execute("set enable_progress_bar = false")
+        connection.execute(
+            "create macro business_day(instant) as"
+            f" date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))"
+        )
+        yield connection
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """What DuckDB says in this block holds no password, and that a Postgres went away is a ``ConnectionError``."""
+    try:
+        yield
+    except duckdb.Error as error:
+        # Where it connects again in vain, DuckDB quotes the password. The error stays the context of the one raised
+        # here, and is itself what is told where it is none of a lost connection: so it is the error that is changed.
+        error.args = (_PASSWORD.sub("password=…", str(error)),)
+        # DuckDB has no class for a lost connection: what comes is its most general one, or that of a transaction.
+        if not _GONE.search(str(error)):
+            raise
+        raise ConnectionError(str(error)) from None
+
+
+def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, read_only: bool) -> None:
+    """Attach a Postgres database as ``name``.
+
+    Raises:
+        ConnectionError: when it cannot be reached; the message names host and database, never the password.
+    """
+    connection.execute(f"load {quoted(str(_postgres_scanner()))}")
+    conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
+    dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo})
+    mode = ", read_only" if read_only else ""
+    try:
+        connection.execute(f"attach {quoted(dsn)} as {name} (type postgres{mode})")
+        return
+    except duckdb.Error as error:
+        said = str(error)
+    # Raised outside the handler: the original, which quotes the password, is not even this one's context.
+    where = f"{conninfo.get('user')}@{conninfo.get('host')}:{conninfo.get('port', 5432)}/{conninfo.get('dbname')}"
+    reason = said.replace(dsn, where).replace(str(conninfo.get("password") or "\0"), "…")
+    raise ConnectionError(f"no connection to {name}: {reason}")
+
+
+def relation(files: Sequence[str], columns: Sequence[Column]) -> str:
+    """A SQL relation over Parquet files with the given lake columns; over no files, an empty one of the same shape."""
+    if not files:
+        empty = ", ".join(f"cast(null as {column.type.duckdb}) as {column.lake_name}" for column in columns)
+        return f"(select {empty} where false)"
+    names = ", ".join(column.lake_name for column in columns)
+    return f"(select {names} from read_parquet([{', '.join(quoted(file) for file in files)}]))"
+
+
+def keys(files: Sequence[str], key: str) -> str:
+    """A statement that gives the distinct keys (columns, by comma) in Parquet files, of which there is at least one."""
+    return f"select distinct {key} from read_parquet([{', '.join(quoted(file) for file in files)}])"
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@cache
+def _postgres_scanner() -> Path:
+    """The scanner's file in its wheel: loaded from there, nothing is installed or downloaded."""
+    folder = Path(str(files("duckdb_extension_postgres_scanner")))
+    return next(folder.rglob("postgres_scanner.duckdb_extension"))

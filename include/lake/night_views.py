@@ -1,0 +1,99 @@
+"""The views of a night: what its gate and its proofs see of every source, in one DuckDB session.
+
+For every source ``s`` of the shop:
+    raw_s    the rows of this run;
+    clean_s  the rows accepted before;
+    held_s   the rows in quarantine before;
+    known_s  both of these;
+    gone_s   the keys that the completeness proof found deleted;
+    s        the shop's table as of tonight's snapshot: tonight's rows, and the known ones that they neither replace
+             nor delete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from include.contract import Column, Source, Table, Type
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
+from include.ledger.copies import LayerVersions
+
+UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
+
+
+def open_night(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Mapping[str, Source],
+    run: str,
+    full: Mapping[str, bool],
+    found: LayerVersions | None = None,
+) -> None:
+    """Create the views of the night (see the module's docstring).
+
+    Args:
+        connection: a session of ``include.lake.duckdb_session``.
+        sources: the shop's sources.
+        run: the run whose rows are tonight's.
+        full: per source, whether this run read all of it.
+        found: the versions of clean and quarantine that were there before; the latest where nothing is said.
+    """
+    for name, source in sources.items():
+        read = read_columns(source)
+        names = ", ".join(column.lake_name for column in read)
+        layers = {
+            "raw": duck.relation(lake.files("raw", name, run=run), read),
+            "clean": duck.relation(_known_files("clean", name, found), source.lake_columns),
+            "held": duck.relation(_known_files("quarantine", name, found), (*source.lake_columns, UNREADABLE)),
+            "gone": duck.relation(lake.files("gone", name, run=run), [source[key] for key in source.primary_key]),
+        }
+        for layer, rows in layers.items():
+            connection.execute(f"create or replace view {layer}_{name} as select * from {rows}")
+        connection.execute(
+            f"create or replace view known_{name} as"
+            f" select *, null::varchar as _unreadable from clean_{name} union all by name select * from held_{name}"
+        )
+        unchanged = (
+            f"select {names} from known_{name} as old where {lacks_key(source, 'old', f'raw_{name}')}"
+            f" and {lacks_key(source, 'old', f'gone_{name}')}"
+        )
+        connection.execute(
+            f"create or replace view {name} as select {names} from raw_{name}"
+            + ("" if full[name] else f" union all by name {unchanged}")
+        )
+
+
+def _known_files(layer: str, name: str, found: LayerVersions | None) -> Sequence[str]:
+    """The files of a layer: of the version that was there before, of which there may have been none; or the latest."""
+    if not found or name not in found:
+        return lake.files(layer, name)
+    version = found[name][layer]
+    return [] if version is None else lake.files(layer, name, version)
+
+
+def same_key(source: Source, left: str, right: str) -> str:
+    """A predicate: two rows carry the same key (a missing key is like a missing key)."""
+    return " and ".join(f"{left}.{k} is not distinct from {right}.{k}" for k in source.primary_key)
+
+
+def has_key(source: Source, row: str, relation: str) -> str:
+    """A predicate: some row of a relation carries the same key as this one."""
+    return f"exists (select 1 from {relation} as other where {same_key(source, row, 'other')})"
+
+
+def read_columns(source: Source) -> tuple[Column, ...]:
+    """What is read of a source: its columns, and what of them the lake cannot hold."""
+    return (*source.columns, UNREADABLE)
+
+
+def lacks_key(source: Source, row: str, relation: str) -> str:
+    """A predicate: no row of a relation carries the same key as this one."""
+    return f"not {has_key(source, row, relation)}"
+
+
+def row_key(table: Table) -> str:
+    """A DuckDB expression: a row's key as text, its parts joined by ``/``."""
+    parts = ", ".join(f"replace(coalesce({name}::varchar, '∅'), '/', '//')" for name in table.primary_key)
+    return f"concat_ws('/', {parts})"

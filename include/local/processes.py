@@ -1,0 +1,205 @@
+"""Airflow's processes: started in sessions of their own, found again by their records, ended one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import psutil
+
+from include.local.embedded_postgres import kept_port
+from include.local.profile import Profile, StandaloneError
+
+NIGHT = ("api-server", "scheduler", "dag-processor")
+UI = (*NIGHT, "triggerer")
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "api-server": ("--workers", "1"),
+    "scheduler": ("--skip-serve-logs",),  # logs are read from the disk; its port would be one more to collide on
+    "triggerer": ("--skip-serve-logs",),
+}
+_PATIENCE_SECONDS = 15.0  # how long a process may take to end before it is killed
+_PREFERRED_PORT = 8080
+# Loaded once in the scheduler and inherited by the workers it forks; see include/pipeline/preload.py.
+_LOCAL_SETTINGS = (
+    '"""Generated: what Airflow runs when it starts."""\n\nimport include.pipeline.preload  # noqa: F401\n'
+)
+
+
+class PortTakenError(StandaloneError):
+    """Another program listens where the API server should."""
+
+
+class _Noted(TypedDict):
+    pid: int
+    created: float
+
+
+class Airflow:
+    """The Airflow of one profile; all it knows is in files, so that any process may ask or end it."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Speak for the Airflow of ``profile``, whether it runs or not."""
+        self._home = profile.airflow_home
+        self._records = self._home / "processes"
+        self._stays = self._records / "stays"
+        self._settings = self._records / "settings"
+
+    @property
+    def port(self) -> int:
+        """Where the API server listens, or will."""
+        record = self._home / "port"
+        return int(record.read_text()) if self._process("api-server") else kept_port(record, _PREFERRED_PORT)
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is this API server that listens on the port: between choosing and using one, another may."""
+        return any(
+            socket.status == psutil.CONN_LISTEN and socket.laddr.port == self.port
+            for process in self._family("api-server")
+            for socket in _sockets(process)
+        )
+
+    def running(self) -> list[str]:
+        """The names of its processes that run."""
+        return [name for name in UI if self._process(name)]
+
+    @property
+    def stays(self) -> bool:
+        """Whether a person asked for it to stay (``make ui``)."""
+        return self._stays.exists()
+
+    def start(self, names: Iterable[str], environment: Mapping[str, str], *, fingerprint: str, stay: bool) -> bool:
+        """Start those of ``names`` that do not run yet; all that run again, when they know other settings.
+
+        Args:
+            names: Of ``UI``.
+            environment: What the processes get.
+            fingerprint: Stands for the settings in it.
+            stay: Let it outlive the night that uses it.
+
+        Returns:
+            Whether anything was started.
+        """
+        self._records.mkdir(parents=True, exist_ok=True)
+        self._write_local_settings()
+        wanted = {*names, *self.running()}
+        if self._settings.exists() and self._settings.read_text() != fingerprint:
+            self._end()
+        self._settings.write_text(fingerprint)
+        gone = [name for name in UI if not self._process(name)]
+        self._end(gone)  # what a killed one left behind would go on working
+        missing = [name for name in gone if name in wanted]
+        for name in missing:
+            self._start(name, environment)
+        if stay:
+            self._stays.touch()
+        return bool(missing)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Make sure that ``names`` run.
+
+        Raises:
+            PortTakenError: When the API server found its port taken.
+            StandaloneError: When one of them ended by itself; with the end of its log.
+        """
+        for name in names:
+            if not self._process(name):
+                log = self.log(name)
+                kind = PortTakenError if "address already in use" in _tail(log).lower() else StandaloneError
+                raise kind(f"Airflow's {name} ended by itself. The end of {log}:\n{_tail(log)}")
+
+    def stop(self) -> None:
+        """End every process with SIGTERM and, what does not listen, with SIGKILL."""
+        self._end()
+        self._stays.unlink(missing_ok=True)
+
+    def log(self, name: str) -> Path:
+        """Where the process called ``name`` writes."""
+        return self._home / "logs" / f"{name}.log"
+
+    def _start(self, name: str, environment: Mapping[str, str]) -> None:
+        self.log(name).parent.mkdir(parents=True, exist_ok=True)
+        with self.log(name).open("w") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "airflow", name, *_ARGUMENTS.get(name, ())],
+                env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        child.returncode = 0  # not true: it outlives this process on purpose, and Python would warn of that
+        # The time of creation tells the process from another that got its number after a restart of the machine.
+        record: _Noted = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
+        self._record(name).write_text(json.dumps(record))
+
+    def _end(self, names: Iterable[str] = UI) -> None:
+        """End the processes called ``names`` and what they started, first with SIGTERM, then with SIGKILL."""
+        mains = [process for name in names if (process := self._process(name))]
+        families = [member for name in names for member in self._family(name)]
+        for process in mains:
+            process.terminate()
+        psutil.wait_procs(mains, timeout=_PATIENCE_SECONDS)
+        _, deaf = psutil.wait_procs(families, timeout=1 if mains else 0)
+        for process in deaf:
+            process.kill()
+        psutil.wait_procs(deaf, timeout=_PATIENCE_SECONDS)
+        for name in names:
+            self._record(name).unlink(missing_ok=True)
+
+    def _family(self, name: str) -> list[psutil.Process]:
+        """Every process in the session of the one called ``name``, which may itself have been killed."""
+        noted = self._noted(name)
+        if noted is None or _created(noted["pid"]) not in (noted["created"], None):
+            return []  # its number is another's now, which cannot be while anything is left of its session
+        return [process for process in psutil.process_iter() if _session(process.pid) == noted["pid"]]
+
+    def _process(self, name: str) -> psutil.Process | None:
+        noted = self._noted(name)
+        if noted is None:
+            return None
+        try:
+            process = psutil.Process(noted["pid"])
+            alive = process.create_time() == noted["created"] and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+    def _noted(self, name: str) -> _Noted | None:
+        record = self._record(name)
+        return json.loads(record.read_text()) if record.exists() else None
+
+    def _record(self, name: str) -> Path:
+        return self._records / f"{name}.json"
+
+    def _write_local_settings(self) -> None:
+        path = self._home / "config" / "airflow_local_settings.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_LOCAL_SETTINGS)
+
+
+def _created(pid: int) -> float | None:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def _sockets(process: psutil.Process) -> list[Any]:
+    """Those of a process; none when it ends meanwhile, as the API server's short-lived children do."""
+    try:
+        return list(process.net_connections("tcp"))
+    except psutil.Error:
+        return []
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"

@@ -1,0 +1,127 @@
+"""Getting ready: the databases exist, Airflow's is migrated, the demo shop has something to sell."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import psycopg
+from psycopg import sql
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from include.local.embedded_postgres import SUPERUSER, Cluster
+from include.local.profile import Profile, StandaloneError
+from include.settings import ROOT, Parameters, Settings
+
+_NEEDED_MEGABYTES = 2048
+_USER_TABLES = """
+    select table_schema, table_name
+    from information_schema.tables
+    where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')
+"""
+
+
+def start_postgres(profile: Profile, cluster: Cluster) -> None:
+    """Start the embedded Postgres and make sure that the profile's databases exist.
+
+    Raises:
+        StandaloneError: When the disk is too full to try.
+    """
+    profile.airflow_home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(profile.state).free // 1024**2
+    if free < _NEEDED_MEGABYTES:
+        raise StandaloneError(
+            f"Only {free} MB are free on the disk of {profile.state}, {_NEEDED_MEGABYTES} MB are needed. "
+            "Make room, or let STOCKTAKE_STATE name a folder on another disk."
+        )
+    cluster.start()
+    cluster.provision(**profile.databases)
+
+
+def check_settings(given: Mapping[str, str], own: Mapping[str, str]) -> None:
+    """Make sure that what a person set can be read, and that databases of their own answer, before anything starts.
+
+    Raises:
+        StandaloneError: Naming the variable. It never quotes a URL: there may be a password in it.
+    """
+    named = {name.removeprefix("STOCKTAKE_").lower(): value for name, value in given.items()}
+    wrong = [said for kind in (Settings, Parameters) for said in _wrong(kind, named)]
+    if wrong:
+        raise StandaloneError("\n".join(wrong))
+    for name in ("STOCKTAKE_SHOP_URL", "STOCKTAKE_WAREHOUSE_URL"):
+        if name in own:
+            _check_reachable(name, own[name])
+
+
+def _check_reachable(name: str, url: str) -> None:
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.OperationalError as error:  # names host, port and role, never the password
+        raise StandaloneError(f"{name} leads to no database that answers: {error}") from None
+    except psycopg.Error:
+        example = "postgresql://role:password@host:5432/database"
+        raise StandaloneError(f"{name} is no URL of a Postgres database; one looks like {example}") from None
+
+
+def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Migrate Airflow's database and fill the shop, where that has not been done.
+
+    Raises:
+        StandaloneError: When either fails; with what the program said.
+    """
+    metadata, version = profile.databases["airflow"], importlib.metadata.version("apache-airflow")
+    if _comment(cluster, metadata) != version:
+        say("Preparing Airflow's database")
+        _run(["airflow", "db", "migrate"], environment)
+        _set_comment(cluster, metadata, version)
+    ours = cluster.url(profile.databases["shop"], "shopkeeper")
+    if environment.get("STOCKTAKE_SHOPKEEPER_URL") == ours and not _has_rows(ours):
+        say(f"Filling the shop {profile.name.replace('_', '-')}")
+        _run(profile.shop.fill, environment)
+
+
+def _comment(cluster: Cluster, database: str) -> str | None:
+    """The comment on a database: what its Airflow was migrated to is noted there, and goes where the database goes."""
+    query = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
+    with psycopg.connect(cluster.url("postgres", SUPERUSER)) as server:
+        row = server.execute(query, [database]).fetchone()
+    return row[0] if row else None
+
+
+def _set_comment(cluster: Cluster, database: str, comment: str) -> None:
+    statement = sql.SQL("comment on database {} is {}").format(sql.Identifier(database), sql.Literal(comment))
+    with psycopg.connect(cluster.url("postgres", SUPERUSER)) as server:
+        server.execute(statement)
+
+
+def _has_rows(url: str) -> bool:
+    """Whether any table of the database has a row: a fill that was killed has left none, or all of them."""
+    any_row = sql.SQL("select exists (select from {})")
+    with psycopg.connect(url) as database:
+        tables = database.execute(_USER_TABLES).fetchall()
+        found = [database.execute(any_row.format(sql.Identifier(*table))).fetchone() for table in tables]
+    return (True,) in found
+
+
+def _run(module: Sequence[str], environment: Mapping[str, str]) -> None:
+    command = [sys.executable, "-m", *module]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StandaloneError(f"`python -m {' '.join(module)}` failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
+
+
+def _wrong(kind: type[BaseSettings], named: Mapping[str, str]) -> list[str]:
+    """What is wrong with the values of one kind of settings, a line each."""
+    try:
+        kind.model_validate({name: value for name, value in named.items() if name in kind.model_fields})
+    except ValidationError as error:
+        return [
+            "".join(f"STOCKTAKE_{str(name).upper()}: " for name in one["loc"][:1])
+            + one["msg"].removeprefix("Value error, ")
+            for one in error.errors(include_input=False)
+        ]
+    return []

@@ -1,0 +1,145 @@
+"""The question to an operator: more rows would be in quarantine than is tolerated; may the run go on?
+
+Belongs here: how it is put in Airflow's form, and what each answer does. Does not: what is too much (the gate).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+from include.ledger import approvals
+from include.ledger.approvals import Answer
+from include.ledger.redaction import redacted
+from include.settings import settings
+
+_VALUE_LENGTH = 80  # characters of one value of a sample row
+
+
+class NotApproved(RuntimeError):
+    """An operator said no, or nothing in time: yesterday's tables stay. The message says which, and who."""
+
+
+class Approval(ApprovalOperator):
+    """Waits for an operator with what the ledger says of the run's last question; fails unless they approve.
+
+    It waits in ``awaiting_input``, which holds no worker.
+    """
+
+    def __init__(self, *, run_id: str, **kwargs: Any) -> None:
+        """Ask about a run.
+
+        Args:
+            run_id: its id; a template.
+            kwargs: what any operator takes.
+        """
+        self.run_id = run_id
+        super().__init__(subject="Approve what is in quarantine?", **kwargs)
+
+    template_fields = ("run_id",)  # not the question: it quotes rows
+
+    def execute(self, context: Any) -> None:
+        """Put the question and wait; an approval that was given already stands, until ``check_tolerance`` asks anew."""
+        asked = approvals.latest(self.run_id)
+        if asked is None:
+            raise NotApproved("there is nothing to approve: clear check_tolerance, which asks if there is")
+        if asked.answer == Answer.APPROVED:
+            return
+        if asked.answer:  # this task alone was cleared: what was answered before stays in the ledger
+            approvals.ask(self.run_id, asked.figures, asked.evidence)
+        self.subject, self.body = question(asked.evidence)
+        super().execute(context)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+        """Enter the answer in the ledger.
+
+        Raises:
+            NotApproved: unless it is an approval.
+        """
+        if event.get("error_type") == "timeout":
+            approvals.record_answer(self.run_id, Answer.UNANSWERED, None)
+            raise NotApproved(
+                f"nobody answered within {settings().approval_hours:g} h; nothing is published, yesterday's tables stay"
+            )
+        if "error" in event:
+            return super().execute_complete(context, event)
+        who = name_of(event.get("responded_by_user"))
+        if event["chosen_options"] != [self.APPROVE]:
+            approvals.record_answer(self.run_id, Answer.REJECTED, who)
+            raise NotApproved(f"{who} rejected it; nothing is published, yesterday's tables stay")
+        approvals.record_answer(self.run_id, Answer.APPROVED, who)
+        return super().execute_complete(context, event)
+
+
+def name_of(user: Mapping[str, Any] | None) -> str:
+    """Who answered, as Airflow calls them."""
+    return str((user or {}).get("name") or (user or {}).get("id") or "somebody")
+
+
+def question(evidence: list[dict[str, Any]]) -> tuple[str, str]:
+    """The subject and, in Markdown, the body of a question; no secret, and nothing that a page would load.
+
+    Args:
+        evidence: as ``include.gate.tolerance.Excess`` has it.
+    """
+    over = [one for one in evidence if one["over"]]
+    subject = "More rows in quarantine than tolerated: " + ", ".join(
+        f"{one['held']:,} of {one['total']:,} {one['source']}" for one in over
+    )
+    also = [one for one in evidence if not one["over"]]
+    parts = [_ANSWERS.format(hours=f"{settings().approval_hours:g}")]
+    parts += [_source(one) for one in over]
+    if also:
+        listed = ", ".join(
+            f"{one['held']:,} of {one['total']:,} {one['source']}{_money(one['amounts'])}" for one in also
+        )
+        parts.append(f"**Within the tolerance**, held too: {listed}.")
+    return redacted(subject), redacted("\n\n".join(parts))
+
+
+_ANSWERS = """\
+- **Approve**: these rows, and no others, are kept in quarantine; everything else is published without them. They flow \
+in as soon as they pass their rules.
+- **Reject**: nothing is published, yesterday's tables stay and this run fails. Have the rows fixed, then clear `begin`.
+- **No answer** within {hours} h: the same as Reject."""
+
+
+def _source(one: Mapping[str, Any]) -> str:
+    """What is told of one source."""
+    lines = [
+        f"### {one['source']}: {one['held']:,} of {one['total']:,} rows{_money(one['amounts'])}",
+        f"Tolerated are {one['tolerance']:.1%}. A row counts under every rule it broke; the worst rules:",
+        "\n".join(
+            f"- {rule['rows']:,} rows{_money(rule['amounts'])}: {_code(rule['rule'])} {rule['meaning']}"
+            for rule in one["rules"]
+        ),
+        "Such as, with what the broken rules read:",
+        "\n".join(
+            f"- {_code(row['key'])} ({', '.join(_code(rule) for rule in row['rules'])}): {_values(row['values'])}"
+            for row in one["samples"]
+        ),
+    ]
+    return "\n\n".join(lines)
+
+
+def _money(amounts: Mapping[str, str]) -> str:
+    """Amounts side by side, never added up; one may be of an unknown currency."""
+    listed = [
+        f"{Decimal(amount):,.2f} {'of no currency' if currency == '?' else currency}"
+        for currency, amount in sorted(amounts.items())
+    ]
+    return f" ({', '.join(listed)})" if listed else ""
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_code(json.dumps(value, ensure_ascii=False))}" for name, value in values.items())
+
+
+def _code(text: str) -> str:
+    """Text that nothing in it makes Markdown of."""
+    flat = " ".join(str(text).replace("`", "'").split())
+    return f"`{flat if len(flat) <= _VALUE_LENGTH else flat[:_VALUE_LENGTH] + '…'}`"

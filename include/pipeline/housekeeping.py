@@ -1,0 +1,274 @@
+"""Housekeeping: what no publication, run or reader needs any more goes from the lake, the pages and the ledger.
+
+Delta's own vacuum goes by age: it takes the files of a night that is to be published again, once they were replaced a
+week ago. Here a file stays for as long as a version that somebody needs holds it:
+
+- a version of a run or publication that is kept (``ledger.retention``);
+- of a feature set, the slice that any publication ever published: training sets read it as it was known then;
+- a version that was the latest one at some time since ``Limits.safe_since``: somebody may be reading it.
+
+What was written since then stays in any case: a commit under way may be about to name it. Old rows of raw and gone are
+first taken out of their tables. Training sets are never touched.
+
+Belongs here: what of the lake's folders may go, and compaction. Does not: what the ledger needs, and its own rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from include.contract import Table
+from include.contract.types import day_number
+from include.gate import handoff
+from include.lake import tables as lake
+from include.ledger import retention
+from include.ledger.connection import held, prepare
+from include.ledger.retention import Needs
+from include.pipeline.run_request import refuse_unknown
+from include.settings import settings
+from include.sources import shop_sources
+
+FORM = ("dry_run",)  # what a person may ask of a run
+SMALL_BYTES = 32 * 1024 * 1024
+MOST_SMALL = 20  # small files in a table; with more of them, opening them takes longer than reading
+_LOG_FILE = re.compile(r"(\d{20})\.")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is old.
+
+    Attributes:
+        keep_since: runs and publications since then are kept.
+        safe_since: what was written, or could be read as the latest, since then may be in use.
+    """
+
+    keep_since: datetime
+    safe_since: datetime
+
+    @classmethod
+    def at(cls, now: datetime) -> Limits:
+        """As the settings say."""
+        return cls(
+            now - timedelta(days=settings().retention_days), now - timedelta(hours=settings().retention_safe_hours)
+        )
+
+
+def check(conf: Mapping[str, object]) -> None:
+    """Refuse a form that asks for what there is not: a misspelt ``dry_run`` would remove things.
+
+    Raises:
+        WrongRequest: naming it.
+    """
+    refuse_unknown(conf, FORM)
+    prepare()
+
+
+def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SMALL) -> dict[str, int]:
+    """Lay the small files of lake/clean and of the reporting tables together, each while no night writes it.
+
+    Tables of slices stay as they are: a slice is a file, and writing it again would write all that lie with it again.
+
+    Args:
+        tables: what is published.
+        dry_run: whether it is only said.
+        most_small: tables with more small files than this.
+
+    Returns:
+        Per table, how many small files it had.
+    """
+    locks = {("clean", name): "accept" for name in shop_sources(settings().sources)}
+    locks |= {
+        (table.schema, table.name): f"build {table.qualified_name}" for table in tables if table.rebuild.kind != "as_of"
+    }
+    done = {}
+    for (layer, name), lock in locks.items():
+        with held(lock):
+            small = [file for file in lake.files(layer, name) if Path(file).stat().st_size < SMALL_BYTES]
+            if len(small) > most_small:
+                done[f"{layer}.{name}"] = len(small)
+                if not dry_run:
+                    lake.compact(layer, name)
+    _tell("compacted", dry_run, {name: f"{count:,} small files" for name, count in done.items()})
+    return done
+
+
+def forget_runs(limits: Limits, *, dry_run: bool) -> dict[str, int]:
+    """Take what runs past their time read out of lake/raw and lake/gone, and remove their report and Data Docs pages.
+
+    Returns:
+        Per table, how many runs' rows; and how many pages.
+    """
+    past = retention.needs(limits.keep_since).past_runs
+    done: dict[str, int] = {}
+    for layer, name in _tables("raw", "gone"):
+        runs = sorted(past & lake.runs(layer, name))
+        if runs:
+            done[f"{layer}.{name}"] = len(runs)
+            if not dry_run:
+                lake.forget_run(layer, name, *runs)
+    pages = [page for run in sorted(past) for page in (settings().reports / run).glob("*.html")]
+    if pages:
+        done["pages"] = len(pages)
+        _remove(pages, dry_run=dry_run)
+        for folder in set() if dry_run else {page.parent for page in pages}:
+            with suppress(OSError):  # somebody put something else there
+                folder.rmdir()
+    _tell("runs forgotten", dry_run, done)
+    return done
+
+
+def forget_entries(limits: Limits, *, dry_run: bool) -> dict[str, int]:
+    """Delete the ledger's rows that are past their time.
+
+    Returns:
+        Rows per table of the ledger.
+    """
+    done = retention.forget(limits.keep_since, dry_run=dry_run)
+    _tell("rows of the ledger", dry_run, done)
+    return done
+
+
+def remove_files(limits: Limits, tables: Iterable[Table], *, dry_run: bool) -> dict[str, dict[str, int]]:
+    """Remove the files of the lake that nothing needs.
+
+    Args:
+        limits: what is old.
+        tables: what is published: of feature sets, which slice a night's publication is.
+        dry_run: whether they are only listed.
+
+    Returns:
+        Per table, and for what dead processes left, how many files and bytes.
+
+    Raises:
+        RuntimeError: when a table's latest version names a file that is not there: then nothing of it is removed.
+    """
+    needs = retention.needs(limits.keep_since)
+    published = {(table.schema, table.name): table for table in tables}
+    done = {}
+    for layer, name in _tables(*lake.LAYERS):
+        files = list(_unneeded(layer, name, needs, published.get((layer, name)), limits.safe_since))
+        done[f"{layer}.{name}"] = _remove(files, dry_run=dry_run)
+    scratch = (folder for folder in (settings().lake / "scratch").glob("*") if _newest(folder) < limits.safe_since)
+    for place, folders in (("scratch", list(scratch)), ("gate", handoff.old_runs())):
+        files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+        done[place] = _remove(files, dry_run=dry_run)
+        for folder in [] if dry_run else folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    done = {place: figures for place, figures in done.items() if figures["files"]}
+    _tell("removed", dry_run, {place: f"{one['files']:,} files, {one['bytes']:,} bytes" for place, one in done.items()})
+    return done
+
+
+def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_since: datetime) -> Iterator[Path]:
+    """The files of a table, of its commits' changes and of its log, that nothing needs."""
+    told = lake.commits(layer, name)
+    if not told:
+        return
+    folder, log = lake.folder(layer, name), lake.folder(layer, name) / "_delta_log"
+    first, latest = _first_version(log), told[0].version
+    pinned = set(needs.versions.get((layer, name), ()))
+    slices = needs.slices.get((layer, name), frozenset())
+    asked = pinned | {version for version, _ in slices}
+    if lost := sorted(version for version in asked if not first <= version <= latest):
+        _log.warning("%s.%s: the ledger names versions that the lake has lost: %s", layer, name, lost)
+    # Whoever reads the latest version meanwhile reads one of these.
+    pinned |= {one.version for one in told if one.at >= safe_since} | {latest}
+    pinned |= {max((one.version for one in told if one.at < safe_since), default=latest)}
+
+    used = {file for version in pinned if first <= version <= latest for file in lake.named_files(layer, name, version)}
+    for version, night in slices:
+        if first <= version <= latest:
+            used |= set(_slice_files(layer, name, version, table, night))
+    # Compared by name, which is unique: a path may be written in more ways than one.
+    names = {Path(file).name for file in used}
+    stored = [file for file in folder.rglob("*.parquet") if log not in file.parents]
+    if missing := {Path(file).name for file in lake.named_files(layer, name, latest)} - {file.name for file in stored}:
+        raise RuntimeError(f"{layer}.{name}: its latest version names files that are not there: {sorted(missing)[:3]}")
+    yield from (file for file in stored if file.name not in names and _written(file) < safe_since)
+
+    # What lies between versions that are needed is needed too: from one, a table is brought up to the other.
+    oldest = min(version for version in asked | pinned if version >= first)
+    named = {one.changes.name for one in told if one.changes and one.version > oldest}
+    changes = lake.changes_folder(layer, name).glob("*.parquet")
+    yield from (file for file in changes if file.name not in named and _written(file) < safe_since)
+    start = _checkpoint(log, oldest)
+    yield from (file for version, file in _log_files(log) if version < start and _written(file) < safe_since)
+
+
+def _slice_files(layer: str, name: str, version: int, table: Table | None, night: date) -> Sequence[str]:
+    """The files of a feature set's version that a night published; all of them where the set is not known any more."""
+    if table is None or table.rebuild.kind != "as_of":
+        return lake.named_files(layer, name, version)
+    value = day_number(table.rebuild.slice_of(night))
+    return lake.slice_files(layer, name, version, table.rebuild.column or "", value)
+
+
+def _log_files(log: Path) -> list[tuple[int, Path]]:
+    return [(int(found[1]), file) for file in log.iterdir() if (found := _LOG_FILE.match(file.name))]
+
+
+def _checkpoint(log: Path, version: int) -> int:
+    """The last version at or before this one from which the log can be read on its own."""
+    found = [number for number, file in _log_files(log) if ".checkpoint" in file.name and number <= version]
+    return max(found, default=0)
+
+
+def _first_version(log: Path) -> int:
+    """The first version that can be opened: 0, or that of the first checkpoint where the log begins with one."""
+    numbers = {number for number, file in _log_files(log) if ".checkpoint" not in file.name}
+    return 0 if 0 in numbers else min(number for number, file in _log_files(log) if ".checkpoint" in file.name)
+
+
+def _tables(*layers: str) -> list[tuple[str, str]]:
+    """The tables there are in layers."""
+    return [
+        (layer, log.parent.name) for layer in layers for log in sorted((settings().lake / layer).glob("*/_delta_log"))
+    ]
+
+
+def _newest(folder: Path) -> datetime:
+    """When something in a folder was written last; now where it is going away meanwhile."""
+    try:
+        return max(_written(file) for file in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return datetime.now(UTC)
+
+
+def _written(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
+
+
+def _remove(files: Iterable[Path], *, dry_run: bool) -> dict[str, int]:
+    """Remove files; of a run, the folder too that is empty then.
+
+    Returns:
+        How many files and bytes.
+    """
+    gone: Counter[str] = Counter(files=0, bytes=0)
+    for file in files:
+        with suppress(FileNotFoundError):
+            gone.update(files=1, bytes=file.stat().st_size)
+            if dry_run:
+                _log.info("would go: %s", file)
+                continue
+            file.unlink()
+        if file.parent.name.startswith(f"{lake.RUN}="):
+            with suppress(OSError):  # others are in it
+                file.parent.rmdir()
+    return dict(gone)
+
+
+def _tell(what: str, dry_run: bool, figures: Mapping[str, object]) -> None:
+    listed = "; ".join(f"{name}: {figure}" for name, figure in figures.items()) or "nothing"
+    _log.info("%s%s: %s", "dry run, nothing is changed; " if dry_run else "", what, listed)

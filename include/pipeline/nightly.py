@@ -1,0 +1,372 @@
+"""The steps of a night, as Airflow's tasks and the tests call them. What passes between steps stands in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pyarrow.dataset as ds
+
+from include.audit.reconciliation import prove
+from include.build.definition import definition
+from include.build.digest import digest_of, first_difference
+from include.build.incremental import Inputs
+from include.build.materialize import keep_up
+from include.contract import ContractError, Severity, Source, Table
+from include.contract.arrow import arrow_schema
+from include.contract.types import day_number
+from include.extract import drift
+from include.extract import snapshot as extraction
+from include.extract.completeness import Scope, kept_proof
+from include.gate import handoff
+from include.gate.selection import keep_touched
+from include.lake import duckdb_session as duck
+from include.lake import orphans
+from include.lake import tables as lake
+from include.ledger import approvals, builds, copies, expectations, publications, runs
+from include.ledger import drift as schema_ledger
+from include.ledger.connection import held, prepare
+from include.ledger.runs import Run
+from include.pipeline.stages import stage
+from include.publish.publication import publish_night
+from include.publish.staging import unpublished
+from include.publish.table_version import TableVersion
+from include.settings import settings
+from include.sources import key_types, shop_sources
+
+
+def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
+    """Prepare the warehouse and enter the run.
+
+    Args:
+        run: the night's run; its horizon is moved on to what is published already, so that a run for an earlier day
+            never takes later days away.
+        tables: every table there is, the sources it is made from, and why this shop has none (None: it has).
+    """
+    prepare()
+    published = publications.published_horizon()
+    runs.open_run(replace(run, horizon=max(run.horizon, published)) if published else run)
+    runs.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in tables)
+
+
+def extract(run_id: str) -> dict[str, int]:
+    """Read what changed since the watermark, less the overlap, or everything; all sources in one snapshot.
+
+    Returns:
+        Rows read, per source.
+
+    Raises:
+        lake.Damaged: when the copy cannot be read; with ``full_refresh`` it is read anew from the shop instead.
+        SchemaDrift: when the shop's tables are not what they were; nothing is written then.
+    """
+    from include.gate.acceptance import empty_damaged
+
+    run = runs.find_run(run_id)
+    with stage(run_id, "extract"):
+        sources = shop_sources(settings().sources)
+        handoff.clear(run.slug)
+        statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
+        schema = drift.expected(run_id, statements)
+        if run.full_refresh:
+            with held("accept"):
+                empty_damaged(sources)
+        read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources), schema)
+        schema_ledger.record_changes(run_id, read.news)
+        copies.record_extracted(
+            run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
+        )
+        keep_touched(sources, run.slug, _full({name: one.changed_since for name, one in read.sources.items()}))
+    return {name: one.extracted for name, one in read.sources.items()}
+
+
+def validate(run_id: str, name: str) -> dict[str, int]:
+    """Judge tonight's rows of one source.
+
+    Returns:
+        Broken rows, per rule that was broken.
+
+    Raises:
+        Forgotten: when what was read is gone from the gate.
+    """
+    from include.gate.checks import judge
+
+    run = runs.find_run(run_id)
+    snapshot_at, since = copies.snapshot_of(run_id)
+    sources = shop_sources(settings().sources)
+    with stage(run_id, f"validate {name}"):
+        outcomes = judge(sources, name, run.slug, _full(since), snapshot_at.isoformat())
+        expectations.record_outcomes(run_id, sources[name].qualified_name, outcomes)
+    return {outcome.rule.name: outcome.broken for outcome in outcomes if outcome.broken}
+
+
+def check_tolerance(run_id: str) -> bool:
+    """Ask for an operator's approval, in the ledger, where more rows would be in quarantine than is tolerated.
+
+    Returns:
+        Whether it is needed.
+
+    Raises:
+        NightStopped: when a rule that stops was broken.
+    """
+    from include.gate.tolerance import find_excess
+
+    run = runs.find_run(run_id)
+    _, since = copies.snapshot_of(run_id)
+    sources = shop_sources(settings().sources)
+    with stage(run_id, "check_tolerance"):
+        approvals.withdraw(run_id)  # what an earlier try asked is asked anew, or no longer
+        excess = find_excess(sources, _outcomes(run_id, sources), run.slug, _full(since))
+        if excess:
+            approvals.ask(run_id, excess.figures, excess.evidence)
+    return excess is not None
+
+
+def accept(run_id: str) -> dict[str, dict[str, int]]:
+    """Merge accepted rows into lake/clean, put rejected ones into quarantine, or stop the night.
+
+    Tried again after it died half-way, it judges by what its first try found, and so comes to the same.
+
+    Returns:
+        Per source what happened, in rows.
+    """
+    from include.gate.acceptance import accept as accept_rows
+
+    run = runs.find_run(run_id)
+    snapshot_at, since = copies.snapshot_of(run_id)
+    sources = shop_sources(settings().sources)
+    with stage(run_id, "accept"), runs.turn("accept", run, snapshot_at):
+        broken, approved = _outcomes(run_id, sources), approvals.approved_figures(run_id)
+        found = copies.accepting_from(run_id) or {
+            name: {layer: lake.version(layer, name) for layer in ("clean", "quarantine")} for name in sources
+        }
+        begin = partial(copies.begin_accepting, run_id, found)
+        counts = accept_rows(
+            sources, broken, run.slug, _full(since), kept_proof(run.slug, sources), approved, found, begin
+        )
+        copies.record_accepted(run_id, counts)
+    return counts
+
+
+def build(
+    run_id: str,
+    table: Table,
+    inputs: Mapping[str, tuple[str, str]],
+    sources: Iterable[str],
+    builder: Callable[..., Any],
+) -> int:
+    """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
+
+    A table that is rebuilt by a column goes on from its last build: only what the inputs' changes touch is computed.
+
+    Args:
+        run_id: the run.
+        table: the table.
+        inputs: for each of its build's parameters, the layer and the name of the table it names.
+        sources: the shop's tables it is made from, however far back.
+        builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
+
+    Returns:
+        Its rows: of the whole table, or of the night's slice.
+    """
+    run = runs.find_run(run_id)
+    with stage(run_id, f"build {table.name}"), builds.alone(table):
+        if table.rebuild.kind == "as_of":
+            return _build_slice(run, table, _inputs(run, table, inputs, sources), builder)
+        return _build_table(run, table, _inputs(run, table, inputs, sources), builder)
+
+
+def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
+    """Build the night's slice of a table; others stay."""
+    with lake.scratch(table.schema, table.name) as folder:
+        made = _make(run, table, builder, inputs.all_files, folder)
+        digest = digest_of(made.files, made.table)
+        rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
+        value = day_number(table.rebuild.slice_of(run.night))
+        orphans.clear_table(table.schema, table.name)
+        version = lake.replace_slice(table.schema, table.name, table.rebuild.column or "", value, rows)
+    builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table, definition())
+    return int(made.rows)
+
+
+def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
+    """Build what of a table may have changed since its last build, and commit what did."""
+    base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), definition())
+    make = partial(_make, run, table, builder)
+    kept = keep_up(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
+    builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, definition())
+    return kept.rows
+
+
+def _make(
+    run: Run,
+    table: Table,
+    builder: Callable[..., Any],
+    files: Mapping[str, Sequence[str]],
+    folder: Path,
+) -> Any:
+    """Have a table built, and if this night compares it, a second time."""
+    build_on = partial(
+        builder,
+        table.name,
+        files,
+        shop_sources(settings().sources),
+        as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
+        first_day=partial(_first_day, run, copies.clean_versions(run.run_id)),
+        resources=settings(),
+    )
+    made = build_on(engine=run.engine, into=folder / "first")
+    if run.parity and _is_sampled(run, table):
+        _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
+    return made
+
+
+def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sources: Iterable[str]) -> Inputs:
+    """What a table is built from.
+
+    The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
+    sources alone, and so is what it needs of them.
+    """
+    versions = {"clean": copies.clean_versions(run.run_id), **builds.versions(run)}
+    known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
+    if table.rebuild.kind == "as_of" and (run.night != run.horizon or not known):
+        inputs = {name: ("clean", name) for name in sorted(sources)}
+    return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
+
+
+def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
+    """Judge what was built by each table's own rules: the rows that are not published as they are.
+
+    Of a night it is also proven that nothing was lost or multiplied.
+
+    Returns:
+        Broken rows per table and rule, of the rules that only warn.
+
+    Raises:
+        ContractError: naming table, rule and rows, when any other rule was broken; and every proof that failed, with
+            both sides and the first keys.
+    """
+    from include.gate.checks import audit as judge_table
+
+    run, versions, built = runs.find_run(run_id), builds.built_versions(run_id), typed(tables)
+    found: dict[str, dict[str, int]] = {}
+    refused: list[str] = []
+    with stage(run_id, "audit"):
+        for table in built:
+            version = versions[table.name]
+            outcomes = judge_table(table, version, run.night, run.slug, unpublished(run, table, version))
+            expectations.record_outcomes(run_id, table.qualified_name, outcomes)
+            broken = [outcome for outcome in outcomes if outcome.broken]
+            found[table.name] = {outcome.rule.name: outcome.broken for outcome in broken}
+            refused += [
+                f"{table.qualified_name}, rule {o.rule.name}: {o.broken:,} rows, such as {', '.join(o.examples)}"
+                for o in broken
+                if o.rule.severity is not Severity.WARN
+            ]
+        if run.dag in ("nightly", "replay"):
+            proofs = prove(run, shop_sources(settings().sources), built, versions)
+            refused += [proof.failure for proof in proofs if not proof.held]
+    if refused:
+        raise ContractError("what was built is wrong; nothing is published. " + " | ".join(refused))
+    return found
+
+
+def publish(run_id: str, tables: Iterable[Table]) -> date | None:
+    """Publish every table of the night in one transaction.
+
+    Returns:
+        The business day that was published; None for a dry run, which publishes nothing.
+    """
+    run, versions = runs.find_run(run_id), builds.built_versions(run_id)
+    if run.dry_run:
+        return None
+    snapshot_at, _ = copies.snapshot_of(run_id)
+    with stage(run_id, "publish"):
+        built = [TableVersion(table, versions[table.name]) for table in typed(tables)]
+        publish_night(run, snapshot_at, built, shop_sources(settings().sources))
+    return run.night
+
+
+def report(run_id: str) -> str | None:
+    """Write the night's report page.
+
+    Returns:
+        Its path; None for a run that was refused before it was entered in the ledger: there is nothing to tell.
+    """
+    from include.serve.page import write
+
+    try:
+        run = runs.find_run(run_id)
+    except KeyError:
+        return None
+    return str(write(run))
+
+
+def _is_sampled(run: Run, table: Table) -> bool:
+    """Whether a table is one of the night's ``parity_percent``: other tables each night, the same for a retry."""
+    drawn = crc32(f"{run.night} {table.qualified_name}".encode()) % 100
+    return drawn < settings().parity_percent
+
+
+def _compare(run: Run, one: Any, other: Any) -> None:
+    """Enter whether two builds of a table are equal.
+
+    Raises:
+        ContractError: naming the first row and column that differ: one of the engines is wrong, and which is unknown.
+    """
+    difference = first_difference(one.files, other.files, one.table, (one.engine, other.engine))
+    builds.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
+    if difference:
+        raise ContractError(f"two engines disagree; nothing is published. {difference}")
+
+
+def _first_day(run: Run, clean: Mapping[str, int]) -> int:
+    """The first business day of the shop, as a day number: of its first order or movement; the horizon if none."""
+    days = [day_number(run.horizon)]
+    with duck.session() as connection:
+        for name, source in shop_sources(settings().sources).items():
+            if source.begins and source.opens_calendar:
+                rows = duck.relation(lake.files("clean", name, clean[name]), source.lake_columns)
+                found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
+                days += [int(found[0])] if found and found[0] is not None else []
+    return min(days)
+
+
+def typed(tables: Iterable[Table]) -> list[Table]:
+    """Published tables with the key types that this shop's sources declare."""
+    keys = key_types(settings().sources)
+    return [table.typed(keys) for table in tables]
+
+
+def _windows(run: Run, sources: Mapping[str, Source]) -> dict[str, str]:
+    """Per source, since when changes are read: the watermark less the overlap; everything without a watermark.
+
+    Everything too when a run died while it changed the lake: its rows may be in neither layer, or in both.
+    """
+    if run.full_refresh or copies.was_interrupted_accepting(run.run_id):
+        return dict.fromkeys(sources, extraction.EVERYTHING)
+    known, overlap = copies.watermarks(), timedelta(minutes=settings().overlap_minutes)
+    return {name: (known[name] - overlap).isoformat() if name in known else extraction.EVERYTHING for name in sources}
+
+
+def _proofs(run: Run, sources: Mapping[str, Source]) -> dict[str, Scope]:
+    """Per source, how much of the copy tonight's proof compares: all of it every so many nights."""
+    every = settings().proof_every
+    return {
+        name: Scope.WHOLE
+        if run.full_refresh or (every.get(name, 1) and day_number(run.night) % every.get(name, 1) == 0)
+        else Scope.NEW_KEYS
+        for name in sources
+    }
+
+
+def _outcomes(run_id: str, sources: Mapping[str, Source]) -> dict[str, list[dict[str, Any]]]:
+    return {name: expectations.outcomes_of(run_id, source.qualified_name) for name, source in sources.items()}
+
+
+def _full(changed_since: Mapping[str, str]) -> dict[str, bool]:
+    return {name: since == extraction.EVERYTHING for name, since in changed_since.items()}

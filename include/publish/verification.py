@@ -1,0 +1,236 @@
+"""The proof of a publication: what Postgres holds after the load is what the lake holds, to the last bit.
+
+Both sides add up a hash per row for themselves: DuckDB over the lake's Parquet files, Postgres over the live table,
+whose values are turned back into the lake's. So a value that was changed on the way or in the warehouse is seen,
+wherever that happened. Only where the sums differ are rows compared one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import duckdb
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL
+
+from include.contract import Column, ContractError, Table, Type
+from include.contract.types import day_number
+from include.lake import duckdb_session as duck
+from include.lake import tables as lake
+from include.ledger import reconciliation
+from include.ledger.reconciliation import EXAMPLES, Proof
+from include.ledger.runs import Run
+from include.publish.table_version import TableVersion
+
+_HASHES = "staging.lake_hashes"  # the lake's rows, where they are compared one by one; undone with the transaction
+_BATCH = 100_000
+
+# Fifteen hexadecimal digits of an md5: a bigint that is never negative.
+_LAKE_HASH = "cast('0x' || substr(md5(concat_ws('|', {})), 1, 15) as bigint)"
+_POSTGRES_HASH = "('x0' || substr(md5(concat_ws('|', {})), 1, 15))::bit(64)::bigint"
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The rows of a table that a publication wrote, where it did not write all of them, said for both sides.
+
+    Attributes:
+        in_lake: a DuckDB predicate over the table's lake columns.
+        in_postgres: a Postgres predicate over the columns of the live table, called ``live``.
+    """
+
+    in_lake: str = "true"
+    in_postgres: str = "true"
+
+
+_ALL = Touched()
+_NOWHERE: Mapping[str, Touched] = MappingProxyType({})
+
+
+def prove_published(
+    connection: psycopg.Connection[TupleRow],
+    run: Run,
+    built: Iterable[TableVersion],
+    touched: Mapping[str, Touched] = _NOWHERE,
+) -> None:
+    """Compare the live tables with the lake's versions; of a table by night, the slices that it publishes.
+
+    The figures are entered beside the publication's transaction: those of a proof that failed stay when it is undone.
+
+    Args:
+        connection: the publication's transaction, after it wrote its rows.
+        run: the run that publishes.
+        built: what it publishes.
+        touched: by qualified name, the rows of a table that were written. Of the others only the number is compared.
+            All are, where nothing is said.
+
+    Raises:
+        ContractError: naming table, both sides and the first keys that differ.
+    """
+    with duck.session() as session:
+        proofs = [
+            _Comparison(connection, session, one).proof(touched.get(one.table.qualified_name, _ALL)) for one in built
+        ]
+    reconciliation.record(run.run_id, proofs)
+    if failed := [proof.failure for proof in proofs if not proof.held]:
+        raise ContractError("Postgres does not hold what the lake does; nothing is published. " + " | ".join(failed))
+
+
+def _stored(table: Table, version: int) -> str:
+    return duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+
+
+class _Comparison:
+    """One table on both sides, in the window that a publication writes."""
+
+    def __init__(
+        self, connection: psycopg.Connection[TupleRow], session: duckdb.DuckDBPyConnection, built: TableVersion
+    ) -> None:
+        self._postgres, self._session, self._table = connection, session, built.table
+        table, column = built.table, built.table.rebuild.column
+        in_lake, in_postgres = [_stored(table, built.version)], "true"
+        if built.window is not None:
+            in_lake = [
+                f"(select * from {_stored(table, version)} where {column} = {day_number(day)})"
+                for day, version in zip(built.window, built.slices.values(), strict=True)
+                if version is not None
+            ] or [duck.relation([], table.lake_columns)]
+            days = ", ".join(f"date '{day}'" for day in built.window)
+            in_postgres = f"{column} in ({days})" if days else "false"
+        self._lake = f"({' union all '.join(f'select * from {rows}' for rows in in_lake)}) where true"
+        self._live = f"{table.qualified_name} as live where {in_postgres}"
+        self._lake_hash = _LAKE_HASH.format(", ".join(map(_lake_text, table.columns)))
+        self._live_hash = _POSTGRES_HASH.format(", ".join(map(_postgres_text, table.columns)))
+
+    def proof(self, touched: Touched) -> Proof:
+        """Whether both sides are equal, and if not, which rows differ."""
+        sums = "select count(*), coalesce(sum({}), 0) from {} and {}"
+        compared, digest = zip(
+            self._in_lake(sums.format(self._lake_hash, self._lake, touched.in_lake))[0],
+            self._in_postgres(sums.format(self._live_hash, self._live, touched.in_postgres))[0],
+            strict=True,
+        )
+        totals = {"rows": compared, "digest": digest}
+        if touched != _ALL:
+            count = "select count(*) from {}"
+            rows = self._in_lake(count.format(self._lake))[0] + self._in_postgres(count.format(self._live))[0]
+            totals = {"rows": rows, "rows_compared": compared, "digest": digest}
+        differing, examples = 0, list[str]()
+        if any(one != other for one, other in totals.values()):
+            differing, examples = self._find_differing()
+        return Proof(
+            f"published_{self._table.name}",
+            f"What Postgres holds of {self._table.qualified_name} is what the lake holds, to the last bit.",
+            ("the lake", "Postgres"),
+            max(totals["rows"]),
+            differing,
+            {name: (int(one), int(other)) for name, (one, other) in totals.items()},
+            examples,
+        )
+
+    def _find_differing(self) -> tuple[int, list[str]]:
+        """How many rows of the window differ, at least one, and the first of them."""
+        key = [self._table[name] for name in self._table.primary_key]
+        names = ", ".join(column.name for column in key)
+        self._postgres.execute(
+            SQL(f"create table {_HASHES} ({', '.join(f'{c.name} {c.type.postgres}' for c in key)}, hash bigint)")
+        )
+        values = ", ".join(column.type.to_warehouse_sql(column.lake_name) for column in key)
+        hashes = self._session.execute(f"select {values}, {self._lake_hash} from {self._lake}")
+        with self._postgres.cursor().copy(SQL(f"copy {_HASHES} from stdin")) as copy:
+            while rows := hashes.fetchmany(_BATCH):
+                for row in rows:
+                    copy.write_row(row)
+        differing = self._in_postgres(
+            f"select {', '.join(f'{c.name}::text' for c in key)}, count(*) over () from {_HASHES} as lake"
+            f" full join (select {names}, {self._live_hash} as hash from {self._live}) as live using ({names})"
+            f" where lake.hash is distinct from live.hash order by {names} limit {EXAMPLES}"
+        )
+        self._postgres.execute(SQL(f"drop table {_HASHES}"))
+        # The rows may be equal one by one where one side has one of them twice.
+        return (differing[0][-1] if differing else 1), [self._example(row[:-1]) for row in differing]
+
+    def _example(self, values: tuple[str, ...]) -> str:
+        """A row that differs, with every column that does, on both sides."""
+        columns = self._table.columns
+        key = dict(zip(self._table.primary_key, values, strict=True))
+        is_in_lake = " and ".join(f"{_lake_shown(self._table[n])} = {duck.quoted(v)}" for n, v in key.items())
+        is_live = " and ".join(f"{name}::text = {duck.quoted(value)}" for name, value in key.items())
+        texts = [f"concat_ws('|', {_lake_text(column)}), {_lake_shown(column)}" for column in columns]
+        one = self._in_lake(f"select {', '.join(texts)} from {self._lake} and {is_in_lake}")
+        texts = [f"concat_ws('|', {_postgres_text(column)}), {_postgres_shown(column)}" for column in columns]
+        other = self._in_postgres(f"select {', '.join(texts)} from {self._live} and {is_live}")
+        row = ", ".join(f"{name} {value}" for name, value in key.items())
+        if not one or not other:
+            return f"{row}: only in {'the lake' if one else 'Postgres'}"
+        return f"{row}: " + ", ".join(
+            f"{column.name} {one[0][place + 1]} in the lake, {other[0][place + 1]} in Postgres"
+            for place, column in zip(range(0, 2 * len(columns), 2), columns, strict=True)
+            if one[0][place] != other[0][place]
+        )
+
+    def _in_lake(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._session.execute(statement).fetchall()
+
+    def _in_postgres(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._postgres.execute(SQL(statement)).fetchall()
+
+
+# A value is hashed as the text that Postgres writes for it, which costs it the least: amounts and instants with their
+# decimal point. The lake's side writes the same from its integers and does not ask the loader's casts, which are on
+# trial. A text comes after its length, so that no two rows are written alike; of the others none is written as
+# nothing, which is null. Documents have no place here: Postgres writes them in its own way.
+
+
+def _lake_text(column: Column) -> str:
+    """What a value of the lake adds to the text of its row."""
+    name = column.lake_name
+    if column.type is Type.TEXT:
+        return f"coalesce(strlen({name}), -1), coalesce({name}, '')"
+    if column.type is Type.BOOLEAN:
+        name = f"cast({name} as integer)"
+    elif column.type is Type.CENTS:
+        name = _with_point(name, 2)
+    elif column.type is Type.AT:
+        name = _with_point(f"epoch_us({name})", 6)
+    elif column.type is Type.RATIO:
+        name = f"cast(cast({name} as bit) as bigint)"
+    return f"coalesce(cast({name} as varchar), '')"
+
+
+def _with_point(integer: str, digits: int) -> str:
+    unit = 10**digits
+    whole, part = f"cast(abs({integer}) // {unit} as varchar)", f"cast(abs({integer}) % {unit} as varchar)"
+    return f"if({integer} < 0, '-', '') || {whole} || '.' || lpad({part}, {digits}, '0')"
+
+
+def _postgres_text(column: Column) -> str:
+    """The same text, of a live value."""
+    name = column.name
+    if column.type is Type.TEXT:
+        return f"coalesce(octet_length({name}), -1), coalesce({name}, '')"
+    if column.type in (Type.DAY, Type.MONTH):
+        name = column.type.from_source_sql(name)
+    elif column.type is Type.BOOLEAN:
+        name = f"{name}::integer"
+    elif column.type is Type.AT:
+        name = f"extract(epoch from {name})"
+    elif column.type is Type.RATIO:
+        name = f"('x' || encode(float8send({name}), 'hex'))::bit(64)::bigint"
+    # Written as it is where it is never null: a cast of its own costs as much again.
+    return f"coalesce(({name})::text, '')" if column.nullable else name
+
+
+def _lake_shown(column: Column) -> str:
+    """A value of the lake as a person reads it."""
+    if column.type is Type.AT:
+        return f"cast(timezone('UTC', {column.lake_name}) as varchar)"
+    return f"cast({column.type.to_warehouse_sql(column.lake_name)} as varchar)"
+
+
+def _postgres_shown(column: Column) -> str:
+    return f"timezone('UTC', {column.name})::text" if column.type is Type.AT else f"{column.name}::text"

@@ -1,0 +1,31 @@
+"""The night's report: a page per run, written to a folder and served behind Airflow's login.
+
+Belongs here: reading the ledger for people, and how it looks. Does not: writing the ledger; deciding anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+PREFIX = "/stocktake"  # where Airflow's API server mounts the pages
+
+_Message = MutableMapping[str, Any]
+
+
+class OnDemand:
+    """The web app as an ASGI application that is built when it is first asked for anything.
+
+    Every process of Airflow loads the plugins, each task's too; only the API server needs 2 s worth of FastAPI.
+    """
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[_Message]],
+        send: Callable[[_Message], Awaitable[None]],
+    ) -> None:
+        """Answer one request."""
+        from include.serve.app import application
+
+        await application()(scope, receive, send)

@@ -1,0 +1,77 @@
+"""The pages as a web app behind Airflow's login: whoever may read the runs of the DAG may read what came of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import Depends, FastAPI, Path, Request
+from fastapi.responses import HTMLResponse
+
+from include.ledger.redaction import redacted
+from include.serve import page
+
+_DAG_ID = "nightly"  # who may read its runs may read these pages
+_HEADERS = {
+    # Nothing is loaded from anywhere, nothing runs; Airflow itself shows the pages in a frame.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@cache
+def application() -> FastAPI:
+    """The app. It has no page that shows without a login, not even its own documentation."""
+    app = FastAPI(
+        title="Stocktake",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, _DAG_ID))],
+    )
+    app.get("/", response_class=HTMLResponse)(latest_runs)
+    app.get("/runs/{run_id:path}", response_class=HTMLResponse)(night_report)
+    app.get("/status", response_class=HTMLResponse)(data_status)
+    app.exception_handler(ConnectionError)(_unreachable)
+    return app
+
+
+def latest_runs(request: Request) -> HTMLResponse:
+    """The latest runs with their verdicts."""
+    return _html(page.render_runs(_home(request)))
+
+
+def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLResponse:
+    """The report of one run."""
+    home = _home(request)
+    try:
+        return _html(page.render(run_id, home))
+    except KeyError:
+        sentence = (
+            f"The ledger has no run {run_id}. If Airflow has it, it has not begun or it failed before it was entered: "
+            "the log of its task begin says why."
+        )
+        return _html(page.render_message("Unknown run", sentence, home), status=404)
+
+
+def data_status(request: Request) -> HTMLResponse:
+    """How far each published table goes, and whether to trust it."""
+    return _html(page.render_status(_home(request)))
+
+
+def _unreachable(request: Request, error: Exception) -> HTMLResponse:
+    return _html(page.render_message("No connection", redacted(str(error)), _home(request)), status=503)
+
+
+def _home(request: Request) -> str:
+    """Where the app is mounted, as the browser sees it."""
+    return f"{request.scope.get('root_path', '').rstrip('/')}/"
+
+
+def _html(text: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(text, status_code=status, headers=_HEADERS)

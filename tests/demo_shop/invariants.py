@@ -1,0 +1,160 @@
+"""What is true of a healthy shop, as SQL of its own: each query returns the rows that break the rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from include.demo_shop.schema import key_type
+
+INVARIANTS = {
+    "subtotal is the sum of its lines": """
+        select orders.order_id from orders left join order_items using (order_id)
+        group by orders.order_id, orders.subtotal
+        having orders.subtotal is distinct from sum(order_items.quantity * order_items.unit_price)""",
+    "tax is 10 % of what is left after the discount, half up": """
+        select order_id from orders where tax is distinct from round((subtotal - discount) / 10, 2)""",
+    "total is subtotal − discount + tax": """
+        select order_id from orders where total is distinct from subtotal - discount + tax""",
+    "0 ≤ discount ≤ subtotal": "select order_id from orders where not (discount between 0 and subtotal)",
+    "an order has a customer": """
+        select order_id from orders
+        where not exists (select from customers where customers.customer_id = orders.customer_id)""",
+    "an item has an order, a product and a warehouse": """
+        select order_item_id from order_items
+        left join orders using (order_id) left join products using (product_id)
+        left join warehouses using (warehouse_id)
+        where orders.order_id is null or products.product_id is null or warehouses.warehouse_id is null""",
+    "a refund has an item": """
+        select refund_id from refunds left join order_items using (order_item_id) where order_items.order_id is null""",
+    "a movement has a product and a warehouse": """
+        select movement_id from inventory_movements
+        left join products using (product_id) left join warehouses using (warehouse_id)
+        where products.product_id is null or warehouses.warehouse_id is null""",
+    "an order says when it was placed": "select order_id from orders where ordered_at is null",
+    "keys are unique": """
+        select order_id::text from orders group by order_id having count(*) > 1
+        union all select order_item_id::text from order_items group by order_item_id having count(*) > 1""",
+    "statuses are known": """
+        select order_id from orders
+        where status not in ('pending', 'processing', 'shipped', 'delivered', 'cancelled')""",
+    "cancelled ⇔ when, by whom and why": """
+        select order_id from orders
+        where (status = 'cancelled') <> (cancelled_at is not null)
+            or num_nulls(cancelled_at, cancelled_by, cancellation_reason) not in (0, 3)""",
+    "the status says which events happened": """
+        select order_id from orders
+        where (shipped_at is not null) <> (status in ('shipped', 'delivered'))
+            or (delivered_at is not null) <> (status = 'delivered')""",
+    "events happen in order": """
+        select order_id from orders
+        where shipped_at < ordered_at or delivered_at < shipped_at or cancelled_at < ordered_at""",
+    "nothing is in the future": """
+        select order_id::text from orders
+        where greatest(ordered_at, shipped_at, delivered_at, cancelled_at, updated_at) > now()
+        union all select refund_id::text from refunds where greatest(refunded_at, updated_at) > now()
+        union all select movement_id::text from inventory_movements where greatest(moved_at, updated_at) > now()
+        union all select customer_id::text from customers where greatest(created_at, updated_at) > now()
+        union all select product_id::text from products where greatest(created_at, updated_at) > now()
+        union all select product_id::text from inventory where updated_at > now()""",
+    "a row is written no earlier than its events": """
+        select order_id::text from orders
+        where updated_at < greatest(ordered_at, shipped_at, delivered_at, cancelled_at)
+        union all select refund_id::text from refunds where updated_at < refunded_at
+        union all select movement_id::text from inventory_movements where updated_at < moved_at
+        union all select customer_id::text from customers where updated_at < created_at
+        union all select product_id::text from products where updated_at < created_at
+        union all select product_id::text from inventory join (
+            select product_id, warehouse_id, max(moved_at) as moved_at from inventory_movements
+            group by product_id, warehouse_id
+        ) as last using (product_id, warehouse_id) where updated_at < last.moved_at""",
+    "customers and products exist before they are ordered": """
+        select orders.order_id from orders join customers using (customer_id) where ordered_at < created_at
+        union all
+        select order_id from order_items join orders using (order_id) join products using (product_id)
+        where ordered_at < products.created_at""",
+    "prices and quantities are positive": """
+        select order_item_id::text from order_items
+        where quantity < 1 or not unit_price > 0 or not unit_cost > 0 or unit_price = 'NaN' or unit_cost = 'NaN'
+        union all select product_id::text from products where not unit_price > 0 or not unit_cost > 0""",
+    "currencies are known": "select order_id from orders where currency not in ('EUR', 'USD') or currency is null",
+    "e-mail addresses look like some": """
+        select customer_id from customers where email ~ '^[^@ ]+@[^@ ]+[.][^@ ]+$' is not true""",
+    "refunds stay within their line": """
+        select order_item_id from refunds join order_items using (order_item_id) join orders using (order_id)
+        group by order_item_id, order_items.quantity, order_items.unit_price, orders.subtotal, orders.discount
+        having sum(refunds.quantity) > order_items.quantity
+            or sum(refunds.amount) * orders.subtotal
+                > order_items.quantity * order_items.unit_price * (orders.subtotal - orders.discount)""",
+    "only what shipped is refunded": """
+        select refund_id from refunds join order_items using (order_item_id) join orders using (order_id)
+        where orders.shipped_at is null or refunded_at < shipped_at or refunds.quantity < 1 or refunds.amount < 0""",
+    "kinds of movements are known and have their sign": """
+        select movement_id from inventory_movements
+        where case kind
+            when 'receipt' then quantity > 0 when 'reservation' then quantity > 0 when 'return' then quantity > 0
+            when 'release' then quantity < 0 when 'shipment' then quantity < 0 when 'adjustment' then quantity <> 0
+            else false end is not true""",
+    "0 ≤ reserved ≤ on hand": "select product_id from inventory where not (0 <= reserved and reserved <= on_hand)",
+    "stock is the sum of its movements": """
+        with moved as (
+            select product_id, warehouse_id,
+                coalesce(sum(quantity) filter (
+                    where kind in ('receipt', 'shipment', 'return', 'adjustment')), 0) as on_hand,
+                coalesce(sum(quantity) filter (where kind in ('reservation', 'release', 'shipment')), 0) as reserved
+            from inventory_movements group by product_id, warehouse_id
+        )
+        select product_id from inventory full join moved using (product_id, warehouse_id)
+        where (inventory.on_hand, inventory.reserved) is distinct from (moved.on_hand, moved.reserved)""",
+    "0 ≤ reserved ≤ on hand after every movement": """
+        with running as (
+            select movement_id,
+                sum(case when kind in ('receipt', 'shipment', 'return', 'adjustment') then quantity else 0 end)
+                    over (partition by product_id, warehouse_id order by movement_id) as on_hand,
+                sum(case when kind in ('reservation', 'release', 'shipment') then quantity else 0 end)
+                    over (partition by product_id, warehouse_id order by movement_id) as reserved
+            from inventory_movements
+        )
+        select movement_id from running where not (0 <= reserved and reserved <= on_hand)""",
+    "every line is reserved once, then shipped or released as its order says": """
+        select order_item_id from order_items join orders using (order_id)
+        left join inventory_movements as moved using (order_item_id)
+        group by order_item_id, order_items.quantity, orders.status, orders.shipped_at, orders.cancelled_at,
+            orders.ordered_at
+        having coalesce(sum(moved.quantity) filter (
+                where kind = 'reservation' and moved_at = ordered_at), 0) <> order_items.quantity
+            or coalesce(sum(moved.quantity) filter (where kind = 'shipment' and moved_at = shipped_at), 0)
+                <> case when shipped_at is null then 0 else -order_items.quantity end
+            or coalesce(sum(moved.quantity) filter (where kind = 'release' and moved_at = cancelled_at), 0)
+                <> case when cancelled_at is null then 0 else -order_items.quantity end""",
+    "every restocked refund is a return": """
+        with returned as (
+            select order_item_id, sum(quantity) as units from inventory_movements
+            where kind = 'return' group by order_item_id
+        ), restocked as (
+            select order_item_id, sum(quantity) as units from refunds where restocked group by order_item_id
+        )
+        select order_item_id from returned full join restocked using (order_item_id)
+        where returned.units is distinct from restocked.units""",
+    "movements are numbered in the order in which they happened": """
+        select movement_id from (
+            select movement_id, moved_at, lag(moved_at) over (
+                partition by product_id, warehouse_id order by movement_id) as before
+            from inventory_movements
+        ) as numbered where moved_at < before""",
+}
+
+
+_NUMBERED = (
+    "0 ≤ reserved ≤ on hand after every movement",
+    "movements are numbered in the order in which they happened",
+)
+"""What only movements with numbers for keys can show."""
+
+
+def broken_invariants(shop: Connection[Any]) -> dict[str, int]:
+    """The rules that this shop breaks, each with the number of rows that break it."""
+    rules = INVARIANTS if key_type(shop) == "integer" else {k: v for k, v in INVARIANTS.items() if k not in _NUMBERED}
+    counts = {rule: len(shop.execute(query.encode()).fetchall()) for rule, query in rules.items()}
+    return {rule: count for rule, count in counts.items() if count}

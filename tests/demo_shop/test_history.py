@@ -1,0 +1,225 @@
+"""The simulated past: the same for the same seed, healthy by every rule, and shaped like a shop's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from include.demo_shop.commands import AdjustStock
+from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal
+from include.demo_shop.schema import TABLES, KeyType, create_schema
+from include.demo_shop.service import OrderService, open_engine
+from include.local.embedded_postgres import Cluster
+from tests.conftest import SMALL, Database
+from tests.demo_shop.conftest import shopkeeper
+from tests.demo_shop.contents import contents, structure
+from tests.demo_shop.invariants import broken_invariants
+from tests.nights import LAST_DAY
+
+UTC = ZoneInfo("UTC")
+TINY = HistorySize(orders=300, days=25, products=12)
+
+
+@pytest.fixture
+def another_shop(cluster: Cluster) -> Iterator[Database]:
+    """A second empty database."""
+    database = Database(cluster, "shop").copy()
+    yield database
+    database.drop()
+
+
+def filled(
+    database: Database, *, seed: int = 3, last_day: date = LAST_DAY, timezone: ZoneInfo = UTC
+) -> dict[str, list[str]]:
+    """The contents of the database after a past was written into it."""
+    with psycopg.connect(database.url("shopkeeper")) as shop:
+        create_schema(shop)
+        fill_history(shop, last_day=last_day, seed=seed, timezone=timezone, size=TINY)
+        return contents(shop)
+
+
+def test_the_same_arguments_make_the_same_rows(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    monkeypatch.setattr(journal, "CHUNK_ROWS", 100)  # nor does it matter in how many pieces they are written
+    second = filled(another_shop)
+
+    assert first == second
+    assert all(first[table] for table in TABLES)
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
+def test_other_arguments_make_other_rows(
+    shop_database: Database, another_shop: Database, other: dict[str, Any]
+) -> None:
+    assert filled(shop_database)["orders"] != filled(another_shop, **other)["orders"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "zone", "keys", "size"),
+    [
+        (1, "UTC", "integer", SMALL),
+        (2, "America/New_York", "integer", HistorySize(orders=1_000, days=300, products=5)),
+        (3, "Europe/Berlin", "text", TINY),
+        (4, "Australia/Lord_Howe", "uuid", TINY),
+        (5, "UTC", "integer", HistorySize(orders=4_000, days=20, products=3)),
+        (6, "UTC", "integer", HistorySize(orders=1, days=2, products=1)),
+    ],
+)
+def test_a_past_is_healthy(shop_database: Database, seed: int, zone: str, keys: KeyType, size: HistorySize) -> None:
+    with psycopg.connect(shop_database.url("shopkeeper")) as shop:
+        create_schema(shop, keys)
+        bare = structure(shop)
+        rows = fill_history(shop, last_day=LAST_DAY, seed=seed, timezone=ZoneInfo(zone), size=size)
+
+        assert broken_invariants(shop) == {}
+        assert structure(shop) == bare
+        assert rows == {table: _one(shop, f"select count(*) from {table}") for table in TABLES}
+        assert rows["orders"] > 0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/Los_Angeles"])
+def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zone: str) -> None:
+    with psycopg.connect(shop_database.url("shopkeeper")) as shop:
+        create_schema(shop)
+        fill_history(shop, last_day=date(2020, 4, 10), timezone=ZoneInfo(zone), size=TINY)
+        shop.execute(f"set timezone to '{zone}'")
+        days = "select count(distinct ordered_at::date), min(ordered_at::date), max(ordered_at::date) from orders"
+        latest = """
+            select max(at) from (
+                select max(updated_at) as at from customers union all select max(updated_at) from products
+                union all select max(updated_at) from orders union all select max(updated_at) from order_items
+                union all select max(updated_at) from refunds union all select max(updated_at) from inventory
+                union all select max(updated_at) from inventory_movements
+            ) as latest"""
+
+        assert shop.execute(days).fetchone() == (25, date(2020, 3, 17), date(2020, 4, 10))
+        assert _one(shop, latest) < datetime(2020, 4, 11, tzinfo=ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("what", "share", "low", "high"),
+    [
+        ("cancelled orders", "select avg((status = 'cancelled')::integer) from orders", 0.025, 0.06),
+        (
+            "cancelled for want of stock",
+            "select avg((cancellation_reason = 'out_of_stock')::integer) from orders where status = 'cancelled'",
+            0.04,
+            0.45,
+        ),
+        ("orders in USD", "select avg((currency = 'USD')::integer) from orders", 0.03, 0.07),
+        ("discounted orders", "select avg((discount > 0)::integer) from orders", 0.15, 0.45),
+        (
+            "lines refunded",
+            """select count(distinct refunds.order_item_id)::float / count(*) from orders
+            join order_items using (order_id) left join refunds using (order_item_id)
+            where delivered_at < (select max(ordered_at) from orders) - interval '30 days'""",
+            0.03,
+            0.08,
+        ),
+        (
+            "refunds of a part",
+            """select avg((refunds.quantity < order_items.quantity)::integer) from refunds
+            join order_items using (order_item_id)""",
+            0.05,
+            0.5,
+        ),
+        ("refunds not restocked", "select avg((not restocked)::integer) from refunds", 0.15, 0.5),
+        (
+            "lines at another price than today's",
+            """select avg((order_items.unit_price <> products.unit_price)::integer) from order_items
+            join products using (product_id) join orders using (order_id) where currency = 'EUR'""",
+            0.05,
+            0.9,
+        ),
+        (
+            "customers who came back",
+            "select avg((n > 1)::integer) from (select count(*) as n from orders group by customer_id) as counted",
+            0.2,
+            0.95,
+        ),
+        (
+            "lines of the four best sellers of forty",
+            """select (
+                select sum(n) from (select count(*) as n from order_items group by product_id order by n desc limit 4)
+                as best
+            ) / count(*) from order_items""",
+            0.2,
+            0.5,
+        ),
+        (
+            "moments at which a shelf was empty",
+            """select avg((available = 0)::integer) from (select sum(case kind when 'shipment' then 0
+            when 'reservation' then -quantity when 'release' then -quantity else quantity end)
+            over (partition by product_id, warehouse_id order by movement_id) as available
+            from inventory_movements) as running""",
+            0.002,
+            0.2,
+        ),
+        (
+            "orders still on their way",
+            "select avg((status in ('pending', 'processing', 'shipped'))::integer) from orders",
+            0.01,
+            0.2,
+        ),
+    ],
+)
+def test_it_is_shaped_like_a_shops(past: Connection[Any], what: str, share: str, low: float, high: float) -> None:
+    assert low < _one(past, share) < high, what
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 1 from orders where status = 'pending'",
+        "select 1 from orders where status = 'processing'",
+        "select 1 from orders where status = 'shipped'",
+        "select 1 from inventory_movements where kind = 'adjustment'",
+        "select 1 from inventory_movements where kind = 'release'",
+        "select 1 from customers left join orders using (customer_id) where order_id is null",
+        "select 1 from refunds group by order_item_id having count(*) > 1",
+        "select 1 from refunds join order_items using (order_item_id) group by order_id having count(*) > 1",
+        "select 1 from orders group by customer_id, ordered_at::date having count(*) > 1",
+        "select 1 from order_items group by order_id having count(distinct warehouse_id) > 1",
+        "select 1 from products where created_at > (select min(ordered_at) from orders)",
+    ],
+)
+def test_it_holds_every_kind_of_thing(past: Connection[Any], query: str) -> None:
+    assert past.execute(query.encode()).fetchone() is not None
+
+
+def test_a_shop_with_orders_is_left_alone(old_shop: Database) -> None:
+    with psycopg.connect(old_shop.url("shopkeeper")) as shop:
+        before = contents(shop)
+        with pytest.raises(ShopNotEmpty):
+            fill_history(shop, last_day=LAST_DAY)
+        assert contents(shop) == before
+
+
+async def test_trade_goes_on_from_the_past(old_shop: Database) -> None:
+    with shopkeeper(old_shop) as shop:
+        last = _one(shop, "select max(movement_id) from inventory_movements")
+        engine = open_engine(old_shop.url("shopkeeper"))
+        await OrderService(engine).adjust(AdjustStock(1, 1, 5))
+        await engine.dispose()
+        assert _one(shop, "select max(movement_id) from inventory_movements") > last
+        assert broken_invariants(shop) == {}
+
+
+@pytest.mark.parametrize("size", [{"orders": 0}, {"days": 1}, {"products": 0}])
+def test_a_size_without_sense_is_refused(size: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1 order, 2 days and 1 product"):
+        HistorySize(**size)
+
+
+def _one(shop: Connection[Any], query: str) -> Any:
+    row = shop.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]

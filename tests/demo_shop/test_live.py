@@ -1,0 +1,40 @@
+"""Live trade: many customers at once, and the books still balance."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.demo_shop.live import EmptyShop, Traffic, trade
+from include.demo_shop.schema import create_schema
+from tests.conftest import Database
+from tests.demo_shop.conftest import shopkeeper
+from tests.demo_shop.invariants import broken_invariants
+
+COUNTS = """
+select (select count(*) from orders), (select count(*) from refunds),
+    (select count(*) from orders where status = 'cancelled'), (select count(*) from customers)
+"""
+
+
+async def test_many_trade_at_once_and_the_books_balance(old_shop: Database) -> None:
+    with shopkeeper(old_shop) as shop:
+        before = shop.execute(COUNTS).fetchone()
+
+        happened = await trade(old_shop.url("shopkeeper"), Traffic(customers=30, per_second=400, seconds=3))
+
+        after = shop.execute(COUNTS).fetchone()
+        assert before is not None
+        assert after is not None
+        grown = [now - then for now, then in zip(after, before, strict=True)]
+        assert grown == [happened[what] for what in ("created", "refunded", "cancelled", "registered")]
+        assert (
+            min(happened[what] for what in ("created", "started", "shipped", "delivered", "cancelled", "received")) > 0
+        )
+        assert broken_invariants(shop) == {}
+
+
+async def test_an_empty_shop_has_no_trade(shop_database: Database) -> None:
+    with shopkeeper(shop_database) as shop:
+        create_schema(shop)
+    with pytest.raises(EmptyShop, match="fill it first"):
+        await trade(shop_database.url("shopkeeper"), Traffic(seconds=1))

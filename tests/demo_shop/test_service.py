@@ -1,0 +1,309 @@
+"""The order service: never oversells, never deadlocks, all or nothing, and says what was wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from include.demo_shop.commands import AdjustStock, CancelOrder, PlacedOrder, ReceiveStock, RefundLine
+from include.demo_shop.commands import OrderLine as Line
+from include.demo_shop.errors import (
+    DiscountTooLarge,
+    InvalidCommand,
+    OutOfStock,
+    ProductNotOffered,
+    RefundTooLarge,
+    ShopError,
+    UnknownCustomer,
+    UnknownOrder,
+    UnknownOrderItem,
+    UnknownProduct,
+    UnknownStock,
+    WrongStatus,
+)
+from include.demo_shop.schema import KeyType
+from tests.demo_shop.conftest import Stall
+from tests.demo_shop.contents import contents
+from tests.demo_shop.invariants import broken_invariants
+
+
+async def test_200_buyers_of_50_units_get_50(stall: Stall) -> None:
+    await stall.stock(50)
+
+    outcomes = await asyncio.gather(
+        *(stall.service.create(stall.order(stall.line(0, 1))) for _ in range(200)), return_exceptions=True
+    )
+
+    assert sum(isinstance(outcome, PlacedOrder) for outcome in outcomes) == 50
+    assert sum(isinstance(outcome, OutOfStock) for outcome in outcomes) == 150
+    assert stall.shelf() == (50, 50)
+    assert stall.shop.execute("select sum(quantity) from order_items").fetchone() == (50,)
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_buyers_of_several_units_never_oversell(stall: Stall) -> None:
+    await stall.stock(50)
+
+    outcomes = await asyncio.gather(
+        *(stall.service.create(stall.order(stall.line(0, 1 + buyer % 7))) for buyer in range(100)),
+        return_exceptions=True,
+    )
+
+    refused = [outcome for outcome in outcomes if not isinstance(outcome, PlacedOrder)]
+    assert all(isinstance(outcome, OutOfStock) and outcome.available < outcome.wanted for outcome in refused)
+    assert stall.shelf() == (50, 50)  # single units are always among the last buyers
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_crossing_lines_do_not_deadlock(stall: Stall) -> None:
+    for product in range(3):
+        await stall.stock(1_000, product)
+    lines = [stall.line(product, 1) for product in range(3)]
+    crossing = [lines, lines[::-1], [lines[1], lines[0], lines[2]], [lines[2], lines[0], lines[1]]]
+
+    placed = await asyncio.gather(*(stall.service.create(stall.order(*crossing[turn % 4])) for turn in range(120)))
+    to_cancel, to_ship = placed[:60], placed[60:]
+    await asyncio.gather(*(stall.service.start_processing(order.order_id) for order in to_ship))
+    await asyncio.gather(
+        *(stall.service.cancel(CancelOrder(order.order_id, "customer", "changed_mind")) for order in to_cancel),
+        *(stall.service.ship(order.order_id) for order in to_ship),
+        *(stall.service.create(stall.order(*crossing[turn % 4])) for turn in range(60)),
+        *(stall.service.adjust(AdjustStock(*_cell(stall, turn % 3), -1)) for turn in range(30)),
+    )
+
+    assert [stall.shelf(product) for product in range(3)] == [(930, 60)] * 3
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_an_order_is_placed_whole_or_not_at_all(stall: Stall) -> None:
+    await stall.stock(10, 0)
+    await stall.stock(2, 1)
+    before = contents(stall.shop)
+
+    with pytest.raises(OutOfStock) as refusal:
+        await stall.service.create(stall.order(stall.line(0, 1), stall.line(1, 3)))
+
+    assert (refusal.value.wanted, refusal.value.available) == (3, 2)
+    assert (refusal.value.product_id, refusal.value.warehouse_id) == _cell(stall, 1)
+    assert str(refusal.value) == "warehouse 1 has 2 available of product 2, 3 were wanted"
+    assert contents(stall.shop) == before
+
+
+@pytest.mark.parametrize(
+    ("lines", "discount", "currency", "subtotal", "tax", "total"),
+    [
+        ([(0, 1)], "0", "EUR", "10.00", "1.00", "11.00"),
+        ([(0, 2), (1, 1)], "0", "EUR", "23.33", "2.33", "25.66"),
+        ([(1, 1)], "0.08", "EUR", "3.33", "0.33", "3.58"),  # tax of 0.325 is rounded up
+        ([(2, 1)], "19.99", "EUR", "19.99", "0.00", "0.00"),
+        ([(1, 2)], "0", "USD", "7.32", "0.73", "8.05"),  # 3.33 EUR are 3.663 USD, so 3.66 each
+    ],
+)
+async def test_what_an_order_costs(
+    stall: Stall, lines: list[tuple[int, int]], discount: str, currency: str, subtotal: str, tax: str, total: str
+) -> None:
+    for product, quantity in lines:
+        await stall.stock(quantity, product)
+
+    placed = await stall.service.create(
+        stall.order(
+            *(stall.line(product, quantity) for product, quantity in lines),
+            discount=Decimal(discount),
+            currency=currency,
+        )
+    )
+
+    assert (placed.subtotal, placed.tax, placed.total) == (Decimal(subtotal), Decimal(tax), Decimal(total))
+    row = stall.row(placed.order_id)
+    assert (row["subtotal"], row["tax"], row["total"]) == (placed.subtotal, placed.tax, placed.total)
+    assert (row["status"], row["currency"]) == ("pending", currency)
+    assert broken_invariants(stall.shop) == {}
+
+
+Attempt = Callable[[Stall], Awaitable[Any]]
+NOBODY = 99
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error", "message"),
+    [
+        (lambda s: s.service.create(s.order()), InvalidCommand, "at least one line"),
+        (lambda s: s.service.create(s.order(s.line(0, 0))), InvalidCommand, "1 unit or more"),
+        (lambda s: s.service.create(s.order(s.line(0, 1), s.line(0, 2))), InvalidCommand, "at most once"),
+        (lambda s: s.service.create(s.order(s.line(0, 1), currency="XYZ")), InvalidCommand, "EUR, USD, not XYZ"),
+        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("0.001"))), InvalidCommand, "whole cents"),
+        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("NaN"))), InvalidCommand, "whole cents"),
+        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(-1))), InvalidCommand, "whole cents"),
+        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(11))), DiscountTooLarge, "11 .* 10.00"),
+        (lambda s: s.service.create(s.order(Line(NOBODY, 1, 1))), UnknownProduct, "no product 99"),
+        (lambda s: s.service.create(s.order(s.line(0, 1, warehouse=1))), UnknownStock, "2 does not keep product 1"),
+        (lambda s: s.service.start_processing(NOBODY), UnknownOrder, "no order 99"),
+        (lambda s: s.service.ship(NOBODY), UnknownOrder, "no order 99"),
+        (lambda s: s.service.cancel(CancelOrder(1, "customer", " ")), InvalidCommand, "and why"),
+        (lambda s: s.service.refund(RefundLine(NOBODY, 1, restock=True)), UnknownOrderItem, "no order item 99"),
+        (lambda s: s.service.refund(RefundLine(1, 0, restock=True)), InvalidCommand, "1 unit or more"),
+        (lambda s: s.service.receive(ReceiveStock(NOBODY, 1, 1)), UnknownStock, "does not keep product 99"),
+        (lambda s: s.service.receive(ReceiveStock(1, 1, 0)), InvalidCommand, "1 unit or more"),
+        (lambda s: s.service.adjust(AdjustStock(1, 1, 0)), InvalidCommand, "changes nothing"),
+        (lambda s: s.service.adjust(AdjustStock(1, 1, -6)), OutOfStock, "has 5 available of product 1, 6 were"),
+        (lambda s: s.service.adjust(AdjustStock(2, 1, -1)), UnknownStock, "1 does not keep product 2"),
+    ],
+)
+async def test_errors_say_what_was_wrong(stall: Stall, attempt: Attempt, error: type[ShopError], message: str) -> None:
+    await stall.stock(5)
+    before = contents(stall.shop)
+
+    with pytest.raises(error, match=message):
+        await attempt(stall)
+
+    assert contents(stall.shop) == before
+
+
+async def test_unknown_customer_and_withdrawn_product(stall: Stall) -> None:
+    await stall.stock(5)
+    stranger = stall.order(stall.line(0, 1)).__class__(NOBODY, (stall.line(0, 1),))
+    with pytest.raises(UnknownCustomer, match="no customer 99"):
+        await stall.service.create(stranger)
+
+    stall.shop.execute("update products set is_active = false, updated_at = now()")
+    with pytest.raises(ProductNotOffered, match="product 1 is no longer offered"):
+        await stall.service.create(stall.order(stall.line(0, 1)))
+
+
+LIFE = ("pending", "processing", "shipped", "delivered", "cancelled")
+ACTIONS: dict[str, tuple[Callable[[Stall, PlacedOrder], Awaitable[Any]], tuple[str, ...]]] = {
+    "start": (lambda s, o: s.service.start_processing(o.order_id), ("pending",)),
+    "ship": (lambda s, o: s.service.ship(o.order_id), ("processing",)),
+    "deliver": (lambda s, o: s.service.deliver(o.order_id), ("shipped",)),
+    "cancel": (lambda s, o: s.service.cancel(CancelOrder(o.order_id, "shop", "because")), ("pending", "processing")),
+    "refund": (lambda s, o: s.service.refund(RefundLine(o.order_item_ids[0], 1, True)), ("shipped", "delivered")),
+}
+
+
+@pytest.mark.parametrize("status", LIFE)
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_an_action_needs_the_right_status(stall: Stall, action: str, status: str) -> None:
+    await stall.stock(5)
+    order = await stall.service.create(stall.order(stall.line(0, 2)))
+    path = ["cancel"] if status == "cancelled" else ["start", "ship", "deliver"][: LIFE.index(status)]
+    for step in path:
+        await ACTIONS[step][0](stall, order)
+    before = contents(stall.shop)
+    attempt, allowed = ACTIONS[action]
+
+    if status in allowed:
+        written_before = stall.row(order.order_id)["updated_at"]
+        await attempt(stall, order)
+        assert action == "refund" or stall.row(order.order_id)["updated_at"] > written_before
+    else:
+        with pytest.raises(WrongStatus, match=f"it is {status}, not {' or '.join(allowed)}"):
+            await attempt(stall, order)
+        assert contents(stall.shop) == before
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_cancelling_releases_the_stock(stall: Stall) -> None:
+    await stall.stock(3)
+    order = await stall.service.create(stall.order(stall.line(0, 3)))
+    assert stall.shelf() == (3, 3)
+
+    await stall.service.cancel(CancelOrder(order.order_id, "customer", "changed_mind"))
+
+    assert stall.shelf() == (3, 0)
+    row = stall.row(order.order_id)
+    assert (row["status"], row["cancelled_by"], row["cancellation_reason"]) == ("cancelled", "customer", "changed_mind")
+    assert row["cancelled_at"] == row["updated_at"]
+    await stall.service.create(stall.order(stall.line(0, 3)))
+
+
+async def test_only_one_of_two_who_act_at_once_succeeds(stall: Stall) -> None:
+    await stall.stock(40)
+    orders = [await stall.service.create(stall.order(stall.line(0, 1))) for _ in range(40)]
+    for order in orders:
+        await stall.service.start_processing(order.order_id)
+
+    outcomes = await asyncio.gather(
+        *(stall.service.ship(order.order_id) for order in orders),
+        *(stall.service.cancel(CancelOrder(order.order_id, "customer", "changed_mind")) for order in orders),
+        return_exceptions=True,
+    )
+
+    assert sum(outcome is None for outcome in outcomes) == 40
+    assert sum(isinstance(outcome, WrongStatus) for outcome in outcomes) == 40
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_refunds_stay_within_units_and_money(stall: Stall) -> None:
+    await stall.stock(3, 0)
+    await stall.stock(1, 1)
+    order = await stall.delivered(stall.line(0, 3), stall.line(1, 1), discount=Decimal("3.33"))
+    tens, other = order.order_item_ids  # 30.00 of 33.33 less 3.33: worth 27.0027, so 27.00
+
+    first = await stall.service.refund(RefundLine(tens, 1, restock=True))
+    assert first.amount == Decimal("9.00")
+    with pytest.raises(RefundTooLarge, match=f"cannot refund quantity 3 of order item {tens}: 2 is left"):
+        await stall.service.refund(RefundLine(tens, 3, restock=True))
+    with pytest.raises(RefundTooLarge, match=r"cannot refund amount 18.01 .*: 18.00 is left"):
+        await stall.service.refund(RefundLine(tens, 1, restock=True, amount=Decimal("18.01")))
+    with pytest.raises(InvalidCommand, match="whole cents"):
+        await stall.service.refund(RefundLine(tens, 1, restock=True, amount=Decimal("-1.00")))
+    await stall.service.refund(RefundLine(tens, 2, restock=False, amount=Decimal("18.00")))
+    with pytest.raises(RefundTooLarge, match="0 is left"):
+        await stall.service.refund(RefundLine(tens, 1, restock=True))
+    last = await stall.service.refund(RefundLine(other, 1, restock=False))
+
+    assert last.amount == Decimal("2.99")  # 2.997 rounded down: the order never gives back more than was paid
+    assert stall.shelf() == (1, 0)  # only the restocked unit is back
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_refunds_at_once_do_not_exceed_the_line(stall: Stall) -> None:
+    await stall.stock(5)
+    order = await stall.delivered(stall.line(0, 5))
+
+    outcomes = await asyncio.gather(
+        *(stall.service.refund(RefundLine(order.order_item_ids[0], 1, restock=True)) for _ in range(20)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(outcome, RefundTooLarge) for outcome in outcomes) == 15
+    assert stall.shelf() == (5, 0)
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_receiving_opens_a_shelf_and_adjusting_keeps_what_is_reserved(stall: Stall) -> None:
+    await asyncio.gather(*(stall.stock(2, 0, 1) for _ in range(10)))
+    assert stall.shelf(0, 1) == (20, 0)
+    await stall.service.create(stall.order(stall.line(0, 15, warehouse=1)))
+
+    await stall.service.adjust(AdjustStock(*_cell(stall, 0, 1), -5))
+    with pytest.raises(OutOfStock, match="has 0 available"):
+        await stall.service.adjust(AdjustStock(*_cell(stall, 0, 1), -1))
+
+    assert stall.shelf(0, 1) == (15, 15)
+    assert broken_invariants(stall.shop) == {}
+
+
+@pytest.mark.parametrize(("keys", "kind"), [("integer", int), ("text", str), ("uuid", UUID)])
+async def test_the_service_works_with_every_type_of_key(stall: Stall, keys: KeyType, kind: type) -> None:
+    await stall.stock(4, 0)
+    await stall.stock(4, 1)
+    order = await stall.delivered(stall.line(0, 2), stall.line(1, 1))
+    refund = await stall.service.refund(RefundLine(order.order_item_ids[1], 1, restock=True))
+    with pytest.raises(OutOfStock):
+        await stall.service.create(stall.order(stall.line(0, 3)))
+    with pytest.raises(UnknownOrder):
+        await stall.service.ship(stall.customer if keys != "integer" else NOBODY)
+
+    assert all(isinstance(key, kind) for key in (order.order_id, *order.order_item_ids, refund.refund_id))
+    assert [stall.shelf(0), stall.shelf(1)] == [(2, 0), (4, 0)]
+    assert broken_invariants(stall.shop) == {}
+
+
+def _cell(stall: Stall, product: int, warehouse: int = 0) -> tuple[Any, Any]:
+    return stall.products[product], stall.warehouses[warehouse]

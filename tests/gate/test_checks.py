@@ -1,0 +1,284 @@
+"""The gate: every planted defect is caught by its rule, nothing else is touched, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.contract import Column, Severity, Table, Type
+from include.contract.rules import between
+from include.demo_shop.defects import DEFECTS
+from include.demo_shop.planting import plant, planted_defects, unplant
+from include.gate.checks import GateDisagreement, _outcomes
+from include.gate.handoff import Forgotten
+from include.gate.row_outcomes import NightStopped
+from include.lake import tables as lake
+from include.pipeline import nightly
+from include.settings import settings
+from include.sources import SOURCES
+from tests.nights import Nights
+
+# What the quarantine must say of each planted row; beyond these only what follows from the same wrong value.
+CAUGHT_BY = {
+    "duplicate": {"one_row_per_key"},
+    "unknown_customer": {"customer_exists"},
+    "order_without_items": {"subtotal_equals_lines"},
+    "total_mismatch": {"total_equals_parts"},
+    "subtotal_mismatch": {"subtotal_equals_lines"},
+    "tax_mismatch": {"tax_at_rate"},
+    "negative_discount": {"discount_not_negative"},
+    "discount_exceeds_subtotal": {"discount_within_subtotal", "tax_not_negative"},
+    "missing_currency": {"currency_filled"},
+    "unknown_currency": {"currency_known"},
+    "unknown_status": {"status_known"},
+    "status_went_back": {"status_moves_forward"},
+    "cancelled_without_reason": {"cancelled_has_reason"},
+    "cancelled_without_timestamp": {"cancelled_has_time"},
+    "reason_without_cancellation": {"only_cancelled_has_reason"},
+    "missing_ordered_at": {"ordered_at_filled"},
+    "future_timestamp": {"delivered_not_in_future"},
+    "infinite_timestamp": {"readable"},
+    "shipped_before_ordered": {"ordered_before_shipped"},
+    "delivered_before_shipped": {"shipped_before_delivered"},
+    "orphan_item": {"order_exists"},
+    "unknown_product": {"product_exists", "follows_orders"},
+    "unknown_warehouse": {"warehouse_exists", "follows_orders"},
+    "negative_quantity": {"quantity_positive", "follows_orders"},
+    "huge_quantity": {"quantity_credible", "unit_price_credible", "follows_orders"},
+    "zero_quantity": {"quantity_positive", "follows_orders"},
+    "nan_price": {"readable", "unit_price_filled", "follows_orders"},
+    "negative_item_price": {"unit_price_not_negative", "follows_orders"},
+    "refund_of_unknown_item": {"order_item_exists"},
+    "refund_exceeds_line": {"quantity_within_line", "refunds_within_line"},
+    "refund_amount_exceeds_line": {"amount_within_line"},
+    "negative_refund": {"amount_not_negative"},
+    "refund_before_order": {"refunded_after_ordered"},
+    "negative_stock": {"on_hand_not_negative", "reserved_within_on_hand"},
+    "reserved_exceeds_on_hand": {"reserved_within_on_hand"},
+    "negative_reserved": {"reserved_not_negative"},
+    "movement_of_unknown_kind": {"kind_known"},
+    "movement_of_unknown_product": {"product_exists"},
+    "negative_price": {"price_not_negative"},
+    "malformed_email": {"email_well_formed"},
+}
+WARNED_BY = {"stock_not_explained": "stock_explained", "missing_email": "email_filled"}
+
+
+@pytest.fixture
+def tolerant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many defects at once are more than a small shop's contracts tolerate."""
+    for name, source in list(SOURCES.items()):
+        monkeypatch.setitem(SOURCES, name, replace(source, tolerance=0.5))
+
+
+def held(nights: Nights, outcome: str = "open") -> dict[tuple[str, str], set[str]]:
+    """(source, key) → rules, of the quarantine's rows with an outcome."""
+    rows = nights.ask("select source, row_key, rules from audit.quarantine where outcome = %s", outcome)
+    return {(source, key): set(rules) for source, key, rules in rows}
+
+
+def plant_all(nights: Nights) -> None:
+    with nights.shop.transaction():
+        plant(nights.shop, list(DEFECTS))
+
+
+def family_of(nights: Nights, items: Collection[str]) -> set[str]:
+    """The orders of order items, as text."""
+    rows = nights.shop.execute(
+        "select order_id::text from order_items where order_item_id::text = any(%s)", [list(items)]
+    )
+    return {order for (order,) in rows}
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
+def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_touched(nights: Nights) -> None:
+    plant_all(nights)
+    run = nights.report()
+    found = held(nights)
+    planted = {defect.name: (defect.source, defect.key) for defect in planted_defects(nights.shop)}
+    assert set(planted) == set(DEFECTS) == set(CAUGHT_BY) | set(WARNED_BY)
+    assert {name: found.pop(row) for name, row in planted.items() if row in found} == CAUGHT_BY
+
+    # What else is held belongs to an order that a planted row is part of, and says so.
+    orders = {key for source, key in planted.values() if source == "orders"}
+    orders |= family_of(nights, [key for source, key in planted.values() if source == "order_items"])
+    for (source, key), rules in found.items():
+        if source == "orders":
+            assert key in orders
+            assert rules <= {"subtotal_equals_lines", "lines_accepted"}
+        else:
+            assert source == "order_items"
+            assert rules == {"follows_orders"}
+            assert family_of(nights, [key]) <= orders
+
+    counts = nights.ask(
+        "select source, extracted, accepted, quarantined, complete from audit.source_counts where run_id = %s", run
+    )
+    assert len(counts) == len(SOURCES)
+    for source, extracted, accepted, quarantined, complete in counts:
+        assert extracted == accepted + quarantined, source
+        assert complete, source
+    for name, rule in WARNED_BY.items():
+        table = f"source.{DEFECTS[name].source}"
+        examples = nights.ask(
+            "select examples from audit.expectation_results where run_id = %s and table_name = %s and rule = %s",
+            run,
+            table,
+            rule,
+        )[0][0]
+        assert planted[name][1] in examples
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
+def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(nights: Nights) -> None:
+    before = nights.published()
+    plant_all(nights)
+    nights.run()
+    was_held = held(nights)
+    extra = {("orders", d.key) for d in planted_defects(nights.shop) if d.name == "order_without_items"}
+    extra |= {(d.source, d.key) for d in planted_defects(nights.shop) if DEFECTS[d.name].extra} - {
+        ("orders", d.key) for d in planted_defects(nights.shop) if d.name == "duplicate"
+    }
+    with nights.shop.transaction():
+        unplant(nights.shop)
+    nights.run()
+    assert held(nights) == {}
+    assert set(held(nights, "deleted")) == {row for row in extra if row in was_held}
+    assert set(held(nights, "released")) == set(was_held) - extra
+    assert nights.published() == before
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
+def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
+    with nights.shop.transaction():
+        plant(nights.shop, ["nan_price", "status_went_back", "malformed_email"])
+    nights.report()
+    entries = nights.ask("select quarantine_id, outcome from audit.quarantine order by 1")
+    nights.report()
+    nights.report(full_refresh=True)
+    assert nights.ask("select quarantine_id, outcome from audit.quarantine order by 1") == entries
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
+def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
+    with nights.shop.transaction():
+        (planted,) = plant(nights.shop, ["nan_price"])
+    nights.report()
+    ((values, amount),) = nights.ask(
+        "select row_values, amount from audit.quarantine where source = 'order_items' and row_key = %s", planted.key
+    )
+    assert values["_unreadable"] == "unit_price = NaN"
+    assert str(values["order_item_id"]) == planted.key
+    assert set(values) == {column.lake_name for column in SOURCES["order_items"].columns} | {"_unreadable"}
+    assert amount == 0  # counted with its order, which is held too
+
+
+@pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
+def test_money_at_stake_is_counted_once(nights: Nights) -> None:
+    with nights.shop.transaction():
+        (planted,) = plant(nights.shop, ["subtotal_mismatch"])
+    nights.report()
+    (order,) = nights.shop.execute(
+        "select total, currency from orders where order_id::text = %s", [planted.key]
+    ).fetchall()
+    ((rows, amounts),) = nights.ask(
+        "select quarantined_rows, quarantined_amounts from reporting.data_status"
+        " where published_table = 'reporting.daily_sales'"
+    )
+    assert rows > 1  # the order and its items
+    assert amounts == {order[1]: float(order[0])}
+
+
+@pytest.mark.after_a_night
+def test_more_than_the_tolerance_stops_the_night_and_changes_nothing(nights: Nights) -> None:
+    before = nights.published()
+    versions = {name: lake.version("clean", name) for name in SOURCES}
+    nights.shop.execute("update customers set email = 'nobody' || customer_id, updated_at = now()")
+    nights.shop.execute("alter table orders drop constraint orders_status_check")
+    nights.shop.execute("update orders set status = 'lost', updated_at = now() where cancelled_at is null")
+    run = nights.begin()
+    nightly.extract(run)
+    with pytest.raises(NightStopped) as stopped:
+        nights.judge_and_build(run)
+    message = str(stopped.value)
+    assert "customers: " in message
+    assert "more than 2.0%" in message
+    assert "email_well_formed: " in message
+    assert "orders: " in message
+    assert "status_known: " in message
+    assert {name: lake.version("clean", name) for name in SOURCES} == versions
+    assert nights.published() == before
+
+
+def test_a_broken_rule_that_stops_stops_the_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    products = SOURCES["products"]
+    cheap = between("unit_price_cents", "price_credible", "No unit sells for a cent.", least=100_000_000)
+    stopping = replace(products, rules=(*products.rules, replace(cheap, severity=Severity.STOP)))
+    monkeypatch.setitem(SOURCES, "products", stopping)
+    with pytest.raises(NightStopped, match=r"products, rule price_credible: 40 rows, such as 1, 10, 11, 12, 13"):
+        nights.report()
+    assert nights.ask("select count(*) from audit.publications") == [(0,)]
+
+
+@pytest.mark.usefixtures("nights")
+def test_two_judges_that_disagree_stop_the_night(tmp_path: Path) -> None:
+    rule = between("units", "at_least_one", "At least one.", least=1)
+    lying = replace(rule, broken="units < 2")
+    table = Table(
+        "reporting",
+        "things",
+        "One row per thing.",
+        columns=(Column("thing", Type.TEXT, "It."), Column("units", Type.INTEGER, "How many.")),
+        primary_key=("thing",),
+        rules=(lying,),
+    )
+    file = tmp_path / "things.parquet"
+    pq.write_table(pa.table({"thing": ["a", "b", "c"], "units": [0, 1, 2], "_copies": [1, 1, 1]}), file)
+    with pytest.raises(GateDisagreement, match=r"reporting.things, rule at_least_one: .* 1 broken .* 2"):
+        _outcomes(table, file, "run")
+
+
+@pytest.mark.usefixtures("tolerant")
+def test_batches_give_what_one_batch_gives(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_all(nights)
+    run = nights.begin()
+    nightly.extract(run)
+    whole = [nightly.validate(run, name) for name in SOURCES]
+    monkeypatch.setenv("STOCKTAKE_BATCH_ROWS", "997")
+    settings.cache_clear()
+    assert [nightly.validate(run, name) for name in SOURCES] == whole
+
+
+@pytest.mark.after_a_night
+def test_a_run_that_the_gate_forgot_says_what_to_clear(nights: Nights) -> None:
+    """Two days after a failed night another one takes away what it left there; then its tasks are cleared."""
+    nights.shop.execute("update orders set updated_at = now() where order_id = 7")
+    run = nights.begin()
+    nightly.extract(run)
+    gate = settings().lake / "gate" / run
+    shutil.rmtree(gate)
+    with pytest.raises(Forgotten, match=f"orders.touched.parquet of run {run} is no longer at the gate.* clear begin"):
+        nightly.validate(run, "orders")
+    nightly.extract(run)
+    nights.judge(run)
+    before = {name: lake.version("clean", name) for name in SOURCES}
+    (gate / "inventory.sums.json").unlink()
+    with pytest.raises(Forgotten, match=r"inventory\.sums\.json"):
+        nightly.accept(run)
+    assert {name: lake.version("clean", name) for name in SOURCES} == before, "seen before anything is written"
+    os.utime(gate, (0, 0))
+    nightly.extract(run)  # what it reads is new, however old the place
+    nights.judge(run)
+    assert nightly.accept(run)["orders"]["accepted"] == 1

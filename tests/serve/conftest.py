@@ -1,0 +1,139 @@
+"""A ledger in a real warehouse, and nights in it as a shop would leave them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from include.ledger import builds, copies, expectations, runs
+from include.ledger.connection import prepare
+from include.ledger.expectations import Outcome
+from include.ledger.runs import Run
+from include.settings import settings
+from include.sources import SOURCES
+from tests.conftest import Database
+from transforms.registry import TABLES
+
+NIGHT = date(2026, 11, 21)
+ORDER = {
+    "order_id": 7001,
+    "customer_id": 12,
+    "status": "<script>alert(1)</script>",
+    "currency": "EUR",
+    "total_cents": 11000,
+    "_unreadable": None,
+}
+
+
+@pytest.fixture
+def ledger(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Database]:
+    """An empty ledger, and the settings that lead to it."""
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql://extractor:unused-secret@shop.invalid/shop")
+    monkeypatch.setenv("STOCKTAKE_REPORTS", str(tmp_path / "reports"))
+    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Europe/Berlin")
+    settings.cache_clear()
+    prepare()
+    yield warehouse_database
+    settings.cache_clear()
+
+
+def extracted(run_id: str, *, dry_run: bool = False) -> Run:
+    """A run that has read 1,000 orders and 4 customers, judged them and found three rules broken."""
+    run = Run(run_id, NIGHT, NIGHT, dry_run=dry_run)
+    runs.open_run(run)
+    snapshot = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
+    before = {"known": 0, "replaced": 0, "deleted": 0}
+    read = {"changed_since": "-infinity", "late": 0, "gone": 0, "proof": "whole", **before}
+    counts = {"customers": 4, "orders": 1000}
+    copies.record_extracted(
+        run_id, snapshot, snapshot,
+        {name: {**read, "extracted": rows, "source_rows": rows} for name, rows in counts.items()},
+    )  # fmt: skip
+    expectations.record_outcomes(run_id, "source.customers", _outcomes("customers", {"email_filled": 1}))
+    broken = {"status_known": 1, "total_equals_parts": 2}
+    expectations.record_outcomes(run_id, "source.orders", _outcomes("orders", broken))
+    with runs.timed(run_id, "extract"):
+        pass
+    return run
+
+
+def accepted(run_id: str, *, dry_run: bool = False) -> Run:
+    """The same, gone through the gate: two orders are held."""
+    run = extracted(run_id, dry_run=dry_run)
+    nothing = dict.fromkeys(("quarantined", "released", "recalled", "held_rows", "clean_version", "held_version"), 0)
+    orders = nothing | {"accepted": 998, "quarantined": 2, "clean_rows": 998, "held_rows": 2}
+    copies.record_accepted(run_id, {"customers": nothing | {"accepted": 4, "clean_rows": 4}, "orders": orders})
+    builds.record(run, TABLES["orders"].table, "pandas", 5, 998, "998:1", {"clean.orders": 0}, "a definition")
+    for name in ("accept", "build orders", "audit"):
+        with runs.timed(run_id, name):
+            pass
+    return run
+
+
+def published(ledger: Database, run_id: str, *, state: str = "success") -> Run:
+    """The same, published: one held order is worth 110.00 EUR, the other 70.00 USD; one of an earlier night is free."""
+    run = accepted(run_id)
+    with ledger.connect("loader") as connection, connection.transaction():
+        row = connection.execute(
+            "insert into audit.publications (run_id, night, horizon, snapshot_at) values (%s, %s, %s, now())"
+            " returning publication_id",
+            [run_id, run.night, run.horizon],
+        ).fetchone()
+        assert row is not None
+        connection.execute(
+            "insert into audit.publication_tables values (%s, 'reporting', 'orders', 5, 998, 321, 123, true)", [row[0]]
+        )
+    hold(ledger, run_id, "7001", ["status_known", "total_equals_parts"], "110.00", "EUR")
+    hold(ledger, run_id, "7002", ["total_equals_parts"], "70.00", "USD")
+    hold(ledger, run_id, "6000", ["status_known"], "5.00", "EUR", released=True)
+    if state != "running":
+        runs.finish_run(run_id, state)
+    return run
+
+
+def hold(
+    ledger: Database,
+    run_id: str,
+    key: str,
+    rules: Sequence[str],
+    amount: str,
+    currency: str | None,
+    *,
+    released: bool = False,
+) -> None:
+    """An order in quarantine since the run's publication, or one from before that the run released."""
+    with ledger.connect("loader") as connection:
+        connection.execute(
+            """
+            insert into audit.quarantine (source, row_key, rules, row_values, amount, currency, quarantined_by,
+                quarantined_at, outcome, resolved_by, resolved_at)
+            select 'orders', %(key)s, %(rules)s, %(values)s::jsonb, %(amount)s, %(currency)s, %(run)s,
+                published_at - case when %(released)s then interval '1 day' else interval '0' end,
+                case when %(released)s then 'released' else 'open' end,
+                case when %(released)s then %(run)s end, case when %(released)s then published_at end
+            from audit.publications where run_id = %(run)s
+            """,
+            {
+                "key": key,
+                "rules": list(rules),
+                "values": json.dumps(ORDER | {"order_id": int(key)}),
+                "amount": Decimal(amount),
+                "currency": currency,
+                "run": run_id,
+                "released": released,
+            },
+        )
+
+
+def _outcomes(source: str, broken: dict[str, int]) -> list[Outcome]:
+    rules = SOURCES[source].all_rules
+    assert set(broken) <= {rule.name for rule in rules}
+    return [
+        Outcome(rule, 1000, broken.get(rule.name, 0), ["7001", "7002"][: broken.get(rule.name, 0)]) for rule in rules
+    ]
