@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.local
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay ui psql env schema stop test histories kills faults lint bench docs requirements
+.PHONY: help nightly republish replay plan ui psql env schema stop test histories kills faults lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ psql: .venv/.installed ## Open the warehouse as the analyst: SHOP= ARGS='-c "sel
 
 env: .venv/.installed ## Print the environment for a shell: eval "$(make -s env)"
 	@$(STOCKTAKE) env
+
+plan: .venv/.installed ## Say what the next night will do because declarations changed, changing nothing: SHOP=
+	@$(STOCKTAKE) plan
 
 schema: .venv/.installed ## Write down the shop's tables as every night expects them: SHOP=
 	@$(STOCKTAKE) schema

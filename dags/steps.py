@@ -64,7 +64,7 @@ def build(run: str, table: str) -> int:
     from transforms.build import build as builder
 
     one = TABLES[table]
-    return nightly.build(run, one.table, one.layers, one.sources, builder)
+    return nightly.build(run, one.table, one.layers, one.sources, builder, one.code)
 
 
 def builds(run: str, tables: Iterable[str]) -> TaskGroup:

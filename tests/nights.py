@@ -127,7 +127,7 @@ class Nights:
         """Build and audit tables."""
         for table in tables:
             one = TABLES[table.name]
-            nightly.build(run_id, table, one.layers, one.sources, build)
+            nightly.build(run_id, table, one.layers, one.sources, build, one.code)
         nightly.audit(run_id, tables)
 
     @property

@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
         "serve",
     ),
-    "local": ("settings", "sources", "ledger", "extract"),
+    "local": ("settings", "sources", "ledger", "extract", "pipeline"),
 }  # fmt: skip
 # What a module may import of this project, by the longest prefix that names it. Plans (transforms) and rooms (include)
 # do not know each other; only the wiring knows both.
@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "include": (),
     **{f"include.{room}": tuple(f"include.{one}" for one in (room, *below)) for room, below in ROOMS.items()},
 }
+MAY_IMPORT["include.local"] += ("transforms.registry",)  # it says what the wiring is about to do
 MAY_IMPORT["include.training"] += ("transforms.registry",)  # people name feature sets, so it knows which there are
 # Nor what else: a transform does no I/O and has no clock; wiring holds no rows, no SQL, no environment.
 MAY_NOT_IMPORT = {

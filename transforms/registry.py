@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from include.contract import Table
+from transforms.definition import code_digest
 from transforms.engines import Frame
 from transforms.features import customer_activity, customer_labels, demand_labels, inventory_risk, product_demand
 from transforms.reporting import (
@@ -71,6 +72,11 @@ class Published:
     def inputs(self) -> tuple[Input, ...]:
         """The tables it is made from: its lineage."""
         return tuple(_input(parameter) for parameter in self.parameters if parameter not in SPECIAL)
+
+    @property
+    def code(self) -> str:
+        """A digest of what decides its rows beside its inputs."""
+        return code_digest(self.table, self.build)
 
     @property
     def layers(self) -> dict[str, tuple[str, str]]:

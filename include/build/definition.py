@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
-from typing import Final
+from collections.abc import Iterable
+from pathlib import Path
 
-from include.settings import ROOT, Parameters, settings
-
-_DECIDING: Final = (
-    "transforms/**/*.py", "include/contract/*.py", "include/sources/**/*.py", "include/build/incremental.py",
-)  # fmt: skip
+from include.build import incremental
+from include.contract import Source
+from include.settings import settings
 
 
-@cache
-def definition() -> str:
-    """A fingerprint of the tables' code, of what they and the sources declare, the shop's numbers and its time zone."""
-    said = hashlib.sha256()
-    for file in sorted(file for files in _DECIDING for file in ROOT.glob(files)):
-        said.update(str(file.relative_to(ROOT)).encode())
-        said.update(file.read_bytes())
-    said.update(Parameters().model_dump_json().encode())
-    said.update(settings().timezone.encode())
+def definition(code: str, sources: Iterable[Source]) -> str:
+    """A fingerprint of a table's code, of what it is told of the sources, and of the shop's time zone.
+
+    Args:
+        code: a digest of the table's code (``transforms.definition``).
+        sources: the sources that it is made from, however far back.
+    """
+    said = hashlib.sha256(f"{code} {settings().timezone}".encode())
+    said.update(Path(incremental.__file__).read_bytes())
+    for source in sorted(sources, key=lambda one: one.name):
+        columns = [(column.lake_name, str(column.type)) for column in source.lake_columns]
+        said.update(repr((source.name, source.begins, dict(source.later), columns)).encode())
     return said.hexdigest()

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from include.contract.table import Table
 
 PUBLICATION = "_publication_id"  # on every published row: the publication that wrote it
 KNOWN_AT = "known_at"  # on every feature row: when it was published, so that training never looks ahead
+
+
+@dataclass(frozen=True)
+class WarehouseColumn:
+    """A column of a published table in Postgres: its type as the DDL has it, and whether it is never null."""
+
+    type: str
+    never_null: bool
+
+
+def warehouse_columns(table: Table) -> Mapping[str, WarehouseColumn]:
+    """The columns of a published table in Postgres by name, in order: the declared ones, then what every row carries.
+
+    Args:
+        table: with its key types resolved.
+    """
+    columns = {column.name: WarehouseColumn(column.type.postgres, not column.nullable) for column in table.columns}
+    columns[PUBLICATION] = WarehouseColumn("bigint", never_null=True)
+    if table.schema == "features":
+        columns[KNOWN_AT] = WarehouseColumn("timestamptz", never_null=True)
+    return columns
 
 
 def create_table(table: Table, schema: str | None = None) -> str:
@@ -16,11 +40,9 @@ def create_table(table: Table, schema: str | None = None) -> str:
         schema: the Postgres schema, where it is not the table's own.
     """
     lines = [
-        f"{column.name} {column.type.postgres}{'' if column.nullable else ' not null'}" for column in table.columns
+        f"{name} {column.type}{' not null' if column.never_null else ''}"
+        for name, column in warehouse_columns(table).items()
     ]
-    lines.append(f"{PUBLICATION} bigint not null")
-    if table.schema == "features":
-        lines.append(f"{KNOWN_AT} timestamptz not null")
     lines.append(f"primary key ({', '.join(table.primary_key)})")
     body = ",\n    ".join(lines)
     return f"create table if not exists {schema or table.schema}.{table.name} (\n    {body}\n)"

@@ -126,7 +126,7 @@ def known_sums_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str
             said = f"{file} {seen.st_size} {seen.st_mtime_ns} {copy_sums_sql(source, layer)}"
             kept.append(_kept_folder(source) / f"{hashlib.sha256(said.encode()).hexdigest()}.parquet")
             if not kept[-1].exists():
-                columns = (*source.lake_columns, UNREADABLE) if layer == "quarantine" else source.lake_columns
+                columns = (*source.columns, UNREADABLE) if layer == "quarantine" else source.columns
                 rows = duck.relation([file], columns)
                 if layer == "clean":
                     rows = f"(select *, null::varchar as _unreadable from {rows})"

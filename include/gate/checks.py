@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,8 @@ from include.contract.types import day_number
 from include.gate import handoff
 from include.gate.selection import write_candidates
 from include.lake import duckdb_session as duck
-from include.lake import tables as lake
 from include.lake.night_views import open_night, row_key
+from include.lake.rows import rows as stored_rows
 from include.ledger.expectations import Outcome
 from include.settings import settings
 
@@ -35,7 +35,12 @@ class GateDisagreement(RuntimeError):
 
 
 def judge(
-    sources: Mapping[str, Source], name: str, run: str, full: Mapping[str, bool], snapshot_at: str
+    sources: Mapping[str, Source],
+    name: str,
+    run: str,
+    full: Mapping[str, bool],
+    snapshot_at: str,
+    rechecked: Collection[str] = (),
 ) -> list[Outcome]:
     """Judge tonight's candidates of one source; the judged rows wait at the gate.
 
@@ -45,6 +50,7 @@ def judge(
         run: the run whose rows are tonight's.
         full: per source, whether this run read all of it.
         snapshot_at: the shop's clock at the snapshot, as ISO text: what lies after it lies in the future.
+        rechecked: the sources of which every row is checked anew.
 
     Raises:
         Forgotten: when it is gone from the gate which rows these are.
@@ -55,7 +61,7 @@ def judge(
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
         needed = {name}.union(*(derived.needs for derived in sources[name].all_derived))
         open_night(connection, {one: source for one, source in sources.items() if one in needed}, run, full)
-        write_candidates(connection, sources, name, run, full=full[name])
+        write_candidates(connection, sources, name, run, full=full[name], rechecked=name in rechecked)
     return _outcomes(sources[name], handoff.judged_file(run, name), run)
 
 
@@ -77,7 +83,7 @@ def audit(table: Table, version: int, night: date, run: str, changes: Sequence[s
         return _nothing_broken(table)
     with duck.session() as connection:
         key = ", ".join(table.primary_key)
-        rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+        rows = stored_rows(table.schema, table.name, table.lake_columns, version)
         rebuild = table.rebuild
         window = f"where {rebuild.column} = {day_number(rebuild.slice_of(night))}" if rebuild.kind == "as_of" else ""
         if changes is not None:

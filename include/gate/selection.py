@@ -7,7 +7,7 @@ the whole table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import duckdb
 
@@ -17,7 +17,9 @@ from include.lake import duckdb_session as duck
 from include.lake.night_views import has_key, lacks_key, open_night, read_columns
 
 
-def keep_touched(sources: Mapping[str, Source], run: str, full: Mapping[str, bool]) -> None:
+def keep_touched(
+    sources: Mapping[str, Source], run: str, full: Mapping[str, bool], rechecked: Collection[str] = ()
+) -> None:
     """Keep at the gate, for every source, the keys of the rows to judge, where not all of them are.
 
     Once for all sources: families spread over them, and each would come to the same.
@@ -26,25 +28,31 @@ def keep_touched(sources: Mapping[str, Source], run: str, full: Mapping[str, boo
         sources: the shop's sources.
         run: the run whose rows are tonight's.
         full: per source, whether this run read all of it.
+        rechecked: the sources of which every row is checked anew, and with it its family.
     """
-    some = [name for name, source in sources.items() if not is_judged_whole(source, full=full[name])]
+    whole = {name: full[name] or name in rechecked for name in sources}
+    some = [name for name, source in sources.items() if not is_judged_whole(source, full=whole[name])]
     if not some:
         return
     with duck.session() as connection:
         open_night(connection, sources, run, full)
-        _find_touched(connection, sources, full)
+        _find_touched(connection, sources, full, rechecked)
         for name in some:
             handoff.leave(connection, f"from touched_{name}", handoff.touched_file(run, name))
 
 
 def _find_touched(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], full: Mapping[str, bool]
+    connection: duckdb.DuckDBPyConnection,
+    sources: Mapping[str, Source],
+    full: Mapping[str, bool],
+    rechecked: Collection[str],
 ) -> None:
     """Create ``touched_s`` for every source."""
     for name, source in sources.items():
         key = ", ".join(source.primary_key)
         # What a full read no longer finds was deleted, as what the proof found; its family is judged without it.
-        deleted = f" union select {key} from {'known' if full[name] else 'gone'}_{name}"
+        whole = full[name] or name in rechecked
+        deleted = f" union select {key} from {'known' if whole else 'gone'}_{name}"
         connection.execute(
             f"create temp table touched_{name} as"
             f" select {key} from raw_{name} union select {key} from held_{name}{deleted}"
@@ -58,7 +66,13 @@ def _find_touched(
 
 
 def write_candidates(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, run: str, *, full: bool
+    connection: duckdb.DuckDBPyConnection,
+    sources: Mapping[str, Source],
+    name: str,
+    run: str,
+    *,
+    full: bool,
+    rechecked: bool = False,
 ) -> None:
     """Leave the candidates of one source at the gate: lake columns, gate columns, ``_origin`` and ``_broken``.
 
@@ -66,7 +80,7 @@ def write_candidates(
     ``family``; ``_broken`` lists the quarantine rules the row broke.
     """
     source, chosen = sources[name], "true"
-    if not is_judged_whole(source, full=full):
+    if not is_judged_whole(source, full=full or rechecked):
         touched = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.touched_file(run, name))))})"
         chosen = has_key(source, "row", touched)
     derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]

@@ -86,13 +86,32 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
     raise ConnectionError(f"no connection to {name}: {reason}")
 
 
-def relation(files: Sequence[str], columns: Sequence[Column]) -> str:
-    """A SQL relation over Parquet files with the given lake columns; over no files, an empty one of the same shape."""
+def relation(files: Sequence[str], columns: Sequence[Column], *, of_other_columns: bool = False) -> str:
+    """A SQL relation over Parquet files with the given lake columns; over no files, an empty one of the same shape.
+
+    Args:
+        files: their paths.
+        columns: the columns of the relation.
+        of_other_columns: whether a file may lack a column, which is null then, or hold it in another type, which is
+            cast then, and null where its value does not fit.
+    """
+    empty = ", ".join(f"cast(null as {column.type.duckdb}) as {column.lake_name}" for column in columns)
     if not files:
-        empty = ", ".join(f"cast(null as {column.type.duckdb}) as {column.lake_name}" for column in columns)
         return f"(select {empty} where false)"
-    names = ", ".join(column.lake_name for column in columns)
-    return f"(select {names} from read_parquet([{', '.join(quoted(file) for file in files)}]))"
+    listed = ", ".join(quoted(file) for file in files)
+    if not of_other_columns:
+        return f"(select {', '.join(column.lake_name for column in columns)} from read_parquet([{listed}]))"
+    values = ", ".join(
+        f"try_cast({column.lake_name} as {column.type.duckdb}) as {column.lake_name}" for column in columns
+    )
+    return f"""(
+        select {values}
+        from (
+            select {empty} where false
+            union all by name
+            select * from read_parquet([{listed}], union_by_name = true)
+        )
+    )"""
 
 
 def keys(files: Sequence[str], key: str) -> str:

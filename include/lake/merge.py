@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from include.contract import Column
 from include.lake import duckdb_session as duck
 from include.lake import orphans
 from include.lake import tables as lake
+from include.lake.rows import has_columns, rows_of
+from include.lake.rows import rows as stored_rows
 
 _GONE = "_gone"
 # Of a table's rows; beyond that, writing it anew is as quick as merging, and holds no rows in memory (16,000 changes
@@ -51,6 +54,8 @@ def commit(
 ) -> Committed:
     """Make a table of the lake hold some rows, in one commit that changes only what differs; nobody else writes it.
 
+    A table that was written with other columns is written anew: a new column is null in the rows that stay.
+
     Args:
         connection: a session of ``include.lake.duckdb_session``.
         layer: the layer.
@@ -68,15 +73,31 @@ def commit(
     orphans.clear_table(layer, name)
     version = lake.version(layer, name)
     if version is None or unseen:
-        version = lake.replace(layer, name, connection.execute(f"select {names} from {rows}").to_arrow_reader(100_000))
-        return Committed(version, _count(connection, _stored(layer, name, version, columns)), None)
-    before = _stored(layer, name, version, columns)
-    old, new = (f"select {names} from {side} as row where {within}" for side in (before, rows))
+        version = lake.replace(layer, name, _reader(connection, f"select {names} from {rows}"))
+        return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
+    stored = lake.stored(layer, name, version)
+    before = rows_of(stored, columns)
+    everything = f"""
+        select {names} from {rows} as row where {within}
+        union all
+        select {names} from {before} as row where not coalesce({within}, false)
+    """
+    if stored.files and not has_columns(stored, columns):
+        # No file says what this changes: whoever followed the table's changes reads it whole once.
+        version = lake.replace(layer, name, _reader(connection, everything))
+        return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     file = lake.changes_file(layer, name)
     connection.execute(
-        f"copy (select *, true as _old from (({old}) except ({new}))"
-        f" union all by name select *, false as _old from (({new}) except ({old})))"
-        f" to {duck.quoted(str(file))} (format parquet)"
+        f"""
+        copy (
+            with
+                old as (select {names} from {before} as row where {within}),
+                new as (select {names} from {rows} as row where {within})
+            select *, true as _old from ((from old) except (from new))
+            union all by name
+            select *, false as _old from ((from new) except (from old))
+        ) to {duck.quoted(str(file))} (format parquet)
+        """
     )
     changed = f"read_parquet({duck.quoted(str(file))})"
     differing, total = _count(connection, changed), _count(connection, before)
@@ -84,21 +105,66 @@ def commit(
         file.unlink()
         return Committed(version, total, None)
     if differing > _MOST_MERGED * total:
-        kept = f" union all select {names} from {before} as row where not coalesce({within}, false)"
-        everything = connection.execute(new + kept).to_arrow_reader(100_000)
-        version = lake.replace(layer, name, everything, file)
+        version = lake.replace(layer, name, _reader(connection, everything), file)
     else:
         same = " and ".join(f"other.{one} = row.{one}" for one in key)
-        merged = connection.execute(
-            f"select {names}, _old as {_GONE} from {changed} as row where not _old or not exists"
-            f" (select 1 from {changed} as other where not other._old and {same})"
-        )
-        version = lake.merge(layer, name, key, merged.to_arrow_reader(100_000), _GONE, file)
-    return Committed(version, _count(connection, _stored(layer, name, version, columns)), file)
+        merged = f"""
+            select {names}, _old as {_GONE}
+            from {changed} as row
+            where not _old or not exists (select 1 from {changed} as other where not other._old and {same})
+        """
+        version = lake.merge(layer, name, key, _reader(connection, merged), _GONE, file)
+    return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), file)
 
 
-def _stored(layer: str, name: str, version: int, columns: Sequence[Column]) -> str:
-    return duck.relation(lake.files(layer, name, version), columns)
+def commit_slice(
+    connection: duckdb.DuckDBPyConnection,
+    layer: str,
+    name: str,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    rows: str,
+    within: tuple[str, int],
+) -> int:
+    """Make one slice of a table hold some rows, in one commit; nobody else writes it, and other slices stay.
+
+    Where the table was written with other columns, the other slices come along in the columns of now: a new one is null
+    in them. Where that is no row of the table any more, because its key is another, they stay in earlier versions only.
+
+    Args:
+        connection: a session of ``lake.duckdb_session``.
+        layer: the layer.
+        name: the table.
+        columns: its columns.
+        key: the lake columns that identify a row.
+        rows: a relation with these columns: the rows of the slice.
+        within: the integer column that makes the slices, and its value in this one.
+
+    Returns:
+        The version that holds the slice.
+    """
+    slice_column, value = within
+    orphans.clear_table(layer, name)
+    names = ", ".join(column.lake_name for column in columns)
+    new = f"select {names} from {rows}"
+    stored = lake.stored(layer, name)
+    if not stored.files or has_columns(stored, columns):
+        return lake.replace_slice(layer, name, slice_column, value, _reader(connection, new))
+    others = f"(select {names} from {rows_of(stored, columns)} where {slice_column} <> {value})"
+    found = connection.execute(
+        f"select count(*) = count(distinct ({', '.join(key)})) and bool_and({key_is_there(key)}) from {others}"
+    ).fetchone()
+    kept = f" union all from {others}" if found and found[0] else ""
+    return lake.replace(layer, name, _reader(connection, f"{new}{kept}"))
+
+
+def key_is_there(key: Sequence[str]) -> str:
+    """A predicate: every column of a row's key has a value."""
+    return " and ".join(f"{name} is not null" for name in key)
+
+
+def _reader(connection: duckdb.DuckDBPyConnection, statement: str) -> pa.RecordBatchReader:
+    return connection.execute(statement).to_arrow_reader(100_000)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:

@@ -18,7 +18,7 @@ import duckdb
 
 from include.contract import Column, Source, Table, Type
 from include.lake import duckdb_session as duck
-from include.lake import tables as lake
+from include.lake.rows import rows as stored_rows
 from include.ledger.copies import LayerVersions
 
 UNREADABLE = Column("_unreadable", Type.TEXT, "Source values that the lake cannot hold, as text.", nullable=True)
@@ -44,10 +44,10 @@ def open_night(
         read = read_columns(source)
         names = ", ".join(column.lake_name for column in read)
         layers = {
-            "raw": duck.relation(lake.files("raw", name, run=run), read),
-            "clean": duck.relation(_known_files("clean", name, found), source.lake_columns),
-            "held": duck.relation(_known_files("quarantine", name, found), (*source.lake_columns, UNREADABLE)),
-            "gone": duck.relation(lake.files("gone", name, run=run), [source[key] for key in source.primary_key]),
+            "raw": stored_rows("raw", name, read, run=run),
+            "clean": _known_rows("clean", name, source.lake_columns, found),
+            "held": _known_rows("quarantine", name, (*source.lake_columns, UNREADABLE), found),
+            "gone": stored_rows("gone", name, [source[key] for key in source.primary_key], run=run),
         }
         for layer, rows in layers.items():
             connection.execute(f"create or replace view {layer}_{name} as select * from {rows}")
@@ -65,12 +65,12 @@ def open_night(
         )
 
 
-def _known_files(layer: str, name: str, found: LayerVersions | None) -> Sequence[str]:
-    """The files of a layer: of the version that was there before, of which there may have been none; or the latest."""
+def _known_rows(layer: str, name: str, columns: Sequence[Column], found: LayerVersions | None) -> str:
+    """The rows of a layer: of the version that was there before, of which there may have been none; or the latest."""
     if not found or name not in found:
-        return lake.files(layer, name)
+        return stored_rows(layer, name, columns)
     version = found[name][layer]
-    return [] if version is None else lake.files(layer, name, version)
+    return duck.relation([], columns) if version is None else stored_rows(layer, name, columns, version)
 
 
 def same_key(source: Source, left: str, right: str) -> str:

@@ -15,7 +15,14 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from include.lake.integrity import Damaged as Damaged
@@ -57,6 +64,19 @@ class Commit:
     at: datetime
     changes: Path | None
     keeps_rows: bool
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What lies in a version of a table.
+
+    Attributes:
+        files: absolute paths of its Parquet files, sorted.
+        types: the type of each column as the Delta log has it, by name; none where the table was never written.
+    """
+
+    files: Sequence[str]
+    types: Mapping[str, str]
 
 
 def folder(layer: str, table: str) -> Path:
@@ -102,7 +122,24 @@ def files(layer: str, table: str, version: int | None = None, run: str | None = 
         Damaged: when a file is not there as it was written.
         deltalake.exceptions.DeltaError: when the table has no such version any more.
     """
-    return _whole(_open(layer, table, version), [(RUN, "=", run)] if run else None)
+    return list(stored(layer, table, version, run).files)
+
+
+def stored(layer: str, table: str, version: int | None = None, run: str | None = None) -> Stored:
+    """The files of a version (None: the latest), or of one run's rows, and the types of its columns.
+
+    Raises:
+        Damaged: when a file is not there as it was written.
+        deltalake.exceptions.DeltaError: when the table has no such version any more.
+    """
+    opened = _open(layer, table, version)
+    types = column_types(opened.schema()) if opened else {}
+    return Stored(_whole(opened, [(RUN, "=", run)] if run else None), types)
+
+
+def column_types(schema: Schema) -> dict[str, str]:
+    """The type of each column of a Delta schema, by name; the run that a row belongs to is no column of it."""
+    return {field.name: str(field.type) for field in schema.fields if field.name != RUN}
 
 
 def named_files(layer: str, table: str, version: int | None = None) -> list[str]:
@@ -185,10 +222,15 @@ def empty(layer: str, table: str) -> None:
 
 @_writing()
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
-    """Write the rows of one run; a second time replaces them, and no other run's."""
-    target = folder(layer, table)
-    if _open(layer, table, None) is None:
+    """Write the rows of one run; a second time replaces them, and no other run's.
+
+    Rows of other columns than the table has start it anew: those of earlier runs stay in its earlier versions.
+    """
+    target, opened = folder(layer, table), _open(layer, table, None)
+    if opened is None:
         write_deltalake(target, rows, mode="append", partition_by=[RUN], **_HOW)
+    elif column_types(opened.schema()) != column_types(Schema.from_arrow(rows.schema)):
+        write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", partition_by=[RUN], **_HOW)
     else:
         write_deltalake(
             target,

@@ -68,6 +68,17 @@ def find_base(run: Run, table: Table, version: int | None, definition: str) -> B
     return Build(*row) if row else None
 
 
+def last_definition(table: Table) -> str | None:
+    """The definition that a table was built by last; None where it never was, or that is not known."""
+    with connect() as connection:
+        row = connection.execute(
+            "select definition from audit.builds where schema_name = %s and table_name = %s"
+            " order by built_at desc limit 1",
+            [table.schema, table.name],
+        ).fetchone()
+    return row[0] if row else None
+
+
 def versions(run: Run) -> dict[str, dict[str, int]]:
     """The versions that a run's builds may read, by schema and table: its own, of features the publication's too."""
     with connect() as connection:

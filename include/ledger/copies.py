@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from include.contract.definition import Definition
 from include.ledger.connection import connect
 from include.ledger.runs import Run
 
@@ -104,7 +106,13 @@ def published_versions(publication: int) -> dict[str, int]:
 
 
 def record_extracted(
-    run_id: str, snapshot_at: datetime, changed_until: datetime, sources: Mapping[str, Mapping[str, Any]]
+    run_id: str,
+    snapshot_at: datetime,
+    changed_until: datetime,
+    sources: Mapping[str, Mapping[str, Any]],
+    definitions: Mapping[str, Definition] = MappingProxyType({}),
+    rechecked: Collection[str] = (),
+    anew: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
     """Note what the snapshot gave.
 
@@ -113,6 +121,9 @@ def record_extracted(
         snapshot_at: the shop's clock at the snapshot.
         changed_until: the watermark that the run's publication will set.
         sources: per source its changed_since, extracted, source_rows, late, gone, known, replaced, deleted and proof.
+        definitions: per source, what decides the rows of its copy, where that is known.
+        rechecked: the sources of which every row is checked anew.
+        anew: per source that is read or checked anew for its definition, why.
     """
     with connect() as connection:
         connection.execute(
@@ -123,11 +134,22 @@ def record_extracted(
         connection.cursor().executemany(
             """
             insert into audit.source_counts
-                (run_id, source, changed_since, extracted, source_rows, late, gone, known, replaced, deleted, proof)
+                (run_id, source, changed_since, extracted, source_rows, late, gone, known, replaced, deleted, proof,
+                definition, rechecked, anew)
             values (%(run_id)s, %(source)s, %(changed_since)s, %(extracted)s, %(source_rows)s, %(late)s, %(gone)s,
-                %(known)s, %(replaced)s, %(deleted)s, %(proof)s)
+                %(known)s, %(replaced)s, %(deleted)s, %(proof)s, %(definition)s, %(rechecked)s, %(anew)s)
             """,
-            [{"run_id": run_id, "source": name, **figures} for name, figures in sources.items()],
+            [
+                {
+                    "run_id": run_id,
+                    "source": name,
+                    **figures,
+                    "definition": Jsonb(definitions[name].as_json()) if name in definitions else None,
+                    "rechecked": name in rechecked,
+                    "anew": list(anew.get(name, ())),
+                }
+                for name, figures in sources.items()
+            ],
         )
 
 
@@ -145,6 +167,54 @@ def snapshot_of(run_id: str) -> tuple[datetime, dict[str, str]]:
     if row is None or row[0] is None:
         raise KeyError(f"run {run_id!r} has extracted nothing yet")
     return row[0], dict(since)
+
+
+def rechecked(run_id: str) -> frozenset[str]:
+    """The sources of which a run checks every row anew, from the copy."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select source from audit.source_counts where run_id = %s and rechecked", [run_id]
+        ).fetchall()
+    return frozenset(source for (source,) in rows)
+
+
+def definitions() -> dict[str, Definition | None]:
+    """Per source, the definition that the copy in the lake was made by; None where it is not known.
+
+    It is that of the night that accepted rows last, published or not: a replay leaves the others as they were judged.
+    """
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select distinct on (source) source, definition
+            from audit.source_counts
+            join audit.runs using (run_id)
+            where accepted is not null and dag = 'nightly'
+            order by source, snapshot_at desc, started_at desc
+            """
+        ).fetchall()
+    return {source: Definition.from_json(kept) if kept else None for source, kept in rows}
+
+
+def rows_of_copy() -> dict[str, int]:
+    """Per source that the last night accepted, the rows of its copy, accepted or in quarantine."""
+    with connect() as connection:
+        return dict(
+            connection.execute(
+                """
+                select source, clean_rows + held_rows
+                from audit.source_counts
+                where run_id = (
+                    select run_id
+                    from audit.runs
+                    join audit.source_counts using (run_id)
+                    where accepted is not null and dag = 'nightly'
+                    order by snapshot_at desc, started_at desc limit 1
+                )
+                order by source
+                """
+            ).fetchall()
+        )
 
 
 def clean_versions(run_id: str) -> dict[str, int]:

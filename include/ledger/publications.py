@@ -141,23 +141,29 @@ def published_horizon() -> date | None:
     return row[0] if row else None
 
 
-def newest_version(table: Table, definition: str) -> int | None:
-    """The version of a table that is live, where it was built by this definition; else None."""
+def live_version(table: Table, version: int) -> int | None:
+    """The version of a table that is live, where it was built by the same definition as another version; else None."""
     with connect() as connection:
         row = connection.execute(
             """
+            with
+                live as (
+                    select lake_version from audit.publication_tables
+                    where schema_name = %(schema)s and table_name = %(table)s order by publication_id desc limit 1
+                ),
+                made as (
+                    select distinct on (lake_version) lake_version, definition
+                    from audit.builds
+                    where schema_name = %(schema)s and table_name = %(table)s
+                    order by lake_version, built_at desc
+                )
             select live.lake_version
-            from (
-                select lake_version from audit.publication_tables
-                where schema_name = %(schema)s and table_name = %(table)s order by publication_id desc limit 1
-            ) as live
-            where (
-                select definition from audit.builds
-                where schema_name = %(schema)s and table_name = %(table)s and builds.lake_version = live.lake_version
-                order by built_at desc limit 1
-            ) = %(definition)s
+            from live
+            join made as of_live on of_live.lake_version = live.lake_version
+            join made as of_version on of_version.lake_version = %(version)s
+            where of_live.definition = of_version.definition
             """,
-            {"schema": table.schema, "table": table.name, "definition": definition},
+            {"schema": table.schema, "table": table.name, "version": version},
         ).fetchone()
     return row[0] if row else None
 

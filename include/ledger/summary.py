@@ -28,6 +28,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
             raise KeyError(f"the ledger has no run {run_id!r}")
         parts = [
             _heading(cursor, run),
+            _anew(cursor, run_id),
             _sources(cursor, run_id),
             _quarantine(cursor, run_id),
             _tables(cursor, runs),
@@ -83,6 +84,21 @@ def _sources(cursor: _Cursor, run_id: str) -> str:
         [run_id],
     ).fetchall()
     return _table(rows)
+
+
+def _anew(cursor: _Cursor, run_id: str) -> str:
+    """Why sources were read or checked anew: their definition had changed since the copy was made."""
+    rows = cursor.execute(
+        """
+        select source, rechecked, array_to_string(anew, ', ') as why
+        from audit.source_counts where run_id = %s and anew <> '{}' order by source
+        """,
+        [run_id],
+    ).fetchall()
+    return "\n".join(
+        f"All rows of {row['source']} were {'checked' if row['rechecked'] else 'read'} anew: {row['why']}"
+        for row in rows
+    )
 
 
 def _quarantine(cursor: _Cursor, run_id: str) -> str:

@@ -230,6 +230,24 @@ def schema() -> None:
 
 
 @cli.command()
+def plan() -> None:
+    """Say what the next night will do because declarations changed; nothing is changed."""
+    machine = Machine.ready()
+    with machine.alone():
+        machine.prepare()
+    os.environ.update(machine.variables)
+    from include.pipeline.plan import Known
+    from include.pipeline.plan import plan as plan_night
+    from include.settings import settings
+    from include.sources import shop_sources
+    from transforms.registry import TABLES, buildable
+
+    left_out = buildable(shop_sources(settings().sources)).left_out
+    known = [Known(one.table, one.sources, left_out.get(name), one.code) for name, one in TABLES.items()]
+    typer.echo(str(plan_night(known)))
+
+
+@cli.command()
 def up() -> None:
     """Start the databases, migrate Airflow's and fill the shop."""
     machine = Machine.ready()

@@ -14,11 +14,13 @@ from include.contract import Table
 from include.ledger import builds, copies, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
-from include.pipeline.nightly import typed
+from include.pipeline.nightly import other_definitions, typed
 from include.pipeline.run_request import WrongRequest, asked_day
 from include.pipeline.stages import stage
 from include.publish.publication import publish_features
 from include.publish.table_version import TableVersion
+from include.settings import settings
+from include.sources import shop_sources
 
 FORM = ("date", "engine", "parity")  # what a person may ask of a run
 
@@ -32,7 +34,8 @@ def begin(run_id: str, partition_key: str | None, conf: Mapping[str, Any]) -> Ru
         conf: the form: date, engine, parity. Without a day of its own a run is for the night that was published last.
 
     Raises:
-        WrongRequest: when the form holds something unknown, the two days differ, or no published copy covers the day.
+        WrongRequest: when the form holds something unknown, the two days differ, no published copy covers the day, or
+            the sources are not declared as when they were read.
     """
     asked = asked_day(partition_key, conf, FORM)
     prepare()
@@ -43,6 +46,8 @@ def begin(run_id: str, partition_key: str | None, conf: Mapping[str, Any]) -> Ru
     day = asked or night
     if day > horizon:
         raise WrongRequest(f"{day} is not published yet, only the days up to {horizon}: run nightly for it first")
+    if changed := other_definitions(shop_sources(settings().sources)):
+        raise WrongRequest(f"the sources are not declared as when they were read ({changed}): run nightly first")
     run = Run(
         run_id, day, horizon=day, engine=conf.get("engine") or "auto", parity=conf.get("parity"), dag="features",
         built_from=publication,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from functools import partial
@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-import pyarrow.dataset as ds
-
 from include.audit.reconciliation import prove
 from include.build.definition import definition
 from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
 from include.build.materialize import keep_up
 from include.contract import ContractError, Severity, Source, Table
-from include.contract.arrow import arrow_schema
+from include.contract.definition import Changes, Definition
 from include.contract.types import day_number
 from include.extract import drift
 from include.extract import snapshot as extraction
@@ -26,13 +24,15 @@ from include.extract.completeness import Scope, kept_proof
 from include.gate import handoff
 from include.gate.selection import keep_touched
 from include.lake import duckdb_session as duck
-from include.lake import orphans
+from include.lake import merge
 from include.lake import tables as lake
+from include.lake.rows import rows as stored_rows
 from include.ledger import approvals, builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
-from include.ledger.connection import held, prepare
+from include.ledger.connection import connect, held, prepare
 from include.ledger.runs import Run
 from include.pipeline.stages import stage
+from include.publish.live_schema import gone_tables, refuse_breaking
 from include.publish.publication import publish_night
 from include.publish.staging import unpublished
 from include.publish.table_version import TableVersion
@@ -47,11 +47,18 @@ def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -
         run: the night's run; its horizon is moved on to what is published already, so that a run for an earlier day
             never takes later days away.
         tables: every table there is, the sources it is made from, and why this shop has none (None: it has).
+
+    Raises:
+        ContractError: when the reporting tables' definition would break what others made in the warehouse.
     """
     prepare()
     published = publications.published_horizon()
     runs.open_run(replace(run, horizon=max(run.horizon, published)) if published else run)
-    runs.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in tables)
+    known = list(tables)
+    runs.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in known)
+    reporting = typed(table for table, _, why in known if why is None and table.schema == "reporting")
+    with connect() as connection:
+        refuse_breaking(connection, reporting, gone_tables(connection, "reporting"))
 
 
 def extract(run_id: str) -> dict[str, int]:
@@ -75,12 +82,22 @@ def extract(run_id: str) -> dict[str, int]:
         if run.full_refresh:
             with held("accept"):
                 empty_damaged(sources)
-        read = extraction.extract(sources, _windows(run, sources), run.slug, _proofs(run, sources), schema)
+        definitions, changes = changed_definitions(sources, statements)
+        windows = _windows(run, sources, {name for name, one in changes.items() if one.read})
+        read = extraction.extract(sources, windows, run.slug, _proofs(run, sources), schema)
         schema_ledger.record_changes(run_id, read.news)
+        full = _full({name: one.changed_since for name, one in read.sources.items()})
+        rechecked = {name for name, one in changes.items() if one.all and not full[name]}
         copies.record_extracted(
-            run_id, read.snapshot_at, read.changed_until, {name: asdict(one) for name, one in read.sources.items()}
+            run_id,
+            read.snapshot_at,
+            read.changed_until,
+            {name: asdict(one) for name, one in read.sources.items()},
+            definitions,
+            rechecked,
+            {name: one.all for name, one in changes.items()},
         )
-        keep_touched(sources, run.slug, _full({name: one.changed_since for name, one in read.sources.items()}))
+        keep_touched(sources, run.slug, full, rechecked)
     return {name: one.extracted for name, one in read.sources.items()}
 
 
@@ -99,7 +116,8 @@ def validate(run_id: str, name: str) -> dict[str, int]:
     snapshot_at, since = copies.snapshot_of(run_id)
     sources = shop_sources(settings().sources)
     with stage(run_id, f"validate {name}"):
-        outcomes = judge(sources, name, run.slug, _full(since), snapshot_at.isoformat())
+        rechecked = copies.rechecked(run_id)
+        outcomes = judge(sources, name, run.slug, _full(since), snapshot_at.isoformat(), rechecked)
         expectations.record_outcomes(run_id, sources[name].qualified_name, outcomes)
     return {outcome.rule.name: outcome.broken for outcome in outcomes if outcome.broken}
 
@@ -158,6 +176,7 @@ def build(
     inputs: Mapping[str, tuple[str, str]],
     sources: Iterable[str],
     builder: Callable[..., Any],
+    code: str,
 ) -> int:
     """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
 
@@ -169,36 +188,45 @@ def build(
         inputs: for each of its build's parameters, the layer and the name of the table it names.
         sources: the shop's tables it is made from, however far back.
         builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
+        code: a digest of what decides the table's rows beside its inputs: with another one it is built in full.
 
     Returns:
         Its rows: of the whole table, or of the night's slice.
     """
     run = runs.find_run(run_id)
     with stage(run_id, f"build {table.name}"), builds.alone(table):
+        known = shop_sources(settings().sources)
+        defined = definition(code, [known[name] for name in sources])
         if table.rebuild.kind == "as_of":
-            return _build_slice(run, table, _inputs(run, table, inputs, sources), builder)
-        return _build_table(run, table, _inputs(run, table, inputs, sources), builder)
+            return _build_slice(run, table, _inputs(run, table, inputs, sources), builder, defined)
+        return _build_table(run, table, _inputs(run, table, inputs, sources), builder, defined)
 
 
-def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
+def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
     """Build the night's slice of a table; others stay."""
-    with lake.scratch(table.schema, table.name) as folder:
+    with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         made = _make(run, table, builder, inputs.all_files, folder)
         digest = digest_of(made.files, made.table)
-        rows = ds.dataset([str(file) for file in made.files], schema=arrow_schema(made.table)).scanner().to_reader()
-        value = day_number(table.rebuild.slice_of(run.night))
-        orphans.clear_table(table.schema, table.name)
-        version = lake.replace_slice(table.schema, table.name, table.rebuild.column or "", value, rows)
-    builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table, definition())
+        columns = made.table.lake_columns
+        version = merge.commit_slice(
+            connection,
+            table.schema,
+            table.name,
+            columns,
+            [made.table[name].lake_name for name in table.primary_key],
+            duck.relation([str(file) for file in made.files], columns),
+            (table.rebuild.column or "", day_number(table.rebuild.slice_of(run.night))),
+        )
+    builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table, defined)
     return int(made.rows)
 
 
-def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any]) -> int:
+def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
     """Build what of a table may have changed since its last build, and commit what did."""
-    base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), definition())
+    base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
     make = partial(_make, run, table, builder)
     kept = keep_up(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
-    builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, definition())
+    builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, defined)
     return kept.rows
 
 
@@ -330,7 +358,7 @@ def _first_day(run: Run, clean: Mapping[str, int]) -> int:
     with duck.session() as connection:
         for name, source in shop_sources(settings().sources).items():
             if source.begins and source.opens_calendar:
-                rows = duck.relation(lake.files("clean", name, clean[name]), source.lake_columns)
+                rows = stored_rows("clean", name, source.lake_columns, clean[name])
                 found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
                 days += [int(found[0])] if found and found[0] is not None else []
     return min(days)
@@ -342,15 +370,51 @@ def typed(tables: Iterable[Table]) -> list[Table]:
     return [table.typed(keys) for table in tables]
 
 
-def _windows(run: Run, sources: Mapping[str, Source]) -> dict[str, str]:
+def changed_definitions(
+    sources: Mapping[str, Source], statements: Mapping[str, str]
+) -> tuple[dict[str, Definition], dict[str, Changes]]:
+    """What decides the rows of every source's copy now, and what of it changed since the copy was made.
+
+    Args:
+        sources: the shop's sources.
+        statements: the shop's SQL of each.
+
+    Returns:
+        Per source its definition; and per source of which there is a copy of another definition, what changed.
+    """
+    copied = copies.definitions()
+    now = {
+        name: Definition.of(source, statements[name], sources, settings().timezone) for name, source in sources.items()
+    }
+    changes = {name: Changes.between(copied[name], one) for name, one in now.items() if name in copied}
+    return now, {name: one for name, one in changes.items() if one.all}
+
+
+def other_definitions(sources: Mapping[str, Source]) -> str:
+    """What of the sources is read or derived otherwise than in the copy that there is; nothing where nothing is.
+
+    Rules may be others: a replay checks what is in quarantine by those of now.
+    """
+    statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
+    _, changes = changed_definitions(sources, statements)
+    return "; ".join(
+        f"{name}: {', '.join([*one.read, *one.derived])}" for name, one in changes.items() if one.read or one.derived
+    )
+
+
+def _windows(run: Run, sources: Mapping[str, Source], stale: Collection[str]) -> dict[str, str]:
     """Per source, since when changes are read: the watermark less the overlap; everything without a watermark.
 
-    Everything too when a run died while it changed the lake: its rows may be in neither layer, or in both.
+    Everything too of sources whose copy was read by another definition, and of all when a run died while it changed the
+    lake: its rows may be in neither layer, or in both.
     """
     if run.full_refresh or copies.was_interrupted_accepting(run.run_id):
         return dict.fromkeys(sources, extraction.EVERYTHING)
     known, overlap = copies.watermarks(), timedelta(minutes=settings().overlap_minutes)
-    return {name: (known[name] - overlap).isoformat() if name in known else extraction.EVERYTHING for name in sources}
+    return {
+        name: (known[name] - overlap).isoformat() if name in known and name not in stale else extraction.EVERYTHING
+        for name in sources
+    }
 
 
 def _proofs(run: Run, sources: Mapping[str, Source]) -> dict[str, Scope]:

@@ -57,7 +57,7 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
     Raises:
         WrongRequest: when the form holds something unknown, or nothing is published.
         NotOver: when a night, or another replay, is not over, died while it changed the lake, or left it ahead of what
-            is published; or when the shop has other sources now.
+            is published; or when the shop has other sources now, or these are read or derived otherwise.
     """
     refuse_unknown(conf, FORM)
     prepare()
@@ -73,6 +73,8 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
         raise NotOver(
             f"the shop has other sources than when it was read ({', '.join(sorted(other))}): run nightly first"
         )
+    if changed := nightly.other_definitions(sources):
+        raise NotOver(f"the sources are not declared as when they were read ({changed}): run nightly first")
     asked = Run(
         run_id, horizon, horizon=horizon, engine=conf.get("engine") or "auto", dry_run=bool(conf.get("dry_run")),
         dag="replay", built_from=publication,

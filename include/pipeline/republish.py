@@ -12,8 +12,12 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from deltalake.exceptions import DeltaError
+
 from include.contract import Table
 from include.lake import tables as lake
+from include.lake.integrity import Damaged
+from include.lake.rows import lacking
 from include.ledger import copies, publications, runs
 from include.ledger.connection import prepare
 from include.ledger.publications import PastNight
@@ -70,11 +74,15 @@ def publish(run_id: str, tables: Iterable[Table]) -> str:
         built = [TableVersion(known[name], version) for name, version in sorted(past.versions.items()) if name in known]
         _refuse_gone(run, built)
         publication = publish_past(run, past.snapshot_at, built)
-    younger = ", ".join(sorted(set(known) - set(past.versions)))
+    younger, gone = (
+        ", ".join(sorted(set(known) - set(past.versions))),
+        ", ".join(sorted(set(past.versions) - set(known))),
+    )
     return (
         f"publication {publication} puts the night of {past.night} back as publication {past.publication_id} left it"
         f" at {past.published_at:%Y-%m-%d %H:%M:%S %Z}: whole days up to {past.horizon}"
         + (f"; {younger} did not exist then and stay as they are" if younger else "")
+        + (f"; {gone} are no tables any more" if gone else "")
     )
 
 
@@ -115,17 +123,19 @@ def _refuse_gone(run: Run, built: Iterable[TableVersion]) -> None:
     """
     reasons = []
     for one in built:
-        name, columns = one.table.qualified_name, {column.lake_name for column in one.table.lake_columns}
+        name, key = one.table.qualified_name, [one.table[column] for column in one.table.primary_key]
         versions = {one.version}
         if one.table.rebuild.kind == "as_of":
             slices = publications.slices_to_publish(run, one.table, one.version)
             versions |= {version for version in slices.values() if version is not None}
         for version in sorted(versions):
-            held = lake.columns(one.table.schema, one.table.name, version)
-            if held is None:
+            try:
+                held = lake.stored(one.table.schema, one.table.name, version)
+            except (DeltaError, Damaged):
                 reasons.append(f"{name}: version {version} is not in the lake any more")
-            elif missing := sorted(columns - held):
-                reasons.append(f"{name}: version {version} has no column {', '.join(missing)} yet")
+                continue
+            if missing := sorted(lacking(held, key)):
+                reasons.append(f"{name}: version {version} is of another grain: it has no {', '.join(missing)}")
     if reasons:
         listed = " | ".join(reasons)
         raise NightGone(f"the night of {run.night} cannot be put back as it was; nothing is changed. {listed}")

@@ -7,7 +7,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Literal
 
 from include.contract import Table
-from include.contract.ddl import KNOWN_AT, PUBLICATION, comments, create_table
+from include.contract.ddl import KNOWN_AT, PUBLICATION, comments
 from include.ledger.runs import Run
 from include.publish.restatements import Watch
 from include.publish.table_version import TableVersion
@@ -20,8 +20,8 @@ where classoid = 'pg_class'::regclass and objoid = %(table)s::regclass
 """
 
 
-def create_live(connection: psycopg.Connection[TupleRow], table: Table) -> None:
-    """Create a live table where it is missing, and have its comments say what is declared.
+def write_comments(connection: psycopg.Connection[TupleRow], table: Table) -> None:
+    """Have a live table's comments say what is declared.
 
     A comment that says so is left alone: to write it Postgres would wait for a vacuum of the table, and end it.
 
@@ -29,7 +29,6 @@ def create_live(connection: psycopg.Connection[TupleRow], table: Table) -> None:
         connection: in a transaction.
         table: with its key types resolved.
     """
-    connection.execute(SQL(create_table(table)))
     said: dict[str, str] = dict(connection.execute(_SAID, {"table": table.qualified_name}).fetchall())
     for what, text in comments(table).items():
         if said.get(what) != text:

@@ -15,10 +15,12 @@ from psycopg.types.json import Jsonb
 
 from include.contract import Source
 from include.lake import duckdb_session as duck
+from include.lake import tables as lake
+from include.lake.rows import lacking
 from include.ledger import publications
 from include.ledger.runs import Run, turn
-from include.publish import quarantine, restatements, staging
-from include.publish.live import replace_what_differs
+from include.publish import live_schema, quarantine, restatements, staging
+from include.publish.live import replace_what_differs, write_comments
 from include.publish.table_version import TableVersion
 from include.publish.verification import prove_published
 from include.settings import settings
@@ -155,18 +157,43 @@ def _publication(
     Yields:
         The publication's id.
     """
-    touched = staging.stage(connection, run, built, sources)
-    watched = restatements.watch(run, [one.table for one in built])
+    with connection.transaction():
+        differs = {one.table.qualified_name: live_schema.difference(connection, one.table) for one in built}
+    touched = staging.stage(connection, run, built, sources, differs)
+    watched = restatements.watch(run, differs.values())
     with connection.transaction():
         publication_id = _enter(connection, run, snapshot_at, horizon)
+        for one in built:
+            live_schema.loosen(connection, one.table, _null_columns(run, one))
+            write_comments(connection, one.table)
         restatements.keep(connection, watched)
         for one in built:
             replace_what_differs(connection, one, publication_id, run, watched, touched.get(one.table.qualified_name))
+            live_schema.tighten(connection, one.table)
+        if run.puts_back is None:
+            for schema in sorted({one.table.schema for one in built}):
+                live_schema.drop_gone(connection, schema)
         prove_published(connection, run, built, touched)
         restatements.record(connection, watched, publication_id)
         yield publication_id
     with connection.transaction():
         staging.drop(connection)
+
+
+def _null_columns(run: Run, one: TableVersion) -> set[str]:
+    """The columns that are null in what is published, because the lake's version is older than they are."""
+    table = one.table
+    if one.window is None and run.puts_back is None:
+        return set()
+    versions = (
+        {one.version} if one.window is None else {version for version in one.slices.values() if version is not None}
+    )
+    null = {
+        name
+        for version in versions
+        for name in lacking(lake.stored(table.schema, table.name, version), table.lake_columns)
+    }
+    return {column.name for column in table.lake_columns if column.lake_name in null}
 
 
 def _with_slices(run: Run, built: list[TableVersion]) -> list[TableVersion]:

@@ -11,6 +11,7 @@ from include.contract import Source, Type
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake.night_views import row_key
+from include.lake.rows import rows as stored_rows
 from include.ledger.runs import Run
 
 STAGED = """
@@ -54,7 +55,7 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None =
         f"""
         insert into warehouse.staging.accepted_keys by name
         select '{source.name}' as source, key as row_key
-        from (select {row_key(source)} as key from {duck.relation(lake.files("clean", source.name), source.columns)})
+        from (select {row_key(source)} as key from {stored_rows("clean", source.name, source.columns)})
         semi join (
             select row_key as key from postgres_query('warehouse',
                 'select row_key from audit.quarantine where outcome = ''open'' and source = ''{source.name}''')

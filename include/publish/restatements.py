@@ -6,7 +6,7 @@ between the two copies, bear on those. Does not: replacing them, which is ``publ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -21,8 +21,10 @@ from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake.integrity import blamed
 from include.lake.night_views import row_key
+from include.lake.rows import rows as stored_rows
 from include.ledger import copies, publications
 from include.ledger.runs import Run
+from include.publish.live_schema import Difference
 from include.settings import settings
 from include.sources import shop_sources
 
@@ -39,12 +41,14 @@ class Watch:
         tables: those with a day in their key.
         changed: of each source with rows that differ between the two copies, the columns by which they find a figure.
         is_known: whether that could be told of every source.
+        new_columns: by table, the columns that were not published before, or in another type: they restate nothing.
     """
 
     until: date | None = None
     tables: Sequence[Table] = ()
     changed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     is_known: bool = True
+    new_columns: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def keeping(self, table: Table, side: str, statement: str, row: str = "") -> str:
         """A statement that does the same and keeps the rows it deletes (``old``) or inserts (``new``) of a table.
@@ -65,12 +69,13 @@ class Watch:
         )
 
 
-def watch(run: Run, tables: Iterable[Table]) -> Watch:
+def watch(run: Run, differs: Iterable[Difference]) -> Watch:
     """Find out what a run's publication may restate; stage the rows of the shop that may be why.
 
     Args:
         run: a night, or one that puts one back; not published yet.
-        tables: what it publishes.
+        differs: what of its live tables is not as declared. A table, a grain or a column that was not published before
+            restates nothing.
 
     Returns:
         A watch on no table where nothing was published before.
@@ -79,7 +84,9 @@ def watch(run: Run, tables: Iterable[Table]) -> Watch:
         duckdb.Error: when the warehouse or the lake cannot be read.
     """
     live = publications.live_copy()
-    days = [table for table in tables if DAY in table.primary_key and table[DAY].type is Type.DAY]
+    compared = [one for one in differs if not (one.missing or one.key)]
+    days = [one.table for one in compared if DAY in one.table.primary_key and one.table[DAY].type is Type.DAY]
+    new_columns = {one.table.name: {*one.added, *one.retyped} for one in compared}
     if live is None or not days:
         return Watch()
     before, after, sources = live.versions, copies.clean_versions(run.run_id), shop_sources(settings().sources)
@@ -94,7 +101,7 @@ def watch(run: Run, tables: Iterable[Table]) -> Watch:
         for name, source in sources.items():
             if session.execute(f"select 1 from changed_{name} limit 1").fetchone():
                 changed[name] = _stage_changed(session, source, sources, after, wanted)
-    return Watch(min(live.horizon, run.horizon), days, changed, is_known)
+    return Watch(min(live.horizon, run.horizon), days, changed, is_known, new_columns)
 
 
 def keep(connection: psycopg.Connection[TupleRow], watched: Watch) -> None:
@@ -113,7 +120,10 @@ def keep(connection: psycopg.Connection[TupleRow], watched: Watch) -> None:
 def record(connection: psycopg.Connection[TupleRow], watched: Watch, publication_id: int) -> None:
     """Enter every figure of an earlier day that the publication changed, after its tables were replaced."""
     for table in watched.tables:
-        key, metrics = ", ".join(table.primary_key), _metrics(table)
+        new = watched.new_columns.get(table.name, ())
+        key, metrics = ", ".join(table.primary_key), [name for name in _metrics(table) if name not in new]
+        if not metrics:
+            continue
         both = f"{_kept(table, 'old')} as old full join {_kept(table, 'new')} as new using ({key})"
         old, new = (f"({', '.join(f'{side}.{name}' for name in metrics)})" for side in ("old", "new"))
         # Postgres takes a table that it has not looked at for a small one, and joins a large one row by row.
@@ -294,8 +304,7 @@ def _find_changed(session: duckdb.DuckDBPyConnection, source: Source, before: in
     try:
         with blamed():
             old, new = (
-                f"select {names} from {duck.relation(lake.files('clean', name, version), columns)}"
-                for version in (before, after)
+                f"select {names} from {stored_rows('clean', name, columns, version)}" for version in (before, after)
             )
             session.execute(
                 f"create table changed_{name} as (({old}) except ({new})) union all (({new}) except ({old}))"
@@ -373,8 +382,13 @@ def _relatives(source: Source, sources: Mapping[str, Source]) -> list[tuple[Sour
 
 def _all_rows(source: Source, versions: Mapping[str, int]) -> str:
     """A relation of a source's rows as they are, and of changed ones as they were too."""
-    files = lake.files("clean", source.name, versions[source.name]) if source.name in versions else []
-    return f"(from {duck.relation(files, source.lake_columns)} union all by name from changed_{source.name})"
+    known = source.name in versions
+    rows = (
+        stored_rows("clean", source.name, source.lake_columns, versions[source.name])
+        if known
+        else duck.relation([], source.lake_columns)
+    )
+    return f"(from {rows} union all by name from changed_{source.name})"
 
 
 def _metrics(table: Table) -> list[str]:

@@ -12,15 +12,15 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
-from include.build.definition import definition
 from include.contract import Source, Table
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
+from include.lake.rows import rows as stored_rows
 from include.ledger import publications
 from include.ledger.runs import Run
 from include.publish import quarantine
-from include.publish.live import create_live
+from include.publish.live_schema import Difference
 from include.publish.table_version import STAGING, TableVersion
 from include.publish.verification import Touched
 from include.settings import settings
@@ -33,25 +33,38 @@ def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
         Absolute paths (``lake.changes``); None where all rows are to be looked at: what is published is not known, was
         built from another definition, is not a past of this version, is a slice, or everything was asked for.
     """
-    live = publications.newest_version(table, definition())
+    live = publications.live_version(table, version)
     if run.full_refresh or table.rebuild.kind == "as_of" or live is None:
         return None
     return lake.changes(table.schema, table.name, live, version)
 
 
 def stage(
-    connection: psycopg.Connection[TupleRow], run: Run, built: list[TableVersion], sources: Mapping[str, Source]
+    connection: psycopg.Connection[TupleRow],
+    run: Run,
+    built: list[TableVersion],
+    sources: Mapping[str, Source],
+    differs: Mapping[str, Difference],
 ) -> dict[str, Touched]:
-    """Load what changed of every table, and the quarantine, into staging; missing live tables are created.
+    """Load what changed of every table, and the quarantine, into staging.
+
+    Args:
+        connection: to the warehouse, in no transaction.
+        run: the run that publishes.
+        built: its tables.
+        sources: the shop's sources, for the quarantine.
+        differs: by qualified name, what of a live table is not as declared: where that is of rows, all are staged.
 
     Returns:
         By qualified name, which rows are staged, of the tables of which these are not all.
     """
     changes = {one.staged: unpublished(run, one.table, one.version) for one in built}
+    for one in built:
+        if differs[one.table.qualified_name].is_of_rows:
+            changes[one.staged] = None
     with connection.transaction():
         drop(connection)
         for one in built:
-            create_live(connection, one.table)
             columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
             connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
             keys = ", ".join(f"{name} {one.table[name].type.postgres}" for name in one.table.primary_key)
@@ -115,5 +128,5 @@ def _load(session: duckdb.DuckDBPyConnection, one: TableVersion, changes: list[s
         wanted = [(one.version, f" semi join changed using ({keys})")]
     values = ", ".join(f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
     for version, some in wanted:
-        rows = duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+        rows = stored_rows(table.schema, table.name, table.lake_columns, version)
         session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{some}")

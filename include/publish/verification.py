@@ -20,7 +20,7 @@ from psycopg.sql import SQL
 from include.contract import Column, ContractError, Table, Type
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
-from include.lake import tables as lake
+from include.lake.rows import rows as stored_rows
 from include.ledger import reconciliation
 from include.ledger.reconciliation import EXAMPLES, Proof
 from include.ledger.runs import Run
@@ -81,7 +81,7 @@ def prove_published(
 
 
 def _stored(table: Table, version: int) -> str:
-    return duck.relation(lake.files(table.schema, table.name, version), table.lake_columns)
+    return stored_rows(table.schema, table.name, table.lake_columns, version)
 
 
 class _Comparison:

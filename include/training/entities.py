@@ -105,19 +105,31 @@ def quoted(name: str) -> str:
 
 
 def slice_rows(one: Wanted, names: Sequence[str]) -> str:
-    """A SQL relation of a set's rows with their file and their day; a column that an older file lacks is null.
+    """A SQL relation of a set's rows with their file and their day; a column that a file lacks is null.
 
     Args:
         one: the set: its keys and what is asked for of it.
         names: Parquet files; over none the relation is empty.
     """
     columns = [*one.keys, *one.columns]
+    empty = ", ".join(f"null::{column.type.duckdb} as {quoted(column.lake_name)}" for column in columns)
     if not names:
-        empty = ", ".join(f"null::{column.type.duckdb} as {quoted(column.lake_name)}" for column in columns)
         return f"(select {empty}, null::varchar as _file, null::bigint as _day where false)"
-    scan = f"read_parquet([{', '.join(map(duck.quoted, names))}], union_by_name = true, filename = '_file')"
-    listed = ", ".join(quoted(column.lake_name) for column in columns)
-    return f"(select {listed}, _file, {quoted(one.slice_column)} as _day from {scan})"
+    day = quoted(one.slice_column)
+    values = ", ".join(
+        f"try_cast({quoted(column.lake_name)} as {column.type.duckdb}) as {quoted(column.lake_name)}"
+        for column in columns
+    )
+    return f"""(
+        select {values}, _file, {day} as _day
+        from (
+            select {empty}, null::varchar as _file, null::bigint as {day} where false
+            union all by name
+            select * from read_parquet(
+                [{", ".join(map(duck.quoted, names))}], union_by_name = true, filename = '_file'
+            )
+        )
+    )"""
 
 
 def _relation(

@@ -45,7 +45,7 @@ def build_wrongly(run: str, table: str, spoil: Spoil) -> None:
         spoil(spoiled)
         return build(name, spoiled, *arguments, **named)
 
-    nightly.build(run, one.table, one.layers, one.sources, builder)
+    nightly.build(run, one.table, one.layers, one.sources, builder, one.code)
 
 
 def failed(nights: Nights, run: str) -> set[str]:

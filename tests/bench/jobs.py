@@ -79,7 +79,7 @@ def build(run_id: str, table: str) -> Done:
     from transforms.registry import TABLES
 
     one = TABLES[table]
-    return nightly.build(run_id, one.table, one.layers, one.sources, builder), None
+    return nightly.build(run_id, one.table, one.layers, one.sources, builder, one.code), None
 
 
 def audit(run_id: str, tables: Sequence[str]) -> Done:

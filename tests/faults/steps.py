@@ -130,7 +130,7 @@ def _approve(asked: Asked, _: str) -> None:
 
 
 def _build(asked: Asked, name: str) -> None:
-    nightly.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build)
+    nightly.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build, TABLES[name].code)
 
 
 def _publish(asked: Asked, _: str) -> None:

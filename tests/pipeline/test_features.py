@@ -80,7 +80,7 @@ def test_a_feature_that_fails_leaves_the_reports_published(every_table: Nights) 
 
     table = TABLES["product_demand"]
     with pytest.raises(ContractError, match="lacks"):
-        nightly.build(run, table.table, table.layers, table.sources, broken)
+        nightly.build(run, table.table, table.layers, table.sources, broken, table.code)
 
     after = every_table.published()
     assert {name for name in after if after[name] != before[name]} >= {"reporting.daily_sales", "reporting.customers"}

@@ -28,6 +28,7 @@ from include.pipeline.housekeeping import Limits
 from include.pipeline.run_request import WrongRequest
 from include.serve import page
 from include.settings import settings
+from include.sources import SOURCES
 from tests.nights import LAST_DAY, Nights
 from transforms.registry import TABLES
 
@@ -97,7 +98,9 @@ def goes_on(nights: Nights, day: Any) -> Mapping[str, bool]:
     run = Run("next", day, day)
 
     def can(table: Table) -> bool:
-        base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), definition())
+        one = TABLES[table.name]
+        defined = definition(one.code, [SOURCES[name] for name in one.sources])
+        base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
         if base is None:
             return False
         for name, since in base.inputs.items():

@@ -1,0 +1,289 @@
+"""The live tables' columns, types and keys: compared with what is declared, and altered in a publication's transaction.
+
+A table is altered in place, so views, grants and indexes that analysts made stay. What a dropped column or table would
+break is named before anything is done: Postgres itself would drop an index without a word.
+
+Belongs here: what differs, what depends on it, and the statements. Does not: the rows (``live``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
+
+from include.contract import ContractError, Table
+from include.contract.ddl import create_table, warehouse_columns
+
+# A reader's long query holds its table until it ends; waiting for it, an alteration makes all others wait behind it.
+LOCK_TIMEOUT: Final = "10s"
+
+_COLUMNS = """
+select attname, format_type(atttypid, atttypmod), attnotnull
+from pg_attribute
+where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
+order by attnum
+"""
+_KEY = """
+select conname, array(
+    select attname::text from unnest(conkey) with ordinality as key (attnum, place)
+    join pg_attribute on attrelid = conrelid and pg_attribute.attnum = key.attnum
+    order by place
+)
+from pg_constraint
+where conrelid = to_regclass(%s) and contype = 'p'
+"""
+# What depends on a column (of the columns named; of the table itself, for all), but for what goes with the table's own
+# declaration: its primary key and its columns' "not null".
+_DEPENDENTS = """
+select distinct
+    coalesce(attname::text, ''),
+    regexp_replace(pg_describe_object(depend.classid, depend.objid, 0), '^rule \\S+ on ', ''),
+    depend.classid = 'pg_rewrite'::regclass
+from pg_depend as depend
+left join pg_attribute on attrelid = refobjid and attnum = refobjsubid and attnum > 0
+left join pg_constraint as own on depend.classid = 'pg_constraint'::regclass and own.oid = depend.objid
+left join pg_index on depend.classid = 'pg_class'::regclass and indexrelid = depend.objid
+where refclassid = 'pg_class'::regclass
+    and refobjid = to_regclass(%(table)s)
+    and depend.deptype in ('n', 'a')
+    and coalesce(own.contype not in ('p', 'n'), true)
+    and not coalesce(indisprimary, false)
+    and (attname = any(%(columns)s) or %(whole)s and depend.deptype = 'n')
+order by 2, 1
+"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What of a live table is not as it is declared.
+
+    Attributes:
+        table: its declaration.
+        missing: whether there is no such table.
+        added: declared columns that it lacks, with their types.
+        dropped: columns that are declared no more.
+        retyped: columns of another type, with the declared one.
+        loosened: columns that are declared to be null sometimes, and may not be.
+        tightened: columns that are declared to be never null, and may be.
+        key: the name and the columns of a primary key that is another one, also by a type; None where it is as
+            declared.
+    """
+
+    table: Table
+    missing: bool = False
+    added: Mapping[str, str] = field(default_factory=dict)
+    dropped: Sequence[str] = ()
+    retyped: Mapping[str, str] = field(default_factory=dict)
+    loosened: Sequence[str] = ()
+    tightened: Sequence[str] = ()
+    key: tuple[str, Sequence[str]] | None = None
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether rows that are live now cannot be the declared ones."""
+        return bool(self.missing or self.added or self.dropped or self.retyped or self.key)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is to be done, for a person; nothing where the table is as declared."""
+        if self.missing:
+            return ["create table"]
+        said = [f"add column {name} {kind}" for name, kind in self.added.items()]
+        said += [f"drop column {name}" for name in self.dropped]
+        said += [f"make column {name} {kind}" for name, kind in self.retyped.items()]
+        said += [f"let column {name} be null" for name in self.loosened]
+        said += [f"never let column {name} be null" for name in self.tightened]
+        if self.key:
+            said.append(f"key ({', '.join(self.table.primary_key)}), was ({', '.join(self.key[1])})")
+        return said
+
+
+def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Difference:
+    """Compare a live table with its declaration.
+
+    Args:
+        connection: to the warehouse.
+        table: the declaration, with its key types resolved.
+    """
+    found = {name: (kind, never) for name, kind, never in connection.execute(_COLUMNS, [table.qualified_name])}
+    if not found:
+        return Difference(table, missing=True)
+    declared = warehouse_columns(table)
+    shared = [name for name in declared if name in found]
+    key = connection.execute(_KEY, [table.qualified_name]).fetchone() or ("", [])
+    retyped = {name: declared[name].type for name in shared if found[name][0] != _plain(declared[name].type)}
+    same_key = list(key[1]) == list(table.primary_key) and not retyped.keys() & set(table.primary_key)
+    return Difference(
+        table,
+        added={name: declared[name].type for name in declared if name not in found},
+        dropped=[name for name in found if name not in declared],
+        retyped=retyped,
+        loosened=[name for name in shared if found[name][1] and not declared[name].never_null],
+        tightened=[name for name in shared if declared[name].never_null and not found[name][1]],
+        key=None if same_key else (key[0], key[1]),
+    )
+
+
+def published_tables(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
+    """The qualified names of the live tables of a schema that a publication wrote once."""
+    found = connection.execute(
+        """
+        select distinct schema_name || '.' || table_name
+        from audit.publication_tables
+        where schema_name = %s and to_regclass(schema_name || '.' || table_name) is not null
+        order by 1
+        """,
+        [schema],
+    )
+    return [name for (name,) in found]
+
+
+def gone_tables(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
+    """Those of them that this shop has no more, by what the ledger knows of its tables."""
+    known = connection.execute("select schema_name || '.' || table_name from audit.tables where left_out is null")
+    there = {name for (name,) in known}
+    return [name for name in published_tables(connection, schema) if name not in there]
+
+
+def refuse_breaking(
+    connection: psycopg.Connection[TupleRow], tables: Iterable[Table], gone: Iterable[str] = ()
+) -> None:
+    """Refuse to alter or drop what something else in the warehouse needs.
+
+    Args:
+        connection: to the warehouse.
+        tables: the declarations of live tables.
+        gone: live tables that are to be dropped.
+
+    Raises:
+        ContractError: naming every table, column and what needs it.
+    """
+    reasons = [reason for table in tables for reason in _broken(connection, difference(connection, table))]
+    for name in gone:
+        reasons += [
+            f"{name} is no table any more, and {needed} needs it"
+            for _, needed, _ in _dependents(connection, name, [], whole=True)
+        ]
+    if reasons:
+        raise ContractError(
+            f"the tables' new definition would break what others made in the warehouse; nothing is done."
+            f" {' | '.join(reasons)} | Change or drop it first"
+        )
+
+
+def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Collection[str] = ()) -> None:
+    """Make a live table take the rows that are declared: create or alter it, before its rows are replaced.
+
+    Of a table whose key changes, all rows go: none of them is a row of the new grain.
+
+    Args:
+        connection: in the publication's transaction.
+        table: the declaration, with its key types resolved.
+        lacking: columns that are null in what is published, whatever they are declared to be.
+
+    Raises:
+        ContractError: when something else in the warehouse needs what is dropped.
+        psycopg.errors.LockNotAvailable: when a reader holds the table for longer than ``LOCK_TIMEOUT``.
+    """
+    differs = difference(connection, table)
+    if differs.missing:
+        connection.execute(SQL(create_table(table)))
+        differs = difference(connection, table)
+    declared = warehouse_columns(table)
+    null = [name for name in lacking if declared[name].never_null and name not in differs.tightened]
+    with _brief_waits(connection, needed=bool(differs.sentences or null)):
+        refuse_breaking(connection, [table])
+        for statement in _loosening(differs, null):
+            connection.execute(SQL(f"alter table {table.qualified_name} {statement}"))
+        if differs.key:
+            connection.execute(SQL(f"delete from {table.qualified_name}"))
+
+
+def tighten(connection: psycopg.Connection[TupleRow], table: Table) -> None:
+    """Have a live table refuse what is not declared, as far as its rows allow it, after they were replaced."""
+    differs = difference(connection, table)
+    name = table.qualified_name
+    full = [
+        column
+        for column in differs.tightened
+        if not connection.execute(
+            SQL("select 1 from {} where {} is null limit 1").format(
+                Identifier(table.schema, table.name), Identifier(column)
+            )
+        ).fetchone()
+    ]
+    with _brief_waits(connection, needed=bool(full or differs.key)):
+        for column in full:
+            connection.execute(SQL(f"alter table {name} alter column {column} set not null"))
+        if differs.key:
+            connection.execute(SQL(f"alter table {name} add primary key ({', '.join(table.primary_key)})"))
+
+
+def drop_gone(connection: psycopg.Connection[TupleRow], schema: str) -> None:
+    """Drop the live tables that this shop has no more, in the publication's transaction.
+
+    Raises:
+        ContractError: when something else in the warehouse needs one.
+    """
+    gone = gone_tables(connection, schema)
+    with _brief_waits(connection, needed=bool(gone)):
+        refuse_breaking(connection, [], gone)
+        for name in gone:
+            connection.execute(SQL(f"drop table {name}"))
+
+
+def _loosening(differs: Difference, null: Iterable[str]) -> Iterator[str]:
+    """What ``alter table`` does, in an order that Postgres takes."""
+    if differs.key and differs.key[0]:
+        yield f"drop constraint {differs.key[0]}"
+    for name in differs.dropped:
+        yield f"drop column {name}"
+    for name, kind in differs.added.items():
+        yield f"add column {name} {kind}"
+    for name in sorted({*differs.loosened, *null, *differs.retyped}):
+        if name not in differs.table.primary_key or differs.key:
+            yield f"alter column {name} drop not null"
+    for name, kind in differs.retyped.items():
+        yield f"alter column {name} type {kind} using null"
+
+
+def _broken(connection: psycopg.Connection[TupleRow], differs: Difference) -> Iterator[str]:
+    """What the alteration of a table would break, a sentence each."""
+    name = differs.table.qualified_name
+    for column, needed, _ in _dependents(connection, name, differs.dropped):
+        yield f"{name}: the column {column} is to be dropped, and {needed} needs it"
+    for column, needed, is_view in _dependents(connection, name, list(differs.retyped)):
+        if is_view:
+            yield f"{name}: the type of column {column} is to be {differs.retyped[column]}, and {needed} needs it"
+
+
+def _dependents(
+    connection: psycopg.Connection[TupleRow], table: str, columns: Sequence[str], *, whole: bool = False
+) -> list[tuple[str, str, bool]]:
+    """What depends on some columns of a table, or on all of it: the column, a description, whether it is a view."""
+    if not columns and not whole:
+        return []
+    asked = {"table": table, "columns": list(columns), "whole": whole}
+    found = connection.execute(_DEPENDENTS, asked).fetchall()
+    return list(dict.fromkeys(("" if whole else column, needed, is_view) for column, needed, is_view in found))
+
+
+@contextmanager
+def _brief_waits(connection: psycopg.Connection[TupleRow], *, needed: bool) -> Iterator[None]:
+    """Wait for a lock no longer than ``LOCK_TIMEOUT`` in this block, where something is altered in it at all."""
+    if needed:
+        connection.execute(SQL(f"set local lock_timeout = '{LOCK_TIMEOUT}'"))
+    yield
+    if needed:
+        connection.execute("set local lock_timeout to default")
+
+
+def _plain(kind: str) -> str:
+    """A type as Postgres writes it."""
+    return {"numeric(18, 2)": "numeric(18,2)", "timestamptz": "timestamp with time zone"}.get(kind, kind)

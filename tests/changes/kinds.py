@@ -1,0 +1,320 @@
+"""Every kind of change of the declarations, with what may be done before the next night has brought everything to it.
+
+A change is made in the process, to the registries that all code reads, and in a folder of SQL of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import narwhals as nw
+import pytest
+
+from include.contract import Column, Derived, Rebuild, Source, Table, Type
+from include.contract.rules import between, one_of
+from include.contract.table import key
+from include.settings import settings
+from include.sources import SOURCES
+from transforms.engines import Frame
+from transforms.registry import TABLES, Published
+
+_SOURCES, _TABLES = cast("dict[str, Source]", SOURCES), cast("dict[str, Published]", TABLES)
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What is declared, to be changed; all of it is as it was when the test ends."""
+
+    patch: pytest.MonkeyPatch
+    folder: Path
+
+    def source(self, name: str, **fields: Any) -> None:
+        """Declare fields of a source otherwise."""
+        self.patch.setitem(_SOURCES, name, replace(_SOURCES[name], **fields))
+
+    def table(self, name: str, build: Callable[..., Frame] | None = None, **fields: Any) -> None:
+        """Declare fields of a table otherwise, and how it is built."""
+        one = TABLES[name]
+        self.patch.setitem(_TABLES, name, Published(replace(one.table, **fields), build or one.build))
+
+    def add_table(self, table: Table, build: Callable[..., Frame]) -> None:
+        """Declare a table more."""
+        self.patch.setitem(_TABLES, table.name, Published(table, build))
+
+    def drop_table(self, name: str) -> None:
+        """Declare a table less."""
+        self.patch.delitem(_TABLES, name)
+
+    def sql(self, source: str, old: str, new: str) -> None:
+        """Change the shop's SQL."""
+        file = self.folder / f"{source}.sql"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new, 1))
+
+    def key_types(self, **types: str) -> None:
+        """Declare the types of keys."""
+        lines = "".join(f'{name} = "{kind}"\n' for name, kind in types.items())
+        (self.folder / "keys.toml").write_text(lines)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of change.
+
+    Attributes:
+        name: what changes, as the page of the matrix calls it.
+        make: makes the change.
+        before: makes what is declared when the night before runs; as it is, where nothing is said.
+        refused: why replay and features wait for the night; None where they run.
+        names: the tables that are built, beside some of every kind.
+        gone: tables that are there before and no more after.
+        past: why the night before cannot be put back; None where it can.
+    """
+
+    name: str
+    make: Callable[[Declarations], None]
+    before: Callable[[Declarations], None] | None = None
+    refused: str | None = None
+    names: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    past: str | None = None
+
+
+_NOTE = Column("note", Type.TEXT, "What the payment provider calls it; null before payment.", nullable=True)
+
+
+def _with_column(columns: Iterable[Column], *more: Column) -> tuple[Column, ...]:
+    return (*columns, *more)
+
+
+def _without(columns: Iterable[Column], *names: str) -> tuple[Column, ...]:
+    return tuple(column for column in columns if column.name not in names)
+
+
+def _with(columns: Iterable[Column], which: str, /, **fields: Any) -> tuple[Column, ...]:
+    return tuple(replace(column, **fields) if column.name == which else column for column in columns)
+
+
+def _add_source_column(declared: Declarations) -> None:
+    declared.source("orders", columns=_with_column(SOURCES["orders"].columns, _NOTE))
+    declared.sql("orders", "payment_id,", "payment_id,\n    payment_id as note,")
+
+
+def _drop_source_column(declared: Declarations) -> None:
+    declared.source("orders", columns=_without(SOURCES["orders"].columns, "payment_id"))
+    declared.sql("orders", "payment_id,", "")
+
+
+def _rename_source_column(declared: Declarations) -> None:
+    columns = _with(SOURCES["orders"].columns, "payment_id", name="payment_reference")
+    declared.source("orders", columns=columns)
+    declared.sql("orders", "payment_id,", "payment_id as payment_reference,")
+
+
+def _retype_source_column(declared: Declarations) -> None:
+    declared.source("inventory", columns=_with(SOURCES["inventory"].columns, "reorder_point", type=Type.TEXT))
+
+
+def _require_source_column(declared: Declarations) -> None:
+    declared.source("orders", columns=_with(SOURCES["orders"].columns, "shipping_address", nullable=False))
+
+
+def _let_source_column_be_null(declared: Declarations) -> None:
+    declared.source("customers", columns=_with(SOURCES["customers"].columns, "created_at", nullable=True))
+
+
+def _add_derived_column(declared: Declarations) -> None:
+    column = Column("weight", Type.INTEGER, "A third of the quantity.", nullable=True)
+    derived = (*SOURCES["order_items"].derived, Derived(column, "row.quantity // 3"))
+    declared.source("order_items", derived=derived)
+
+
+def _change_key_type(declared: Declarations) -> None:
+    declared.key_types(products="text")
+
+
+def _move_time_zone(declared: Declarations) -> None:
+    declared.patch.setenv("STOCKTAKE_TIMEZONE", "Asia/Tokyo")
+    settings.cache_clear()
+
+
+def _tighten_rule(declared: Declarations) -> None:
+    fewer = between("quantity", "quantity_credible", "A line has at most four units.", most=4)
+    rules = tuple(fewer if rule.name == fewer.name else rule for rule in SOURCES["order_items"].rules)
+    declared.source("order_items", rules=rules, tolerance=1.0)
+    declared.source("orders", tolerance=1.0)
+    declared.source("refunds", tolerance=1.0)
+
+
+def _add_rule(declared: Declarations) -> None:
+    rule = one_of("category", "category_known", "A category is one of ours.", ["Kitchen", "Garden"])
+    declared.source("products", rules=(*SOURCES["products"].rules, rule), tolerance=1.0)
+
+
+def _drop_rule(declared: Declarations) -> None:
+    declared.source("order_items", rules=_ORDER_ITEM_RULES, tolerance=0.02)
+
+
+_ORDER_ITEM_RULES: Final = SOURCES["order_items"].rules
+
+
+def _note(orders: Frame, order_lines: Frame) -> Frame:
+    """What ``reporting.orders`` is, and how often its currency has a letter more."""
+    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines)
+    return rows.with_columns(mark=nw.col("units") * 2)
+
+
+TABLES_AS_THEY_ARE: Final[Mapping[str, Published]] = dict(TABLES)
+_ORDERS: Final = TABLES["orders"].table
+_MARK = Column("mark", Type.INTEGER, "Twice the units.")
+
+
+def _add_table_column(declared: Declarations) -> None:
+    declared.table("orders", _note, columns=_with_column(_ORDERS.columns, _MARK))
+
+
+def _drop_table_column(declared: Declarations) -> None:
+    declared.table("orders", _without_hours, columns=_without(_ORDERS.columns, "hours_to_ship"))
+
+
+def _without_hours(orders: Frame, order_lines: Frame) -> Frame:
+    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines).drop("hours_to_ship")
+
+
+def _rename_table_column(declared: Declarations) -> None:
+    columns = _with(_ORDERS.columns, "item_count", name="line_count")
+    declared.table("orders", _with_line_count, columns=columns)
+
+
+def _with_line_count(orders: Frame, order_lines: Frame) -> Frame:
+    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines).rename({"item_count": "line_count"})
+
+
+def _retype_table_column(declared: Declarations) -> None:
+    declared.table("orders", _with_text_count, columns=_with(_ORDERS.columns, "item_count", type=Type.TEXT))
+
+
+def _with_text_count(orders: Frame, order_lines: Frame) -> Frame:
+    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines)
+    return rows.with_columns(item_count=nw.col("item_count").cast(nw.String))
+
+
+def _let_table_column_be_null(declared: Declarations) -> None:
+    declared.table("orders", columns=_with(_ORDERS.columns, "item_count", nullable=True))
+
+
+def _require_table_column(declared: Declarations) -> None:
+    declared.table("orders", columns=_ORDERS.columns)
+
+
+def _change_rebuild(declared: Declarations) -> None:
+    declared.table("orders", rebuild=Rebuild.full())
+
+
+_ACTIVITY: Final = TABLES["customer_activity"].table
+
+
+def _active(**frames: Any) -> Frame:
+    rows = TABLES_AS_THEY_ARE["customer_activity"].build(**frames)
+    return rows.with_columns(mark=nw.col("frequency") * 2)
+
+
+def _add_feature(declared: Declarations) -> None:
+    import inspect
+
+    _active.__signature__ = inspect.signature(TABLES_AS_THEY_ARE["customer_activity"].build)  # type: ignore[attr-defined]
+    declared.table("customer_activity", _active, columns=_with_column(_ACTIVITY.columns, _MARK))
+
+
+_MOODS: Final = Table(
+    schema="reporting",
+    name="moods",
+    grain="One row per status.",
+    columns=(
+        Column("status", Type.TEXT, "The status."),
+        Column("orders", Type.INTEGER, "Orders with it."),
+    ),
+    primary_key=("status",),
+)
+
+
+def _moods(reporting_orders: Frame) -> Frame:
+    return reporting_orders.group_by("status").agg(nw.len().alias("orders"))
+
+
+def _moods_by_customer(reporting_orders: Frame) -> Frame:
+    return reporting_orders.group_by(["status", "customer_id"]).agg(nw.len().alias("orders"))
+
+
+def _add_table(declared: Declarations) -> None:
+    declared.add_table(_MOODS, _moods)
+
+
+def _drop_table(declared: Declarations) -> None:
+    declared.drop_table("moods")
+
+
+def _change_grain(declared: Declarations) -> None:
+    columns = (*_MOODS.columns, key("customers", "customer_id", "Who ordered."))
+    finer = replace(
+        _MOODS, grain="One row per status and customer.", columns=columns, primary_key=("status", "customer_id")
+    )
+    declared.drop_table("moods")
+    declared.add_table(finer, _moods_by_customer)
+
+
+def _lose_source(declared: Declarations) -> None:
+    (declared.folder / "refunds.sql").unlink()
+
+
+def _regain_source(declared: Declarations) -> None:
+    shutil.copy(settings_folder() / "refunds.sql", declared.folder)
+
+
+def settings_folder() -> Path:
+    """The demo shop's own folder of SQL."""
+    from include.settings import ROOT
+
+    return ROOT / "include" / "sources" / "demo_shop"
+
+
+_MADE_OF_REFUNDS = ("order_lines", "orders", "daily_sales", "daily_product_sales", "customers")
+_NEW = "are not declared as when they were read"
+
+KINDS: Final = (
+    Kind("a source's column is added", _add_source_column, refused=f"{_NEW} .orders: column note is new"),
+    Kind("a source's column is dropped", _drop_source_column, refused=f"{_NEW} .orders: column payment_id is gone"),
+    Kind("a source's column is renamed", _rename_source_column, refused=f"{_NEW} .orders: column payment_reference"),
+    Kind("a source's column is retyped", _retype_source_column, refused="column reorder_point is text, was integer"),
+    Kind("a source's column is never null from now on", _require_source_column),
+    Kind("a source's column may be null from now on", _let_source_column_be_null),
+    Kind("a derived column is added", _add_derived_column, refused="order_items: derived column weight is new"),
+    Kind("a key's type changes", _change_key_type, refused="product_id is text, of the key, was integer, of the key"),
+    Kind("the time zone changes", _move_time_zone, refused="derived column ordered_on is another one"),
+    Kind("a rule is added", _add_rule),
+    Kind("a rule is tightened", _tighten_rule),
+    Kind("a rule is loosened", _drop_rule, before=_tighten_rule),
+    Kind("a table's column is added", _add_table_column),
+    Kind("a table's column is dropped", _drop_table_column),
+    Kind("a table's column is renamed", _rename_table_column),
+    Kind("a table's column is retyped", _retype_table_column),
+    Kind("a table's column may be null from now on", _let_table_column_be_null),
+    Kind("a table's column is never null from now on", _require_table_column, before=_let_table_column_be_null),
+    Kind("a feature is added", _add_feature),
+    Kind("a table is added", _add_table, names=("moods",)),
+    Kind("a table is dropped", _drop_table, before=_add_table, names=("moods",), gone=("reporting.moods",)),
+    Kind("a table's rebuild changes", _change_rebuild),
+    Kind(
+        "a table's grain changes", _change_grain, before=_add_table, names=("moods",),
+        past="reporting.moods: version 0 is of another grain: it has no customer_id",
+    ),
+    Kind(
+        "a source vanishes", _lose_source, refused="other sources than when it was read|order_items",
+        gone=tuple(f"reporting.{name}" for name in _MADE_OF_REFUNDS),
+    ),
+    Kind("a source appears", _regain_source, before=_lose_source, refused="other sources than when it was read"),
+)  # fmt: skip
