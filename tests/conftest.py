@@ -36,10 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     ``--histories``: through how many random histories the tables that are rebuilt in parts go.
 
+    ``--every-change``: whether features and full refreshes are run too after every change of the declarations.
+
     ``--every-statement``: whether the loader dies at every statement that it sends.
     """
     parser.addoption("--engines", default="pandas,duckdb", help=f"some of {','.join(ENGINES)}, or all")
     parser.addoption("--histories", type=int, help="so many, drawn anew; without it some that are the same every time")
+    parser.addoption(
+        "--every-change",
+        action="store_true",
+        help="after a change of declarations, all that may be asked; else the night",
+    )
     parser.addoption("--every-statement", action="store_true", help="die at each; without it at some")
 
 

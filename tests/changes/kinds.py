@@ -70,7 +70,7 @@ class Kind:
         make: makes the change.
         before: makes what is declared when the night before runs; as it is, where nothing is said.
         refused: why replay and features wait for the night; None where they run.
-        names: the tables that are built, beside some of every kind.
+        names: the tables that are built, beside a few.
         gone: tables that are there before and no more after.
         past: why the night before cannot be put back; None where it can.
     """
@@ -282,7 +282,7 @@ def settings_folder() -> Path:
     return ROOT / "include" / "sources" / "demo_shop"
 
 
-_MADE_OF_REFUNDS = ("order_lines", "orders", "daily_sales", "daily_product_sales", "customers")
+_MADE_OF_REFUNDS = ("order_lines", "orders")
 _NEW = "are not declared as when they were read"
 
 KINDS: Final = (
