@@ -347,6 +347,24 @@ def repeated_rules() -> set[str]:
     return found
 
 
+def broken_links(files: Files) -> set[str]:
+    """Links of the two maps, include/README.md and tests/README.md, that lead nowhere."""
+    return {
+        f"{page} links {link}"
+        for page in ("include/README.md", "tests/README.md")
+        for link in re.findall(r"\]\(([^)#]+)\)", files[page])
+        if not (ROOT / page).parent.joinpath(link).exists()
+    }
+
+
+def unmapped(files: Files) -> set[str]:
+    """Rooms that include/README.md does not link, and folders of tests that tests/README.md does not name."""
+    rooms = {path.split("/")[1] for path in files if path.startswith("include/") and path.endswith(".py")}
+    found = {f"include/{room}" for room in rooms - {"__init__.py"} if f"]({room})" not in files["include/README.md"]}
+    folders = {path.split("/")[1] for path in files if re.fullmatch(r"tests/\w+/.*\.py", path)}
+    return found | {f"tests/{folder}" for folder in folders if f"`{folder}`" not in files["tests/README.md"]}
+
+
 EMPTY = '"""A module."""\n'
 
 # Each check, a file that it must find, and (as part of the finding) why.
@@ -455,6 +473,20 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
         [
             ("include/audit/sales.py", "q = (\n f'select {x}'\n ', y'\n f' from {x}'\n ' where z')\n", "audit.sales"),
             ("include/lake/merge.py", "f('update t ' 'set a = 1 ' 'where b ' 'and c')\n", "include.lake.merge"),
+        ],
+    ),
+    "a map leads somewhere": (
+        broken_links,
+        [
+            ("include/README.md", "[attic](attic)", "include/README.md links attic"),
+            ("tests/README.md", "[x](../include/x.md)", "tests/README.md links ../include/x.md"),
+        ],
+    ),
+    "every room is on a map": (
+        unmapped,
+        [
+            ("include/attic/boxes.py", EMPTY, "include/attic"),
+            ("tests/attic/test_boxes.py", EMPTY, "tests/attic"),
         ],
     ),
     "one name everywhere": (
