@@ -214,7 +214,7 @@ def forget_run(layer: str, table: str, *runs: str) -> None:
 
 
 def runs(layer: str, table: str) -> set[str]:
-    """The runs of which a table has rows (raw and gone only)."""
+    """The runs with rows in a table (raw and gone only)."""
     opened = _open(layer, table, None)
     return {str(partition[RUN]) for partition in opened.partitions()} if opened else set()
 

@@ -211,7 +211,7 @@ def _windows(days: Frame, as_of: int) -> Frame:
 
 
 def _last_sold(sales: Frame) -> Frame:
-    """The latest day on which each shelf sold, in whatever currency."""
+    """The latest day on which each shelf sold, in any currency."""
     sold = sales.filter(nw.col("units") > 0)
     return sold.group_by(SHELF).agg(nw.col("day").max().alias("last_sold_on"))
 

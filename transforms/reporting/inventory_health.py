@@ -98,7 +98,7 @@ TABLE = Table(
         between(
             "stockout_rate",
             "stockout_rate_is_share",
-            "It lies between 0 and 1.",
+            "stockout_rate lies between 0 and 1.",
             least=0,
             most=1,
             severity=Severity.STOP,

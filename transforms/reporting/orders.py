@@ -39,7 +39,7 @@ TABLE = Table(
         Column("tax", Type.CENTS, "On gross_sales − discount."),
         Column("returns", Type.CENTS, "Σ refunds so far, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
-        Column("total", Type.CENTS, "gross_sales − discount + tax: what the customer was asked to pay."),
+        Column("total", Type.CENTS, "gross_sales − discount + tax: the amount the customer had to pay."),
         Column("cost", Type.CENTS, "Σ quantity × unit cost; null when any line's is unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "Cost of the refunded units; null when cost is.", nullable=True),
         Column(
@@ -56,7 +56,7 @@ TABLE = Table(
             "null when cancelled.",
             nullable=True,
         ),
-        Column("is_first_order", Type.BOOLEAN, "Whether customer_order_number is 1, in whatever currency."),
+        Column("is_first_order", Type.BOOLEAN, "Whether customer_order_number is 1, in any currency."),
         Column("hours_to_ship", Type.RATIO, "From ordered_at to shipped_at; null before.", nullable=True),
         Column("hours_to_deliver", Type.RATIO, "From shipped_at to delivered_at; null before.", nullable=True),
     ),
