@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.local
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay plan ui psql env schema stop test histories kills faults lint bench docs requirements
+.PHONY: help nightly republish replay plan ui psql env schema stop test histories changes kills faults lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ test: lint ## Check everything: style, types, tests
 
 histories: .venv/.installed ## Compare incremental nights with full rebuilds, through as many random histories: HISTORIES=5000
 	@$(BIN)/pytest tests/histories --histories $(HISTORIES)
+
+changes: .venv/.installed ## Change the declarations in every way there is, and run all that may be asked after it
+	@$(BIN)/pytest tests/changes --every-change
 
 kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every statement of a publication, while readers loop
 	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO

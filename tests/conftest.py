@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-change",
         action="store_true",
-        help="after a change of declarations, all that may be asked; else the night",
+        help="after a change of declarations, all runs; else the night",
     )
     parser.addoption("--every-statement", action="store_true", help="die at each; without it at some")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -31,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "extract": ("settings", "contract", "ledger", "lake", "gate"),
     "audit": ("contract", "ledger", "lake"),
     "training": ("settings", "contract", "sources", "ledger", "lake"),
-    "publish": ("settings", "contract", "sources", "ledger", "lake", "build"),
+    "publish": ("settings", "contract", "sources", "ledger", "lake"),
     "serve": ("settings", "sources", "ledger"),
     "pipeline": (
         "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
@@ -69,6 +71,35 @@ READS_ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environ)\b|Bas
 SQL = re.compile(
     r"\b(select|insert\s+into|update|delete\s+from|create\s+table|merge\s+into)\b.+\b(from|set|values|\()", re.I | re.S
 )
+
+# Who may write the lake: modules that use one of these functions, each of which commits to a table.
+LAKE_WRITES = {
+    "include.lake.tables": (
+        "append_run", "compact", "empty", "forget_run", "merge", "replace", "replace_run", "replace_slice",
+    ),
+    "include.lake.merge": ("commit", "commit_slice"),
+    "deltalake": ("DeltaTable", "write_deltalake"),
+}  # fmt: skip
+MAY_WRITE_LAKE = (
+    "include.lake.tables",  # the functions themselves
+    "include.lake.merge",
+    "include.extract.snapshot",  # raw and gone: the landing and its tombstones
+    "include.gate.acceptance",  # clean and quarantine
+    "include.build.materialize",  # reporting
+    "include.pipeline.nightly",  # the slice of a night, of reporting and features
+    "include.pipeline.housekeeping",  # compaction, and old runs of the landing
+)
+# Who may write `audit.*`: the ledger, and the rows that must be in the publication's own transaction.
+MAY_WRITE_AUDIT = (
+    "include.ledger",
+    "include.publish.live", "include.publish.publication", "include.publish.quarantine", "include.publish.restatements",
+)  # fmt: skip
+WRITES_AUDIT = re.compile(
+    r"\b(insert\s+into|update|delete\s+from|merge\s+into|truncate(\s+table)?)\s+(only\s+)?(\w+\.)?audit\.", re.I
+)
+# SQL of more than three lines is one text. These modules still have some in fragments; the list only gets shorter.
+STILL_GLUED = ("include.publish.live",)
+MOST_FRAGMENTS = 3
 
 Files = Mapping[str, str]  # the text of every file, by path
 
@@ -108,7 +139,7 @@ def within(name: str, prefixes: Iterable[str]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def told(rules: Mapping[str, tuple[str, ...]], module: str) -> tuple[str, ...] | None:
+def rule_of(rules: Mapping[str, tuple[str, ...]], module: str) -> tuple[str, ...] | None:
     """The rule of the longest prefix that names a module."""
     names = [prefix for prefix in rules if within(module, [prefix])]
     return rules[max(names, key=len)] if names else None
@@ -120,7 +151,7 @@ def wrong_direction(files: Files) -> set[str]:
         f"{name} imports {entry}"
         for name, module in modules(files).items()
         for entry in imported(module)
-        if entry == "." or (within(entry, (*CODE, "tests")) and not within(entry, told(MAY_IMPORT, name) or ()))
+        if entry == "." or (within(entry, (*CODE, "tests")) and not within(entry, rule_of(MAY_IMPORT, name) or ()))
     }
 
 
@@ -155,6 +186,92 @@ def _code(module: ast.Module) -> str:
         ):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(bare)
+
+
+@cache
+def _texts(module: ast.Module) -> tuple[str, ...]:
+    """Every text in the code of a module, with ``{}`` where a value is filled in."""
+    found = []
+    for node in ast.walk(ast.parse(_code(module))):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            found.append("".join(map(str, parts)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return tuple(found)
+
+
+def used_of(module: ast.Module, owner: str) -> set[str]:
+    """The names that a module uses of another one: imported from it, or read as its attributes."""
+    package, _, name = owner.rpartition(".")
+    used, aliases = set(), set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and node.module == owner:
+            used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == package:
+            aliases |= {alias.asname or alias.name for alias in node.names if alias.name == name}
+        elif isinstance(node, ast.Import):
+            aliases |= {alias.asname or alias.name for alias in node.names if alias.name == owner}
+    attributes = [node for node in ast.walk(module) if isinstance(node, ast.Attribute)]
+    return used | {node.attr for node in attributes if ast.unparse(node.value) in aliases}
+
+
+def lake_writers(files: Files) -> set[str]:
+    """Modules that commit to a table of the lake."""
+    return {
+        name
+        for name, module in modules(files).items()
+        for owner, functions in LAKE_WRITES.items()
+        if used_of(module, owner) & set(functions)
+    }
+
+
+def ledger_writers(files: Files) -> set[str]:
+    """Modules, and files of SQL, that write ``audit.*``."""
+    found = {name for name, module in modules(files).items() if any(map(WRITES_AUDIT.search, _texts(module)))}
+    statements = {path: text for path, text in files.items() if path.endswith(".sql") and path.startswith(CODE)}
+    return found | {path.replace("/", ".") for path, text in statements.items() if WRITES_AUDIT.search(text)}
+
+
+def strange_writers(files: Files) -> set[str]:
+    """Modules that write the lake or the ledger, and are not among those that may."""
+    lake = {f"{name} writes the lake" for name in lake_writers(files) - set(MAY_WRITE_LAKE)}
+    return lake | {f"{name} writes audit" for name in ledger_writers(files) if not within(name, MAY_WRITE_AUDIT)}
+
+
+def glued_sql(files: Files) -> set[str]:
+    """Modules of include/ with SQL that is put together from more than three adjacent texts."""
+    return {
+        path.removesuffix(".py").replace("/", ".")
+        for path, text in files.items()
+        if path.startswith("include/") and path.endswith(".py") and any(map(SQL.search, _fragments(text)))
+    }
+
+
+_QUOTES = re.compile(r"\A[rbfu]*['\"]+|['\"]+\Z", re.I)
+
+
+@cache
+def _fragments(source: str) -> tuple[str, ...]:
+    """Adjacent texts, joined by the parser alone, of which there are more than three side by side."""
+    found: list[str] = []
+    parts, depth, joined = 0, 0, ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]
+        is_text = kind in ("STRING", "FSTRING_START")  # an f-string is one token before Python 3.12, many after
+        if depth or is_text:
+            parts += is_text and not depth
+            joined += "" if kind in ("FSTRING_START", "FSTRING_END") else _QUOTES.sub("", token.string)
+        elif kind not in ("NL", "COMMENT"):
+            found += [joined] if parts > MOST_FRAGMENTS else []
+            parts, joined = 0, ""
+        depth += {"FSTRING_START": 1, "FSTRING_END": -1}.get(kind, 0)
+    return tuple(found)
+
+
+def newly_glued_sql(files: Files) -> set[str]:
+    """The same, without the modules that are known to have some."""
+    return glued_sql(files) - set(STILL_GLUED)
 
 
 def untidy_wiring(files: Files) -> set[str]:
@@ -229,6 +346,24 @@ def repeated_rules() -> set[str]:
         names += [table.whole.rule] if table.name in SOURCES and (table := SOURCES[table.name]).whole else []
         found |= {f"{table.name}.{name}" for name in names if names.count(name) > 1}
     return found
+
+
+def broken_links(files: Files) -> set[str]:
+    """Links of the two maps, include/README.md and tests/README.md, that lead nowhere."""
+    return {
+        f"{page} links {link}"
+        for page in ("include/README.md", "tests/README.md")
+        for link in re.findall(r"\]\(([^)#]+)\)", files[page])
+        if not (ROOT / page).parent.joinpath(link).exists()
+    }
+
+
+def unmapped(files: Files) -> set[str]:
+    """Rooms that include/README.md does not link, and folders of tests that tests/README.md does not name."""
+    rooms = {path.split("/")[1] for path in files if path.startswith("include/") and path.endswith(".py")}
+    found = {f"include/{room}" for room in rooms - {"__init__.py"} if f"]({room})" not in files["include/README.md"]}
+    folders = {path.split("/")[1] for path in files if re.fullmatch(r"tests/\w+/.*\.py", path)}
+    return found | {f"tests/{folder}" for folder in folders if f"`{folder}`" not in files["tests/README.md"]}
 
 
 EMPTY = '"""A module."""\n'
@@ -320,6 +455,41 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
             (".ci/run", "curl http://10.1.2.3/simple", ".ci/run:1"),
         ],
     ),
+    "the lake and the ledger have few writers": (
+        strange_writers,
+        [
+            ("include/publish/live.py", "from include.lake import tables as t\nt.empty()", "publish.live writes"),
+            ("include/audit/sales.py", "from include.lake.tables import empty", "include.audit.sales writes the lake"),
+            ("include/serve/page.py", "import include.lake.merge\nx = include.lake.merge.commit", "serve.page writes"),
+            ("include/training/sets.py", "from deltalake import write_deltalake", "training.sets writes the lake"),
+            ("dags/nightly.py", "from include.lake import merge\nmerge.commit()", "dags.nightly writes the lake"),
+            ("include/serve/page.py", "x = f'\\n  insert into\\n audit.runs {1}'", "include.serve.page writes audit"),
+            ("include/gate/checks.py", "x = 'update audit.runs set a = 1'", "include.gate.checks writes audit"),
+            ("include/lake/tables.py", "x = 'delete ' 'from audit.runs'", "include.lake.tables writes audit"),
+            ("include/extract/drift.sql", "delete from only audit.runs", "include.extract.drift.sql writes audit"),
+        ],
+    ),
+    "SQL is one text": (
+        newly_glued_sql,
+        [
+            ("include/audit/sales.py", "q = (\n f'select {x}'\n ', y'\n f' from {x}'\n ' where z')\n", "audit.sales"),
+            ("include/lake/merge.py", "f('update t ' 'set a = 1 ' 'where b ' 'and c')\n", "include.lake.merge"),
+        ],
+    ),
+    "a map leads somewhere": (
+        broken_links,
+        [
+            ("include/README.md", "[attic](attic)", "include/README.md links attic"),
+            ("tests/README.md", "[x](../include/x.md)", "tests/README.md links ../include/x.md"),
+        ],
+    ),
+    "every room is on a map": (
+        unmapped,
+        [
+            ("include/attic/boxes.py", EMPTY, "include/attic"),
+            ("tests/attic/test_boxes.py", EMPTY, "tests/attic"),
+        ],
+    ),
     "one name everywhere": (
         misnamed,
         [("transforms/reporting/moods.py", EMPTY, "moods is in no registry")],
@@ -352,12 +522,25 @@ def test_no_arrow_between_rooms_points_up() -> None:
     assert up == []
 
 
+def test_those_who_may_write_the_lake_and_the_ledger_do(files: Files) -> None:
+    assert lake_writers(files) == set(MAY_WRITE_LAKE)
+    writers = ledger_writers(files)
+    assert [entry for entry in MAY_WRITE_AUDIT if any(within(name, [entry]) for name in writers)] == [*MAY_WRITE_AUDIT]
+
+
+def test_the_list_of_modules_with_glued_sql_only_gets_shorter(files: Files) -> None:
+    assert glued_sql(files) == set(STILL_GLUED)
+    three = "q = 'select a' ' from b' ' where c'\n"
+    message = "raise ValueError('one ' 'two ' 'three ' 'four')\n"
+    assert glued_sql({"include/x.py": three, "include/y.py": message}) == set()
+
+
 def test_there_is_something_to_check(files: Files) -> None:
     for folder in (*CODE, "tests"):
         assert any(path.startswith(f"{folder}/") and path.endswith(".py") for path in files), folder
     assert {"Makefile", ".ci/run", "requirements.txt", "include/settings.py", "dags/nightly.py"} <= set(files)
     assert len(modules(files)) > 50
-    assert {told(MAY_IMPORT, name) is None for name in modules(files)} == {False}
+    assert {rule_of(MAY_IMPORT, name) is None for name in modules(files)} == {False}
 
 
 @pytest.mark.parametrize("check", [check for check, _ in CHECKS.values()], ids=CHECKS)

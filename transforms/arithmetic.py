@@ -1,4 +1,4 @@
-"""Exact arithmetic in a build: flags are whole numbers, and a ratio is one division of two whole numbers at the end.
+"""Exact arithmetic in a build: flags are integers, and a ratio is one division of two integers at the end.
 
 Floats are never summed, so every engine gives the same bits.
 """
@@ -17,14 +17,14 @@ ONE = nw.lit(1, dtype=nw.Int64)
 
 
 def flag(condition: nw.Expr) -> nw.Expr:
-    """1 where the condition holds, else 0: to be summed, or multiplied with what counts only there."""
+    """1 where the condition holds, else 0: for counting, or as a factor."""
     return nw.when(condition).then(ONE).otherwise(ZERO)
 
 
 def numbered(rows: Frame, name: str, key: str | Sequence[str], order_by: Sequence[str]) -> Frame:
     """Number the rows of each key from 1; for use inside a step of ``by_key``.
 
-    It adds up ones, because ``cum_count`` on pandas (narwhals 2.29) orders wrongly, without an error, when it counts a
+    It sums ones, because ``cum_count`` on pandas (narwhals 2.29) orders wrongly, without an error, when it counts a
     column that it also orders by.
 
     Args:
@@ -38,19 +38,19 @@ def numbered(rows: Frame, name: str, key: str | Sequence[str], order_by: Sequenc
 
 
 def ratio(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
-    """One division; null where there is nothing to divide by."""
+    """One division; null where the denominator is not positive."""
     return nw.when(denominator > 0).then(numerator / denominator)
 
 
 def quotient(numerator: nw.Expr, denominator: nw.Expr | int) -> nw.Expr:
     """The whole part of one division; null where the denominator is not positive.
 
-    Narwhals divides whole numbers as floats on Spark (2.29), which is off by one near a multiple beyond 2⁵³: what is
-    left over says so, and whole numbers put it right, below a quotient of 2⁵¹.
+    On Spark, narwhals (2.29) divides integers as floats, which is off by one near a multiple beyond 2⁵³. The remainder
+    shows it, and integer arithmetic corrects it, for quotients below 2⁵¹.
 
     Args:
-        numerator: not negative, because engines disagree about which way a negative quotient is cut.
-        denominator: what it is divided by.
+        numerator: not negative, because engines round a negative quotient differently.
+        denominator: the divisor.
     """
     divisor = denominator if isinstance(denominator, int) else _positive(denominator)
     about = numerator // divisor
@@ -59,20 +59,20 @@ def quotient(numerator: nw.Expr, denominator: nw.Expr | int) -> nw.Expr:
 
 
 def rounded(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
-    """One division, to the nearest whole number, half up; null where there is nothing to divide by.
+    """One division, to the nearest integer, half up; null where the denominator is not positive.
 
     Args:
         numerator: not negative.
-        denominator: what it is divided by.
+        denominator: the divisor.
     """
     return quotient(numerator * 2 + _positive(denominator), denominator * 2)
 
 
 def rounded_up(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
-    """The same, to the next whole number at or above it."""
+    """One division, rounded up; null where the denominator is not positive."""
     return quotient(numerator + _positive(denominator) - 1, denominator)
 
 
 def _positive(number: nw.Expr) -> nw.Expr:
-    """The number where it is positive, else null: dividing whole numbers by zero is an error on some engines."""
+    """The number where it is positive, else null: dividing integers by zero is an error on some engines."""
     return nw.when(number > 0).then(number)

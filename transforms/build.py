@@ -1,4 +1,4 @@
-"""Build one published table: open its inputs, cut them to what was known, run its ``build``, write Parquet."""
+"""Build one published table: open its inputs as known at a day's end, run its ``build``, write Parquet."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _EPOCH = datetime.date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Built:
-    """What a build wrote.
+    """The result of a build.
 
     Attributes:
-        table: what was built, with the shop's key types.
-        engine: what built it.
+        table: the table, with the shop's key types.
+        engine: the engine that built it.
         files: the Parquet files, sorted by the primary key throughout.
-        rows: how many rows they hold.
+        rows: the number of rows.
     """
 
     table: Table
@@ -49,17 +49,17 @@ def build(
 
     Args:
         name: a key of ``TABLES``.
-        files: for each of the table's ``layers``, the Parquet files of the pinned version; none means no rows.
+        files: per input of ``layers``, the Parquet files of the pinned version; none means no rows.
         sources: the shop's source contracts by name, with its key types.
-        as_of: the last whole business day, as a day number: the table knows nothing later.
-        first_day: says the first day of the calendar, a day number, no later than the first order or movement; asked
-            where the table needs one.
-        engine: a key of ``ENGINES``, or ``auto``, which chooses one.
+        as_of: the data-through date, the last whole business day, as a day number.
+        first_day: returns the first day of the calendar, a day number, no later than the first order or movement; only
+            called where the table needs a calendar.
+        engine: a key of ``ENGINES``, or ``auto``.
         into: the folder to write to; made when missing.
-        resources: what the engine may use; this machine alone when not given.
+        resources: limits and clusters for the engine; by default this machine.
 
     Returns:
-        The files and the number of rows. The files hold the table's exact Arrow schema, in the order of its key.
+        The files and the number of rows. The files have the table's exact Arrow schema and are sorted by its key.
 
     Raises:
         ContractError: when the build returns other columns than the table declares.
@@ -80,14 +80,14 @@ def build(
 
 
 def as_known(frame: Frame, source: Source, as_of: int) -> Frame:
-    """A source's rows as they were known at the end of a day: the only place where the future is cut off.
+    """A source's rows as known at the end of a day: the only place where later events are removed.
 
-    Rows that begin later are left out. What happened later to the others (a delivery, a cancellation and its reason)
-    is null, as it was then.
+    Rows that begin later are left out. Later events of the other rows (a delivery, a cancellation and its reason) are
+    null, as they were then.
 
     Args:
         frame: the source's accepted rows.
-        source: its contract, which says when a row begins and which columns come later.
+        source: its contract, with the day a row begins on and the columns that are filled later.
         as_of: a day number.
     """
     if source.begins:
@@ -124,7 +124,7 @@ def calendar(first_day: int, as_of: int) -> Any:
 
 @dataclass(frozen=True)
 class _Making:
-    """One build under way: its engine, its files, and what is known when."""
+    """One build in progress: its engine, its files, its day."""
 
     engine: Engine
     files: Mapping[str, Sequence[str]]
@@ -132,10 +132,10 @@ class _Making:
     keys: Mapping[str, Any]
     first_day: Callable[[], int]
     as_of: int
-    made: dict[str, Frame] = field(default_factory=dict)  # what this build made for itself: each table once
+    made: dict[str, Frame] = field(default_factory=dict)  # inputs that this build made itself: each table once
 
     def rows(self, published: Published) -> Frame:
-        """Call the table's build with what it asks for; its columns must be the declared ones."""
+        """Call the table's build with its inputs, and check that it returns the declared columns."""
         arguments: dict[str, Any] = {entry.parameter: self._input(entry) for entry in published.inputs}
         if "as_of" in published.parameters:
             arguments["as_of"] = self.as_of
@@ -152,7 +152,7 @@ class _Making:
         return rows.select(declared)
 
     def _input(self, entry: Input) -> Frame:
-        """An input as it was known: a source is cut; a published table was built, or is now, as of the same day."""
+        """An input as known at the day's end: a source is filtered; a published table is read, or built now."""
         from include.contract.arrow import arrow_schema
 
         if not entry.is_published:

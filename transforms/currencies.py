@@ -1,4 +1,4 @@
-"""Amounts of different currencies are never added: a row that can hold only one has the main one of its key."""
+"""Amounts of different currencies are never added: a row with one amount uses the main currency of its key."""
 
 from __future__ import annotations
 

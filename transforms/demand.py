@@ -1,8 +1,8 @@
-"""Demand as a shelf shows it: an empty shelf hides what would have been sold, so its days are left out of the mean.
+"""Demand of a shelf: an empty shelf hides demand (it is censored), so its days are left out of the mean.
 
 A day counts as in stock unless it ended with nothing available and nothing was sold on it: the day on which the last
-unit goes is a day of demand, the empty ones after it are not. Velocity = units / days in stock; with it go the spread
-of those days and what both make of the demand of a lead time.
+unit goes is a day of demand, the empty ones after it are not. Velocity = units / days in stock; its spread and the
+demand of a lead time follow from the same days.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def shelf_days(inventory_daily: Frame, daily_product_sales: Frame) -> Frame:
     """The days of ``reporting.inventory_daily`` with what was ordered on them.
 
     It adds ``units``, ``units_squared``, ``is_empty`` (1 where the day ended with nothing available) and ``in_stock``
-    (1 where something was, or was sold). What was sold from a shelf before its stock was known is left out.
+    (1 where something was available or sold). Sales of a shelf before its first known stock are left out.
     """
     return (
         inventory_daily.join(daily_units(daily_product_sales), on=["day", *SHELF], how="left")
@@ -56,9 +56,9 @@ def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.E
 
 
 def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
-    """``reporting.inventory_daily`` as its movements tell it, of shelves that had one.
+    """``reporting.inventory_daily`` by movements alone, for shelves that had one.
 
-    What lies on a shelf unexplained was counted now: a slice of an earlier day must not know it.
+    Unexplained units come from a count made now: a slice of an earlier day must not know them.
     """
     moved = inventory_movements.select(*SHELF).unique()
     return inventory_daily.join(moved, on=SHELF, how="inner").with_columns(
@@ -68,7 +68,7 @@ def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
 
 
 def first_days(inventory_movements: Frame, order_lines: Frame) -> Frame:
-    """Every shelf with a movement or an order (cancelled since or not), and the ``first_day`` of either."""
+    """Every shelf with a movement or an order (cancelled or not), and the ``first_day`` of either."""
     moved = inventory_movements.select(*SHELF, first_day=nw.col("moved_on"))
     ordered = order_lines.select(*SHELF, first_day=nw.col("ordered_on"))
     return nw.concat([moved, ordered]).group_by(SHELF).agg(nw.col("first_day").min())

@@ -1,4 +1,4 @@
-"""A shop's own numbers, as its tables use and quote them; ``include.settings`` says what each means."""
+"""The shop's parameters, which tables use and quote in their docs; ``include.settings`` explains each."""
 
 from __future__ import annotations
 

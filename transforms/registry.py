@@ -1,4 +1,4 @@
-"""Which tables are published, what each is made from, and in which order they can be built."""
+"""The registry of published tables: their inputs, and the order they are built in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from transforms.reporting import (
     stockouts,
 )
 
-# Parameters of a build that are no tables: the last whole day, and the frame of days up to it.
+# Parameters of a build that are no tables: the data-through date, and the calendar up to it.
 SPECIAL: Final = ("as_of", "calendar")
 
 # Published tables that share a name with a source: a parameter means the source, `reporting_…` the published table.
@@ -41,9 +41,9 @@ class Input:
     """One input table of a build.
 
     Attributes:
-        parameter: what the build calls it.
+        parameter: the build's parameter.
         name: the table's name.
-        is_published: whether it is a published table; else a source.
+        is_published: whether it is a published table; otherwise it is a source.
     """
 
     parameter: str
@@ -56,8 +56,8 @@ class Published:
     """A published table and the function that makes it.
 
     Attributes:
-        table: what it means; key types are the sources' declared ones until ``table.typed``.
-        build: from input frames, named as its parameters, to the table's frame.
+        table: its declaration, with the sources' declared key types until ``table.typed``.
+        build: takes input frames, by parameter name, and returns the table's frame.
     """
 
     table: Table
@@ -65,12 +65,12 @@ class Published:
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """Everything the build asks for."""
+        """The parameters of the build."""
         return tuple(inspect.signature(self.build).parameters)
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
-        """The tables it is made from: its lineage."""
+        """Its input tables: its lineage."""
         return tuple(_input(parameter) for parameter in self.parameters if parameter not in SPECIAL)
 
     @property
@@ -80,7 +80,7 @@ class Published:
 
     @property
     def layers(self) -> dict[str, tuple[str, str]]:
-        """What its build reads: for each input by its parameter, the layer of the lake and the name of the table."""
+        """For each input parameter, the lake layer and the name of the table."""
         return {
             entry.parameter: (TABLES[entry.name].table.schema if entry.is_published else "clean", entry.name)
             for entry in self.inputs
@@ -88,7 +88,7 @@ class Published:
 
     @property
     def sources(self) -> frozenset[str]:
-        """The shop's tables it is made from, however far back."""
+        """The sources it depends on, directly or not."""
         return frozenset().union(
             *(TABLES[entry.name].sources if entry.is_published else {entry.name} for entry in self.inputs)
         )
@@ -131,11 +131,11 @@ TABLES: Final[Mapping[str, Published]] = _published(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a shop's sources allow.
+    """The tables that a shop's sources allow.
 
     Attributes:
         tables: names, each after its inputs.
-        left_out: for every other table, why.
+        left_out: every other table, with the reason.
     """
 
     tables: tuple[str, ...]
@@ -168,11 +168,11 @@ def buildable(sources: Collection[str]) -> Plan:
 
 
 def _ordered() -> list[str]:
-    """Every table's name, after those of the published tables it is made from.
+    """All table names, each after the published tables that it depends on.
 
     Raises:
-        graphlib.CycleError: when tables are made from each other.
-        KeyError: naming a published input that is in no registry.
+        graphlib.CycleError: when tables depend on each other.
+        KeyError: naming a published input that is not registered.
     """
     from graphlib import TopologicalSorter
 

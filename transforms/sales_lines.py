@@ -1,6 +1,6 @@
-"""Sales and returns as dated rows: what is sold counts on the day it was placed, a refund on the day it was given.
+"""Sales and returns as dated rows: a sale counts on the day of the order, a refund on the day it was given.
 
-Every table that adds up sales by day adds up these rows, so that they agree to the cent.
+Every table with sales by day sums these rows, so the tables agree to the cent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from transforms.engines import Frame
 
 
 def sold_lines(order_lines: Frame) -> Frame:
-    """The lines of orders that were not cancelled, with their ``day``: the one they were ordered on.
+    """The lines of orders that were not cancelled, with ``day``, the day of the order.
 
     Args:
         order_lines: ``reporting.order_lines``.
@@ -20,7 +20,7 @@ def sold_lines(order_lines: Frame) -> Frame:
 
 
 def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
-    """One row per refund of a line of an order that was not cancelled, on its own ``day``.
+    """One row per refund of an order that was not cancelled, with ``day``, the day of the refund.
 
     Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents`` and ``returned_cost_cents``
     (null when the line's cost is unknown).

@@ -1,4 +1,4 @@
-"""What a balance is, as data: two sides that must be equal, group by group; and comparing them."""
+"""A balance is a reconciliation check, as data: two sides that must be equal in every group. And its comparison."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Side:
     """One side of a balance.
 
     Attributes:
-        name: what it is, for a person.
-        rows: a DuckDB relation over tables of the lake, called ``layer.table`` as this run left them; ``horizon()`` is
-            the last whole business day.
-        measures: aggregates over its rows, by name; both sides have the same ones.
+        name: shown to people.
+        rows: a DuckDB relation over lake tables, named ``layer.table``, in the versions of this run; ``horizon()`` is
+            the data-through date, the last whole business day.
+        measures: aggregates over its rows, by name; both sides have the same names.
     """
 
     name: str
@@ -39,11 +39,11 @@ class Balance:
     """Two sides that must be equal, to the unit and the cent, in every group. A side without a group has 0 there.
 
     Attributes:
-        name: what the proof is called.
-        meaning: what holds when it does; one sentence.
-        key: the columns, of both sides' rows, that make a group.
-        one: a side.
-        other: the other.
+        name: the name of the check.
+        meaning: what is true when it holds; one sentence.
+        key: the columns of both sides that make a group.
+        one: the first side.
+        other: the second side.
     """
 
     name: str
@@ -54,45 +54,58 @@ class Balance:
 
     def __post_init__(self) -> None:
         if tuple(self.one.measures) != tuple(self.other.measures):
-            raise ValueError(f"{self.name}: its sides measure different things")
+            raise ValueError(f"{self.name}: the sides have different measures")
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """The tables of the lake that it reads."""
+        """The lake tables that it reads."""
         return frozenset(_TABLE.findall(f"{self.one.rows} {self.other.rows}"))
 
     @property
     def groups_sql(self) -> str:
-        """One row per group: its key, per measure ``one_…`` and ``other_…``, and whether any of them ``differs``."""
+        """One row per group: its key, per measure ``one_…`` and ``other_…``, and ``differs`` where they are unequal."""
         key = ", ".join(self.key)
-        sides = {
-            side: f"(select {key}, {', '.join(f'{sql} as {name}' for name, sql in given.measures.items())},"
-            f" true as there from {given.rows} group by {key}) as {side}"
-            for side, given in (("one", self.one), ("other", self.other))
-        }
-        measured = [
-            f"case when {side}.there then {side}.{name} else 0 end as {side}_{name}"
-            for name in self.one.measures
-            for side in sides
-        ]
-        differ = " or ".join(f"one_{name} is distinct from other_{name}" for name in self.one.measures)
-        return (
-            f"select *, {differ} as differs from (select {key}, {', '.join(measured)}"
-            f" from {sides['one']} full join {sides['other']} using ({key}))"
+        sums_of_one, sums_of_other = (
+            ", ".join(f"{aggregate} as {name}" for name, aggregate in side.measures.items())
+            for side in (self.one, self.other)
         )
+        values = ", ".join(
+            f"case when {side}.present then {side}.{name} else 0 end as {side}_{name}"
+            for name in self.one.measures
+            for side in ("one", "other")
+        )
+        differs = " or ".join(f"one_{name} is distinct from other_{name}" for name in self.one.measures)
+        return f"""
+            with one as (
+                select {key}, true as present, {sums_of_one}
+                from {self.one.rows}
+                group by {key}
+            ),
+            other as (
+                select {key}, true as present, {sums_of_other}
+                from {self.other.rows}
+                group by {key}
+            ),
+            paired as (
+                select {key}, {values}
+                from one full join other using ({key})
+            )
+            select *, {differs} as differs
+            from paired
+        """
 
 
 def compare_sides(connection: duckdb.DuckDBPyConnection, balance: Balance) -> Proof:
-    """Compare both sides of a balance.
+    """Compare the two sides of a balance.
 
     Args:
-        connection: a session in which the tables it needs stand under their names.
+        connection: a session with the tables it reads, under their names.
         balance: what must be equal.
     """
     names = [f"{side}_{name}" for name in balance.one.measures for side in ("one", "other")]
     sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
     groups, differing, *totals = connection.execute(
-        f"select count(*), count(*) filter (differs), {sums} from ({balance.groups_sql})"
+        f"select count(*), count(*) filter (differs), {sums} from ({balance.groups_sql}) as groups"
     ).fetchone() or (0, 0, *(0 for _ in names))
     pairs = zip(totals[::2], totals[1::2], strict=True)
     return Proof(
@@ -107,10 +120,10 @@ def compare_sides(connection: duckdb.DuckDBPyConnection, balance: Balance) -> Pr
 
 
 def _examples(connection: duckdb.DuckDBPyConnection, balance: Balance) -> list[str]:
-    """The first groups that differ: key, and of each measure that differs both values."""
+    """The first groups that differ: the key, and both values of each measure that differs."""
     order = ", ".join(balance.key)
     found = connection.execute(
-        f"select * from ({balance.groups_sql}) where differs order by {order} limit {EXAMPLES}"
+        f"select * from ({balance.groups_sql}) as groups where differs order by {order} limit {EXAMPLES}"
     ).to_arrow_table()
     return [_example(balance, row) for row in found.to_pylist()]
 
@@ -127,7 +140,7 @@ def _example(balance: Balance, row: Mapping[str, Any]) -> str:
 
 
 def _shown(column: str, value: Any) -> str:
-    """A key's value as a person knows it: a day by its date."""
+    """A key's value for people: a day as its date."""
     return str(_EPOCH + timedelta(days=value)) if column == "day" and value is not None else str(value)
 
 

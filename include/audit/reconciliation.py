@@ -1,4 +1,4 @@
-"""The proofs of a night before it is published: every balance whose tables the night has, over the versions it made."""
+"""The reconciliation of a night before it is published: every balance whose tables the night has, in its versions."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from include.ledger.runs import Run
 
 
 def balances(sources: Mapping[str, Source]) -> tuple[Balance, ...]:
-    """Every balance there is for a shop with these sources."""
+    """All balances, for a shop with these sources."""
     return (source_balance(sources), *SALES_BALANCES, *STOCK_BALANCES)
 
 
 def prove(run: Run, sources: Mapping[str, Source], tables: Sequence[Table], versions: Mapping[str, int]) -> list[Proof]:
-    """Weigh what a night accepted and built, and enter the figures.
+    """Reconcile what a night accepted and built, and enter the figures in the ledger.
 
     Args:
         run: the night's run.
-        sources: the shop's sources; a balance of a source that it does not have is left out.
-        tables: what was built, with the shop's key types; a balance of a table that was not built is left out.
+        sources: the shop's sources; a balance that needs another source is skipped.
+        tables: the tables built, with the shop's key types; a balance that needs another table is skipped.
         versions: the version of each table in the lake.
 
     Returns:
-        The proofs, held or not.
+        One proof per balance, whether it holds or not.
     """
     accounts = copies.accounts(run.run_id)
     with duck.session() as connection:
@@ -53,7 +53,7 @@ def _open(
     tables: Sequence[Table],
     versions: Mapping[str, int],
 ) -> set[str]:
-    """Have every table of the night stand under its name; gives these names."""
+    """Create a view of every table of the night, and return the names."""
     files = {f"reporting.{table.name}": (table, versions[table.name]) for table in tables}
     for account in accounts:
         source = sources[account["source"]]

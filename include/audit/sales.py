@@ -1,4 +1,4 @@
-"""The balances of sales: accepted rows = lines = orders = days. A join that multiplies money breaks one of them."""
+"""The balances of sales: accepted rows = lines = orders = days. A join that fans out money breaks one of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from include.audit.balance import Balance, Side
 
 
 def _sums(**columns: str) -> dict[str, str]:
-    """Sums by name; of no values, 0."""
+    """Sums by name; 0 where there are no values."""
     return {name: f"coalesce(sum({column}), 0)" for name, column in columns.items()}
 
 
 def _known_sum(column: str) -> str:
-    """A sum that is unknown when any value is."""
+    """A sum that is null when any value is null."""
     return f"case when count(*) = count({column}) then sum({column}) end"
 
 
-# Refunds are added up by line before they meet it, so that a line of two refunds is one row here.
+# Refunds are added up per line before the join, so that a line with two refunds stays one row.
 _ACCEPTED_LINES = """
 clean.order_items as line
 left join (
@@ -27,7 +27,7 @@ left join (
 where line.ordered_on <= horizon()
 """
 
-# What counts on a day: the orders placed on it, and the refunds given on it.
+# What counts on a day: orders placed on it, and refunds given on it.
 _DAY = """
 (
     select
@@ -55,7 +55,7 @@ _DAY_FIGURES = (
 SALES_BALANCES: Final = (
     Balance(
         name="lines_equal_accepted",
-        meaning="The lines of an order are the accepted ones, with all that was refunded of them and no more.",
+        meaning="The lines of an order are the accepted ones, with exactly the refunds that were accepted of them.",
         key=("order_id",),
         one=Side(
             "lake/clean",
@@ -88,7 +88,7 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="orders_equal_accepted",
-        meaning="Every accepted order is there once, with the money that the shop says.",
+        meaning="Every accepted order is there once, with the amounts of the shop.",
         key=("order_id",),
         one=Side(
             "lake/clean",
@@ -121,7 +121,7 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="orders_equal_lines",
-        meaning="The lines of an order add up to it.",
+        meaning="The lines of an order add up to the order.",
         key=("order_id",),
         one=Side(
             "order_lines",
@@ -158,7 +158,7 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="days_equal_orders",
-        meaning="The orders placed on a day, and the refunds given on it, add up to it, per currency.",
+        meaning="The orders placed on a day, and the refunds given on it, add up to the day, per currency.",
         key=("day", "currency"),
         one=Side(
             "orders and refunds",
@@ -183,7 +183,7 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="days_equal_products",
-        meaning="What the products sold and gave back on a day adds up to it, per currency.",
+        meaning="The sales and refunds of all products on a day add up to the day, per currency.",
         key=("day", "currency"),
         one=Side(
             "daily_product_sales", "reporting.daily_product_sales", _sums(**{name: name for name in _PRODUCT_DAY})

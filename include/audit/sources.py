@@ -6,23 +6,27 @@ from collections.abc import Iterable
 
 from include.audit.balance import Balance, Side
 
-ACCOUNTS = "accounts"  # the relation of what the ledger says: one row per source
+ACCOUNTS = "accounts"  # the relation with the ledger's row counts: one row per source
 
 
 def source_balance(sources: Iterable[str]) -> Balance:
-    """The balance of all sources: what shop and extraction counted, and what lies in the lake now.
+    """The balance of all sources: the rows that shop and extraction counted, and the rows in the lake now.
 
     Args:
         sources: the names of the shop's sources.
     """
     counted = " union all ".join(
-        f"select '{name}' as source, (select count(*) from clean.{name}) as accepted_rows,"
-        f" (select count(*) from quarantine.{name}) as held_rows"
+        f"""
+        select
+            '{name}' as source,
+            (select count(*) from clean.{name}) as accepted_rows,
+            (select count(*) from quarantine.{name}) as held_rows
+        """
         for name in sorted(sources)
     )
     return Balance(
         name="source_rows_accounted",
-        meaning="Every row that the shop has, or that was known of it, is accepted, in quarantine or deleted.",
+        meaning="Every row that the shop has, or ever had in our copy, is accepted, in quarantine or deleted.",
         key=("source",),
         one=Side(
             "the shop",

@@ -20,8 +20,8 @@ _CARRIED = """
 )
 """
 
-# What lies there now, less what moved since the horizon, and less what the movements in quarantine did: they changed
-# the shelf and not the tables. Of a shelf that is itself in quarantine only its movements can be said.
+# The stock now, minus the movements after the data-through date, minus the movements in quarantine: those changed the
+# shelf and not the tables. Of a shelf that is itself in quarantine only the movements are known.
 _ON_SHELF = f"""
 (
     select product_id, warehouse_id, on_hand as units from clean.inventory
@@ -68,7 +68,7 @@ STOCK_BALANCES: Final = (
     ),
     Balance(
         name="stock_equals_movements",
-        meaning="What moved on a day is the accepted movements of that day.",
+        meaning="The units moved on a day are the accepted movements of that day.",
         key=("day", *_SHELF),
         one=Side(
             "lake/clean",
@@ -88,7 +88,7 @@ STOCK_BALANCES: Final = (
     ),
     Balance(
         name="stock_on_hand",
-        meaning="The last day closes with what lies on the shelf in the shop, as of that day.",
+        meaning="The last day closes with the shop's stock on hand, as of that day.",
         key=_SHELF,
         one=Side("the shelf", _ON_SHELF, {"units": "sum(units)"}),
         other=Side(

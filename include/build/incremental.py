@@ -1,7 +1,7 @@
-"""What of a table a night computes again: the values that its inputs' changes touch, and the rows that bear on them.
+"""Incremental selection: the values that changed inputs touch, and the input rows that those values need.
 
-Belongs here: from which earlier build a table can go on, and what has changed since. Does not: what a table is made of
-(``Rebuild`` in its declaration), and how it is built.
+Belongs here: whether a table can be built incrementally from an earlier build, and what changed since. Does not: what a
+table depends on (``Rebuild`` in its declaration), and how it is built.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOUCHED = "touched"  # the relation of touched values, with one column: value
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a build reads: for each of its parameters the layer and the name of a table, and its version."""
+    """The inputs of a build: for each of its parameters the layer and name of a table, and its version."""
 
     tables: Mapping[str, tuple[str, str]]
     versions: Mapping[str, int]
@@ -35,12 +35,12 @@ class Inputs:
 
     @property
     def all_files(self) -> dict[str, list[str]]:
-        """Those of every input, by parameter."""
+        """The Parquet files of every input, by parameter."""
         return {parameter: self.files(parameter) for parameter in self.tables}
 
     @property
     def by_table(self) -> dict[str, int]:
-        """The versions by ``layer.name``, as the ledger keeps them."""
+        """The versions by ``layer.name``, as the ledger stores them."""
         return {".".join(self.tables[parameter]): version for parameter, version in self.versions.items()}
 
 
@@ -52,18 +52,18 @@ def find_touched(
     horizon: date,
     sources: Mapping[str, Source],
 ) -> bool:
-    """Create ``touched``: the values of the table's rebuild column whose rows may not be what they were.
+    """Create ``touched``: the values of the table's rebuild column whose rows may have changed.
 
     Args:
         connection: a session of ``include.lake.duckdb_session``.
         table: the table, rebuilt ``by`` a column, through its inputs.
         inputs: what this build reads.
-        base: the build to go on from.
-        horizon: the last whole business day of this build.
-        sources: the shop's sources: what they say is cut at the horizon.
+        base: the earlier build.
+        horizon: the data-through date of this build, the last whole business day.
+        sources: the shop's sources; later events are hidden from a build.
 
     Returns:
-        Whether it could be told; else everything is to be computed.
+        Whether the change feed is complete; otherwise the table needs a full build.
     """
     through = table.rebuild.through
     if not through or set(inputs.tables) != set(through):
@@ -93,13 +93,16 @@ def find_touched(
             ]
     values += _filled(table, base, horizon)
     connection.execute(
-        f"create table {TOUCHED} as select distinct value from ({' union all '.join(values)}) where value is not null"
+        f"""
+        create table {TOUCHED} as
+        select distinct value from ({" union all ".join(values)}) as found where value is not null
+        """
     )
     return True
 
 
 def within(table: Table, base: Build, horizon: date) -> str:
-    """A predicate over a table's lake columns: the rows that are computed again, once ``touched`` is there."""
+    """A predicate over a table's lake columns: the rows that are computed again. It reads ``touched``."""
     touched = _is_touched(table.rebuild.column or "")
     carried = _carried(table, base, horizon)
     return f"({touched} or {carried.day} >= {day_number(base.horizon)})" if carried else touched
@@ -108,10 +111,10 @@ def within(table: Table, base: Build, horizon: date) -> str:
 def cut(
     connection: duckdb.DuckDBPyConnection, table: Table, base: Build, horizon: date, folder: Path
 ) -> dict[str, list[str]]:
-    """Write the input rows that bear on the rows ``within``; where days are carried on, sums for what is before them.
+    """Write the input rows that the rows ``within`` need; earlier rows as sums where new days carry them on.
 
     Returns:
-        For each of the build's parameters, the file.
+        The file of each of the build's parameters.
     """
     folder.mkdir(parents=True)
     files, carried = {}, _carried(table, base, horizon)
@@ -119,46 +122,58 @@ def cut(
         file = folder / f"{parameter}.parquet"
         rows = f"select * from all_{parameter} where {_bears(table.rebuild, parameter)}"
         if carried:
-            rows = _opened(table, carried, base) if parameter == carried.moves else f"select * from all_{parameter}"
+            rows = (
+                _with_opening_sums(table, carried, base)
+                if parameter == carried.moves
+                else f"select * from all_{parameter}"
+            )
         connection.execute(f"copy ({rows}) to {duck.quoted(str(file))} (format parquet)")
         files[parameter] = [str(file)]
     return files
 
 
 def _is_touched(column: str) -> str:
-    """A predicate: a column holds a touched value."""
+    """A predicate: the column holds a touched value."""
     return f"{column} in (from {TOUCHED})"
 
 
 def _carried(table: Table, base: Build, horizon: date) -> Carried | None:
-    """How a build goes on with new days, where it has some."""
+    """How new days carry on from the earlier build; None where there are no new days."""
     return table.rebuild.carried if horizon != base.horizon else None
 
 
 def _before_new_days(table: Table, parameter: str, base: Build, horizon: date) -> str:
-    """A predicate: a changed ``row`` of an input bears on days that are not computed again in any case."""
+    """A predicate: a changed ``row`` of an input affects days that are not computed again anyway."""
     carried = _carried(table, base, horizon)
     if carried and parameter == carried.moves:
         return f"row.{carried.moved_on} <= {day_number(base.horizon)}"
     return "false" if carried and parameter in carried.last_day else "true"
 
 
-def _opened(table: Table, carried: Carried, base: Build) -> str:
-    """The rows that move: of touched values all; of others those of the new days, and the day before the sums so far.
+def _with_opening_sums(table: Table, carried: Carried, base: Build) -> str:
+    """A query for the movements: all rows of touched values; of others the new days, and the sums before them.
 
-    The last day of the base is one of the new ones: what bore on it alone, as the last, no longer does.
+    The sums stand on the day before the first new one. The last day of the earlier build counts as new: what applied to
+    it as the last day no longer does.
     """
     rows, since, per = f"all_{carried.moves}", day_number(base.horizon), ", ".join(carried.per)
     touched = _is_touched(table.rebuild.column or "")
-    return (
-        f"select * from {rows} where {touched} or {carried.moved_on} >= {since} union all by name"
-        f" select {per}, {since - 1} as {carried.moved_on}, cast(sum({carried.quantity}) as bigint) as"
-        f" {carried.quantity} from {rows} where not {touched} and {carried.moved_on} < {since} group by {per}"
-    )
+    return f"""
+        select * from {rows}
+        where {touched} or {carried.moved_on} >= {since}
+        union all by name
+        select
+            {per},
+            {since - 1} as {carried.moved_on},
+            cast(sum({carried.quantity}) as bigint) as {carried.quantity}
+        from {rows}
+        where not {touched} and {carried.moved_on} < {since}
+        group by {per}
+    """
 
 
 def _bears(rebuild: Rebuild, parameter: str) -> str:
-    """A predicate: a row of an input bears on a touched value."""
+    """A predicate: a touched value needs this row of an input."""
     found = []
     for path in rebuild.through[parameter]:
         column, _, other = path.partition("@")
@@ -169,16 +184,16 @@ def _bears(rebuild: Rebuild, parameter: str) -> str:
             found.append(_is_touched(column))
     group, _, opening = (rebuild.filled or "").partition("@")
     if opening == parameter:
-        # Whatever is touched: where a group begins says which days it has.
+        # Always needed: the first day of a group decides which days it has.
         (day,) = rebuild.own(parameter)
         found.append(f"({group}, {day}) in (select ({group}, min({day})) from all_{parameter} group by {group})")
     return " or ".join(found)
 
 
 def _filled(table: Table, base: Build, horizon: date) -> list[str]:
-    """The days, as queries, that a filled table has for no other reason than that they came, or that a group began.
+    """Queries for the days that a filled table gains or loses without a changed row: new days, and moved beginnings.
 
-    A group that begins on another day than it did has days that it had not, or no longer those that it had.
+    A group that begins earlier than before gains days; one that begins later loses some.
     """
     group, _, opening = (table.rebuild.filled or "").partition("@")
     if not group:
@@ -186,14 +201,24 @@ def _filled(table: Table, base: Build, horizon: date) -> list[str]:
     (day,), after = table.rebuild.own(opening), day_number(horizon) + 1
     stored = lake.files(table.schema, table.name, base.version)
     before = duck.relation(stored, [table[group], table[table.rebuild.column or ""]])
-    began = f"select {group}, min({table.rebuild.column}) as day from {before} group by {group}"
-    begins = f"select {group}, min({day}) as day from all_{opening} where {day} < {after} group by {group}"
-    both = f"({began}) as old full join ({begins}) as new using ({group})"
-    ends = ", ".join(
-        f"{pick}(coalesce(old.day, {after}), coalesce(new.day, {after}))" for pick in ("least", "greatest")
-    )
-    came = f"{day_number(base.horizon) + 1}, {after}"
-    return [f"select unnest(range({came})) as value", f"select unnest(range({ends})) as value from {both}"]
+    new_days = f"select unnest(range({day_number(base.horizon) + 1}, {after})) as value"
+    moved_beginnings = f"""
+        (
+            with old as (
+                select {group}, min({table.rebuild.column}) as day from {before} group by {group}
+            ),
+            new as (
+                select {group}, min({day}) as day from all_{opening} where {day} < {after} group by {group}
+            ),
+            beginnings as (
+                select coalesce(old.day, {after}) as old_day, coalesce(new.day, {after}) as new_day
+                from old full join new using ({group})
+            )
+            select unnest(range(least(old_day, new_day), greatest(old_day, new_day))) as value
+            from beginnings
+        )
+    """
+    return [new_days, moved_beginnings]
 
 
 def _parquet(files: Sequence[str]) -> str:
@@ -201,7 +226,7 @@ def _parquet(files: Sequence[str]) -> str:
 
 
 def _newly_shown(source: Source, base: date, horizon: date) -> str:
-    """A predicate: something about a row, long read, lay behind the base's horizon and is known now."""
+    """A predicate: a row already read has an event after the base's data-through date, and not after ours."""
     days = [*([source.begins] if source.begins else []), *source.later]
     known = [f"{day} > {day_number(base)} and {day} <= {day_number(horizon)}" for day in days]
     return " or ".join(known) or "false"

@@ -1,4 +1,4 @@
-"""The demo shop: the source on a fresh machine, and a party of its own.
+"""The demo shop: the source on a fresh machine, independent of the pipeline.
 
 Belongs here: the shop's schema, its order service, the simulator that gives it a past, the customers that trade
 in it, and the defects that can be planted into it.

@@ -12,7 +12,7 @@ Key: TypeAlias = int | str | UUID
 
 @dataclass(frozen=True)
 class OrderLine:
-    """One line of an order: so many units of a product, from a warehouse."""
+    """One line of an order: units of a product, from a warehouse."""
 
     product_id: Key
     warehouse_id: Key
@@ -87,7 +87,7 @@ class ChangePrice:
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """What the customer is told about an order: its key, its items' keys in the lines' order, and what it costs."""
+    """The confirmation of an order: its key, its items' keys in the lines' order, and its amounts."""
 
     order_id: Key
     order_item_ids: tuple[Key, ...]

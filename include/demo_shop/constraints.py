@@ -1,8 +1,7 @@
-"""Takes single constraints of the shop away, and puts them back.
+"""Drops single constraints of the shop, and restores them.
 
-What was taken stands in ``stocktake_demo.dropped_constraints`` as the statement that restores it. A key or foreign key
-stands in its table's comment as well, ``[set aside: key (order_id)]``: whoever reads the shop sees that it is missing
-on purpose.
+``stocktake_demo.dropped_constraints`` holds the statement that restores each. A dropped key or foreign key is also
+named in its table's comment, ``[set aside: key (order_id)]``, to show that it is missing on purpose.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can go wrong in the shop, each with what was asked for and what was there."""
+"""The errors of the shop, each with the values that were asked for and found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ShopError(Exception):
 
 
 class InvalidCommand(ShopError):
-    """The command makes no sense whatever the shop holds: no lines, a quantity of 0, an unknown currency, …"""
+    """The command is invalid in itself: no lines, a quantity of 0, an unknown currency, …"""
 
 
 class UnknownCustomer(ShopError):

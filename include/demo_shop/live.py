@@ -51,7 +51,7 @@ class Traffic:
         customers: how many trade at once.
         per_second: how many commands they give together, on average.
         seconds: for how long.
-        seed: what they want; which of them is first is up to the database.
+        seed: of their choices; the database decides who comes first.
     """
 
     customers: int = 20
@@ -77,7 +77,7 @@ async def trade(url: str, traffic: Traffic) -> Counter[str]:
     """Let customers trade for a while.
 
     Returns:
-        How often what happened: ``created``, ``shipped``, …, ``refused: OutOfStock``, …
+        Counts by event: ``created``, ``shipped``, …, ``refused: OutOfStock``, …
 
     Raises:
         EmptyShop: when there is nothing to trade with.
@@ -174,7 +174,7 @@ async def _create(floor: _Floor, dice: random.Random) -> str:
 
 
 async def _advance(engine: AsyncEngine, floor: _Floor, dice: random.Random, stage: str, order_id: Key) -> str:
-    """The next step of an order's life; the order is nobody else's meanwhile."""
+    """The next step of an order; no other trader has it meanwhile."""
     if stage != "shipped" and dice.random() < 0.08:
         await floor.service.cancel(CancelOrder(order_id, "customer", dice.choice(_REASONS)))
         return "cancelled"

@@ -1,7 +1,7 @@
 """Plants defects into the shop and heals them.
 
-What was done stands in ``stocktake_demo.planted_defects`` (one row per row of the shop that was touched) and
-``stocktake_demo.dropped_constraints``, so that another process can undo it.
+``stocktake_demo.planted_defects`` (one row per changed row of the shop) and ``stocktake_demo.dropped_constraints``
+record the changes, so that another process can undo them.
 """
 
 from __future__ import annotations
@@ -67,8 +67,11 @@ _TABLES: Final = {
     ),
     "refunds": _Table(
         ("refund_id",),
-        "refunds as victim join order_items as line on line.order_item_id = victim.order_item_id"
-        " join orders as parent on parent.order_id = line.order_id",
+        """
+        refunds as victim
+        join order_items as line on line.order_item_id = victim.order_item_id
+        join orders as parent on parent.order_id = line.order_id
+        """,
         "'order ' || line.order_id",
         "victim.refunded_at desc, victim.refund_id",
     ),
@@ -84,20 +87,24 @@ _TABLES: Final = {
         "'movement ' || victim.movement_id",
         "victim.updated_at desc, victim.movement_id",
     ),
-    # Whoever bought or was sold least: their rows drag the fewest others along.
+    # The customer and the product with the fewest orders: their rows take the fewest others into quarantine.
     "customers": _Table(
         ("customer_id",),
-        "customers as victim"
-        " left join (select customer_id, count(*) as times from orders group by customer_id) as used"
-        " on used.customer_id = victim.customer_id",
+        """
+        customers as victim
+        left join (select customer_id, count(*) as times from orders group by customer_id) as used
+            on used.customer_id = victim.customer_id
+        """,
         "'customer ' || victim.customer_id",
         "coalesce(used.times, 0), victim.created_at desc, victim.customer_id",
     ),
     "products": _Table(
         ("product_id",),
-        "products as victim"
-        " left join (select product_id, count(*) as times from order_items group by product_id) as used"
-        " on used.product_id = victim.product_id",
+        """
+        products as victim
+        left join (select product_id, count(*) as times from order_items group by product_id) as used
+            on used.product_id = victim.product_id
+        """,
         "'product ' || victim.product_id",
         "coalesce(used.times, 0), victim.product_id",
     ),
@@ -185,7 +192,7 @@ def _plant(connection: Connection[Any], defect: Defect) -> Planted:
         _change(connection, defect, row)
     else:
         row, key = _add(connection, defect, row)
-        if defect.keeps_key:  # told apart from its twin by what it was added with
+        if defect.keeps_key:  # its extra values distinguish it from its twin
             undo["identity"] = (*table.keys, *defect.extra)
     connection.execute(
         "insert into stocktake_demo.planted_defects (name, source, key, planted_at, undo)"
@@ -199,10 +206,17 @@ def _victim(connection: Connection[Any], defect: Defect) -> tuple[str, str, str]
     """The row that a defect hits: as JSON text (exact, unlike floats), its key, and its family."""
     table = _TABLES[defect.source]
     find = sql.SQL(
-        "select to_jsonb(victim)::text, {key}, {family} from {rows} where ({where}) and not exists ("
-        "select from stocktake_demo.planted_defects as planted"
-        " where planted.undo ->> 'family' = {family} or (planted.source, planted.key) = ({source}, {key})"
-        ") order by {recent} limit 1"
+        """
+        select to_jsonb(victim)::text, {key}, {family}
+        from {rows}
+        where ({where})
+            and not exists (
+                select from stocktake_demo.planted_defects as planted
+                where planted.undo ->> 'family' = {family} or (planted.source, planted.key) = ({source}, {key})
+            )
+        order by {recent}
+        limit 1
+        """
     ).format(
         source=sql.Literal(defect.source),
         key=_key_text(table.keys, "victim"),
@@ -259,8 +273,12 @@ def _heal(connection: Connection[Any], source: str, row: str, identity: Sequence
     table = sql.Identifier(source)
     if restore:
         statement = sql.SQL(
-            "update {table} set ({columns}, updated_at) = (select {columns}, now()"
-            " from jsonb_populate_record(null::{table}, %(row)s::jsonb)) where {is_row}"
+            """
+            update {table} set ({columns}, updated_at) = (
+                select {columns}, now() from jsonb_populate_record(null::{table}, %(row)s::jsonb)
+            )
+            where {is_row}
+            """
         ).format(
             table=table,
             columns=sql.SQL(", ").join(map(sql.Identifier, restore)),
@@ -269,7 +287,7 @@ def _heal(connection: Connection[Any], source: str, row: str, identity: Sequence
         connection.execute(statement, {"row": row})
         return
     connection.execute(sql.SQL("delete from {} where {}").format(table, _is_row(source, identity)), {"row": row})
-    # The twin of a deleted duplicate was right all along; written anew, it is read again.
+    # The twin of a deleted duplicate is correct; its new updated_at makes the next night read it again.
     twin = sql.SQL("update {} set updated_at = now() where {}").format(table, _is_row(source, _TABLES[source].keys))
     connection.execute(twin, {"row": row})
 

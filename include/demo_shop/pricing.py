@@ -13,7 +13,7 @@ from include.demo_shop.money import RATES, is_whole_cents, tax_on
 
 
 def check_order(command: PlaceOrder) -> None:
-    """Refuse an order that makes no sense whatever the shop holds.
+    """Refuse an order that is invalid in itself.
 
     Raises:
         InvalidCommand: saying what is wrong with it.

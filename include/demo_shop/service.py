@@ -1,8 +1,8 @@
 """The order service: each method is one command, one transaction, all or nothing.
 
 Locks are taken in one order everywhere (the order first, then stock by product and warehouse), so concurrent commands
-wait but never deadlock. The instant of a command is the database's clock after the last lock was granted: whoever
-changes a row later also writes a later ``updated_at``.
+wait but never deadlock. The instant of a command is the database's clock after the last lock was granted: a
+later change of a row also has a later ``updated_at``.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def open_engine(url: str, connections: int = 20) -> AsyncEngine:
 
 
 class OrderService:
-    """Takes orders and sees them through.
+    """Creates orders and carries them out.
 
-    Every method raises an error of ``include.demo_shop.errors`` that says what was wrong, and then nothing was changed.
+    Every method raises an error of ``include.demo_shop.errors`` that says what was wrong, and changes nothing then.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -127,7 +127,7 @@ class OrderService:
             order.updated_at = await instant_of(session)
 
     async def ship(self, order_id: Key) -> None:
-        """Send an order in processing off: its units leave the shelves.
+        """Ship an order in processing: its units leave the shelves.
 
         Raises:
             UnknownOrder, WrongStatus.

@@ -1,5 +1,5 @@
-"""Extraction: the rows that changed, read from the shop in one snapshot, and the proof that the copy is complete.
+"""Extraction: changed rows are read from the shop in one snapshot, and the copy is proven complete.
 
-Belongs here: reading the shop, its schema drift, checksums of both sides. Does not: judging rows (``gate``), and where
-they are kept (``lake``).
+Belongs here: reading the shop, schema drift, checksums of both sides. Does not: judging rows (``gate``), and storing
+them (``lake``).
 """

@@ -1,9 +1,9 @@
-"""The completeness proof: copy and shop hold the same rows, by checksums that both sides compute for themselves.
+"""The completeness proof: copy and shop hold the same rows, by checksums that each side computes for itself.
 
-A cursor over ``updated_at`` never sees a row that was deleted, nor one that was committed late with an old time. So in
-the snapshot of the extraction, Postgres adds up a hash per row, by bucket of keys; DuckDB does the same over the copy:
-accepted and quarantined rows, and what was just read. Where a bucket differs, its rows are read again. What the copy
-lacked was late; what only the copy has was deleted. After the gate the sums must hold once more.
+A watermark over ``updated_at`` misses rows that were deleted, and rows that were committed late with an old time. So in
+the snapshot of the extraction, Postgres sums a hash per row, by bucket of keys; DuckDB does the same over the copy:
+accepted rows, quarantined rows, and the rows just read. Where a bucket differs, its rows are read again. Rows that the
+copy lacked were late; rows that only the copy has were deleted. After the gate the sums must be equal once more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Incomplete(RuntimeError):
 
 
 class Scope(StrEnum):
-    """How much of a source is compared: all of it, or the keys that are new. Rows are counted in any case."""
+    """How much of a source is compared: all of it, or only new keys. Rows are always counted."""
 
     WHOLE = "whole"
     NEW_KEYS = "new keys"
@@ -35,12 +35,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class ShopSums:
-    """What the shop says of a source in its snapshot.
+    """The shop's side of a source, in its snapshot.
 
     Attributes:
-        rows: how many it holds.
-        where: a predicate, alike in Postgres and DuckDB: the rows that were added up.
-        buckets: their sums.
+        rows: the number of its rows.
+        where: a predicate, the same in Postgres and DuckDB, for the rows that were summed.
+        buckets: the sums of those.
     """
 
     rows: int
@@ -48,25 +48,26 @@ class ShopSums:
     buckets: Sums
 
     def keep(self, run: str, source: str) -> None:
-        """Keep it at the gate, for the proof after it."""
+        """Save it with the hand-off to the gate, for the proof after the gate."""
         file = handoff.sums_file(run, source)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"rows": self.rows, "where": self.where, "buckets": dict(self.buckets)}))
 
     @classmethod
     def kept(cls, run: str, source: str) -> ShopSums:
-        """What was kept.
+        """Read what ``keep`` saved.
 
         Raises:
-            Forgotten: when it is gone.
+            Forgotten: when the file is gone.
         """
-        said = json.loads(handoff.waiting(handoff.sums_file(run, source)).read_text())
-        return cls(said["rows"], said["where"], {name: (rows, sums) for name, (rows, sums) in said["buckets"].items()})
+        saved = json.loads(handoff.waiting(handoff.sums_file(run, source)).read_text())
+        buckets = {name: (rows, hashes) for name, (rows, hashes) in saved["buckets"].items()}
+        return cls(saved["rows"], saved["where"], buckets)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One source on both sides; ``copy_rows`` counts all of the copy."""
+    """Both sides of one source; ``copy_rows`` counts the whole copy."""
 
     source: str
     shop: ShopSums
@@ -96,27 +97,34 @@ class Comparison:
 def compare(
     connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums, run: str | None = None, *, full: bool = False
 ) -> Comparison:
-    """Add up the copy of a source as the shop was.
+    """Sum the copy of a source in the same way as the shop.
 
     Args:
-        connection: a session in which the night is open.
+        connection: a session with the views of the night.
         source: the source.
-        shop: what the shop says.
-        run: the run that will replace rows of the copy, to see it as the night will leave it; as it is without one.
+        shop: the shop's side.
+        run: the run that will replace rows of the copy, to compare the copy as the night will leave it; without one,
+            the copy is compared as it is.
         full: whether that run read everything.
     """
     name = source.name
+    read = copy_sums_sql(source, f"raw_{name} where {shop.where}")
     if full:
-        copy = copy_sums_sql(source, f"raw_{name} where {shop.where}")
+        parts = [read]
     elif shop.where == "true":
-        copy = known_sums_sql(connection, source)
+        parts = [known_sums_sql(connection, source)]
     else:
-        copy = copy_sums_sql(source, f"known_{name} where {shop.where}")
+        parts = [copy_sums_sql(source, f"known_{name} where {shop.where}")]
     if run and not full:
         replaced = " or ".join(has_key(source, "row", f"{layer}_{name}") for layer in ("raw", "gone"))
-        less = copy_sums_sql(source, f"known_{name} as row where ({replaced}) and {shop.where}", sign="-")
-        copy = f"{copy} union all {less} union all {copy_sums_sql(source, f'raw_{name} where {shop.where}')}"
-    found = connection.execute(f"select bucket, sum(rows), sum(cast(hashes as hugeint)) from ({copy}) group by bucket")
+        parts += [copy_sums_sql(source, f"known_{name} as row where ({replaced}) and {shop.where}", sign="-"), read]
+    found = connection.execute(
+        f"""
+        select bucket, sum(rows), sum(cast(hashes as hugeint))
+        from ({" union all ".join(parts)}) as parts
+        group by bucket
+        """
+    )
     sums = {str(bucket): (int(rows), int(hashes)) for bucket, rows, hashes in found.fetchall() if rows or hashes}
     if shop.where == "true":
         return Comparison(name, shop, sum(rows for rows, _ in sums.values()), sums)
@@ -125,29 +133,29 @@ def compare(
 
 
 def kept_proof(run: str, sources: Iterable[str]) -> Callable[[duckdb.DuckDBPyConnection, Source], None]:
-    """The proof after the gate, by what the shop said before it.
+    """The proof after the gate, against the shop's sums from before the gate.
 
     Args:
-        run: the run whose extraction kept it.
+        run: the run whose extraction saved them.
         sources: the names of the shop's sources.
 
     Returns:
-        ``prove`` of one source, in a session in which the night is open, after everything was written.
+        ``prove`` for one source, to be called once everything is written.
 
     Raises:
-        Forgotten: when what was kept is gone.
+        Forgotten: when the saved sums are gone.
     """
     shop = {name: ShopSums.kept(run, name) for name in sources}
     return lambda connection, source: prove(connection, source, shop[source.name])
 
 
 def prove(connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums) -> None:
-    """Compare what the gate left, accepted and in quarantine, with what the shop said.
+    """Compare the rows after the gate, accepted and in quarantine, with the shop.
 
     Args:
-        connection: a session in which the night is open, after everything was written.
+        connection: a session with the views of the night, opened after everything was written.
         source: the source.
-        shop: what the shop said.
+        shop: the shop's side.
 
     Raises:
         Incomplete: when they differ.
@@ -156,28 +164,30 @@ def prove(connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums)
 
 
 def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> None:
-    """Keep what the copy adds up to in place of what the shop says, for the proof after the gate of a replay.
+    """Save the sums of the copy in place of the shop's, for the proof after the gate of a replay.
 
-    Rows that only move between accepted and quarantined change none of it.
+    Rows that only move between accepted and quarantined leave the sums as they are.
 
     Args:
-        connection: a session in which the night is open.
+        connection: a session with the views of the night.
         source: the source.
-        run: a run that asks no shop.
+        run: a run that does not read the shop.
     """
     copy = compare(connection, source, ShopSums(0, "true", {}))
     ShopSums(copy.copy_rows, "true", copy.copy).keep(run, source.name)
 
 
 def new_keys_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
-    """A predicate, alike in Postgres and DuckDB, of rows among which are all whose keys the copy did not have.
+    """A predicate, the same in Postgres and DuckDB, that holds for every row with a new key, and for some others.
 
-    For whole numbers a range, which Postgres finds by its index; for other keys their buckets.
+    For integers it is a range, which Postgres finds by its index; for other keys it names their buckets.
     """
     key, new = source[source.primary_key[0]], f"new_{source.name}"
     connection.execute(
-        f"create or replace temp view {new} as select * from raw_{source.name} as row"
-        f" where not {has_key(source, 'row', f'known_{source.name}')}"
+        f"""
+        create or replace temp view {new} as
+        select * from raw_{source.name} as row where not {has_key(source, "row", f"known_{source.name}")}
+        """
     )
     if key.type is Type.INTEGER:
         (least,) = connection.execute(f"select min({key.lake_name}) from {new}").fetchone() or (None,)
@@ -191,24 +201,35 @@ def new_keys_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
 def find_late_and_deleted(
     connection: duckdb.DuckDBPyConnection, source: Source, buckets: Collection[str]
 ) -> tuple[str, str]:
-    """Tell the rows that the copy lacks from those that only it has.
+    """Find the late rows, which the copy lacks, and the deleted keys, which only the copy has.
 
     Args:
-        connection: a session in which the night is open and ``again_s`` holds the shop's rows of the buckets.
+        connection: a session with the views of the night, and ``again_s`` with the shop's rows of the buckets.
         source: the source.
-        buckets: those that differ.
+        buckets: the buckets that differ.
 
     Returns:
         Two relations: the shop's rows of every key whose rows differ, and the keys that are only in the copy.
     """
     name, key = source.name, ", ".join(source.primary_key)
     some = ", ".join(f"'{bucket}'" for bucket in buckets)
-    theirs = f"select {key}, {copy_text(source)} as said from again_{name}"
-    ours = f"select {key}, {copy_text(source)} as said from {name} where {bucket_sql(source)} in ({some})"
-    # As often as they occur: of a row that stands twice in the shop, the copy may lack one.
+    # "except all" counts duplicates: of a row that is twice in the shop, the copy may lack one.
     connection.execute(
-        f"create or replace temp table differing_{name} as select distinct {key} from ("
-        f"(({theirs}) except all ({ours})) union all (({ours}) except all ({theirs})))"
+        f"""
+        create or replace temp table differing_{name} as
+        with theirs as (
+            select {key}, {copy_text(source)} as content from again_{name}
+        ),
+        ours as (
+            select {key}, {copy_text(source)} as content from {name} where {bucket_sql(source)} in ({some})
+        ),
+        differing as (
+            (from theirs except all from ours)
+            union all
+            (from ours except all from theirs)
+        )
+        select distinct {key} from differing
+        """
     )
     late = f"(select * from again_{name} as row where {has_key(source, 'row', f'differing_{name}')})"
     deleted = f"(select * from differing_{name} as row where not {has_key(source, 'row', f'again_{name}')})"

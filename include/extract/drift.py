@@ -1,11 +1,12 @@
-"""Schema drift: the shop's tables must still be what they were when somebody last looked at them.
+"""Schema drift: the shop's tables must still have the schema that somebody last accepted.
 
-What is expected stands in ``schema.toml`` in the shop's folder, which ``make schema`` writes. Without that file it is
-what the first night found; the ledger keeps it. Where both are, the file counts: writing it accepts a change.
+The expected schema is ``schema.toml`` in the shop's folder, written by ``make schema``. Without that file it is the
+schema that the first night found, which the ledger keeps. The file comes before the ledger: writing it accepts a
+change.
 
-A new column is recorded and ignored, and so is a numeric that can hold more digits than before. A table, column, key
-or foreign key that is gone, another type or another list of enum labels stops the night before anything is written.
-A key that is missing on purpose is one that the table's comment names: ``[set aside: key (order_id)]``.
+A new column is recorded and ignored, and so is a numeric that holds more digits than before. A missing table, column,
+key or foreign key, another type, or other enum labels stop the night before anything is written. A key that is missing
+on purpose is named in the table's comment: ``[set aside: key (order_id)]``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SET_ASIDE = re.compile(r"\[set aside: ([^\]]*)\]")
 
 _CATALOGUE = Path(__file__).with_suffix(".sql")
 
-# Whatever a prepared statement reads is locked until the transaction ends: views, and the tables behind them.
+# Postgres locks every relation that a prepared statement reads until the transaction ends: views and their tables.
 _READ = """
 select nspname || '.' || relname as name
 from pg_locks
@@ -51,7 +52,7 @@ order by name
 
 
 class SchemaDrift(ContractError):
-    """The shop's schema is not what it was; the message names contract, column, expected and found."""
+    """The shop's schema is not the expected one; the message names contract, column, expected and found."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Relation:
         enums: labels in order, by column of an enum type.
         keys: ``key (order_id)``, of the primary key and every other unique one.
         foreign_keys: ``foreign key (customer_id) references public.customers (customer_id)``.
-        comment: what the shop says of it; it may name keys that were set aside.
+        comment: the shop's comment; it may name keys that were set aside.
     """
 
     columns: Mapping[str, str]
@@ -74,24 +75,24 @@ class Relation:
 
 
 Relations = Mapping[str, Relation]
-Schema = Mapping[str, Relations]  # per source, what its statement reads, by name: public.orders
+Schema = Mapping[str, Relations]  # per source, the relations that its statement reads, by name: public.orders
 
 
 def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
-    """What a night must find.
+    """The schema that a night must find.
 
     Args:
-        run_id: the night's run, by which the ledger knows who found what no file says.
+        run_id: the night's run; the ledger enters it beside a schema seen for the first time.
         statements: the shop's statement of every source.
 
     Raises:
-        SchemaDrift: when the folder's file does not say what a source reads.
+        SchemaDrift: when the folder's file lacks a source.
         ConnectionError: when the shop must be asked and cannot be reached.
     """
     file = settings().sources / FILE
     if file.exists():
         return _from_file(file, statements)
-    # A statement that was written anew may read other tables: its source starts over.
+    # A changed statement may read other tables: its source starts over.
     digests = {name: sha256(text.encode()).hexdigest() for name, text in statements.items()}
     known = ledger.first_schemas(digests)
     schema = {
@@ -107,7 +108,7 @@ def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
 
 
 def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
-    """Which tables each source's statement reads, and what they are now.
+    """The tables that each source's statement reads, with their schema now.
 
     Raises:
         ConnectionError: when the shop cannot be reached.
@@ -122,24 +123,24 @@ def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
                 shop.rollback()
                 shop.execute("deallocate stocktake_schema")
             row = shop.execute(_question({one for names in read.values() for one in names}).encode()).fetchone()
-    except psycopg.OperationalError as error:  # says host, port and role, never the password
+    except psycopg.OperationalError as error:  # names host, port and role, never the password
         raise ConnectionError(f"no connection to the shop: {error}") from None
     found = _answered(row[0] if row else "{}")
     return {name: {relation: found[relation] for relation in relations} for name, relations in read.items()}
 
 
 def check(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Change]:
-    """Compare the shop with what is expected of it, by one query of its catalogue.
+    """Compare the shop's schema with the expected one, by one query of its catalogue.
 
     Args:
         connection: a DuckDB session with the shop attached.
-        schema: what is expected.
+        schema: the expected schema.
 
     Returns:
-        What is new and harms nobody.
+        Changes that are recorded and ignored.
 
     Raises:
-        SchemaDrift: for every reason there is at once.
+        SchemaDrift: with all reasons at once.
     """
     if not schema:
         return []
@@ -165,7 +166,7 @@ def check(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Change]
 
 
 def write(schema: Schema, folder: Path) -> Path:
-    """Write what is expected into a shop's folder.
+    """Write the expected schema into a shop's folder.
 
     Returns:
         The file.
@@ -185,9 +186,9 @@ def write(schema: Schema, folder: Path) -> Path:
 
 def _from_file(file: Path, sources: Iterable[str]) -> Schema:
     try:
-        said: dict[str, Any] = tomllib.loads(file.read_text())
-        relations = {name: Relation(**described) for name, described in said.items() if name != "reads"}
-        schema = {source: {name: relations[name] for name in names} for source, names in said["reads"].items()}
+        content: dict[str, Any] = tomllib.loads(file.read_text())
+        relations = {name: Relation(**described) for name, described in content.items() if name != "reads"}
+        schema = {source: {name: relations[name] for name in names} for source, names in content["reads"].items()}
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise SchemaDrift(
             f"{file} does not say what the shop's tables are ({error}): `make schema` writes it"
@@ -198,7 +199,7 @@ def _from_file(file: Path, sources: Iterable[str]) -> Schema:
 
 
 def _losses(name: str, was: Relation, now: Relation | None) -> Iterator[str]:
-    """What is gone or changed in a relation, a sentence each."""
+    """What is missing or changed in a relation, one sentence each."""
     if now is None:
         yield f"table {name}: expected, found no table of that name"
         return

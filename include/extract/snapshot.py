@@ -1,4 +1,4 @@
-"""Extraction: one repeatable-read snapshot of every source table, appended to lake/raw as it was read."""
+"""Extraction: every source table is read in one repeatable-read snapshot and appended to lake/raw, the landing."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from include.settings import settings
 
 _WINDOW = re.compile(r"(?<!:):changed_since\b")  # not the type of a cast
 
-EVERYTHING = "-infinity"  # changed since ever: the window of a full read
-_MOST_HEALED = BUCKETS // 8  # buckets that differ; beyond that, reading everything is cheaper than looking for the rows
+EVERYTHING = "-infinity"  # the window of a full read
+_MOST_HEALED = BUCKETS // 8  # buckets that differ; above that, reading everything is cheaper than looking for the rows
 
 
 @dataclass(frozen=True)
 class Read:
-    """What one snapshot gave of one source.
+    """The counts of one source in one snapshot.
 
     Attributes:
         changed_since: the window that was read: the one asked for, or ``EVERYTHING``.
         extracted: rows read.
-        source_rows: rows that the shop held in that snapshot.
-        late: of those read, the ones that only the proof found: committed, or changed, with a time before the window.
-        gone: keys of the copy that only the proof found to be gone.
-        known: rows that the copy held before.
-        replaced: of those, the ones whose key was read.
-        deleted: of those, the ones that the shop no longer has.
+        source_rows: rows in the shop.
+        late: rows read because of the proof alone: committed or changed with a time before the window.
+        gone: keys of the copy that the shop no longer has; found by the proof.
+        known: rows in the copy before.
+        replaced: of those, rows whose key was read again.
+        deleted: of those, rows that the shop no longer has.
         proof: how much of the copy was compared with the shop, by checksums.
     """
 
@@ -59,14 +59,14 @@ class Read:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What one snapshot gave.
+    """The result of one snapshot.
 
     Attributes:
-        snapshot_at: the source's clock when the snapshot was taken.
-        changed_until: the new watermark: before every transaction that was open in the source then, for what it
-            commits later carries its own time.
-        sources: what was read of each source.
-        news: what is new in the shop's schema and stops nothing.
+        snapshot_at: the shop's clock at the snapshot.
+        changed_until: the new watermark. It lies before the start of every transaction that was open in the shop then:
+            the rows that such a transaction commits later carry the time of its start.
+        sources: the counts of each source.
+        news: changes of the shop's schema that stop nothing.
     """
 
     snapshot_at: datetime
@@ -82,22 +82,22 @@ def extract(
     proofs: Mapping[str, Scope] | None = None,
     schema: drift.Schema | None = None,
 ) -> Extraction:
-    """Read the rows of every source that changed, all in one snapshot, into lake/raw, and prove the copy complete.
+    """Read the changed rows of every source into lake/raw, in one snapshot, and prove the copy complete.
 
-    Where copy and shop differ, those rows are read again, and keys that the shop no longer has go to lake/gone. Reading
-    the same run again replaces its rows.
+    Where copy and shop differ, the rows are read again, and deleted keys go to lake/gone as tombstones. A second try of
+    a run replaces the rows of the first.
 
     Args:
         sources: the shop's sources, by name.
         changed_since: per source an ISO instant, or ``EVERYTHING``.
-        run: the run these rows belong to.
-        proofs: per source, how much of the copy is compared; all of it where nothing is said.
-        schema: what the shop's tables are expected to be; whatever they are, where nothing is said.
+        run: the run that these rows belong to.
+        proofs: per source, how much of the copy is compared; by default all of it.
+        schema: the expected schema of the shop; by default any.
 
     Raises:
-        Incomplete: when copy and shop differ and reading again does not help.
-        SchemaDrift: when its tables are not what is expected; nothing is written then.
-        OSError: when the shop cannot be reached (ConnectionError), or goes away while it is read.
+        Incomplete: when copy and shop still differ after reading again.
+        SchemaDrift: when the shop's schema is not the expected one; nothing is written then.
+        OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
         duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
     """
     read: dict[str, Read] = {}
@@ -113,7 +113,7 @@ def extract(
     return Extraction(snapshot_at, changed_until, read, news)
 
 
-# A role that may not see the transactions of others sees no start of them; then the proof alone finds what they commit.
+# A role without the right to see other sessions gets null for their start; then only the proof finds what they commit.
 _CLOCK = """
 select now(), least(now(), (
     select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
@@ -123,7 +123,7 @@ select now(), least(now(), (
 
 @dataclass(frozen=True)
 class _Reading:
-    """One source being read in the snapshot of a session."""
+    """The reading of one source, in the snapshot of a session."""
 
     connection: duckdb.DuckDBPyConnection
     source: Source
@@ -157,12 +157,14 @@ class _Reading:
         return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
 
     def _before(self, *, full: bool) -> tuple[int, int, int]:
-        """The rows of the copy as it was: all, those that were read anew, and those that are gone."""
+        """Counts of the copy as it was before: all rows, rows read again, rows deleted."""
         read = has_key(self.source, "row", f"raw_{self.source.name}")
         gone = "true" if full else has_key(self.source, "row", f"gone_{self.source.name}")
         found = self.connection.execute(
-            f"select count(*), count(*) filter ({read}), count(*) filter (not {read} and {gone})"
-            f" from known_{self.source.name} as row"
+            f"""
+            select count(*), count(*) filter ({read}), count(*) filter (not {read} and {gone})
+            from known_{self.source.name} as row
+            """
         ).fetchone() or (0, 0, 0)
         return int(found[0]), int(found[1]), int(found[2])
 
@@ -173,7 +175,7 @@ class _Reading:
         open_night(self.connection, {self.source.name: self.source}, self.run, {self.source.name: full})
 
     def _shop(self, scope: Scope, *, anew: bool) -> ShopSums:
-        """What the shop's own rows add up to, of all keys or of those that are new."""
+        """The shop's sums, of all keys or of new ones."""
         connection, source = self.connection, self.source
         everything, typed = shop_sql(source, EVERYTHING), typed_sql(source, EVERYTHING)
         if scope is Scope.WHOLE:
@@ -184,7 +186,7 @@ class _Reading:
         return ShopSums(rows, where, shop_sums(connection, source, f"select * from ({typed}) as whole where {where}"))
 
     def _heal(self, buckets: Sequence[str]) -> tuple[int, int]:
-        """Read the rows of some buckets again; how many of them were late, and how many of the copy's are gone."""
+        """Read the rows of some buckets again; returns the number of late rows and of deleted keys."""
         connection, source, name = self.connection, self.source, self.source.name
         some = ", ".join(f"'{bucket}'" for bucket in buckets)
         again = f"select * from ({typed_sql(source, EVERYTHING)}) as whole where {bucket_sql(source)} in ({some})"
@@ -201,7 +203,7 @@ class _Reading:
         return int(counts[0][0]), int(counts[1][0])
 
     def _write(self, statement: str) -> int:
-        """Write what a statement of the shop gives to lake/raw, in place of what the run wrote before."""
+        """Write the rows of a statement to lake/raw, in place of those of an earlier try of the run."""
         counts: list[int] = []
         rows = self._stamped("select * from postgres_query('shop', ?)", [statement])
         lake.replace_run("raw", self.source.name, self.run, _counted(rows, counts))
@@ -213,9 +215,9 @@ class _Reading:
 
 
 def shop_sql(source: Source, changed_since: str) -> str:
-    """The shop's own statement for a source, its window bound in."""
+    """The shop's statement for a source, with the window bound."""
     statement = (settings().sources / f"{source.name}.sql").read_text().strip().rstrip(";")
-    # COPY, which DuckDB reads through, takes no parameters: the value is bound on this side, as a quoted literal.
+    # DuckDB reads through COPY, which takes no parameters: the value is bound here, as a quoted literal.
     return _WINDOW.sub(_instant(changed_since), statement) + "\n"  # it may end in a comment
 
 
@@ -224,14 +226,13 @@ def _instant(text: str) -> str:
 
 
 def typed_sql(source: Source, changed_since: str) -> str:
-    """The Postgres statement that gives a source in the lake's types.
+    """The Postgres statement that reads a source in the lake's types.
 
-    Rows that share their key with a changed row are read along: were there two, the gate must see both. A value that
-    the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and ``_unreadable``
-    says what it was.
+    Rows with the same key as a changed row are read too: if a key is there twice, the gate must see both rows. A value
+    that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and its text
+    stands in ``_unreadable``.
     """
-    values = []
-    complaints, all_readable = [], []
+    values, complaints, all_readable = [], [], []
     for column in source.columns:
         name = f"source.{column.name}"
         readable = column.type.readable_sql(name)
@@ -247,33 +248,37 @@ def typed_sql(source: Source, changed_since: str) -> str:
         if complaints
         else "null::text"
     )
-    chosen = f"select {', '.join(values)}, {unreadable} as _unreadable from"
-    changed = shop_sql(source, changed_since)
+    columns = ", ".join([*values, f"{unreadable} as _unreadable"])
+    everything, changed = shop_sql(source, EVERYTHING), shop_sql(source, changed_since)
     if changed_since == EVERYTHING:
-        return f"{chosen} ({changed}) as source"
+        return f"select {columns} from ({everything}) as source"
     key = ", ".join(source.primary_key)
-    twins = f"({key}) in (select {key} from ({changed}) as changed)"
-    return (
-        f"{chosen} ({changed}) as source union all {chosen} ({shop_sql(source, EVERYTHING)}) as source"
-        f" where {source.watermark} < {_instant(changed_since)} and {twins}"
-    )
+    return f"""
+        select {columns}
+        from ({changed}) as source
+        union all
+        select {columns}
+        from ({everything}) as source
+        where {source.watermark} < {_instant(changed_since)}
+            and ({key}) in (select {key} from ({changed}) as changed)
+    """
 
 
 @contextmanager
 def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """A transaction: repeatable read in Postgres, where every statement in it sees the same instant."""
+    """A transaction, repeatable read in Postgres: all of its statements see the same rows."""
     connection.execute("begin")
     try:
         yield
     finally:
-        # On a connection that broke this fails, and is tried here: DuckDB, closing it, would end the whole process.
+        # It fails on a broken connection, and is still tried here: DuckDB, closing it, would end the whole process.
         with suppress(duckdb.Error):
             connection.execute("rollback")
 
 
 @contextmanager
 def _named(source: str) -> Iterator[None]:
-    """Say which source an error belongs to."""
+    """Name the source in an error."""
     try:
         with duck.guarded():
             yield
@@ -282,7 +287,7 @@ def _named(source: str) -> Iterator[None]:
 
 
 def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchReader:
-    """The same rows; how many each batch had is noted as it passes."""
+    """The same rows; the size of each batch is appended to ``counts`` as it passes."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
@@ -293,5 +298,5 @@ def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchR
 
 
 def _row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
-    """The one row of a statement of the shop."""
+    """The single row of a statement run in the shop."""
     return connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone() or ()

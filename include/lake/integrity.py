@@ -1,7 +1,7 @@
-"""Damage in the lake: a file that is missing, is not as long as the log says, or cannot be read; and whose fault it is.
+"""Integrity of the lake: a file is damaged when it is missing, has another size than in the log, or cannot be read.
 
-Belongs here: telling a damaged file from everything else that fails, whatever library read it. Does not: what is done
-about it. A published table is built anew by its next build, and the copy of the shop is read anew by a full refresh.
+Belongs here: telling a damaged file from every other failure, whichever library read it. Does not: the repair. A
+published table is rebuilt by its next build, and the copy of the shop is read anew by a full refresh.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _REMEDIES = {
 }
 _COPY = "run nightly with full_refresh, which reads it anew from the shop"
 
-# The files that were asked for in the innermost block that looks for one to blame.
-_asked_for: ContextVar[set[str] | None] = ContextVar("asked_for", default=None)
+# The files that were opened in the innermost ``blamed`` block.
+_opened: ContextVar[set[str] | None] = ContextVar("opened_files", default=None)
 
 
 class Damaged(RuntimeError):
-    """A file of the lake is not what was written there; nothing was made of what is left of it.
+    """A file of the lake is damaged; nothing was read or made from it.
 
     Attributes:
         layer: the layer of its table.
@@ -34,27 +34,27 @@ class Damaged(RuntimeError):
     """
 
     def __init__(self, file: str, reason: str) -> None:
-        """Say of which table it is, and what helps."""
+        """Name the table and the remedy."""
         self.layer, self.table, *_ = Path(file).resolve().relative_to(settings().lake.resolve()).parts
-        said = " ".join(reason.split())
+        reason = " ".join(reason.split())
         super().__init__(
-            f"{self.layer}.{self.table} is damaged: {file} {said}. To heal it, {_REMEDIES.get(self.layer, _COPY)}"
+            f"{self.layer}.{self.table} is damaged: {file} {reason}. To heal it, {_REMEDIES.get(self.layer, _COPY)}"
         )
 
 
 def check(files: Iterable[str], bytes_by_name: Mapping[str, int]) -> None:
-    """Refuse files that are not there as they were written.
+    """Check that files exist and have the size they were written with.
 
     Args:
         files: their paths.
-        bytes_by_name: how long each is, by its name.
+        bytes_by_name: the size of each, by its name.
 
     Raises:
         Damaged: naming the first.
     """
     files = list(files)
-    if (asked_for := _asked_for.get()) is not None:
-        asked_for.update(files)
+    if (opened_files := _opened.get()) is not None:
+        opened_files.update(files)
     for file in files:
         try:
             size = Path(file).stat().st_size
@@ -68,7 +68,7 @@ def must_be_readable(files: Iterable[str]) -> None:
     """Read files from beginning to end.
 
     Raises:
-        Damaged: naming the first of which that cannot be done.
+        Damaged: naming the first that cannot be read.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -84,21 +84,21 @@ def must_be_readable(files: Iterable[str]) -> None:
 
 @contextmanager
 def blamed() -> Iterator[None]:
-    """What fails in this block because a file of the lake is damaged says so.
+    """Turn a failure in this block into ``Damaged`` where a damaged file of the lake caused it.
 
-    What fails otherwise stays as it is. To tell, every file that was asked for in the block is read once more, unless
-    it was our own code that refused, or a server that went away.
+    After a failure every file that was opened in the block is read once more. Errors of our own and lost connections
+    are raised as they are, without that.
 
     Raises:
         Damaged: naming table and file.
     """
-    asked_for = set[str]()
-    token = _asked_for.set(asked_for)
+    opened_files = set[str]()
+    token = _opened.set(opened_files)
     try:
         yield
     except Exception as error:
         if not type(error).__module__.startswith("include.") and not isinstance(error, ConnectionError):
-            must_be_readable(asked_for)
+            must_be_readable(opened_files)
         raise
     finally:
-        _asked_for.reset(token)
+        _opened.reset(token)

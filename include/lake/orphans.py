@@ -1,11 +1,10 @@
-"""What a process that died has left behind: taken away by the next that comes to write at the same place.
+"""Orphan files: files left by a killed process, removed by the next writer of the same table.
 
-Whoever writes a table of the lake is alone there (``accept`` takes turns, ``builds.alone``; a run's partition of raw is
-its own). So a file that lies there and that no commit names belongs to nobody, however young it is. Folders for what
-is spilled are told by the process that made them.
+A table of the lake has one writer at a time (``accept`` takes turns, ``builds.alone``; every run has its own partition
+of raw). So a file that no commit names is an orphan, however new it is. A spill folder carries the id of its process.
 
-Belongs here: files that nobody can ever have read. Does not: what was in use and is no longer (``housekeeping``), and
-staging tables, which every publication drops before it makes its own.
+Belongs here: files that nobody can have read. Does not: files that were in use and no longer are (``housekeeping``),
+and staging tables, which every publication drops before it creates its own.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from pyarrow import parquet
 from include.lake import tables as lake
 
 _SPILL = re.compile(r"stocktake-(\d+)-")
-_DRAFT = re.compile(r"^_commit_|\.tmp$|#\d+$")  # what becomes a commit when it is complete
+_DRAFT = re.compile(r"^_commit_|\.tmp$|#\d+$")  # the name of an unfinished commit
 
 
 def clear_table(layer: str, table: str) -> None:
-    """Remove the files of a table, and of its commits' changes, that a writer left who died before its commit.
+    """Remove a table's orphan files and orphan change files: those whose writer was killed before its commit.
 
-    Only files that are younger than the newest commit are looked at: whoever wrote that commit has removed the others.
+    Only files newer than the latest commit are looked at: the writer of that commit has removed the older ones.
     """
     folder = lake.folder(layer, table)
     log = folder / "_delta_log"
@@ -44,14 +43,14 @@ def clear_table(layer: str, table: str) -> None:
 
 
 def clear_run(layer: str, table: str, run: str) -> None:
-    """Remove the files of a run's partition that no commit names, where an earlier try of it left some."""
+    """Remove the orphan files of an earlier try from a run's partition."""
     folder = lake.folder(layer, table)
     _remove_unnamed(folder / "_delta_log", list(_files(folder / f"{lake.RUN}={run}")))
 
 
 @cache
 def clear_spill() -> None:
-    """Remove what processes that are no more have spilled on this machine; once per process."""
+    """Remove the spill folders of processes that no longer run on this machine; once per process."""
     for folder in Path(tempfile.gettempdir()).glob("stocktake-*"):
         made_by = _SPILL.match(folder.name)
         if made_by and not _is_alive(int(made_by[1])):
@@ -59,7 +58,7 @@ def clear_spill() -> None:
 
 
 def spill_prefix() -> str:
-    """How the name of a folder begins that this process spills to (the engines call theirs alike)."""
+    """The first part of the name of this process's spill folders (the engines use the same)."""
     return f"stocktake-{os.getpid()}-"
 
 
@@ -68,7 +67,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         return True
     return True
 
@@ -87,7 +86,7 @@ def _remove_unnamed(log: Path, files: Iterable[Path]) -> None:
 
 
 def _named(log: Path) -> Iterator[str]:
-    """The name of every file that some version of a table holds, or a commit of it names."""
+    """The name of every file that a version of a table holds or a commit names."""
     for commit in log.glob("*.json"):
         for line in commit.read_text().splitlines():
             action = json.loads(line)

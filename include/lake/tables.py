@@ -29,19 +29,17 @@ from include.lake.integrity import Damaged as Damaged
 from include.lake.integrity import check
 from include.settings import settings
 
-RUN = "_run"  # raw's partition: the run that read the rows
+RUN = "_run"  # the partition column of raw and gone: the run that read the rows
 LAYERS = ("raw", "gone", "clean", "quarantine", "reporting", "features")
-CHANGES = "stocktake.changes"  # in a commit's metadata: the file that says what it changes
-_NO_ROW = "no row"  # in its place: other files, the same rows
-# How every commit is written.
-_HOW: Final[Mapping[str, Any]] = {
-    # Delta itself forgets, at every hundredth commit, what its log held thirty days ago: publications older than that
-    # could not be opened any more. What goes and when is for ``pipeline.housekeeping`` to say, which knows what is
-    # needed.
+CHANGES = "stocktake.changes"  # in a commit's metadata: the change file, the rows before and after the commit
+_NO_ROW = "no row"  # instead of a file: a compaction, which changes no row
+_COMMIT_OPTIONS: Final[Mapping[str, Any]] = {
+    # By default Delta removes log entries older than thirty days at every hundredth commit; older publications could
+    # no longer be opened. ``pipeline.housekeeping`` decides what is removed, because it knows what is needed.
     "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
-    # DuckDB's own row group: Delta's, of a million rows, is held in memory until it is full, and a filter on a key that
-    # was written in order has none to skip. Numbers that seldom repeat as they are, not in dictionaries of up to a
-    # megabyte. 6 M made-up order lines: written in 0.9 s, read in 0.4, Delta's own way 2.5 and 0.7; 12 % larger.
+    # DuckDB's row group size: Delta's default of a million rows is held in memory until full, and leaves a filter on an
+    # ordered key no group to skip. Small dictionary pages: numbers that seldom repeat are stored plain. 6 M synthetic
+    # order lines: written in 0.9 s, read in 0.4 s; with Delta's defaults 2.5 s and 0.7 s. The files are 12 % larger.
     "writer_properties": WriterProperties(
         max_row_group_size=122_880, dictionary_page_size_limit=16_384, compression="LZ4_RAW"
     ),
@@ -54,10 +52,10 @@ class Commit:
     """One commit of a table.
 
     Attributes:
-        version: what it made.
-        at: when.
-        changes: the file that says what it changed; None where there is none.
-        keeps_rows: whether it changed no row, only which files they lie in.
+        version: the version it made.
+        at: its time.
+        changes: its change file; None where there is none.
+        keeps_rows: whether it is a compaction: other files, the same rows.
     """
 
     version: int
@@ -80,13 +78,13 @@ class Stored:
 
 
 def folder(layer: str, table: str) -> Path:
-    """Where a table of a layer (``raw``, ``clean``, ``quarantine``, ``reporting``, ``features``) lies."""
+    """The folder of a table of a layer (see ``LAYERS``)."""
     return settings().lake / layer / table
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
-    """What the system refuses (a full disk) is an ``OSError``, as elsewhere: Delta only says so in its error's text."""
+def _system_errors() -> Iterator[None]:
+    """Turn a system error (a full disk) into an ``OSError``; Delta only names it in the text of its own error."""
     try:
         yield
     except DeltaError as error:
@@ -97,9 +95,9 @@ def _writing() -> Iterator[None]:
 
 @contextmanager
 def scratch(layer: str, table: str) -> Iterator[Path]:
-    """A folder beside the tables, where a cluster's machines see it too; it goes with what was written into it.
+    """A temporary folder beside the tables, where a cluster's machines see it too.
 
-    Whoever asks for a table's is alone with it (``builds.alone``): what lies there is of one who died.
+    Only one process at a time builds a table (``builds.alone``): files found here were left by a killed process.
     """
     below = settings().lake / "scratch" / f"{layer}.{table}"
     shutil.rmtree(below, ignore_errors=True)
@@ -108,18 +106,18 @@ def scratch(layer: str, table: str) -> Iterator[Path]:
         with TemporaryDirectory(dir=below) as folder:
             yield Path(folder)
     finally:
-        with suppress(OSError):  # the lock was lost, and with it the place
+        with suppress(OSError):  # the lock was lost, and another process writes here
             below.rmdir()
 
 
 def files(layer: str, table: str, version: int | None = None, run: str | None = None) -> list[str]:
-    """The Parquet files of a table: of one version (None: the latest), of one run's rows (raw only).
+    """The Parquet files of a table: of one version (None: the latest), of one run (raw and gone only).
 
     Returns:
         Absolute paths, sorted; none where the table was never written.
 
     Raises:
-        Damaged: when a file is not there as it was written.
+        Damaged: when a file is missing or has another size than it was written with.
         deltalake.exceptions.DeltaError: when the table has no such version any more.
     """
     return list(stored(layer, table, version, run).files)
@@ -134,7 +132,7 @@ def stored(layer: str, table: str, version: int | None = None, run: str | None =
     """
     opened = _open(layer, table, version)
     types = column_types(opened.schema()) if opened else {}
-    return Stored(_whole(opened, [(RUN, "=", run)] if run else None), types)
+    return Stored(_checked(opened, [(RUN, "=", run)] if run else None), types)
 
 
 def column_types(schema: Schema) -> dict[str, str]:
@@ -143,7 +141,7 @@ def column_types(schema: Schema) -> dict[str, str]:
 
 
 def named_files(layer: str, table: str, version: int | None = None) -> list[str]:
-    """The same files, whether they are there or not."""
+    """The same files, without a check that they exist."""
     opened = _open(layer, table, version)
     return sorted(opened.file_uris()) if opened else []
 
@@ -155,10 +153,10 @@ def slice_files(layer: str, table: str, version: int, column: str, value: int) -
         Absolute paths, sorted; none where the table was never written.
 
     Raises:
-        Damaged: when a file is not there as it was written.
+        Damaged: when a file is missing or has another size than it was written with.
         deltalake.exceptions.DeltaError: when the table has no such version any more.
     """
-    return _whole(_open(layer, table, version), [(column, "=", value)])
+    return _checked(_open(layer, table, version), [(column, "=", value)])
 
 
 def version(layer: str, table: str) -> int | None:
@@ -168,59 +166,59 @@ def version(layer: str, table: str) -> int | None:
 
 
 def commits(layer: str, table: str) -> list[Commit]:
-    """The commits that a table's log still tells of, the newest first."""
-    told, opened = [], _open(layer, table, None)
+    """The commits that are still in a table's log, the newest first."""
+    entries, opened = [], _open(layer, table, None)
     while opened:
-        told, before = opened.history(), opened.version()
-        # Delta (1.6) lists the commits there are by now and counts them down from the version that was opened: had one
-        # come in between, each would go by its neighbour's number.
+        entries, before = opened.history(), opened.version()
+        # Delta (1.6) lists the commits of this moment, but numbers them down from the version that was opened: after a
+        # commit in between, every number would be off by one. So it is read again until no commit came in between.
         opened.update_incremental()
         if opened.version() == before:
             break
     return [
         Commit(
-            int(said["version"]),
-            datetime.fromtimestamp(said["timestamp"] / 1000, UTC),
-            Path(said[CHANGES]) if said.get(CHANGES, _NO_ROW) != _NO_ROW else None,
-            said.get(CHANGES) == _NO_ROW,
+            int(entry["version"]),
+            datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+            Path(entry[CHANGES]) if entry.get(CHANGES, _NO_ROW) != _NO_ROW else None,
+            entry.get(CHANGES) == _NO_ROW,
         )
-        for said in told
+        for entry in entries
     ]
 
 
 def settled_version(layer: str, table: str) -> int | None:
-    """The version that put the latest rows there, however compacted since; None where nothing was written."""
-    told = commits(layer, table)
-    return next((one.version for one in told if not one.keeps_rows), told[-1].version if told else None)
+    """The latest version that changed rows, compactions aside; None where nothing was written."""
+    found = commits(layer, table)
+    return next((commit.version for commit in found if not commit.keeps_rows), found[-1].version if found else None)
 
 
-@_writing()
+@_system_errors()
 def compact(layer: str, table: str) -> None:
-    """Lay the rows of a table's small files into fewer ones, as a commit that changes no row."""
+    """Compact a table's small files into fewer ones, as a commit that changes no row."""
     DeltaTable(folder(layer, table)).optimize.compact(
-        max_concurrent_tasks=1,  # of two at once, both would be in memory
+        max_concurrent_tasks=1,  # two at once would hold both in memory
         commit_properties=CommitProperties(custom_metadata={CHANGES: _NO_ROW}),
-        **_HOW,
+        **_COMMIT_OPTIONS,
     )
 
 
 def columns(layer: str, table: str, version: int) -> set[str] | None:
-    """The columns of a version; None where the lake does not have all of that version any more."""
+    """The columns of a version; None where the version, or one of its files, is no longer there."""
     try:
         opened = _open(layer, table, version)
-        _whole(opened)
+        _checked(opened)
     except (DeltaError, Damaged):
         return None
     return {field.name for field in opened.schema().fields} if opened else None
 
 
-@_writing()
+@_system_errors()
 def empty(layer: str, table: str) -> None:
-    """Take all rows of a table away, of which nothing has to be read for that."""
-    DeltaTable(folder(layer, table)).delete(**_HOW)
+    """Delete all rows of a table, without reading them."""
+    DeltaTable(folder(layer, table)).delete(**_COMMIT_OPTIONS)
 
 
-@_writing()
+@_system_errors()
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
     """Write the rows of one run; a second time replaces them, and no other run's.
 
@@ -228,9 +226,9 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
     """
     target, opened = folder(layer, table), _open(layer, table, None)
     if opened is None:
-        write_deltalake(target, rows, mode="append", partition_by=[RUN], **_HOW)
+        write_deltalake(target, rows, mode="append", partition_by=[RUN], **_COMMIT_OPTIONS)
     elif column_types(opened.schema()) != column_types(Schema.from_arrow(rows.schema)):
-        write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", partition_by=[RUN], **_HOW)
+        write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", partition_by=[RUN], **_COMMIT_OPTIONS)
     else:
         write_deltalake(
             target,
@@ -238,34 +236,34 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
             mode="overwrite",
             predicate=f"{RUN} = '{run}'",
             partition_by=[RUN],
-            **_HOW,
+            **_COMMIT_OPTIONS,
         )
 
 
-@_writing()
+@_system_errors()
 def append_run(layer: str, table: str, rows: pa.RecordBatchReader) -> None:
-    """Add rows to those of a run."""
-    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], **_HOW)
+    """Append rows to those of a run."""
+    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], **_COMMIT_OPTIONS)
 
 
-@_writing()
+@_system_errors()
 def forget_run(layer: str, table: str, *runs: str) -> None:
-    """Take away the rows of some runs, where there are any, as one commit."""
+    """Delete the rows of some runs, in one commit, if there are any."""
     opened = _open(layer, table, None)
     if opened is not None and any(files(layer, table, run=run) for run in runs):
         theirs = " or ".join(f"{RUN} = '{run}'" for run in runs)
-        opened.delete(theirs, **_HOW)
+        opened.delete(theirs, **_COMMIT_OPTIONS)
 
 
 def runs(layer: str, table: str) -> set[str]:
-    """The runs of which a table has rows (raw and gone only)."""
+    """The runs with rows in a table (raw and gone only)."""
     opened = _open(layer, table, None)
     return {str(partition[RUN]) for partition in opened.partitions()} if opened else set()
 
 
-@_writing()
+@_system_errors()
 def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.RecordBatchReader) -> int:
-    """Write one slice of a table (rows with one value of an integer column); other slices stay.
+    """Replace one slice of a table (the rows with one value of an integer column); other slices stay.
 
     Returns:
         The version that holds the result.
@@ -273,51 +271,51 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
     target = _open(layer, table, None)
     if target is None:
         return replace(layer, table, rows)
-    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}", **_HOW)
+    write_deltalake(target, rows, mode="overwrite", predicate=f"{column} = {value}", **_COMMIT_OPTIONS)
     return int(target.version())
 
 
-@_writing()
+@_system_errors()
 def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | None = None) -> int:
-    """Write a table anew, as one commit.
+    """Replace all rows of a table, in one commit.
 
     Args:
         layer: the layer.
         table: the table.
         rows: all of its rows.
-        changes: a file that says what differs from the version before; see ``changes``.
+        changes: the commit's change file; see ``changes``.
 
     Returns:
         The version that holds exactly these rows.
     """
     target = _open(layer, table, None)
     if target is None:
-        write_deltalake(folder(layer, table), rows, mode="error", **_HOW)
+        write_deltalake(folder(layer, table), rows, mode="error", **_COMMIT_OPTIONS)
         return 0
     write_deltalake(
         target,
         rows,
         mode="overwrite",
         schema_mode="overwrite",
-        commit_properties=_naming(changes),
-        **_HOW,
+        commit_properties=_change_file(changes),
+        **_COMMIT_OPTIONS,
     )
     return int(target.version())
 
 
-@_writing()
+@_system_errors()
 def merge(
     layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str, changes: Path | None = None
 ) -> int:
-    """Insert or update rows by key and delete those marked as gone, as one commit.
+    """Insert or update rows by key and delete those marked as gone, in one commit.
 
     Args:
         layer: the layer.
         table: the table.
         key: the columns that identify a row; ``rows`` holds each key once.
         rows: the table's columns and the boolean column ``gone``; all of them are held in memory.
-        gone: the name of that column; of such a row only the key counts.
-        changes: a file that says what differs from the version before; see ``changes``.
+        gone: the name of that column; it marks a row to delete, of which only the key counts.
+        changes: the commit's change file; see ``changes``.
 
     Returns:
         The version that holds the result.
@@ -331,11 +329,11 @@ def merge(
             " and ".join(f"new.{name} = old.{name}" for name in key),
             "new",
             "old",
-            # With all new rows at hand it knows their range of keys, and leaves files beyond it alone: 16,000 changes
-            # in the last 500,000 of 6 M rows took 3.8 s and 0.6 GB instead of 9.0 s and 2.2 GB.
+            # With all new rows in memory, Delta knows their range of keys and skips files outside it: 16,000 changes in
+            # the last 500,000 of 6 M rows took 3.8 s and 0.6 GB instead of 9.0 s and 2.2 GB.
             streamed_exec=False,
-            commit_properties=_naming(changes),
-            **_HOW,
+            commit_properties=_change_file(changes),
+            **_COMMIT_OPTIONS,
         )
         .when_matched_delete(f"new.{gone}")
         .when_matched_update(values)
@@ -346,40 +344,39 @@ def merge(
 
 
 def changes_file(layer: str, table: str) -> Path:
-    """A new file for what a commit changes."""
+    """The path of a new change file."""
     below = changes_folder(layer, table)
     below.mkdir(parents=True, exist_ok=True)
     return below / f"{uuid4()}.parquet"
 
 
 def changes_folder(layer: str, table: str) -> Path:
-    """Where the files lie that say what a table's commits change."""
+    """The folder of a table's change files."""
     return settings().lake / "changes" / layer / table
 
 
 def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
-    """The files that say what differs between two versions: rows as they were and rows as they are, marked ``_old``.
+    """The change feed between two versions: files with the old rows, marked ``_old``, and the new rows of each commit.
 
     Returns:
-        Absolute paths, one per commit that changed a row; None where that is not known of every commit.
+        Absolute paths, one per commit that changed a row; None where a commit in between has no change file.
     """
     if since > until:
         return None
-    told = {commit.version: commit for commit in commits(layer, table)}
-    between = [told.get(version) for version in range(since + 1, until + 1)]
+    by_version = {commit.version: commit for commit in commits(layer, table)}
     files: list[str] = []
-    for commit in between:
+    for commit in map(by_version.get, range(since + 1, until + 1)):
         if commit is None or not (commit.keeps_rows or (commit.changes and commit.changes.exists())):
             return None
         files += [str(commit.changes)] if commit.changes else []
     return files
 
 
-def _whole(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
-    """The files of a version, each of which is there and as long as it was written.
+def _checked(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
+    """The files of a version, after a check that each exists with its size in the log.
 
     Raises:
-        Damaged: naming the first that is not.
+        Damaged: naming the first that does not.
     """
     if opened is None:
         return []
@@ -390,8 +387,8 @@ def _whole(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None =
     return files
 
 
-def _naming(changes: Path | None) -> CommitProperties | None:
-    """What makes a commit name the file that says what it changes: both are there, or neither."""
+def _change_file(changes: Path | None) -> CommitProperties | None:
+    """The metadata with which a commit names its change file."""
     return CommitProperties(custom_metadata={CHANGES: str(changes)}) if changes else None
 
 
@@ -399,7 +396,7 @@ def _open(layer: str, table: str, version: int | None) -> DeltaTable | None:
     """A table as of a version (None: the latest); None where it was never written.
 
     Raises:
-        deltalake.exceptions.DeltaError: when it has no such version any more: that is not a table without rows.
+        deltalake.exceptions.DeltaError: when it has no such version any more, which is not the same as no rows.
     """
     try:
         return DeltaTable(folder(layer, table), version=version)

@@ -1,6 +1,6 @@
-"""Airflow and the embedded Postgres on one machine: what stands behind ``make nightly``, ``ui``, ``psql``, ``env``.
+"""Airflow and the embedded Postgres on one machine, for ``make nightly``, ``ui``, ``psql``, ``env``.
 
-Belongs here: profiles and their state, the environment every process gets, starting and ending processes, talking
-to Airflow as a person would. Does not: anything a night itself does (``dags``), and reading settings
-(``include.settings``): this package only produces the environment that is read there.
+Belongs here: profiles and their state, the environment of every process, starting and stopping processes, Airflow's
+REST API. Does not: any step of a night (``dags``), and reading settings (``include.settings``): this package only makes
+the environment that is read there.
 """

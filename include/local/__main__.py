@@ -37,16 +37,16 @@ from include.local.profile import SHOPS, Profile, StandaloneError, profile_named
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-# A closed terminal counts too: whatever ends this process ends what it started.
+# A closed terminal counts too: a signal that ends this process ends the processes it started.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A night of its own starts nothing else: no run of the schedule beside it, none that would be cut off when it ends.
+# A single night runs without the schedule: a scheduled run would be cut off when the night ends.
 _NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 _PORTS_TRIED = 3
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs on this machine for one profile."""
+    """The processes of one profile on this machine."""
 
     profile: Profile
     cluster: Cluster
@@ -67,24 +67,24 @@ class Machine:
 
     @property
     def url(self) -> str:
-        """Where Airflow's pages and API are."""
+        """The address of Airflow's pages and API."""
         return f"http://{HOST}:{self.airflow.port}"
 
     @property
     def process_environment(self) -> dict[str, str]:
-        """What every process of the profile gets."""
+        """The environment of every process of the profile."""
         return environment.process_environment(self.variables, self.cluster)
 
     def alone(self) -> AbstractContextManager[None]:
-        """Wait for another night or start of Airflow on this profile: each would end the other's processes."""
+        """Wait for another command on this profile to finish: each would stop the other's processes."""
         return locked(self.profile.state / "lock", waiting=lambda: _say("Waiting for another night to end"))
 
     def prepare(self) -> None:
-        """Migrate and fill what was not."""
+        """Migrate Airflow's database and fill the shop, where that is not done."""
         readiness.prepare(self.profile, self.cluster, self.process_environment, _say)
 
     def start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
-        """Start what of Airflow does not run; its API, once that answers and knows the DAG as it is now."""
+        """Start Airflow's processes that do not run; returns its API once it answers and has read the current DAGs."""
         for _ in range(_PORTS_TRIED - 1):
             try:
                 return self._start_airflow(names, stay=stay)
@@ -215,7 +215,7 @@ def env() -> None:
 
 @cli.command()
 def schema() -> None:
-    """Write the shop's tables, as they are now, down as what every night expects."""
+    """Write the shop's current schema as the one that every night expects."""
     machine = Machine.ready()
     with machine.alone():
         machine.prepare()
@@ -271,7 +271,7 @@ def _day(text: str, asked: str = "DATE") -> day:
 
 
 def _airflow_for_one(machine: Machine) -> Api:
-    """What runs one DAG and is stopped then, unless an Airflow that stays runs already."""
+    """An Airflow for one run, stopped afterwards unless ``make ui`` started it."""
     api = machine.start_airflow(NIGHT, stay=False)
     if not machine.airflow.stays:
         for interrupted in api.give_up_interrupted():
@@ -280,7 +280,7 @@ def _airflow_for_one(machine: Machine) -> Api:
 
 
 def _tell(machine: Machine, run: DagRun, features: DagRun | None = None) -> None:
-    """Print what came of a run."""
+    """Print the summary of a run."""
     os.environ.update(machine.variables)
     from include.ledger.summary import summary  # reads the settings, which exist only now
 
@@ -289,7 +289,7 @@ def _tell(machine: Machine, run: DagRun, features: DagRun | None = None) -> None
 
 def _run(machine: Machine, night: Night) -> None:
     api = _airflow_for_one(machine)
-    before = list(api.waiting())  # one night at a time: this one begins when those have their answer
+    before = list(api.waiting())  # one night at a time: this one begins once those are answered
     _publish(
         machine,
         api,
@@ -308,18 +308,18 @@ def _publish(
     start_features: Callable[[], DagRun],
     before: Sequence[tuple[DagRun, Mapping[str, Any]]] = (),
 ) -> None:
-    """Run what publishes the reporting tables, then the features of the day, and say what came of both.
+    """Run a DAG that publishes the reporting tables, then the features of the day, and print both results.
 
     Args:
-        machine: What runs here.
-        api: Airflow's.
-        what: What is run, as the subject of a sentence.
+        machine: The processes of the profile.
+        api: Airflow's API.
+        what: The name of the run, as the subject of a sentence.
         start: Starts it.
-        start_features: Starts the features, where nothing else does.
-        before: Runs whose questions have to be answered first, each with the task that asks.
+        start_features: Starts the features, where no asset does.
+        before: Runs that must be answered first, each with the task that asks.
     """
-    # With Airflow for this night only, no assets start anything: its features are asked for like the night itself.
-    # Paused meanwhile, they are not left to be made once more when Airflow stays.
+    # Where Airflow runs for this night only, assets start no run: the features are triggered here, like the night.
+    # Their DAG is paused meanwhile, so that the asset does not start them again later.
     alone = not machine.airflow.stays
     api.pause(FEATURES, paused=alone)
     try:
@@ -329,10 +329,10 @@ def _publish(
             _say_it_waits(machine, api, other, task)
         ended = _follow(machine, api, run, what)
     finally:
-        with suppress(StandaloneError, httpx.HTTPError):  # whatever ended the night is what is told
+        with suppress(StandaloneError, httpx.HTTPError):  # the night's own error is the one to report
             api.pause(FEATURES, paused=False)
     features = failure = None
-    if ended.get("publish") == "success":  # a dry run publishes nothing, nor a replay that has nothing to release
+    if ended.get("publish") == "success":  # not after a dry run, nor after a replay that released nothing
         features = start_features() if alone else api.started_by(run)
         _say(f"Its features: {features.run_id}")
         try:
@@ -345,10 +345,10 @@ def _publish(
 
 
 def _follow(machine: Machine, api: Api, run: DagRun, what: str) -> dict[str, str]:
-    """Say how each task of a run ends.
+    """Print how each task of a run ends.
 
     Returns:
-        Its state, by the task's name.
+        The state of each task, by its name.
 
     Raises:
         StandaloneError: When the run fails, with ``what`` as its subject.
@@ -376,7 +376,7 @@ def _follow(machine: Machine, api: Api, run: DagRun, what: str) -> dict[str, str
 
 
 def _say_it_waits(machine: Machine, api: Api, run: DagRun, task: Mapping[str, Any]) -> None:
-    """Say that a run waits for a person's answer, what it asks, and where to answer."""
+    """Print that a run waits for a person's answer, its question, and where to answer."""
     _say(f"  {task_name(task):<40} waits for your answer")
     _say(f"\n{api.question(run, task)}")
     _say(f"Answer at {machine.url}{run.answer_page(task['task_id'])}")
@@ -388,12 +388,12 @@ def _cluster() -> Cluster:
 
 
 def _say(line: str) -> None:
-    """Tell the person what happens; standard output is for what was asked."""
+    """Print progress to standard error; standard output is for results."""
     typer.echo(line, err=True)
 
 
 def _end(number: int, _frame: object) -> NoReturn:
-    """End what was started; undisturbed, for make and a terminal tell everyone, some of them twice."""
+    """Stop what was started, ignoring more signals: make and a terminal may send several."""
     for each in _ENDING:
         signal.signal(each, signal.SIG_IGN)
     _say("Ending what was started")

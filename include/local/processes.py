@@ -1,4 +1,4 @@
-"""Airflow's processes: started in sessions of their own, found again by their records, ended one by one."""
+"""Airflow's processes: started in their own sessions, found again by their records, stopped one by one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NIGHT = ("api-server", "scheduler", "dag-processor")
 UI = (*NIGHT, "triggerer")
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "api-server": ("--workers", "1"),
-    "scheduler": ("--skip-serve-logs",),  # logs are read from the disk; its port would be one more to collide on
+    "scheduler": ("--skip-serve-logs",),  # logs are read from disk; its port could collide
     "triggerer": ("--skip-serve-logs",),
 }
-_PATIENCE_SECONDS = 15.0  # how long a process may take to end before it is killed
+_PATIENCE_SECONDS = 15.0  # time for a process to end before it is killed
 _PREFERRED_PORT = 8080
 # Loaded once in the scheduler and inherited by the workers it forks; see include/pipeline/preload.py.
 _LOCAL_SETTINGS = (
@@ -31,7 +31,7 @@ _LOCAL_SETTINGS = (
 
 
 class PortTakenError(StandaloneError):
-    """Another program listens where the API server should."""
+    """Another program listens on the API server's port."""
 
 
 class _Noted(TypedDict):
@@ -40,10 +40,10 @@ class _Noted(TypedDict):
 
 
 class Airflow:
-    """The Airflow of one profile; all it knows is in files, so that any process may ask or end it."""
+    """The Airflow of one profile. Its state is in files, so that any process can query or stop it."""
 
     def __init__(self, profile: Profile) -> None:
-        """Speak for the Airflow of ``profile``, whether it runs or not."""
+        """Open the Airflow of ``profile``, whether it runs or not."""
         self._home = profile.airflow_home
         self._records = self._home / "processes"
         self._stays = self._records / "stays"
@@ -51,13 +51,13 @@ class Airflow:
 
     @property
     def port(self) -> int:
-        """Where the API server listens, or will."""
+        """The port of the API server, whether it runs or not."""
         record = self._home / "port"
         return int(record.read_text()) if self._process("api-server") else kept_port(record, _PREFERRED_PORT)
 
     @property
     def listens(self) -> bool:
-        """Whether it is this API server that listens on the port: between choosing and using one, another may."""
+        """Whether this API server listens on the port: another program may have taken it meanwhile."""
         return any(
             socket.status == psutil.CONN_LISTEN and socket.laddr.port == self.port
             for process in self._family("api-server")
@@ -70,17 +70,17 @@ class Airflow:
 
     @property
     def stays(self) -> bool:
-        """Whether a person asked for it to stay (``make ui``)."""
+        """Whether it stays after a night (``make ui``)."""
         return self._stays.exists()
 
     def start(self, names: Iterable[str], environment: Mapping[str, str], *, fingerprint: str, stay: bool) -> bool:
-        """Start those of ``names`` that do not run yet; all that run again, when they know other settings.
+        """Start those of ``names`` that do not run yet; restart all that run with other settings.
 
         Args:
-            names: Of ``UI``.
-            environment: What the processes get.
-            fingerprint: Stands for the settings in it.
-            stay: Let it outlive the night that uses it.
+            names: Some of ``UI``.
+            environment: The environment of the processes.
+            fingerprint: A digest of the settings in it.
+            stay: Keep it running after the night.
 
         Returns:
             Whether anything was started.
@@ -92,7 +92,7 @@ class Airflow:
             self._end()
         self._settings.write_text(fingerprint)
         gone = [name for name in UI if not self._process(name)]
-        self._end(gone)  # what a killed one left behind would go on working
+        self._end(gone)  # children of a killed process would go on working
         missing = [name for name in gone if name in wanted]
         for name in missing:
             self._start(name, environment)
@@ -104,7 +104,7 @@ class Airflow:
         """Make sure that ``names`` run.
 
         Raises:
-            PortTakenError: When the API server found its port taken.
+            PortTakenError: When the API server's port is taken.
             StandaloneError: When one of them ended by itself; with the end of its log.
         """
         for name in names:
@@ -114,12 +114,12 @@ class Airflow:
                 raise kind(f"Airflow's {name} ended by itself. The end of {log}:\n{_tail(log)}")
 
     def stop(self) -> None:
-        """End every process with SIGTERM and, what does not listen, with SIGKILL."""
+        """Stop every process with SIGTERM, then with SIGKILL."""
         self._end()
         self._stays.unlink(missing_ok=True)
 
     def log(self, name: str) -> Path:
-        """Where the process called ``name`` writes."""
+        """The log file of the process called ``name``."""
         return self._home / "logs" / f"{name}.log"
 
     def _start(self, name: str, environment: Mapping[str, str]) -> None:
@@ -129,8 +129,8 @@ class Airflow:
                 [sys.executable, "-m", "airflow", name, *_ARGUMENTS.get(name, ())],
                 env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        child.returncode = 0  # not true: it outlives this process on purpose, and Python would warn of that
-        # The time of creation tells the process from another that got its number after a restart of the machine.
+        child.returncode = 0  # not true: it outlives this process on purpose, and Python would warn otherwise
+        # The creation time distinguishes the process from a later one with the same id.
         record: _Noted = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
         self._record(name).write_text(json.dumps(record))
 
@@ -152,7 +152,7 @@ class Airflow:
         """Every process in the session of the one called ``name``, which may itself have been killed."""
         noted = self._noted(name)
         if noted is None or _created(noted["pid"]) not in (noted["created"], None):
-            return []  # its number is another's now, which cannot be while anything is left of its session
+            return []  # the id was reused, which cannot happen while its session has members
         return [process for process in psutil.process_iter() if _session(process.pid) == noted["pid"]]
 
     def _process(self, name: str) -> psutil.Process | None:
@@ -194,7 +194,7 @@ def _session(pid: int) -> int | None:
 
 
 def _sockets(process: psutil.Process) -> list[Any]:
-    """Those of a process; none when it ends meanwhile, as the API server's short-lived children do."""
+    """The sockets of a process; none when it ends meanwhile, as the API server's short-lived children do."""
     try:
         return list(process.net_connections("tcp"))
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""A profile: one shop on this machine, and where its state lives."""
+"""A profile: one shop on this machine, with its state folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.settings import ROOT
 
 
 class StandaloneError(Exception):
-    """What a person asked for cannot be done; the message says why and what to do."""
+    """The command cannot be done; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ _DEFAULT_SHOP = "demo_shop"
 
 @dataclass(frozen=True)
 class Profile:
-    """One shop and the folder ``state`` that holds everything this machine knows about it."""
+    """One shop, and the folder ``state`` with everything about it on this machine."""
 
     name: str
     shop: Shop
@@ -69,19 +69,19 @@ class Profile:
 
     @property
     def databases(self) -> dict[str, str]:
-        """The names of its databases, by what they hold."""
+        """The names of its databases, by content."""
         prefix = "" if self.name == _DEFAULT_SHOP else f"{self.name}_"
         return {content: f"{prefix}{content}" for content in ("airflow", "shop", "warehouse")}
 
 
 def state_folder() -> Path:
-    """Where all state of this checkout lives, unless ``STOCKTAKE_STATE`` (here or in .env) names another folder."""
+    """The folder with all state of this checkout: ``STOCKTAKE_STATE`` (here or in .env), by default ``.stocktake``."""
     named = os.environ.get("STOCKTAKE_STATE") or dotenv_values(ROOT / ".env").get("STOCKTAKE_STATE")
     return ROOT / (named or ".stocktake")
 
 
 def profile_named(name: str, state: Path) -> Profile:
-    """The profile of the shop that a person calls ``name``: ``demo-shop``, ``Demo_Shop``, … or nothing at all.
+    """The profile of the shop called ``name``: ``demo-shop``, ``Demo_Shop``, …; the default shop for an empty name.
 
     Raises:
         StandaloneError: When there is no such shop.

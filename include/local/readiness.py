@@ -1,4 +1,4 @@
-"""Getting ready: the databases exist, Airflow's is migrated, the demo shop has something to sell."""
+"""Getting ready: create the databases, migrate Airflow's, fill the demo shop."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def start_postgres(profile: Profile, cluster: Cluster) -> None:
 
 
 def check_settings(given: Mapping[str, str], own: Mapping[str, str]) -> None:
-    """Make sure that what a person set can be read, and that databases of their own answer, before anything starts.
+    """Check the user's settings, and that the user's own databases answer, before anything starts.
 
     Raises:
-        StandaloneError: Naming the variable. It never quotes a URL: there may be a password in it.
+        StandaloneError: Naming the variable. It never quotes a URL, which may contain a password.
     """
     named = {name.removeprefix("STOCKTAKE_").lower(): value for name, value in given.items()}
-    wrong = [said for kind in (Settings, Parameters) for said in _wrong(kind, named)]
+    wrong = [line for kind in (Settings, Parameters) for line in _wrong(kind, named)]
     if wrong:
         raise StandaloneError("\n".join(wrong))
     for name in ("STOCKTAKE_SHOP_URL", "STOCKTAKE_WAREHOUSE_URL"):
@@ -68,10 +68,10 @@ def _check_reachable(name: str, url: str) -> None:
 
 
 def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """Migrate Airflow's database and fill the shop, where that has not been done.
+    """Migrate Airflow's database and fill the shop, where that is not done.
 
     Raises:
-        StandaloneError: When either fails; with what the program said.
+        StandaloneError: When either fails; with the program's output.
     """
     metadata, version = profile.databases["airflow"], importlib.metadata.version("apache-airflow")
     if _comment(cluster, metadata) != version:
@@ -85,7 +85,7 @@ def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], 
 
 
 def _comment(cluster: Cluster, database: str) -> str | None:
-    """The comment on a database: what its Airflow was migrated to is noted there, and goes where the database goes."""
+    """The comment on a database: the version its Airflow was migrated to, which moves with the database."""
     query = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
     with psycopg.connect(cluster.url("postgres", SUPERUSER)) as server:
         row = server.execute(query, [database]).fetchone()
@@ -99,7 +99,7 @@ def _set_comment(cluster: Cluster, database: str, comment: str) -> None:
 
 
 def _has_rows(url: str) -> bool:
-    """Whether any table of the database has a row: a fill that was killed has left none, or all of them."""
+    """Whether any table of the database has a row: a killed fill leaves none, or all of them."""
     any_row = sql.SQL("select exists (select from {})")
     with psycopg.connect(url) as database:
         tables = database.execute(_USER_TABLES).fetchall()
@@ -115,7 +115,7 @@ def _run(module: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def _wrong(kind: type[BaseSettings], named: Mapping[str, str]) -> list[str]:
-    """What is wrong with the values of one kind of settings, a line each."""
+    """The errors in one kind of settings, a line each."""
     try:
         kind.model_validate({name: value for name, value in named.items() if name in kind.model_fields})
     except ValidationError as error:

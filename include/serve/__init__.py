@@ -1,6 +1,6 @@
 """The night's report: a page per run, written to a folder and served behind Airflow's login.
 
-Belongs here: reading the ledger for people, and how it looks. Does not: writing the ledger; deciding anything.
+Belongs here: reading the ledger for people, and the layout of the pages. Does not: writing the ledger, or any decision.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _Message = MutableMapping[str, Any]
 
 
 class OnDemand:
-    """The web app as an ASGI application that is built when it is first asked for anything.
+    """The web app as an ASGI application that is built at its first request.
 
-    Every process of Airflow loads the plugins, each task's too; only the API server needs 2 s worth of FastAPI.
+    Every process of Airflow loads the plugins, each task's too; only the API server needs FastAPI, which takes 2 s.
     """
 
     async def __call__(

@@ -1,4 +1,4 @@
-"""The pages as a web app behind Airflow's login: whoever may read the runs of the DAG may read what came of them."""
+"""The pages as a web app behind Airflow's login: users who may read the DAG's runs may read their reports."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastapi.responses import HTMLResponse
 from include.ledger.redaction import redacted
 from include.serve import page
 
-_DAG_ID = "nightly"  # who may read its runs may read these pages
+_DAG_ID = "nightly"  # users who may read its runs may read these pages
 _HEADERS = {
-    # Nothing is loaded from anywhere, nothing runs; Airflow itself shows the pages in a frame.
+    # Nothing is loaded from elsewhere, no script runs; only Airflow may show the pages in a frame.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'",
     "Cache-Control": "no-store",
@@ -26,7 +26,7 @@ _HEADERS = {
 
 @cache
 def application() -> FastAPI:
-    """The app. It has no page that shows without a login, not even its own documentation."""
+    """The app. Every page needs a login; its own documentation pages are off."""
     app = FastAPI(
         title="Stocktake",
         docs_url=None,
@@ -60,7 +60,7 @@ def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLRespon
 
 
 def data_status(request: Request) -> HTMLResponse:
-    """How far each published table goes, and whether to trust it."""
+    """The data-through date and verdict of each published table."""
     return _html(page.render_status(_home(request)))
 
 
@@ -69,7 +69,7 @@ def _unreachable(request: Request, error: Exception) -> HTMLResponse:
 
 
 def _home(request: Request) -> str:
-    """Where the app is mounted, as the browser sees it."""
+    """The path that the app is mounted at, as the browser sees it."""
     return f"{request.scope.get('root_path', '').rstrip('/')}/"
 
 

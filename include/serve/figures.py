@@ -1,4 +1,4 @@
-"""What the report pages show, read from the ledger: a few statements in one read-only snapshot."""
+"""The figures of the report pages, read from the ledger in one read-only snapshot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from audit.runs
 left join lateral (
     select publication_id, published_at
     from audit.publications
-    -- one from before it was started anew is another attempt's
+    -- a publication from before the run was started again belongs to another attempt
     where publications.run_id = runs.run_id and published_at >= runs.started_at
     order by publication_id desc limit 1
 ) as publication on true
@@ -62,7 +62,7 @@ left join lateral (
 ) as standing on true
 """
 
-# The quarantine as this publication, or a replay without one, left it: it opens and closes rows at its own instant.
+# The quarantine after this publication, or after a replay without one: rows are opened and closed at that instant.
 _HELD = """
 with held as (
     select * from audit.quarantine
@@ -73,23 +73,23 @@ with held as (
 
 @dataclass(frozen=True)
 class Night:
-    """Everything the ledger knows about a run that a person wants to see.
+    """Everything in the ledger that the report of a run shows.
 
     Attributes:
         run: its row of ``runs``.
-        sources: per source, what happened to its rows.
+        sources: per source, its row counts.
         held: per source, its rows in quarantine after the publication, by rule, with samples; empty if none. A replay
             that published nothing has them too.
-        resolved: per source and outcome, rows that left the quarantine by it.
-        tables: what was published, or what was built if nothing was.
-        broken: results of rules that were broken, the gravest first.
-        fine: per table, results of rules that were not.
+        resolved: per source and outcome, rows that left the quarantine.
+        tables: the tables published, or built if nothing was published.
+        broken: results of broken rules, the gravest first.
+        fine: per table, results of rules that hold.
         stages: seconds per stage.
-        schema_changes: what this run was the first to see of the shop's schema.
-        proofs: that nothing was lost or multiplied; those that failed first.
-        restated: figures of earlier days that it changed, the fewest-keyed tables and the latest days first, with
-            ``total``, how many there are.
-        approvals: what operators were asked to let through, and what they said.
+        schema_changes: changes of the shop's schema that this run saw first.
+        proofs: results of the reconciliation, failed ones first.
+        restated: figures of earlier days that it changed, tables with the fewest keys and the latest days first, with
+            ``total``, the number of all.
+        approvals: the questions to operators, and their answers.
     """
 
     run: Row
@@ -209,7 +209,7 @@ def _results(cursor: _Cursor, run_id: str) -> list[Row]:
 
 
 def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
-    """Per source: rows, of them new, money per currency, and the same by rule with sample rows."""
+    """Per source: rows, new rows, money per currency; and the same by rule, with sample rows."""
     asked = {"at": run["published_at"] or run["judged_at"], "run": run["run_id"], "samples": SAMPLES}
     counts = "count(*) as rows, count(*) filter (where quarantined_by = %(run)s) as fresh"
     money = "coalesce(currency, '?') as currency, sum(amount) as amount"
@@ -226,8 +226,8 @@ def _held(cursor: _Cursor, run: Row, results: list[Row]) -> list[Row]:
         asked,
     ).fetchall():
         source = SOURCES.get(row["source"])
-        said = meanings.get((f"source.{row['source']}", row["rule"]))
-        meaning = said or (source.meaning_of(row["rule"]) if source else "")
+        recorded = meanings.get((f"source.{row['source']}", row["rule"]))
+        meaning = recorded or (source.meaning_of(row["rule"]) if source else "")
         held[row["source"]]["rules"][row["rule"]] = {**row, "meaning": meaning, "amounts": {}, "samples": []}
     for row in cursor.execute(
         f"{_HELD} select source, rule, {money} {by_rule} where amount <> 0 group by 1, 2, 3 order by 3", asked

@@ -1,4 +1,4 @@
-"""The report pages as HTML: each one file that needs no other, on a phone, in the dark and on paper too."""
+"""The report pages as HTML: each is a single file, for phones, dark mode and paper too."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def write(run: Run) -> Path:
-    """Write the report of a run whose last task this is.
+    """Write the report of a run, from its last task.
 
     Returns:
-        Where it is: one folder per run, so that running it again replaces its page.
+        The path of the page. There is one folder per run, so running it again replaces its page.
 
     Raises:
         KeyError: when the ledger has no such run.
@@ -40,18 +40,18 @@ def write(run: Run) -> Path:
     """
     page = settings().reports / run.slug / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever opens the page meanwhile sees the old one or the new one, whole.
+    # A reader meanwhile sees the old page or the new one, complete.
     unfinished = page.with_suffix(f".{os.getpid()}")
     unfinished.write_text(_night(run.run_id, last_task=True), encoding="utf-8")
     return unfinished.replace(page)
 
 
 def render(run_id: str, home: str | None = None) -> str:
-    """The report of a run as it stands now.
+    """The report of a run at this moment.
 
     Args:
         run_id: the run.
-        home: where the list of runs is, for a page that is served; None for one that stands alone.
+        home: the path of the list of runs, for a page that is served; None for one in a file.
 
     Raises:
         KeyError: when the ledger has no such run.
@@ -70,7 +70,7 @@ def render_runs(home: str) -> str:
 
 
 def render_status(home: str) -> str:
-    """``reporting.data_status``: how far each table goes and whether to trust it.
+    """``reporting.data_status``: the data-through date and verdict of each table.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
@@ -79,7 +79,7 @@ def render_status(home: str) -> str:
 
 
 def render_message(word: str, sentence: str, home: str) -> str:
-    """A page that says why there is no other."""
+    """A page with a message, in place of one that cannot be shown."""
     return _template("message.html.j2", verdict=Verdict(Mood.BAD, word, sentence), home=home)
 
 
@@ -118,7 +118,7 @@ def _number(value: int | None) -> str:
 
 
 def _money(amounts: Mapping[str, Decimal | str]) -> str:
-    """Amounts side by side, never added up: ``1,234.50 EUR · 7.00 USD``; one may be of an unknown currency."""
+    """Amounts by currency, never added: ``1,234.50 EUR · 7.00 USD``; a currency may be unknown."""
     listed = [
         f"{Decimal(amount):,.2f} {'of no currency' if currency == '?' else currency}".replace(" ", NO_BREAK)
         for currency, amount in sorted(amounts.items())
@@ -133,7 +133,7 @@ def _instant(value: datetime | None) -> str:
 
 
 def _value(value: object) -> str:
-    """A value of a row in quarantine, cut where it would fill the page."""
+    """A value of a row in quarantine, cut to ``VALUE_LENGTH``."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= VALUE_LENGTH else f"{text[:VALUE_LENGTH]}…"
 
@@ -148,7 +148,7 @@ class Cell:
 
 
 def _cells(row: Mapping[str, Any]) -> list[Cell]:
-    """A row's values in the order of its contract; what this shop calls otherwise comes last."""
+    """A row's values in the order of its contract; columns that are not in the contract come last."""
     values = dict(row["row_values"])
     if values.get("_unreadable") is None:
         values.pop("_unreadable", None)

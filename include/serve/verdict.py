@@ -1,4 +1,4 @@
-"""What came of a run, in one sentence."""
+"""The verdict on a run, in one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from include.ledger.redaction import redacted
 
-# What the listener writes: the task, the kind of error unless it is one of our own sentences, and what it says.
+# An error as the listener writes it: the task, the kind of error unless it is one of our own, and the message.
 _ERROR = re.compile(r"(?P<task>[\w.-]+): (?:(?P<kind>[A-Z]\w*): )?(?P<message>.+)", re.DOTALL)
 _JUDGES = {
     "extract": "The reading of the shop",
@@ -18,7 +18,7 @@ _JUDGES = {
     "accept": "The gate",
     "audit": "The audit",
 }
-_PERSON = "approve"  # the task that is a person's answer
+_PERSON = "approve"  # the task that waits for a person's answer
 
 
 class Mood(StrEnum):
@@ -32,13 +32,13 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a run.
+    """The verdict on a run.
 
     Attributes:
-        mood: how urgent it is.
+        mood: its urgency.
         word: one or two words: Published, Stopped, Failed, Dry run, …
         sentence: the whole verdict.
-        reasons: what stopped the night, one by one; the sentence has the first.
+        reasons: every reason that stopped the night; the sentence has the first.
     """
 
     mood: Mood
@@ -52,7 +52,7 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
 
     Args:
         run: the run's row of ``figures.runs``.
-        last_task: whether it is the run's last task that asks: what has not happened by now will not.
+        last_task: whether the run's last task asks; a publication that is missing then will not come.
     """
     if run["state"] == "failed":
         return _failed(run)

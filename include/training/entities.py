@@ -1,4 +1,4 @@
-"""The (entity, timestamp) pairs that a training set is made for: where they come from, and what is wrong with them."""
+"""The (entity, timestamp) pairs of a training set: reading them, and checking them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from include.training.wanted import Wanted, wanted
 
 PAIR = "_pair"  # the number of a pair: its place in the training set
 AT = "_at"
-KEY = "_key_"  # before the name of a key: the key as the lake holds it
-_NUMBERS = ("_place", "file_row_number")  # of the pairs in what they come from
+KEY = "_key_"  # the prefix of a key column that holds the key as the lake does
+_NUMBERS = ("_place", "file_row_number")  # columns with a pair's position in its table or file
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 _ALLOWED: Mapping[Type, frozenset[str]] = {
     Type.INTEGER: _INTEGERS,
@@ -37,7 +37,7 @@ class Query:
     """Pairs from the warehouse, read as the analyst.
 
     Attributes:
-        sql: one ``select``, in the words of Postgres.
+        sql: one ``select``, in Postgres' dialect.
     """
 
     sql: str
@@ -66,32 +66,39 @@ def load(
     asked: Sequence[Wanted],
     publication: int,
 ) -> list[str]:
-    """Put the pairs into the table ``pairs``: numbered, with their keys and their instant as the lake holds them.
+    """Create the table ``pairs``: the pairs, numbered, with keys and instants as the lake holds them.
 
     Args:
-        connection: where to.
+        connection: the session to create it in.
         entities: the pairs; a text is the path of a Parquet file.
         timestamp: the column with each pair's instant.
-        asked: the sets that will be joined: the pairs need their keys.
-        publication: up to which feature sets are read.
+        asked: the sets that will be joined; the pairs need their keys.
+        publication: the latest publication of features that may be read.
 
     Returns:
-        The columns of the pairs themselves, in order.
+        The pairs' own columns, in order.
 
     Raises:
-        WrongTrainingSet: saying what is wrong with them.
+        WrongTrainingSet: naming what is wrong with the pairs.
     """
     rows, order = _relation(connection, entities, timestamp, publication)
     kinds = {str(name): str(kind) for name, kind, *_ in connection.execute(f"describe select * from {rows}").fetchall()}
     own = [name for name in kinds if name not in _NUMBERS]
     keys = {column.name: column for one in asked for column in one.keys}
     _check_columns(own, kinds, timestamp, keys, asked)
-    by = ", ".join(quoted(name) for name in order or own)
-    normal = ", ".join(f"{_as_in_lake(column)} as {quoted(KEY + name)}" for name, column in keys.items())
+    order_by = ", ".join(quoted(name) for name in order or own)
+    lake_keys = ", ".join(f"{_as_in_lake(column)} as {quoted(KEY + name)}" for name, column in keys.items())
     try:
         connection.execute(
-            f"create table pairs as select row_number() over (order by {by}) as {PAIR},"
-            f" {', '.join(map(quoted, own))}, {quoted(timestamp)}::timestamptz as {AT}, {normal} from {rows}"
+            f"""
+            create table pairs as
+            select
+                row_number() over (order by {order_by}) as {PAIR},
+                {", ".join(map(quoted, own))},
+                {quoted(timestamp)}::timestamptz as {AT},
+                {lake_keys}
+            from {rows}
+            """
         )
     except duckdb.ConversionException as error:
         raise WrongKeyType(f"a key of the entities is not of the shop's type: {str(error).splitlines()[0]}") from error
@@ -105,11 +112,11 @@ def quoted(name: str) -> str:
 
 
 def slice_rows(one: Wanted, names: Sequence[str]) -> str:
-    """A SQL relation of a set's rows with their file and their day; a column that a file lacks is null.
+    """A SQL relation of a set's rows with their file and day; a column that a file lacks is null.
 
     Args:
-        one: the set: its keys and what is asked for of it.
-        names: Parquet files; over none the relation is empty.
+        one: the set, with its keys and the columns asked for.
+        names: Parquet files; without any the relation is empty.
     """
     columns = [*one.keys, *one.columns]
     empty = ", ".join(f"null::{column.type.duckdb} as {quoted(column.lake_name)}" for column in columns)
@@ -135,7 +142,7 @@ def slice_rows(one: Wanted, names: Sequence[str]) -> str:
 def _relation(
     connection: duckdb.DuckDBPyConnection, entities: Entities, timestamp: str, publication: int
 ) -> tuple[str, list[str]]:
-    """A SQL relation of the pairs, and the columns that put them in order; none where all of their own do."""
+    """A SQL relation of the pairs, and the columns that order them; none means all of their own."""
     if isinstance(entities, Query):
         url = settings().analyst_url
         if url is None:
@@ -154,7 +161,7 @@ def _relation(
         return "found", [timestamp, *(name for name in _names(connection, "found") if name != timestamp)]
     names = entities.column_names if isinstance(entities, pa.Table) else _schema(entities).names
     if clashing := sorted({*_NUMBERS} & {*names}):
-        raise ColumnClash(f"rename {', '.join(clashing)}: the training set numbers its rows so")
+        raise ColumnClash(f"rename {', '.join(clashing)}: the training set uses this name for row numbers")
     if isinstance(entities, pa.Table):
         connection.register("given", entities.append_column("_place", pa.array(range(len(entities)), pa.int64())))
         return "given", ["_place"]
@@ -179,8 +186,11 @@ def _every(connection: duckdb.DuckDBPyConnection, every: EveryEntity, timestamp:
         raise WrongTrainingSet("name at least one date")
     keys = ", ".join(quoted(column.name) for column in one.keys)
     parts = [
-        f"select {keys}, timestamptz {duck.quoted(end_of(day).isoformat())} as {quoted(timestamp)}"
-        f" from {slice_rows(one, files(one, newest[day]))} where _day = {day_number(day)}"
+        f"""
+        select {keys}, timestamptz {duck.quoted(end_of(day).isoformat())} as {quoted(timestamp)}
+        from {slice_rows(one, files(one, newest[day]))}
+        where _day = {day_number(day)}
+        """
         for day in sorted(set(every.dates))
     ]
     connection.execute(f"create table found as {' union all '.join(parts)}")
@@ -201,7 +211,7 @@ def _check_columns(
         raise MissingColumn(f"the entities have no column {', '.join(missing)}; they have {', '.join(own)}")
     if kinds[timestamp] != "TIMESTAMP WITH TIME ZONE":
         raise WrongTimestamp(
-            f"{timestamp} is of type {kinds[timestamp]}: give it a time zone, for a day ends elsewhere at another time"
+            f"{timestamp} is of type {kinds[timestamp]}: give it a time zone, because a day ends at an instant"
         )
     for name, column in keys.items():
         if kinds[name] not in _ALLOWED[column.type]:
@@ -210,7 +220,7 @@ def _check_columns(
     if clashing := sorted(
         name for name in own if name.startswith(prefixes) or name in (PAIR, AT) or name.startswith(KEY)
     ):
-        raise ColumnClash(f"rename {', '.join(clashing)}: the training set has columns that are called so")
+        raise ColumnClash(f"rename {', '.join(clashing)}: the training set has columns with these names")
 
 
 def _check_values(connection: duckdb.DuckDBPyConnection, timestamp: str, keys: Mapping[str, Column]) -> None:

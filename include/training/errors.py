@@ -1,14 +1,14 @@
-"""What can be wrong with what a training set is asked for; every message says what would be right."""
+"""Errors in a request for a training set; every message says what would be right."""
 
 from __future__ import annotations
 
 
 class WrongTrainingSet(ValueError):
-    """A training set was asked for that makes no sense."""
+    """The request for a training set is not valid."""
 
 
 class UnknownFeatureSet(WrongTrainingSet):
-    """No feature set, or no set of labels, is called so."""
+    """There is no feature set, or no set of labels, of that name."""
 
 
 class MissingColumn(WrongTrainingSet):
@@ -16,24 +16,24 @@ class MissingColumn(WrongTrainingSet):
 
 
 class ColumnClash(WrongTrainingSet):
-    """A column of the entities is called like one that the training set adds."""
+    """A column of the entities has the name of one that the training set adds."""
 
 
 class WrongTimestamp(WrongTrainingSet):
-    """A timestamp without a time zone, without a value, or infinite: nothing can be known as of it."""
+    """A timestamp has no time zone, is null, or is infinite."""
 
 
 class NullKey(WrongTrainingSet):
-    """An entity without a key."""
+    """An entity has no key."""
 
 
 class WrongKeyType(WrongTrainingSet):
-    """A key of the entities is of another type than the shop's."""
+    """A key of the entities has another type than the shop's."""
 
 
 class UnknownPublication(WrongTrainingSet):
-    """There is no such publication, or none yet of a set that is asked for."""
+    """There is no such publication, or it is older than the first of a set."""
 
 
 class MissingVersion(RuntimeError):
-    """The lake no longer has a version that was published: what was asked for cannot be made again."""
+    """The lake no longer has a version that was published, so the training set cannot be made again."""

@@ -1,13 +1,13 @@
 """Training sets: what was known of each entity at its timestamp, and what followed.
 
-As of a timestamp, a feature row counts when its business day had ended in the shop's time zone, no longer ago than the
-time to live, and when it was known: published by then. Of the days that count the latest one is taken, in the version
-that readers saw at that instant: a slice that was published again with other rows is another version, known later, and
-a slice that was backfilled was not known before its backfill. The labels are those of the latest business day that had
-ended, whenever they were published; where their window had not closed, or no slice was published, they are null.
+A feature row counts at a timestamp when its business day had ended in the shop's time zone, no longer ago than the time
+to live, and when it had been published by then. The latest day that counts is taken, in the version that readers saw at
+that instant: a slice that was published again with other rows is a new version, known from then on, and a backfilled
+slice was not known before its backfill. The labels are those of the latest business day that had ended, whenever they
+were published; they are null where their window had not closed, or no slice was published.
 
-All of it is read from the lake, at the versions that the ledger says were published. A publication stands for the
-versions of all tables: the same entities and the same publication give the same bytes.
+Everything is read from the lake, at the published versions in the ledger. A publication fixes the versions of all
+tables: the same entities and the same publication give the same bytes.
 """
 
 from __future__ import annotations
@@ -53,24 +53,24 @@ def training_set(
     """Join feature rows and labels to (entity, timestamp) pairs, as of each timestamp.
 
     Args:
-        entities: a table of pairs (or the path of a Parquet file, or a ``Query``, or ``EveryEntity``): the keys of all
-            sets that are named, integers, text or UUIDs as in the shop, and the timestamp. Other columns are kept.
-        features: feature sets, ``customer_activity``, or single columns of one, ``customer_activity.recency_days``.
-        labels: the same of sets of labels.
-        ttl: how old a feature row may be at the timestamp, counted from the end of its day; None: any age.
-        publication: up to which publication the lake is read; None: the newest of features.
-        known_only: only what had been published by the timestamp. Without it a backfilled day counts as of its own
-            end, in its newest version: for a past that was made in one go.
+        entities: a table of pairs (or the path of a Parquet file, a ``Query``, or ``EveryEntity``): the keys of all
+            sets, integers, text or UUIDs as in the shop, and the timestamp. Other columns are kept.
+        features: feature sets (``customer_activity``) or single columns (``customer_activity.recency_days``).
+        labels: sets of labels, or single columns.
+        ttl: the greatest age of a feature row at the timestamp, counted from the end of its day; None: any age.
+        publication: the latest publication that may be read; None: the newest of features.
+        known_only: only rows published by the timestamp. Without it a day counts from its own end, in its newest
+            version: for a past that was backfilled in one go.
         timestamp: the column with the timestamp, an instant with a time zone.
 
     Returns:
-        One row per pair, in their order, duplicates kept (a query's are put in order by all their columns). After the
+        One row per pair, in their order, duplicates kept (those of a query are ordered by all their columns). After the
         pairs' own columns, per set: its columns as the lake holds them (``customer_activity__recency_days``; amounts
-        in cents), ``…__as_of``, the business day of the row, and for features ``…__known_at``. Null where none counts.
+        in cents), ``…__as_of``, the business day of the row, and for features ``…__known_at``. Null without a row.
 
     Raises:
         WrongTrainingSet: one of its kinds, saying what would be right.
-        MissingVersion: when the lake no longer has what was published.
+        MissingVersion: when the lake no longer has a published version.
         ConnectionError: when the warehouse cannot be reached.
     """
     asked = Asked(tuple(features), tuple(labels), ttl, publication, known_only, timestamp)
@@ -89,24 +89,24 @@ def write_training_set(
     known_only: bool = True,
     timestamp: str = "timestamp",
 ) -> Path:
-    """Write a training set as Parquet, without ever holding all of it, and beside it what it was made from, as JSON.
+    """Write a training set as Parquet, in bounded memory, and beside it a JSON with its inputs.
 
     Args:
-        into: the file, ``….parquet``; the JSON is called like it, ``….json``. Both are replaced when they are there.
+        into: the file, ``….parquet``; the JSON has the same name, ``….json``. Existing files are replaced.
         entities: as in ``training_set``, like the rest.
         features: feature sets or single columns.
-        labels: the same of sets of labels.
-        ttl: how old a feature row may be.
-        publication: up to which publication the lake is read.
-        known_only: only what had been published by the timestamp.
+        labels: sets of labels, or single columns.
+        ttl: the greatest age of a feature row.
+        publication: the latest publication that may be read.
+        known_only: only rows published by the timestamp.
         timestamp: the column with the timestamp.
 
     Returns:
-        The JSON: the publication, and per set every slice that could count, with its version in the lake.
+        The path of the JSON: the publication, and per set every slice that could count, with its version in the lake.
 
     Raises:
         WrongTrainingSet: one of its kinds, saying what would be right.
-        MissingVersion: when the lake no longer has what was published.
+        MissingVersion: when the lake no longer has a published version.
         ConnectionError: when the warehouse cannot be reached.
     """
     asked = Asked(tuple(features), tuple(labels), ttl, publication, known_only, timestamp)
@@ -126,7 +126,7 @@ def write_training_set(
 
 @dataclass(frozen=True)
 class Asked:
-    """What a training set was asked for; see ``training_set``."""
+    """The request for a training set; see ``training_set``."""
 
     features: tuple[str, ...]
     labels: tuple[str, ...]
@@ -138,10 +138,10 @@ class Asked:
 
 @contextmanager
 def _joined(entities: Entities, asked: Asked) -> Iterator[tuple[pa.RecordBatchReader, dict[str, Any]]]:
-    """The rows of a training set as they come, and what they are made from."""
+    """The rows of a training set as a stream, and a description of its inputs."""
     sets = wanted(asked.features, asked.labels)
     if asked.ttl is not None and asked.ttl < timedelta():
-        raise WrongTrainingSet(f"a time to live of {asked.ttl} lets no row live")
+        raise WrongTrainingSet(f"a time to live of {asked.ttl} is negative")
     newest = newest_publication()
     publication = newest if asked.publication is None else asked.publication
     if not 0 < publication <= newest:
@@ -164,11 +164,16 @@ def _joined(entities: Entities, asked: Asked) -> Iterator[tuple[pa.RecordBatchRe
                 ],
             }
         columns = [f"pairs.{quoted(name)}" for name in own]
-        joins = ""
-        for number, one in enumerate(sets):
-            columns += [f"set_{number}.{quoted(name)}" for name in _added(one)]
-            joins += f" left join set_{number} using ({PAIR})"
-        rows = connection.execute(f"select {', '.join(columns)} from pairs{joins} order by pairs.{PAIR}")
+        columns += [f"set_{number}.{quoted(name)}" for number, one in enumerate(sets) for name in _added(one)]
+        joins = "\n".join(f"left join set_{number} using ({PAIR})" for number in range(len(sets)))
+        rows = connection.execute(
+            f"""
+            select {", ".join(columns)}
+            from pairs
+            {joins}
+            order by pairs.{PAIR}
+            """
+        )
         about = {
             "publication": publication,
             "timezone": settings().timezone,
@@ -180,15 +185,15 @@ def _joined(entities: Entities, asked: Asked) -> Iterator[tuple[pa.RecordBatchRe
 
 
 def _added(one: Wanted) -> list[str]:
-    """The columns that a set adds, as the training set calls them."""
-    told = ["as_of"] if one.is_label else ["as_of", "known_at"]
-    return [one.named(name) for name in (*told, *(column.lake_name for column in one.columns))]
+    """The columns that a set adds, by their names in the training set."""
+    times = ["as_of"] if one.is_label else ["as_of", "known_at"]
+    return [one.named(name) for name in (*times, *(column.lake_name for column in one.columns))]
 
 
 def _that_may_count(
     connection: duckdb.DuckDBPyConnection, one: Wanted, slices: list[Slice], asked: Asked
 ) -> list[Slice]:
-    """The slices that a pair may meet at all, so that no other file is opened."""
+    """The slices that could match a pair; files of other slices are never opened."""
     found = connection.execute(f"select epoch_us(min({AT})), epoch_us(max({AT})) from pairs").fetchone()
     if found is None or found[0] is None:
         return []
@@ -208,13 +213,13 @@ def _that_may_count(
 
 
 def _match(connection: duckdb.DuckDBPyConnection, number: int, one: Wanted, slices: list[Slice], asked: Asked) -> None:
-    """The table ``set_<number>``: for every pair that a row counts for, that row's columns."""
+    """Create the table ``set_<number>``: for every pair that has a matching row, that row's columns."""
     connection.execute(
         "create or replace table slices"
         " (slice bigint, day bigint, as_of_at timestamptz, known_at timestamptz, replaced_at timestamptz)"
     )
     connection.execute("create or replace table held (slice bigint, file varchar, day bigint)")
-    for place, of in enumerate(slices):  # in order of day and known_at: the higher, the later
+    for place, of in enumerate(slices):  # ordered by day and known_at: a higher number is later
         day = day_number(of.as_of)
         connection.execute(
             "insert into slices values (?, ?, ?, ?, ?)", [place, day, of.as_of_at, of.known_at, of.replaced_at]
@@ -255,7 +260,7 @@ def _match(connection: duckdb.DuckDBPyConnection, number: int, one: Wanted, slic
 
 
 def _counts(one: Wanted, asked: Asked) -> str:
-    """A condition: whether a slice counts as of a pair's instant."""
+    """A condition: a slice counts at a pair's instant."""
     if one.is_label:
         return f"feature.day = business_day(pairs.{AT}) - 1"
     condition = f"feature.as_of_at <= pairs.{AT}"
@@ -272,10 +277,10 @@ def _value(column: Column) -> str:
 
 
 def _write(rows: pa.RecordBatchReader, into: Path) -> int:
-    """Write rows in groups of one size, so that the same rows are the same bytes however they came.
+    """Write rows in groups of one size, so that the same rows give the same bytes whatever batches they came in.
 
     Returns:
-        How many there are.
+        The number of rows.
     """
     count = 0
     with pq.ParquetWriter(into, rows.schema, compression="zstd") as writer:

@@ -1,4 +1,4 @@
-"""What of a feature set was published when: the slices of every day, in every version that readers have seen."""
+"""The publication history of a feature set: the slices of every day, in every version that readers have seen."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from include.training.wanted import Wanted
 
 @dataclass(frozen=True)
 class Slice:
-    """One day's rows of a set, as one publication left them.
+    """One day's rows of a set, as published once.
 
     Attributes:
         as_of: the business day.
-        known_at: when they were published.
-        replaced_at: when a later publication changed them; None while they stand.
-        lake_version: the version of the table in the lake that holds them.
+        known_at: when the rows were published.
+        replaced_at: when a later publication changed them; None while they are current.
+        lake_version: the version of the lake table that holds them.
     """
 
     as_of: date
@@ -58,30 +58,30 @@ def newest_publication() -> int:
 
 
 def published(one: Wanted, publication: int) -> list[Slice]:
-    """Every version of every slice of a set, up to a publication, by day and then by when it was known.
+    """Every version of every slice of a set up to a publication, ordered by day and then by ``known_at``.
 
-    A publication that changed no row made nothing known: the slice stays known since the one before.
+    A publication that changed no row makes no new version.
 
     Raises:
-        UnknownPublication: when nothing of the set had been published by then.
+        UnknownPublication: when the set had not been published by then.
     """
     entered = publications.published_slices(one.table.name, publication)
     if not entered:
         raise UnknownPublication(f"publication {publication} is before the first of {one.table.qualified_name}")
     versions: dict[date, list[tuple[datetime, int]]] = {}
     for _, night, published_at, version, changed in entered:
-        told = versions.setdefault(one.table.rebuild.slice_of(night), [])
-        if changed or not told:
-            told.append((published_at, version))
+        of_day = versions.setdefault(one.table.rebuild.slice_of(night), [])
+        if changed or not of_day:
+            of_day.append((published_at, version))
     return [
-        Slice(day, known_at, told[place + 1][0] if place + 1 < len(told) else None, version)
-        for day, told in sorted(versions.items())
-        for place, (known_at, version) in enumerate(told)
+        Slice(day, known_at, of_day[place + 1][0] if place + 1 < len(of_day) else None, version)
+        for day, of_day in sorted(versions.items())
+        for place, (known_at, version) in enumerate(of_day)
     ]
 
 
 def files(one: Wanted, of: Slice) -> Sequence[str]:
-    """The Parquet files that hold a slice, and perhaps rows of other days.
+    """The Parquet files that hold a slice; they may hold other days too.
 
     Raises:
         MissingVersion: when the lake no longer has that version.

@@ -1,4 +1,4 @@
-"""Which columns of which sets are asked for, by the names that people give them."""
+"""The sets and columns that a training set asks for, by name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from transforms.registry import TABLES
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for of one set.
+    """One set of a request.
 
     Attributes:
         table: its table, with the shop's key types.
-        columns: in the table's order; never the key.
+        columns: the columns asked for, in the table's order, without the key.
     """
 
     table: Table
@@ -26,30 +26,30 @@ class Wanted:
 
     @property
     def is_label(self) -> bool:
-        """Whether it says what followed a day."""
+        """Whether it holds labels, which describe what followed a day."""
         return _holds_labels(self.table)
 
     @property
     def slice_column(self) -> str:
-        """The column that says as of which day a row is."""
+        """The column with a row's as-of day."""
         return self.table.rebuild.column or ""
 
     @property
     def keys(self) -> tuple[Column, ...]:
-        """What identifies its entity."""
+        """The columns that identify its entity."""
         return tuple(self.table[name] for name in self.table.primary_key if name != self.slice_column)
 
     def named(self, column: str) -> str:
-        """What a column of the set is called in a training set."""
+        """The name of one of its columns in a training set."""
         return f"{self.table.name}__{column}"
 
 
 def wanted(features: Iterable[str], labels: Iterable[str]) -> list[Wanted]:
-    """The sets that are asked for.
+    """Resolve the sets that are asked for.
 
     Args:
         features: ``customer_activity`` for all its columns, ``customer_activity.recency_days`` for one.
-        labels: the same of sets of labels.
+        labels: sets of labels, written in the same way.
 
     Raises:
         UnknownFeatureSet: when there is no such set, or labels are asked for as features or the other way round.
@@ -62,7 +62,7 @@ def wanted(features: Iterable[str], labels: Iterable[str]) -> list[Wanted]:
 
 
 def names(*, labels: bool) -> list[str]:
-    """The feature sets there are, or the sets of labels."""
+    """The names of all feature sets, or of all sets of labels."""
     return [
         name
         for name, one in TABLES.items()

@@ -67,5 +67,5 @@ def test_what_differs_is_named_with_both_sides(defect: str) -> None:
 
 def test_a_balance_knows_what_it_reads_and_measures_the_same_on_both_sides() -> None:
     assert BALANCE.needs == {"reporting.orders", "reporting.days"}
-    with pytest.raises(ValueError, match="days_equal_orders: its sides measure different things"):
+    with pytest.raises(ValueError, match="days_equal_orders: the sides have different measures"):
         replace(BALANCE, other=replace(BALANCE.other, measures={"orders": "sum(orders)"}))

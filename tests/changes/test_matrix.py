@@ -20,6 +20,7 @@ from include.pipeline.run_request import WrongRequest
 from include.settings import settings
 from include.training import EveryEntity, training_set
 from tests.changes.kinds import KINDS, Declarations, Kind, settings_folder
+from tests.changes.page import PAGE, page
 from tests.conftest import Database, Done, nights_between
 from tests.nights import LAST_DAY, Nights
 
@@ -155,3 +156,7 @@ def _put_back(nights: Nights, kind: Kind, publication: int, before: dict[str, st
             assert put_back[name] == before[name], name
     if kind.name == "a table's column is added":
         assert nights.ask("select count(*) > 0, count(mark) from reporting.orders") == [(True, 0)]
+
+
+def test_the_page_shows_the_matrix() -> None:
+    assert PAGE.read_text() == page(), "run `make docs`"

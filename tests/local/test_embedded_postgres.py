@@ -21,7 +21,7 @@ from include.local import embedded_postgres
 from include.local.embedded_postgres import NOBODY, ROLES, SUPERUSER, Cluster, EmbeddedPostgresError, kept_port
 from tests.conftest import Database
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 

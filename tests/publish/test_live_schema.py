@@ -108,9 +108,10 @@ def test_what_would_break_is_named_and_nothing_is_done(
     warehouse: psycopg.Connection[Any], columns: tuple[Column, ...], message: str
 ) -> None:
     before, table = shape(warehouse), replace(BOOKS, columns=columns)
-    for refused in (lambda: refuse_breaking(warehouse, [table]), lambda: loosen(warehouse, table)):
-        with pytest.raises(ContractError, match=message):
-            refused()
+    with pytest.raises(ContractError, match=message):
+        refuse_breaking(warehouse, [table])
+    with pytest.raises(ContractError, match=message):
+        loosen(warehouse, table)
     assert shape(warehouse) == before
 
 

@@ -89,7 +89,7 @@ def test_a_row_lives_as_long_as_it_is_told_to(warehouse: Warehouse) -> None:
     assert found(training_set(asked, [ACTIVITY])) == [5, None, None]
     assert found(training_set(asked, [ACTIVITY], ttl=timedelta(days=8))) == [5, 5, None]
     assert found(training_set(asked, [ACTIVITY], ttl=None)) == [5, 5, 5]
-    with pytest.raises(training.WrongTrainingSet, match="lets no row live"):
+    with pytest.raises(training.WrongTrainingSet, match="is negative"):
         training_set(asked, [ACTIVITY], ttl=-week)
 
 

@@ -1,4 +1,4 @@
-"""The engines that run a table's ``build``. The only package that knows one.
+"""The engines that run a table's ``build``. No other package imports one.
 
 A build sees narwhals lazy frames and nothing else. An engine opens Parquet files as such a frame and writes the rows of
 one to Parquet files; adding an engine is adding one class to ``ENGINES``.
@@ -29,9 +29,9 @@ AUTO: Final = "auto"
 
 _BY_IMPLEMENTATION: Final = {engine.implementation: engine for engine in ENGINES.values()}
 
-# Of about three times as much, a shop of 150,000 orders, builds on pandas held up to 827 MB.
+# With inputs three times as large (a shop of 150,000 orders), builds on pandas took up to 827 MB.
 _SMALL_BYTES: Final = 16 * 1024**2
-# A cluster costs seconds to reach and shuffles over a network. Where it pays was not measured: a guess, to be set.
+# A cluster takes seconds to reach and shuffles over a network. The break-even is a guess, not measured.
 _LARGE_BYTES: Final = 2 * 1024**3
 
 
@@ -41,7 +41,7 @@ def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:
     Args:
         frame: the rows.
         key: the columns that name the key; every window of the step is over (at least) these.
-        step: takes and returns a frame. It may be called once with everything or many times with some of the keys.
+        step: takes and returns a frame. It is called once with all rows, or several times with the rows of some keys.
     """
     return _BY_IMPLEMENTATION[frame.implementation].by_key(frame, key, step)
 
@@ -50,14 +50,14 @@ def choose(table: str, asked: str, files: Sequence[str], resources: Resources) -
     """The engine that builds a table.
 
     Args:
-        table: its name; with ``auto``, the deployment may have chosen for it.
-        asked: a key of ``ENGINES``, or ``auto``: pandas for small inputs, DuckDB for larger ones, and for very large
-            ones the cluster that is configured, Spark before Dask.
+        table: its name; with ``auto``, the settings may name an engine for it.
+        asked: a key of ``ENGINES``, or ``auto``: pandas for small inputs, DuckDB for larger ones, and the configured
+            cluster for very large ones, Spark before Dask.
         files: the Parquet files of the table's inputs.
-        resources: what the deployment chose, and which clusters there are.
+        resources: engines by table, and the clusters.
 
     Raises:
-        ValueError: naming the engines there are, when the one asked for is none.
+        ValueError: naming the engines, when there is no such one.
     """
     asked = resources.engines.get(table, AUTO) if asked == AUTO else asked
     if asked != AUTO:

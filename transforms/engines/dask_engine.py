@@ -23,8 +23,8 @@ _MANY_PARTITIONS: Final = 64
 class DaskEngine:
     """Dask dataframes of Arrow-backed pandas partitions, on ``dask.distributed``.
 
-    A client that is there already is used and left alone; else one is made for ``dask_scheduler``, or for a cluster on
-    this machine, and closed on leaving.
+    An existing client is used and left open; otherwise one is made for ``dask_scheduler``, or for a cluster on this
+    machine, and closed on exit.
     """
 
     implementation: ClassVar = nw.Implementation.DASK
@@ -40,7 +40,7 @@ class DaskEngine:
         from distributed import Client, LocalCluster, default_client
 
         self._held = ExitStack()
-        # Arrow-backed strings are what the partitions hold; Dask's own conversion would make another type of them.
+        # The partitions hold Arrow-backed strings; Dask's own conversion would change their type.
         self._held.enter_context(dask.config.set({"dataframe.convert-string": False}))
         scratch = self._held.enter_context(TemporaryDirectory(prefix=spill_prefix()))
         try:
@@ -83,20 +83,20 @@ class DaskEngine:
     def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
         """See Engine.
 
-        The workers write a file per partition; one pass of DuckDB, which spills what it cannot hold, merges them in
-        order: Dask sorts by one column only.
+        The workers write a file per partition; DuckDB then sorts them in one pass, spilling to disk, because Dask sorts
+        by one column only.
         """
         import dask
         from dask.base import compute
         from dask.delayed import delayed
 
         rows = frame.to_native()
-        # Its peer-to-peer shuffle keeps memory flat, but each is set up across all workers, and a table has a dozen.
+        # The peer-to-peer shuffle keeps memory flat, but each is set up on all workers, and a table has a dozen.
         shuffle = "p2p" if rows.npartitions > _MANY_PARTITIONS else "tasks"
         parts = into / "unsorted"
         parts.mkdir(parents=True)
         with dask.config.set({"dataframe.shuffle.method": shuffle}):
-            # Fusing its tasks copies what several of them share: 110 of 118 s, profiled on small tables.
+            # Fusing tasks copies what they share: 110 of 118 s, profiled on small tables.
             partitions = rows.optimize(fuse=False).to_delayed(optimize_graph=False)
         written = compute(
             *(delayed(_write)(rows, schema, parts / f"{number:05}.parquet") for number, rows in enumerate(partitions))
@@ -138,7 +138,7 @@ def _pieces(files: Sequence[str], rows_per_partition: int) -> Iterator[_Piece]:
 
 
 def _read(piece: _Piece, schema: Any, columns: Sequence[str] | None = None) -> Any:
-    """A partition; ``columns`` are those that the build turned out to need."""
+    """A partition, with only the ``columns`` that the build needs."""
     import pyarrow as pa
     from pyarrow import dataset
 

@@ -58,8 +58,8 @@ class DuckdbEngine:
     def typed(self, frame: Frame, schema: Any) -> Frame:
         """See Engine.
 
-        They are written to a file: DuckDB binds a relation anew for everything that is made from it, so that a deep
-        tree of them takes seconds before it reads the first row.
+        The rows are written to a file: DuckDB binds a relation again for everything derived from it, so a deep tree of
+        relations takes seconds before it reads the first row.
         """
         file = self._scratch / f"{len(list(self._scratch.glob('*.parquet')))}.parquet"
         self._bigint(frame, schema).write_parquet(str(file))
@@ -71,7 +71,7 @@ class DuckdbEngine:
         return write_batches(ordered.to_arrow_reader(ROWS_PER_GROUP), schema, into)
 
     def _bigint(self, frame: Frame, schema: Any) -> Any:
-        """The rows with 64-bit integers: a sum of BIGINTs is a HUGEINT, which Arrow does not have; too much fails."""
+        """The rows with 64-bit integers: a sum of BIGINTs is a HUGEINT, which Arrow lacks; an overflow is an error."""
         rows = frame.to_native()
         kinds = dict(zip(rows.columns, rows.types, strict=True))
         return rows.project(

@@ -1,4 +1,4 @@
-"""pandas: for tables that fit the memory."""
+"""pandas: for tables that fit in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PandasEngine:
     implementation: ClassVar = nw.Implementation.PANDAS
 
     def __init__(self, resources: Resources) -> None:
-        """There are no limits to set."""
+        """Ignore the resources: pandas has no limits to set."""
 
     def __enter__(self) -> Self:
         return self
@@ -26,7 +26,7 @@ class PandasEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     def open(self, files: Sequence[str], schema: Any) -> Frame:
         """See Engine."""
@@ -81,7 +81,7 @@ def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[Path]
     from pyarrow import parquet
 
     file = into / "part-00000.parquet"
-    # Soon read and gone: what is quickest to write, two thirds of the time of zstd's.
+    # The file is read soon and then removed: LZ4 is the quickest to write, two thirds of the time of zstd.
     with parquet.ParquetWriter(file, schema, compression="lz4", dictionary_pagesize_limit=16_384) as writer:
         for batch in batches:
             writer.write_batch(batch.cast(schema), row_group_size=ROWS_PER_GROUP)

@@ -1,4 +1,4 @@
-"""What an engine is, and what it may use."""
+"""The interface of an engine, and of its resources."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ import narwhals as nw
 Frame: TypeAlias = nw.LazyFrame[Any]
 Step: TypeAlias = Callable[[Frame], Frame]
 
-ROWS_PER_GROUP: Final = 122_880  # a DuckDB row group: what one Parquet row group of a published table holds
+ROWS_PER_GROUP: Final = 122_880  # DuckDB's row group size, for the Parquet files of a published table
 
 
 def spill_prefix() -> str:
-    """How the name of a folder begins that this process spills to; once it has died, the next one knows it by that."""
+    """The first part of the name of this process's spill folders; a later process removes those of a dead one by it."""
     return f"stocktake-{os.getpid()}-"
 
 
 class Resources(Protocol):
-    """What an engine may use; the settings of a deployment are one."""
+    """Limits and clusters for an engine; ``include.settings`` provides them."""
 
     @property
     def memory_limit(self) -> str:
-        """Memory of one engine on this machine, such as ``512MB``; beyond it, it spills to disk."""
+        """Memory of one engine on this machine, such as ``512MB``; above it the engine spills to disk."""
 
     @property
     def engines(self) -> Mapping[str, str]:
-        """Tables for which the deployment chose an engine, and which."""
+        """The engine of a table, where the settings name one."""
 
     @property
     def dask_scheduler(self) -> str | None:
-        """Where a Dask cluster's scheduler is, such as ``tcp://10.0.0.1:8786``; None: a cluster on this machine."""
+        """The scheduler of a Dask cluster, such as ``tcp://10.0.0.1:8786``; None: a cluster on this machine."""
 
     @property
     def spark_master(self) -> str | None:
-        """Where a Spark cluster's master is, such as ``spark://10.0.0.1:7077``; None: ``local[*]``."""
+        """The master of a Spark cluster, such as ``spark://10.0.0.1:7077``; None: ``local[*]``."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Engine(Protocol):
     """Opens files as frames and writes a frame's rows; a context, because an engine holds a connection or a cluster.
 
     Attributes:
-        implementation: what narwhals calls the frames of this engine.
+        implementation: narwhals' name for the frames of this engine.
     """
 
     implementation: ClassVar[nw.Implementation]

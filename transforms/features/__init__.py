@@ -1,1 +1,1 @@
-"""Tables that models read: one slice a night, made only of what was known by then."""
+"""Feature sets for models: one slice per night, made only from what was known by then."""

@@ -5,8 +5,8 @@ Frequency, tenure and monetary follow BTYD and lifetimes
 with an order after the first one, tenure is the T of those models, monetary the mean value of those repeat days. Their
 "recency" (age at the last order) is tenure_days − recency_days here.
 
-The deviation of the gaps between order days is the sample's: √((n·Σx² − (Σx)²) / (n·(n − 1))), with whole numbers up
-to the one division, so that every engine gives the same bits.
+The deviation of the gaps between order days is the sample's: √((n·Σx² − (Σx)²) / (n·(n − 1))), in integers up to
+the one division, so that every engine gives the same bits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SATURDAY = 6
 
 
 def _share(name: str, doc: str) -> Column:
-    return Column(name, Type.RATIO, f"{doc}; null when there are none.", nullable=True)
+    return Column(name, Type.RATIO, f"{doc}; null without any.", nullable=True)
 
 
 TABLE = Table(
@@ -36,18 +36,18 @@ TABLE = Table(
     grain="One row per night and customer who had placed an order by then.",
     doc="Cancelled orders count only in cancel_rate_365d. A window of n days ends with as_of. Amounts are of currency.",
     columns=(
-        Column("as_of", Type.DAY, "The business day at whose end this was known."),
+        Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("customers", "customer_id", "The customer."),
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of every amount of the row: the one of most of the customer's orders; null when all were "
+            "ISO 4217 code of every amount of the row: that of most of the customer's orders; null when all were "
             "cancelled.",
             nullable=True,
         ),
-        Column("recency_days", Type.INTEGER, "Since the last order; null when all were cancelled.", nullable=True),
-        Column("tenure_days", Type.INTEGER, "Since the first order; null when all were cancelled.", nullable=True),
-        Column("frequency", Type.INTEGER, "Distinct days with an order, less the first."),
+        Column("recency_days", Type.INTEGER, "Days since the last order; null when all were cancelled.", nullable=True),
+        Column("tenure_days", Type.INTEGER, "Days since the first order; null when all were cancelled.", nullable=True),
+        Column("frequency", Type.INTEGER, "Distinct days with an order, minus the first."),
         Column(
             "monetary",
             Type.RATIO,
@@ -59,7 +59,7 @@ TABLE = Table(
             Column(
                 f"net_sales_{days}d",
                 Type.CENTS,
-                f"Sales less discounts of the orders of the last {days} days, less the refunds given in them.",
+                f"Sales minus discounts of the orders of the last {days} days, minus refunds given in these days.",
             )
             for days in WINDOWS
         ),
@@ -71,23 +71,32 @@ TABLE = Table(
             "Sample standard deviation of the gaps between order days; null with fewer than two.",
             nullable=True,
         ),
-        Column("interpurchase_days_last", Type.INTEGER, "The latest of these gaps; null without one.", nullable=True),
+        Column(
+            "interpurchase_days_last",
+            Type.INTEGER,
+            "The latest gap between order days; null without one.",
+            nullable=True,
+        ),
         Column(
             "overdue_ratio", Type.RATIO, "recency_days / interpurchase_days_mean; null without a gap.", nullable=True
         ),
-        _share("cancel_rate_365d", "Share of the orders of the last 365 days that was cancelled"),
-        _share("return_rate_365d", "Share of the units ordered in the last 365 days that came back"),
+        _share("cancel_rate_365d", "Share of the orders of the last 365 days that were cancelled"),
+        _share("return_rate_365d", "Share of the units ordered in the last 365 days that were refunded"),
         _share("discount_share_365d", "Discounts / gross sales of the orders of the last 365 days"),
-        Column("distinct_products_365d", Type.INTEGER, "Different products ordered in the last 365 days."),
-        Column("distinct_categories_365d", Type.INTEGER, "Different categories among them, where the shop has any."),
+        Column("distinct_products_365d", Type.INTEGER, "Distinct products ordered in the last 365 days."),
+        Column(
+            "distinct_categories_365d",
+            Type.INTEGER,
+            "Distinct categories of these products; 0 where the shop has none.",
+        ),
         _share("top_category_share", "Share of the units of the last 365 days in the category most bought"),
         _share("weekend_share", "Share of the orders of the last 365 days on a Saturday or Sunday"),
     ),
     primary_key=("as_of", "customer_id"),
     rebuild=Rebuild.as_of("as_of"),
     rules=(
-        between("recency_days", "recency_not_negative", "No order is later.", least=0, severity=Severity.STOP),
-        between("frequency", "frequency_not_negative", "Days are counted.", least=0, severity=Severity.STOP),
+        between("recency_days", "recency_not_negative", "No order is after as_of.", least=0, severity=Severity.STOP),
+        between("frequency", "frequency_not_negative", "frequency is not negative.", least=0, severity=Severity.STOP),
         at_most(
             "recency_days",
             "tenure_days",
@@ -95,13 +104,13 @@ TABLE = Table(
             "The last order follows the first.",
             severity=Severity.STOP,
         ),
-        at_most("frequency", "tenure_days", "frequency_within_tenure", "A day has one repeat.", severity=Severity.STOP),
+        at_most("frequency", "tenure_days", "frequency_within_tenure", "A day counts once.", severity=Severity.STOP),
         *(
             at_most(
                 f"orders_{shorter}d",
                 f"orders_{longer}d",
                 f"orders_{shorter}d_within_{longer}d",
-                "A longer window holds the shorter one's orders.",
+                "A longer window includes the shorter one's orders.",
                 severity=Severity.STOP,
             )
             for shorter, longer in pairwise(WINDOWS)
@@ -146,7 +155,7 @@ def build(
     calendar: Frame,
     as_of: int,
 ) -> Frame:
-    """Everyone who had ordered, with sums over windows first and every ratio as one division at the end."""
+    """Every customer with an order: sums over windows first, then every ratio as one division."""
     owners = reporting_customers.select("customer_id", "first_ordered_on", "last_ordered_on", main=nw.col("currency"))
     orders = (
         reporting_orders.with_columns(day=nw.col("ordered_on"))
@@ -191,7 +200,7 @@ def _year(orders: Frame, calendar: Frame, as_of: int) -> Frame:
 
 
 def _windows(kept: Frame, refunded: Frame, as_of: int) -> Frame:
-    """Orders on their day and refunds on theirs, added up over each window."""
+    """Orders and refunds, each on its own day, summed over each window."""
     in_main = flag(nw.col("currency") == nw.col("main"))
     sold = kept.select(
         "customer_id",
@@ -235,7 +244,7 @@ def _order_days(kept: Frame) -> Frame:
 
 
 def _gaps(order_days: Frame) -> Frame:
-    """How many gaps lie between a customer's order days, the sum of their squares, and the latest."""
+    """Per customer: the number of gaps between order days, the sum of their squares, and the latest gap."""
     return (
         order_days.with_columns(
             gap=nw.col("day") - nw.col("day").shift(1).over("customer_id", order_by="day"),
@@ -255,13 +264,13 @@ def _gaps(order_days: Frame) -> Frame:
 
 
 def _products(bought: Frame) -> Frame:
-    """How many different products a customer bought."""
+    """The number of distinct products per customer."""
     one_each = bought.group_by(["customer_id", "product_id"]).agg(nw.len().alias("lines"))
     return one_each.group_by("customer_id").agg(nw.len().alias("distinct_products_365d"))
 
 
 def _categories(bought: Frame, products: Frame) -> Frame:
-    """How many different categories a customer bought, and the units of the one most bought."""
+    """The number of distinct categories per customer, and the units of the most bought one."""
     one_each = (
         bought.join(products.select("product_id", "category"), on="product_id", how="left")
         .filter(~nw.col("category").is_null())
@@ -274,7 +283,7 @@ def _categories(bought: Frame, products: Frame) -> Frame:
 
 
 def _ratios(sums: Frame, as_of: int) -> Frame:
-    """Every ratio, as one division of two whole numbers."""
+    """Every ratio, as one division of two integers."""
     gaps, span = nw.col("frequency"), nw.col("last_ordered_on") - nw.col("first_ordered_on")
     spread = gaps * nw.col("gap_squares") - span * span
     return sums.with_columns(

@@ -1,8 +1,8 @@
-"""``features.customer_labels``: what each customer did in the 90 days after a day, once these days are over.
+"""``features.customer_labels``: each customer's orders in the 90 days after a day, once the window has closed.
 
-The columns repeat those of ``features.customer_activity`` looking forward: a model trained on features as of a day
-learns these. Churn outside of a contract is silence: no order in the window (Fader and Hardie's "buy till you die"
-setting, where nobody says goodbye).
+The columns mirror ``features.customer_activity``, looking forward: they are the targets of a model trained on features
+as of the same day. Churn without a contract means no order in the window (the non-contractual setting of Fader and
+Hardie's "buy till you die" models).
 """
 
 from __future__ import annotations
@@ -26,32 +26,40 @@ TABLE = Table(
     grain="One row per day whose next 90 days have closed, and customer who had placed an order by then.",
     doc="The window is the 90 days after as_of. Orders cancelled by its end do not count.",
     columns=(
-        Column("as_of", Type.DAY, "The business day at whose end the window begins."),
+        Column("as_of", Type.DAY, "The business day; the window begins at its end."),
         key("customers", "customer_id", "The customer."),
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of net_sales_next_90d: as in customer_activity of as_of; where that has none, the one of "
-            "most orders in the window; null without any.",
+            "ISO 4217 code of net_sales_next_90d: the one in customer_activity of as_of; where that is null, the one "
+            "of most orders in the window; null without any.",
             nullable=True,
         ),
         Column("orders_next_90d", Type.INTEGER, "Orders placed in the window."),
         Column(
             "net_sales_next_90d",
             Type.CENTS,
-            "Sales less discounts of the orders placed in the window, less the refunds given in it, also of earlier "
+            "Sales minus discounts of the orders placed in the window, minus refunds given in it, also of earlier "
             "orders.",
         ),
-        Column("churned_90d", Type.BOOLEAN, "Whether none was placed."),
+        Column("churned_90d", Type.BOOLEAN, "Whether no order was placed in the window."),
     ),
     primary_key=("as_of", "customer_id"),
     rebuild=Rebuild.as_of("as_of", lag_days=WINDOW_DAYS),
-    rules=(between("orders_next_90d", "orders_not_negative", "Orders are counted.", least=0, severity=Severity.STOP),),
+    rules=(
+        between(
+            "orders_next_90d",
+            "orders_not_negative",
+            "orders_next_90d is not negative.",
+            least=0,
+            severity=Severity.STOP,
+        ),
+    ),
 )
 
 
 def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, as_of: int) -> Frame:
-    """Everyone who had ordered before the window, with what they did in it.
+    """Every customer with an order before the window, with the orders in it.
 
     Args:
         reporting_orders: as of the window's end.
@@ -75,7 +83,7 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, as_of: in
 
 
 def _counted(orders: Frame, start: int) -> Frame:
-    """Orders with 1 or 0 for: stood before the window, and was placed in it and stands."""
+    """Orders with two flags: valid before the window; placed in the window and valid."""
     was_kept = nw.col("cancelled_on").is_null() | (nw.col("cancelled_on") > start)
     return orders.with_columns(
         was_kept=flag((nw.col("ordered_on") <= start) & was_kept),
@@ -90,7 +98,7 @@ def _currencies(counted: Frame) -> Frame:
         .agg(nw.col("was_kept").sum(), nw.col("is_next").sum())
         .filter(nw.col("was_kept") + nw.col("is_next") > 0)
         .with_columns(fewer_before=-nw.col("was_kept"))
-        # Where there is a currency before the window, what is paid in it changes nothing.
+        # A currency from before the window stays; orders in the window do not change it.
         .with_columns(fewer_next=nw.when(nw.col("was_kept") > 0).then(0).otherwise(-nw.col("is_next")))
     )
     order = ["fewer_before", "fewer_next", "currency"]
@@ -99,7 +107,7 @@ def _currencies(counted: Frame) -> Frame:
 
 
 def _net_sales(orders: Frame, order_lines: Frame, refunds: Frame, start: int) -> Frame:
-    """Orders and refunds of the window stand under each other and are added up."""
+    """Stack orders and refunds of the window and sum them."""
     sold = orders.filter((nw.col("ordered_on") > start) & nw.col("cancelled_on").is_null()).select(
         "customer_id", "currency", paid=nw.col("gross_sales_cents") - nw.col("discount_cents"), returns=ZERO
     )

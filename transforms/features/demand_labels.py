@@ -1,7 +1,7 @@
-"""``features.demand_labels``: what each product sold in each warehouse in the 28 days after a day, once they are over.
+"""``features.demand_labels``: units of each product and warehouse in the 28 days after a day, once these have closed.
 
-The rows are those of ``features.product_demand`` as of the same day. Where a shelf stood empty in the window, the
-units are a lower bound of the demand, and the label says so.
+The rows are those of ``features.product_demand`` as of the same day. Where a shelf was empty in the window, the units
+are a lower bound of the demand, and the label is marked as censored.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ TABLE = Table(
     grain="One row per day whose next 28 days have closed, and product and warehouse that had a stock movement or an "
     "order by then.",
     doc="A window of n days begins the day after as_of. Orders cancelled by the end of the longest do not count. Stock "
-    "is what the movements tell.",
+    "follows the movements alone.",
     columns=(
-        Column("as_of", Type.DAY, "The business day at whose end the windows begin."),
+        Column("as_of", Type.DAY, "The business day; the windows begin at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
         *(Column(f"units_next_{days}", Type.INTEGER, f"Units ordered in the next {days} days.") for days in WINDOWS),
@@ -36,7 +36,7 @@ TABLE = Table(
             Column(
                 f"is_censored_{days}",
                 Type.BOOLEAN,
-                f"Whether one of these {days} days ended with nothing available, which hid demand.",
+                f"Whether one of these {days} days ended with nothing available, so that demand was hidden.",
             )
             for days in WINDOWS
         ),
@@ -44,13 +44,13 @@ TABLE = Table(
     primary_key=("as_of", "product_id", "warehouse_id"),
     rebuild=Rebuild.as_of("as_of", lag_days=WINDOWS[-1]),
     rules=(
-        between("units_next_7", "units_not_negative", "Units are counted.", least=0, severity=Severity.STOP),
+        between("units_next_7", "units_not_negative", "Units are not negative.", least=0, severity=Severity.STOP),
         *(
             at_most(
                 f"units_next_{shorter}",
                 f"units_next_{longer}",
                 f"units_next_{shorter}_within_{longer}",
-                "A longer window holds the shorter one's units.",
+                "A longer window includes the shorter one's units.",
                 severity=Severity.STOP,
             )
             for shorter, longer in pairwise(WINDOWS)
@@ -62,7 +62,7 @@ TABLE = Table(
 def build(
     inventory_daily: Frame, inventory_movements: Frame, daily_product_sales: Frame, order_lines: Frame, as_of: int
 ) -> Frame:
-    """Every shelf known before the windows, with what they brought.
+    """Every shelf known before the windows, with its units in them.
 
     Args:
         inventory_daily: as of the longest window's end.

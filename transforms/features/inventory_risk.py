@@ -1,7 +1,7 @@
-"""``features.inventory_risk``: how each shelf stood at the end of one day, and what may happen within a lead time.
+"""``features.inventory_risk``: the stock of each shelf at the end of one day, and its risk within a lead time.
 
 The demand of a lead time has mean d·L and deviation √(L·σd² + d²·σL²), with d and σd of the days in stock (see
-``transforms.demand``). Stock is what the movements tell: the shop's own count says only what lies there now.
+``transforms.demand``). Stock follows the movements alone: the shop's own count is of today.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ TABLE = Table(
     doc="A window of n days ends with as_of and begins no earlier than the shelf's first movement. Demand is units "
     "ordered, less cancelled orders, of the 28 days' days in stock.",
     columns=(
-        Column("as_of", Type.DAY, "The business day at whose end this was known."),
+        Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("available", Type.INTEGER, "Units on the shelf that belong to no open order."),
+        Column("available", Type.INTEGER, "Units on the shelf that are not reserved for open orders."),
         Column(
             "days_of_supply",
             Type.RATIO,
-            "available / units per day in stock, not less than 0; null when nothing was sold in 28 days.",
+            "available / units per day in stock, at least 0; null when nothing was sold in 28 days.",
             nullable=True,
         ),
         *(
@@ -51,11 +51,16 @@ TABLE = Table(
             "Standard deviation of these units; null with fewer than two days in stock.",
             nullable=True,
         ),
-        Column("days_since_receipt", Type.INTEGER, "Since units last came in; null when none ever did.", nullable=True),
+        Column(
+            "days_since_receipt",
+            Type.INTEGER,
+            "Days since units were last received; null when none ever were.",
+            nullable=True,
+        ),
         Column(
             "reserved_share",
             Type.RATIO,
-            "Share of the units on the shelf that belong to open orders; null with an empty shelf.",
+            "Share of the units on the shelf that are reserved for open orders; null with an empty shelf.",
             nullable=True,
         ),
     ),
@@ -74,16 +79,20 @@ TABLE = Table(
             for days in (28, 90)
         ),
         at_most(
-            "stockout_days_28", "stockout_days_90", "stockout_days_28_within_90", "90 hold 28.", severity=Severity.STOP
+            "stockout_days_28",
+            "stockout_days_90",
+            "stockout_days_28_within_90",
+            "90 days include 28.",
+            severity=Severity.STOP,
         ),
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in ("days_of_supply", "lead_time_demand_mean", "lead_time_demand_std", "days_since_receipt")
         ),
         between(
             "reserved_share",
             "reserved_share_is_share",
-            "No more is reserved than lies there.",
+            "Reserved units are no more than those on the shelf.",
             least=0,
             most=1,
             severity=Severity.WARN,
@@ -93,7 +102,7 @@ TABLE = Table(
 
 
 def build(inventory_daily: Frame, inventory_movements: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
-    """Sums over the windows of every shelf, then each measure from them."""
+    """Sum the windows of every shelf, then compute each measure from the sums."""
     is_today = flag(nw.col("day") == as_of)
     in_28, in_90 = flag(nw.col("day") > as_of - 28), flag(nw.col("day") > as_of - 90)
     columns = {

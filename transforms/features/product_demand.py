@@ -1,11 +1,11 @@
-"""``features.product_demand``: what each product sold in each warehouse up to the end of one day, for a forecaster.
+"""``features.product_demand``: the sales history of each product and warehouse up to one day, for a forecaster.
 
 Lags, rolling sums, means and deviations, zero ratios, price moves and calendar are the features of the winning M5
 competition solutions (https://github.com/Mcompetitions/M5-methods). ADI and CV² are those of Syntetos, Boylan and
-Croston (Journal of the Operational Research Society 56, 2005), over days. Stock-outs censor demand: beside the plain
-mean stands the velocity of the days in stock (see ``transforms.demand``).
+Croston (Journal of the Operational Research Society 56, 2005), over days. Stock-outs censor demand, so
+there is also the velocity of the days in stock (see ``transforms.demand``).
 
-Prices are what customers were asked (before discount), never the shop's price list, which says only what holds now.
+Prices are those of the orders (before discount), not of the shop's price list, which only has the current ones.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ TABLE = Table(
     schema="features",
     name="product_demand",
     grain="One row per night, and product and warehouse that had a stock movement or an order by then.",
-    doc="Units are those ordered, less cancelled orders. A window of n days ends with as_of and begins no earlier than "
-    "the shelf's first movement or order. Stock is what the movements tell.",
+    doc="Units are those ordered, without cancelled orders. A window of n days ends with as_of and begins no earlier "
+    "than the shelf's first movement or order. Stock follows the movements alone.",
     columns=(
-        Column("as_of", Type.DAY, "The business day at whose end this was known."),
+        Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("units", Type.INTEGER, "Units of the day itself."),
+        Column("units", Type.INTEGER, "Units of as_of itself."),
         *(
             Column(
                 f"lag_{days}",
@@ -60,7 +60,12 @@ TABLE = Table(
             Column(f"zero_ratio_{days}", Type.RATIO, f"Share of {days} days without a unit ordered.")
             for days in _ZERO_WINDOWS
         ),
-        Column("days_since_last_sale", Type.INTEGER, "0 on the day itself; null when never sold.", nullable=True),
+        Column(
+            "days_since_last_sale",
+            Type.INTEGER,
+            "Days since the last unit was ordered; 0 on that day; null when never sold.",
+            nullable=True,
+        ),
         Column("adi_180", Type.RATIO, "Days / days with a unit ordered, of 180; null without one.", nullable=True),
         Column(
             "cv2_180",
@@ -69,7 +74,9 @@ TABLE = Table(
             nullable=True,
         ),
         Column("in_stock_days_28", Type.INTEGER, "Days of 28 that ended with units available or on which some sold."),
-        Column("is_censored", Type.BOOLEAN, "Whether a day of 28 ended with nothing available, which hid demand."),
+        Column(
+            "is_censored", Type.BOOLEAN, "Whether a day of 28 ended with nothing available, so that demand was hidden."
+        ),
         Column(
             "in_stock_velocity_28",
             Type.RATIO,
@@ -79,7 +86,7 @@ TABLE = Table(
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of price: the one most units were sold in; null when never sold.",
+            "ISO 4217 code of price: the one with the most units sold; null when never sold.",
             nullable=True,
         ),
         Column(
@@ -100,29 +107,44 @@ TABLE = Table(
             "Discounts / gross sales of 28 days in currency; null without any.",
             nullable=True,
         ),
-        Column("day_of_week", Type.INTEGER, "Of as_of; 1 = Monday … 7."),
+        Column("day_of_week", Type.INTEGER, "Day of the week of as_of; 1 = Monday … 7 = Sunday."),
         Column("week", Type.INTEGER, "ISO week of as_of."),
         Column("month", Type.INTEGER, "Month of as_of, 1 to 12."),
-        Column("days_since_launch", Type.INTEGER, "Since the product's first movement or order in any warehouse."),
+        Column("days_since_launch", Type.INTEGER, "Days since the product's first movement or order in any warehouse."),
     ),
     primary_key=("as_of", "product_id", "warehouse_id"),
     rebuild=Rebuild.as_of("as_of"),
     rules=(
-        between("units", "units_not_negative", "Units are counted.", least=0, severity=Severity.STOP),
-        at_most("units", "sum_7", "units_within_7", "The window holds the day.", severity=Severity.STOP),
-        at_most("sum_7", "sum_14", "sum_7_within_14", "A longer window holds it.", severity=Severity.STOP),
-        at_most("sum_14", "sum_28", "sum_14_within_28", "A longer window holds it.", severity=Severity.STOP),
-        at_most("sum_28", "sum_56", "sum_28_within_56", "A longer window holds it.", severity=Severity.STOP),
+        between("units", "units_not_negative", "Units are not negative.", least=0, severity=Severity.STOP),
+        at_most("units", "sum_7", "units_within_7", "The window includes the day.", severity=Severity.STOP),
+        at_most(
+            "sum_7", "sum_14", "sum_7_within_14", "A longer window includes the shorter one.", severity=Severity.STOP
+        ),
+        at_most(
+            "sum_14", "sum_28", "sum_14_within_28", "A longer window includes the shorter one.", severity=Severity.STOP
+        ),
+        at_most(
+            "sum_28", "sum_56", "sum_28_within_56", "A longer window includes the shorter one.", severity=Severity.STOP
+        ),
         *(
             between(name, f"{name}_is_share", f"{name} lies between 0 and 1.", least=0, most=1, severity=Severity.STOP)
             for name in ("zero_ratio_7", "zero_ratio_28", "discount_depth_28")
         ),
-        between("adi_180", "adi_at_least_one", "A day sells once.", least=1, severity=Severity.STOP),
         between(
-            "in_stock_days_28", "in_stock_days_within_window", "28 days.", least=0, most=28, severity=Severity.STOP
+            "adi_180", "adi_at_least_one", "Days with sales are no more than days.", least=1, severity=Severity.STOP
         ),
-        between("days_since_last_sale", "last_sale_not_later", "No sale is later.", least=0, severity=Severity.STOP),
-        between("days_since_launch", "launch_not_later", "No launch is later.", least=0, severity=Severity.STOP),
+        between(
+            "in_stock_days_28",
+            "in_stock_days_within_window",
+            "The window has 28 days.",
+            least=0,
+            most=28,
+            severity=Severity.STOP,
+        ),
+        between(
+            "days_since_last_sale", "last_sale_not_later", "No sale is after as_of.", least=0, severity=Severity.STOP
+        ),
+        between("days_since_launch", "launch_not_later", "No launch is after as_of.", least=0, severity=Severity.STOP),
     ),
 )
 
@@ -135,7 +157,7 @@ def build(
     calendar: Frame,
     as_of: int,
 ) -> Frame:
-    """Every shelf's last 180 days, added up by window, with prices and the calendar beside."""
+    """Every shelf's last 180 days, summed by window, with prices and calendar columns."""
     first = first_days(inventory_movements, order_lines)
     launched = first.group_by("product_id").agg(nw.col("first_day").min().alias("launched_on"))
     today = calendar.filter(nw.col("day") == as_of).select("day_of_week", "month", week=nw.col("iso_week"))
@@ -152,7 +174,7 @@ def build(
 
 
 def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int) -> Frame:
-    """Every day of every shelf since its first, of the longest window; where no stock is known, none is out."""
+    """Every day of every shelf since its first, within the longest window; unknown stock counts as not empty."""
     key = ["day", *SHELF]
     return (
         calendar.select("day")
@@ -171,7 +193,7 @@ def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int)
 
 
 def _windows(days: Frame, as_of: int) -> Frame:
-    """Whole numbers per shelf: of single days, and added up over windows."""
+    """Integers per shelf: of single days, and summed over windows."""
     columns = {"units_today": flag(nw.col("day") == as_of) * nw.col("units")}
     columns |= {f"lag_{lag}": flag(nw.col("day") == as_of - lag) * nw.col("units") for lag in LAGS}
     for length in (*WINDOWS, _LONGEST):
@@ -189,13 +211,13 @@ def _windows(days: Frame, as_of: int) -> Frame:
 
 
 def _last_sold(sales: Frame) -> Frame:
-    """The latest day on which each shelf sold, in whatever currency."""
+    """The latest day on which each shelf sold, in any currency."""
     sold = sales.filter(nw.col("units") > 0)
     return sold.group_by(SHELF).agg(nw.col("day").max().alias("last_sold_on"))
 
 
 def _prices(sales: Frame, as_of: int) -> Frame:
-    """In each shelf's main currency: the latest sale, the latest 28 days ago, and the discounts since."""
+    """In each shelf's main currency: the latest sale, the latest as of 28 days before, and the discounts since."""
     main = main_currency(sales, SHELF)
     in_main = sales.join(main, on=[*SHELF, "currency"], how="inner")
     window = (
@@ -220,7 +242,7 @@ def _latest(in_main: Frame, until: int, name: str) -> Frame:
 
 
 def _measured(rows: Frame, as_of: int) -> Frame:
-    """Every ratio, as one division of two whole numbers."""
+    """Every ratio, as one division of two integers."""
 
     def days(length: int) -> nw.Expr:
         return nw.col(f"days_{length}")

@@ -1,9 +1,9 @@
-"""``reporting.customer_cohorts``: what the customers of one month did in the months after it.
+"""``reporting.customer_cohorts``: customers by the month of their first order, and their sales in the months after.
 
 Cohorts as in Shopify's customer cohort analysis
 (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/default-reports/customers-reports):
 customers by the month of their first order, which is month 0. Here a cohort also has one currency, that of the first
-order, which later orders do not change: amounts of different currencies are never added.
+order, and keeps it: amounts of different currencies are never added.
 """
 
 from __future__ import annotations
@@ -23,33 +23,35 @@ _KEY = [*_COHORT, "month_number"]
 TABLE = Table(
     schema="reporting",
     name="customer_cohorts",
-    grain="One row per month of the first order, its currency, and month since, through that of the last whole day.",
-    doc="Cancelled orders do not count. Refunds count in the month they were given in. A cohort is followed for "
-    f"{PARAMETERS.cohort_months} months after its own.",
+    grain="One row per month of the first order, its currency, and month since, through the data-through month.",
+    doc="Cancelled orders do not count. Refunds count in the month they were given. A cohort is followed for "
+    f"{PARAMETERS.cohort_months} months after its first.",
     columns=(
-        Column("cohort_month", Type.MONTH, "The month its customers first ordered in."),
-        Column("currency", Type.TEXT, "ISO 4217 code of these first orders, and of every amount of the row."),
+        Column("cohort_month", Type.MONTH, "Month of the customers' first order."),
+        Column("currency", Type.TEXT, "ISO 4217 code of the first orders, and of every amount of the row."),
         Column("months_since", Type.INTEGER, "Calendar months after cohort_month; 0 is cohort_month itself."),
         Column("month", Type.MONTH, "cohort_month + months_since."),
-        Column("is_past", Type.BOOLEAN, "Whether it lies before the month of the last whole day, so is complete."),
-        Column("customers", Type.INTEGER, "Customers of the cohort."),
-        Column("active_customers", Type.INTEGER, "Those with an order in the month, in whatever currency."),
+        Column("is_past", Type.BOOLEAN, "Whether month is complete: before the data-through month."),
+        Column("customers", Type.INTEGER, "Customers in the cohort."),
+        Column("active_customers", Type.INTEGER, "Customers with an order in month, in any currency."),
         Column("retention_rate", Type.RATIO, "active_customers / customers."),
-        Column("orders", Type.INTEGER, "Their orders of the month, in whatever currency."),
-        Column("other_currency_orders", Type.INTEGER, "Those of them whose amounts the row does not hold."),
-        Column("net_sales", Type.CENTS, "Sales less discounts of the orders, less the refunds given in the month."),
+        Column("orders", Type.INTEGER, "Orders of the cohort in month, in any currency."),
+        Column("other_currency_orders", Type.INTEGER, "Orders in other currencies; their amounts are not in the row."),
+        Column("net_sales", Type.CENTS, "Sales minus discounts of the orders, minus refunds given in month."),
         Column("cumulative_net_sales", Type.CENTS, "net_sales from month 0 to this one."),
         Column(
             "cumulative_net_sales_per_customer",
             Type.RATIO,
-            "cumulative_net_sales / customers, in major units: what a customer of the cohort was worth so far.",
+            "cumulative_net_sales / customers, in major units: the value of a customer so far.",
         ),
     ),
     primary_key=("cohort_month", "currency", "months_since"),
     rebuild=Rebuild.full(),
     rules=(
         between("customers", "customers_positive", "A cohort has a customer.", least=1, severity=Severity.STOP),
-        between("months_since", "months_not_negative", "No month is earlier.", least=0, severity=Severity.STOP),
+        between(
+            "months_since", "months_not_negative", "No month is before the cohort's.", least=0, severity=Severity.STOP
+        ),
         at_most(
             "active_customers",
             "customers",
@@ -58,10 +60,14 @@ TABLE = Table(
             severity=Severity.STOP,
         ),
         at_most(
-            "active_customers", "orders", "active_within_orders", "Who is active has an order.", severity=Severity.STOP
+            "active_customers",
+            "orders",
+            "active_within_orders",
+            "An active customer has an order.",
+            severity=Severity.STOP,
         ),
         at_most(
-            "other_currency_orders", "orders", "other_within_orders", "They are among them.", severity=Severity.STOP
+            "other_currency_orders", "orders", "other_within_orders", "They are some of orders.", severity=Severity.STOP
         ),
     ),
 )
@@ -70,7 +76,7 @@ _SUMS = ["orders", "other_currency_orders", "net_sales_cents"]
 
 
 def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame, as_of: int) -> Frame:
-    """Every month of every cohort, with orders and refunds added up by the month they fall in."""
+    """Every month of every cohort, with orders and refunds summed by their month."""
     months = calendar.select("day", "month_number")
     kept = reporting_orders.filter(nw.col("status") != "cancelled")
     cohorts = _cohorts(kept, months)
@@ -113,7 +119,7 @@ def _cohorts(kept: Frame, months: Frame) -> Frame:
 
 
 def _months(cohorts: Frame, months: Frame, as_of: int) -> Frame:
-    """Each cohort's size, on every month from its own on."""
+    """Each cohort's size, for every month from its first on."""
     sizes = cohorts.group_by(_COHORT).agg(nw.len().alias("customers"))
     ends = months.group_by("month_number").agg(nw.col("day").max().alias("last_day"))
     return (
@@ -125,7 +131,7 @@ def _months(cohorts: Frame, months: Frame, as_of: int) -> Frame:
 
 
 def _sums(orders: Frame, refunded: Frame) -> Frame:
-    """Orders and refunds stand under each other and are added up; joining them would multiply money."""
+    """Stack orders and refunds and sum them; a join would fan out money."""
     in_currency = flag(nw.col("paid_in") == nw.col("currency"))
     sold = orders.select(
         *_KEY,

@@ -1,8 +1,8 @@
 """``reporting.customer_rfm``: how recently, how often and for how much each customer bought, as quintiles.
 
 Scores follow the usual RFM analysis: customers in order of one measure, cut into five parts of equal size, 5 the best
-(Hughes, Strategic Database Marketing). Ties are cut by customer_id, so parts are equal and the same on every engine.
-Money is ranked among the customers of one currency, because amounts of different ones cannot be compared.
+(Hughes, Strategic Database Marketing). Ties are broken by customer_id, so parts are equal and the same on every
+engine. Money is ranked among the customers of one currency, because amounts of different ones cannot be compared.
 
 Segments are cells of recency × frequency, as in https://guillaume-martin.github.io/rfm-segmentation-with-python.html:
 the whole grid has ten names.
@@ -40,16 +40,16 @@ TABLE = Table(
     schema="reporting",
     name="customer_rfm",
     grain="One row per night and customer with an order.",
-    doc="Cancelled orders do not count. Every measure is of the customer's whole life up to the night. With fewer than "
-    "five customers some scores are given to nobody.",
+    doc="Cancelled orders do not count. Every measure is of all orders up to the night. With fewer than five customers "
+    "some scores are not given.",
     columns=(
-        Column("night", Type.DAY, "The business day at whose end this was so."),
+        Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("customers", "customer_id", "The customer."),
-        Column("currency", Type.TEXT, "ISO 4217 code of monetary: the one of most of the customer's orders."),
-        Column("recency_days", Type.INTEGER, "Since the last order."),
-        Column("frequency", Type.INTEGER, "Orders."),
+        Column("currency", Type.TEXT, "ISO 4217 code of monetary: that of most of the customer's orders."),
+        Column("recency_days", Type.INTEGER, "Days since the last order."),
+        Column("frequency", Type.INTEGER, "Number of orders."),
         Column("monetary", Type.CENTS, "Net sales of the orders in currency."),
-        Column("recency_score", Type.INTEGER, "1 to 5; 5 for the fifth that ordered last, ties by customer_id."),
+        Column("recency_score", Type.INTEGER, "1 to 5; 5 for the fifth with the latest orders, ties by customer_id."),
         Column("frequency_score", Type.INTEGER, "1 to 5; 5 for the fifth with most orders, ties by customer_id."),
         Column(
             "monetary_score",
@@ -65,15 +65,19 @@ TABLE = Table(
             between(name, f"{name}_in_range", "A score is 1 to 5.", least=1, most=_PARTS, severity=Severity.STOP)
             for name in ("recency_score", "frequency_score", "monetary_score")
         ),
-        between("recency_days", "recency_not_negative", "No order is later.", least=0, severity=Severity.STOP),
-        between("frequency", "frequency_positive", "Everyone here has an order.", least=1, severity=Severity.STOP),
-        one_of("segment", "segment_known", "A segment has a name.", list(SEGMENTS), severity=Severity.STOP),
+        between(
+            "recency_days", "recency_not_negative", "No order is after the night.", least=0, severity=Severity.STOP
+        ),
+        between(
+            "frequency", "frequency_positive", "Every customer here has an order.", least=1, severity=Severity.STOP
+        ),
+        one_of("segment", "segment_known", "A segment is one of the ten.", list(SEGMENTS), severity=Severity.STOP),
     ),
 )
 
 
 def build(reporting_customers: Frame, as_of: int) -> Frame:
-    """Everyone with an order, ranked three times."""
+    """Every customer with an order, ranked by each measure."""
     rows = reporting_customers.filter(nw.col("lifetime_orders") > 0).select(
         "customer_id",
         "currency",

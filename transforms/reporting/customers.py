@@ -1,7 +1,7 @@
-"""``reporting.customers``: one row per customer, with what they bought so far and how long ago.
+"""``reporting.customers``: one row per customer, with their orders so far and the time since the last.
 
 New versus returning follows the first order, as in Shopify's customer reports. Amounts of different currencies are
-never added: they are of the currency the customer orders in most.
+never added: amounts are in the currency of most of the customer's orders.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from transforms.parameters import PARAMETERS
 TABLE = Table(
     schema="reporting",
     name="customers",
-    grain="One row per customer, also of those who have not ordered yet.",
+    grain="One row per customer, also without any order.",
     doc="Cancelled orders do not count.",
     columns=(
         key("customers", "customer_id", "The customer."),
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of every amount of the row: the one of most of the customer's orders, ties to the first by "
+            "ISO 4217 code of every amount of the row: that of most of the customer's orders, ties to the first by "
             "name; null without orders.",
             nullable=True,
         ),
         Column("first_ordered_on", Type.DAY, "Business day of the first order; null without one.", nullable=True),
         Column("last_ordered_on", Type.DAY, "Business day of the latest order; null without one.", nullable=True),
-        Column("lifetime_orders", Type.INTEGER, "Orders, in whatever currency."),
-        Column("other_currency_orders", Type.INTEGER, "Those of them whose amounts the row does not hold."),
-        Column("lifetime_units", Type.INTEGER, "Units ordered, in whatever currency."),
-        Column("returned_units", Type.INTEGER, "Units refunded so far, in whatever currency."),
+        Column("lifetime_orders", Type.INTEGER, "Orders, in any currency."),
+        Column("other_currency_orders", Type.INTEGER, "Orders in other currencies; their amounts are not in the row."),
+        Column("lifetime_units", Type.INTEGER, "Units ordered, in any currency."),
+        Column("returned_units", Type.INTEGER, "Units refunded so far, in any currency."),
         Column("lifetime_gross_sales", Type.CENTS, "Σ gross sales of the orders."),
-        Column("lifetime_discounts", Type.CENTS, "Taken off lifetime_gross_sales."),
-        Column("returns", Type.CENTS, "Money given back so far, before tax."),
+        Column("lifetime_discounts", Type.CENTS, "Σ discounts of the orders."),
+        Column("returns", Type.CENTS, "Refunds so far, before tax."),
         Column("lifetime_net_sales", Type.CENTS, "lifetime_gross_sales − lifetime_discounts − returns."),
         Column(
             "average_order_value",
@@ -49,7 +49,7 @@ TABLE = Table(
         Column(
             "days_since_last_order",
             Type.INTEGER,
-            "From last_ordered_on to the last whole business day; null without orders.",
+            "Days from last_ordered_on to the data-through date; null without orders.",
             nullable=True,
         ),
         Column(
@@ -64,13 +64,13 @@ TABLE = Table(
     rebuild=Rebuild.full(),
     rules=(
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in ("lifetime_orders", "other_currency_orders", "lifetime_units", "lifetime_gross_sales_cents")
         ),
         between(
             "days_since_last_order",
             "last_order_not_later",
-            "No order is later than the last whole day.",
+            "No order is after the data-through date.",
             least=0,
             severity=Severity.STOP,
         ),
@@ -96,7 +96,7 @@ _AMOUNTS = ["lifetime_gross_sales_cents", "lifetime_discounts_cents", "returns_c
 
 
 def build(customers: Frame, reporting_orders: Frame, as_of: int) -> Frame:
-    """Everyone known, with their orders counted in all currencies and their amounts added up in one."""
+    """Every customer, with orders counted in all currencies and amounts summed in one."""
     everyone = nw.concat([customers.select("customer_id"), reporting_orders.select("customer_id")]).unique()
     by_currency = _by_currency(reporting_orders.filter(nw.col("status") != "cancelled"))
     ranked = by_key(by_currency, ["customer_id"], _rank_currencies)
@@ -134,7 +134,7 @@ def _by_currency(kept: Frame) -> Frame:
 
 
 def _over_currencies(by_currency: Frame) -> Frame:
-    """One row per customer: what may be added over currencies."""
+    """One row per customer, with the counts over all currencies."""
     return by_currency.group_by("customer_id").agg(
         nw.col("first_ordered_on").min(), nw.col("last_ordered_on").max(), *(nw.col(name).sum() for name in _COUNTS)
     )
@@ -147,7 +147,7 @@ def _rank_currencies(by_currency: Frame) -> Frame:
 
 
 def _stage() -> nw.Expr:
-    """Where a customer stands; null without orders."""
+    """The stage of a customer; null without orders."""
     days = nw.col("days_since_last_order")
     return (
         nw.when((days <= PARAMETERS.active_days) & (nw.col("lifetime_orders") == 1))

@@ -1,7 +1,7 @@
-"""``reporting.daily_product_sales``: what each product sold and what came back, per day, warehouse and currency.
+"""``reporting.daily_product_sales``: sales and refunds per day, product, warehouse and currency.
 
-The same rows as in ``reporting.daily_sales``, added up by product and warehouse, so every measure they share adds up to
-that day's.
+It sums the same rows as ``reporting.daily_sales``, by product and warehouse, so every shared measure adds up to the
+day's.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _KEY = ["day", "product_id", "warehouse_id", "currency"]
 TABLE = Table(
     schema="reporting",
     name="daily_product_sales",
-    grain="One row per business day, product, warehouse and currency in which something was sold or given back.",
+    grain="One row per business day, product, warehouse and currency with a sale or a refund.",
     doc="Cancelled orders do not count. Refunds count on the day they were given.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
-        key("warehouses", "warehouse_id", "Where it shipped from."),
+        key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("units", Type.INTEGER, "Units ordered that day."),
         Column("refunded_units", Type.INTEGER, "Units refunded that day."),
         Column("gross_sales", Type.CENTS, "Σ quantity × unit price of the units ordered."),
-        Column("discounts", Type.CENTS, "Σ of the lines' shares of their orders' discounts."),
-        Column("returns", Type.CENTS, "Money given back that day, before tax."),
+        Column("discounts", Type.CENTS, "Σ of the lines' shares of the order discounts."),
+        Column("returns", Type.CENTS, "Refunds given that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns."),
         Column("cost", Type.CENTS, "Cost of the units ordered; null when any is unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "Cost of the units refunded; null when any is unknown.", nullable=True),
@@ -52,14 +52,14 @@ TABLE = Table(
     rebuild=Rebuild.by("day", order_lines=("ordered_on", "order_item_id@refunds"), refunds="refunded_on"),
     rules=(
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents")
         ),
         at_most(
             "discounts_cents",
             "gross_sales_cents",
             "discounts_within_gross",
-            "No more is taken off than was sold.",
+            "Discounts are no more than gross sales.",
             severity=Severity.STOP,
         ),
     ),
@@ -67,7 +67,7 @@ TABLE = Table(
 
 
 def build(order_lines: Frame, refunds: Frame) -> Frame:
-    """Sales and refunds stand under each other and are added up; joining them would multiply money."""
+    """Stack sales and refunds and sum them; a join would fan out money."""
     sold = sold_lines(order_lines).select(
         *_KEY,
         units=nw.col("quantity"),

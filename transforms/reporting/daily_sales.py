@@ -1,4 +1,4 @@
-"""``reporting.daily_sales``: one row per business day and currency, from the currency's first day on, without gaps.
+"""``reporting.daily_sales``: one row per business day and currency, without gaps.
 
 Net sales = gross sales − discounts − returns, with returns on the day of the refund, and total sales = net sales + tax:
 Shopify's sales reports (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
@@ -20,7 +20,7 @@ _KEY = ["day", "currency"]
 TABLE = Table(
     schema="reporting",
     name="daily_sales",
-    grain="One row per business day and currency, from the currency's first order through the last whole day.",
+    grain="One row per business day and currency, from the currency's first order through the data-through date.",
     doc="A cancelled order counts only in cancelled_orders. Refunds count on the day they were given.",
     columns=(
         Column("day", Type.DAY, "The business day."),
@@ -33,13 +33,13 @@ TABLE = Table(
         Column("units", Type.INTEGER, "Units in orders."),
         Column("refunded_units", Type.INTEGER, "Units refunded that day."),
         Column("gross_sales", Type.CENTS, "Σ quantity × unit price of orders."),
-        Column("discounts", Type.CENTS, "Taken off gross_sales."),
-        Column("returns", Type.CENTS, "Money given back that day, before tax."),
+        Column("discounts", Type.CENTS, "Σ discounts of orders."),
+        Column("returns", Type.CENTS, "Refunds given that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
         Column(
             "tax",
             Type.CENTS,
-            "Of orders, on gross_sales − discounts; no refund takes any of it back, as the shop records none.",
+            "Tax of orders, on gross_sales − discounts; refunds do not reduce it: the shop records no refunded tax.",
         ),
         Column("total_sales", Type.CENTS, "net_sales + tax."),
         Column(
@@ -59,7 +59,7 @@ TABLE = Table(
     ),
     rules=(
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in (
                 "orders",
                 "cancelled_orders",
@@ -77,7 +77,7 @@ TABLE = Table(
             "discounts_cents",
             "gross_sales_cents",
             "discounts_within_gross",
-            "No more is taken off than was sold.",
+            "Discounts are no more than gross sales.",
             severity=Severity.STOP,
         ),
     ),
@@ -88,7 +88,7 @@ _AMOUNTS = ["gross_sales_cents", "discounts_cents", "returns_cents", "tax_cents"
 
 
 def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame) -> Frame:
-    """Every day of every currency, with what was placed, what was cancelled and what was given back."""
+    """Every day of every currency, with orders placed, orders cancelled and refunds given."""
     placed = reporting_orders.with_columns(day=nw.col("ordered_on"))
     kept = placed.filter(nw.col("status") != "cancelled")
     cancelled = placed.filter(nw.col("status") == "cancelled")
@@ -118,7 +118,7 @@ def _days(calendar: Frame, placed: Frame) -> Frame:
 
 
 def _sales(kept: Frame) -> Frame:
-    """What was placed and not cancelled."""
+    """Orders that were not cancelled, by day."""
     return (
         kept.with_columns(new_customers=flag(nw.col("is_first_order")))
         .group_by(_KEY)
@@ -140,5 +140,5 @@ def _customers(kept: Frame) -> Frame:
 
 
 def _returns(refunded: Frame) -> Frame:
-    """What was given back."""
+    """Refunds by day."""
     return refunded.group_by(_KEY).agg(nw.col("refunded_units").sum(), nw.col("returns_cents").sum())

@@ -1,9 +1,8 @@
-"""``reporting.fulfilment_daily``: what every warehouse sent off each day, how fast, and what still waits.
+"""``reporting.fulfilment_daily``: orders that every warehouse shipped each day, how fast, and orders still open.
 
-Everything counts on the day it happened. An order with lines from two warehouses is one order in each of them. Fill
-rate by units, as in inventory textbooks: of the units that were decided about that day, the share that left and was not
-cancelled because the goods were not there. Percentiles are nearest-rank: the ⌈p·n⌉-th smallest, so that each is the
-time of some order.
+Every event counts on its own day. An order with lines from two warehouses is one order in each of them. The fill rate
+is by units, as in inventory textbooks: of the units shipped or cancelled for lack of stock that day, the share shipped.
+Percentiles are nearest-rank: the ⌈p·n⌉-th smallest, so that each is the time of an actual order.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ _REASONS = ", ".join(PARAMETERS.out_of_stock_reasons)
 TABLE = Table(
     schema="reporting",
     name="fulfilment_daily",
-    grain="One row per business day and warehouse, from its first order through the last whole day.",
-    doc="An order is shipped when it leaves the warehouse, or is handed over without being shipped.",
+    grain="One row per business day and warehouse, from its first order through the data-through date.",
+    doc="An order counts as shipped when it leaves the warehouse, or when it is delivered without a shipment.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("warehouses", "warehouse_id", "The warehouse."),
@@ -33,7 +32,7 @@ TABLE = Table(
         Column("orders_shipped", Type.INTEGER, "Orders shipped that day with a line from here."),
         Column("units_shipped", Type.INTEGER, "Units of their lines from here."),
         Column("orders_cancelled", Type.INTEGER, "Orders cancelled that day before they were shipped."),
-        Column("cancelled_for_stock", Type.INTEGER, f"Those of them whose reason was {_REASONS}."),
+        Column("cancelled_for_stock", Type.INTEGER, f"Orders of orders_cancelled with the reason {_REASONS}."),
         Column("units_cancelled_for_stock", Type.INTEGER, "Units of their lines from here."),
         Column(
             "unit_fill_rate",
@@ -45,8 +44,8 @@ TABLE = Table(
             Column(
                 f"hours_to_ship_p{percent}",
                 Type.RATIO,
-                f"So long took {percent} % of the orders shipped that day, from ordered_at to shipped_at, at most; "
-                "null without one.",
+                f"Hours from ordered_at to shipped_at within which {percent} % of the orders shipped that day were "
+                "shipped; null without one.",
                 nullable=True,
             )
             for percent in (50, 90)
@@ -63,7 +62,7 @@ TABLE = Table(
     rebuild=Rebuild.full(),
     rules=(
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in ("orders_placed", "orders_shipped", "units_shipped", "orders_cancelled", "open_orders")
         ),
         *(
@@ -74,14 +73,14 @@ TABLE = Table(
             "cancelled_for_stock",
             "orders_cancelled",
             "cancelled_for_stock_within_cancelled",
-            "An order cancelled for lack of stock is cancelled.",
+            "An order cancelled for lack of stock is a cancelled one.",
             severity=Severity.STOP,
         ),
         at_most(
             "hours_to_ship_p50",
             "hours_to_ship_p90",
             "p50_within_p90",
-            "What takes half of the orders takes no longer than nine in ten.",
+            "Half of the orders take no longer than nine in ten.",
             severity=Severity.STOP,
         ),
     ),
@@ -100,7 +99,7 @@ _COUNTS = [
 
 
 def build(orders: Frame, order_items: Frame, calendar: Frame) -> Frame:
-    """What was placed, shipped and cancelled stand under each other and are added up by day."""
+    """Stack orders placed, shipped and cancelled and sum them by day."""
     parcels = _parcels(orders, order_items)
     rows = (
         _days(calendar, parcels)
@@ -124,7 +123,7 @@ def build(orders: Frame, order_items: Frame, calendar: Frame) -> Frame:
 
 
 def _parcels(orders: Frame, order_items: Frame) -> Frame:
-    """One row per order and warehouse it ships from: an order with many lines there is still one."""
+    """One row per order and warehouse, however many lines the order has there."""
     headers = orders.select(
         "order_id",
         "ordered_on",
@@ -147,7 +146,7 @@ def _days(calendar: Frame, parcels: Frame) -> Frame:
 
 
 def _events(parcels: Frame) -> Frame:
-    """What happened to the parcels, by day."""
+    """The events of the parcels, by day."""
     nothing = dict.fromkeys(_COUNTS, ZERO)
     is_timed = ~nw.col("seconds_to_ship").is_null()
     is_on_time = nw.col("seconds_to_ship") <= PARAMETERS.on_time_hours * _SECONDS_PER_HOUR
@@ -181,7 +180,7 @@ def _events(parcels: Frame) -> Frame:
 
 
 def _hours(parcels: Frame) -> Frame:
-    """The seconds that half and nine in ten of a day's shipped orders took at most."""
+    """The 50th and 90th percentile of the seconds to ship, by day."""
     timed = parcels.filter(~nw.col("seconds_to_ship").is_null()).select(
         "order_id", "warehouse_id", "seconds_to_ship", day=nw.col("shipped_on"), one=ONE
     )
@@ -195,12 +194,12 @@ def _hours(parcels: Frame) -> Frame:
 
 
 def _rank(timed: Frame) -> Frame:
-    """Number a day's orders by how long they took, and count them."""
+    """Number a day's orders by their seconds to ship, and count them."""
     return numbered(timed, "place", _KEY, ["seconds_to_ship", "order_id"]).with_columns(
         count=nw.col("one").sum().over(_KEY)
     )
 
 
 def _count_open(rows: Frame) -> Frame:
-    """What stands open after each day."""
+    """The open orders after each day."""
     return rows.with_columns(open_orders=nw.col("change").cum_sum().over("warehouse_id", order_by="day"))

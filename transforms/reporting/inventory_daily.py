@@ -1,7 +1,7 @@
 """``reporting.inventory_daily``: the stock of every product in every warehouse at the end of every day.
 
-Perpetual inventory: opening + received − shipped + returned + adjusted = closing, and a day opens as the one before
-closed. What lies on the shelf and no movement explains appears on the last day, as ``unexplained_units``.
+Perpetual inventory: opening + received − shipped + returned + adjusted = closing, and a day opens with the
+closing of the day before. Units that no movement explains appear on the last day, as ``unexplained_units``.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _KEY = ["day", *_SHELF]
 TABLE = Table(
     schema="reporting",
     name="inventory_daily",
-    grain="One row per business day, product and warehouse, from its first movement through the last whole day.",
+    grain="One row per business day, product and warehouse, from its first movement through the data-through date.",
     doc="A shelf without movements has one row, on the last day.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("opening_units", Type.INTEGER, "Units on the shelf when the day began."),
-        Column("received", Type.INTEGER, "Units that came in."),
-        Column("shipped", Type.INTEGER, "Units that went out to customers."),
-        Column("returned", Type.INTEGER, "Units that came back from customers."),
-        Column("adjusted", Type.INTEGER, "Units corrected after counting; negative when some were missing."),
+        Column("opening_units", Type.INTEGER, "Units on the shelf at the start of the day."),
+        Column("received", Type.INTEGER, "Units received."),
+        Column("shipped", Type.INTEGER, "Units shipped to customers."),
+        Column("returned", Type.INTEGER, "Units returned by customers."),
+        Column("adjusted", Type.INTEGER, "Units corrected after a stock count; negative when some were missing."),
         Column(
             "unexplained_units",
             Type.INTEGER,
@@ -41,13 +41,13 @@ TABLE = Table(
             Type.INTEGER,
             "opening_units + received − shipped + returned + adjusted + unexplained_units.",
         ),
-        Column("reserved", Type.INTEGER, "Units of closing_units that belong to open orders."),
+        Column("reserved", Type.INTEGER, "Units of closing_units that are reserved for open orders."),
         Column("available", Type.INTEGER, "closing_units − reserved."),
-        Column("is_stockout", Type.BOOLEAN, "Whether available is nothing or less."),
+        Column("is_stockout", Type.BOOLEAN, "Whether available is 0 or less."),
         Column(
             "closing_value",
             Type.CENTS,
-            "closing_units × what a unit costs the shop now, in the shop's currency; null when unknown.",
+            "closing_units × the current cost of a unit, in the shop's currency; null when unknown.",
             nullable=True,
         ),
     ),
@@ -64,20 +64,20 @@ TABLE = Table(
     ),
     rules=(
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in ("received", "shipped", "returned")
         ),
         at_most(
             "available",
             "closing_units",
             "reserved_not_negative",
-            "Nothing or more is reserved.",
+            "Reserved units are not negative.",
             severity=Severity.WARN,
         ),
         between(
             "unexplained_units",
             "stock_explained",
-            "What lies on the shelf is the sum of its movements.",
+            "The units on the shelf are the sum of its movements.",
             least=0,
             most=0,
             severity=Severity.WARN,
@@ -85,7 +85,7 @@ TABLE = Table(
     ),
 )
 
-# Which kinds of movement change which column, and with which sign; a shipment takes its units off both.
+# Which kinds of movement change which column, and their sign; a shipment reduces both stock and reservations.
 _EFFECTS = {
     "received": (("receipt",), 1),
     "shipped": (("shipment",), -1),
@@ -97,7 +97,7 @@ _EFFECTS = {
 
 
 def build(inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int) -> Frame:
-    """Movements by day, on every day of every shelf, added up from the first."""
+    """Movements by day, for every day of every shelf, summed from the first."""
     rows = (
         _days(calendar, inventory_movements, inventory, as_of)
         .join(_moved(inventory_movements), on=_KEY, how="left")
@@ -144,7 +144,7 @@ def _moved(inventory_movements: Frame) -> Frame:
 
 
 def _add_up(rows: Frame) -> Frame:
-    """Units on the shelf, and reserved, after each day's movements."""
+    """Units on the shelf and reserved units after each day's movements."""
     return rows.with_columns(
         explained_units=nw.col("change").cum_sum().over(_SHELF, order_by="day"),
         reserved=nw.col("reserved_change").cum_sum().over(_SHELF, order_by="day"),

@@ -1,10 +1,9 @@
-"""``reporting.inventory_health``: how every shelf stood at the end of a business day, and what to order for it.
+"""``reporting.inventory_health``: the stock of every shelf at the end of a business day, and what to order for it.
 
-Velocity counts only days in stock (see ``transforms.demand``), so that an empty shelf does not look like a slow one.
+Velocity counts only days in stock (see ``transforms.demand``), so that an empty shelf does not look like a slow seller.
 Safety stock, reorder point and order-up-to level follow the textbook (Silver, Pyke and Thomas, Inventory and
 Production Management in Supply Chains): z·√(L·σd² + d²·σL²), d·L + safety stock, and d·(L + cover) + safety stock. Each
-is rounded up to whole units, because nobody orders a part of one. Goods already on order are unknown, since the shop
-records none, and are not taken off.
+is rounded up to whole units. Goods already on order are not subtracted, because the shop does not record them.
 """
 
 from __future__ import annotations
@@ -28,31 +27,31 @@ TABLE = Table(
     doc="A window of n days ends with the night and begins no earlier than the shelf's first day in inventory_daily. A "
     "day is in stock unless it ended with nothing available and nothing was sold on it.",
     columns=(
-        Column("night", Type.DAY, "The business day at whose end this was so."),
+        Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("available", Type.INTEGER, "Units on the shelf that belong to no open order."),
-        Column("units_28d", Type.INTEGER, "Units ordered in 28 days, less orders cancelled since."),
-        Column("in_stock_days_28d", Type.INTEGER, "Days of these in stock."),
+        Column("available", Type.INTEGER, "Units on the shelf that are not reserved for open orders."),
+        Column("units_28d", Type.INTEGER, "Units ordered in 28 days, without cancelled orders."),
+        Column("in_stock_days_28d", Type.INTEGER, "Days in stock among the 28."),
         Column("velocity", Type.RATIO, "units_28d / in_stock_days_28d; null without a day in stock.", nullable=True),
         Column(
             "days_of_supply",
             Type.RATIO,
-            "available / velocity, not less than 0; null when nothing was sold: it would last for ever.",
+            "available / velocity, at least 0; null when nothing was sold.",
             nullable=True,
         ),
         Column(
             "sell_through",
             Type.RATIO,
-            "units_28d / (units on the shelf when the 28 days began + received in them); above 1 where units came back "
-            "and were sold again; null when there were none.",
+            "units_28d / (units on the shelf at the start of the 28 days + received in them); above 1 where returned "
+            "units were sold again; null without such units.",
             nullable=True,
         ),
         Column(
             "turnover",
             Type.RATIO,
-            "Cost of sales of 365 days / mean stock value of its days: both at one cost per unit, which cancels, so it "
-            "is units ordered / mean closing units; null without stock.",
+            "Cost of sales of 365 days / mean stock value of its days. Both use one cost per unit, which cancels: "
+            "units ordered / mean closing units; null without stock.",
             nullable=True,
         ),
         Column("stockout_rate", Type.RATIO, "Share of the 28 days that ended with nothing available."),
@@ -60,8 +59,8 @@ TABLE = Table(
             "safety_stock",
             Type.INTEGER,
             f"⌈z·√(L·σd² + d²·σL²)⌉ units, with z = {PARAMETERS.service_level_z}, L = {PARAMETERS.lead_time_days} and "
-            f"σL = {PARAMETERS.lead_time_days_std} days, d and σd the mean and the sample's deviation of the units of "
-            "a day in stock; null with fewer than two.",
+            f"σL = {PARAMETERS.lead_time_days_std} days, d and σd the mean and sample deviation of the units of a "
+            "day in stock; null with fewer than two.",
             nullable=True,
         ),
         Column("reorder_point", Type.INTEGER, "⌈d·L⌉ + safety_stock; null when safety_stock is.", nullable=True),
@@ -74,7 +73,7 @@ TABLE = Table(
         Column(
             "status",
             Type.TEXT,
-            f"The first that holds: stockout (nothing available), dead (nothing sold in {PARAMETERS.dead_stock_days} "
+            f"The first that applies: stockout (nothing available), dead (nothing sold in {PARAMETERS.dead_stock_days} "
             f"days), at_risk (available ≤ reorder_point), overstock (more than {PARAMETERS.overstock_days} days of "
             "supply, of a shelf known for 28 days), ok.",
         ),
@@ -83,7 +82,7 @@ TABLE = Table(
     rebuild=Rebuild.as_of("night"),
     rules=(
         one_of("status", "status_known", "A status is one of the five.", list(_STATUSES), severity=Severity.STOP),
-        between("units_28d", "units_not_negative", "Units are counted.", least=0, severity=Severity.STOP),
+        between("units_28d", "units_not_negative", "Units are not negative.", least=0, severity=Severity.STOP),
         between(
             "in_stock_days_28d",
             "in_stock_days_within_window",
@@ -93,13 +92,13 @@ TABLE = Table(
             severity=Severity.STOP,
         ),
         *(
-            between(name, f"{name}_not_negative", f"{name} is nothing or more.", least=0, severity=Severity.STOP)
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
             for name in ("days_of_supply", "safety_stock", "reorder_point", "suggested_order")
         ),
         between(
             "stockout_rate",
             "stockout_rate_is_share",
-            "It lies between 0 and 1.",
+            "stockout_rate lies between 0 and 1.",
             least=0,
             most=1,
             severity=Severity.STOP,
@@ -109,7 +108,7 @@ TABLE = Table(
 
 
 def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
-    """Sums over the windows of every shelf, then each measure from them."""
+    """Sum the windows of every shelf, then compute each measure from the sums."""
     sums = _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
     days, units, available = nw.col("in_stock_days_28d"), nw.col("units_28d"), nw.col("available")
     stocked = nw.when(available > 0).then(available).otherwise(0)
@@ -138,7 +137,7 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Fra
 
 
 def _sums(days: Frame, as_of: int) -> Frame:
-    """What the windows of each shelf add up to, and what was available at the end."""
+    """The sums of each shelf's windows, and the units available at the end."""
     in_28 = flag(nw.col("day") > as_of - 28)
     in_365 = flag(nw.col("day") > as_of - 365)
     since_dead = flag(nw.col("day") > as_of - PARAMETERS.dead_stock_days)
@@ -162,7 +161,7 @@ def _sums(days: Frame, as_of: int) -> Frame:
 
 
 def _status() -> nw.Expr:
-    """The first word that fits."""
+    """The first status that applies."""
     is_full_window = nw.col("days_28d") == 28
     is_too_much = nw.col("available") * nw.col("in_stock_days_28d") > nw.col("units_28d") * PARAMETERS.overstock_days
     is_unsold = (nw.col("dead_units") == 0) & (nw.col("dead_days") == PARAMETERS.dead_stock_days)

@@ -1,4 +1,4 @@
-"""``reporting.order_lines``: one row per order item, with its share of the discount and what came back.
+"""``reporting.order_lines``: one row per order item, with its share of the discount and its refunds.
 
 The discount of an order is spread over its lines by the largest-remainder (Hamilton) method: each line gets
 ⌊discount × line's gross sales / subtotal⌋ cents, and the cents left over go one each to the lines with the largest
@@ -19,31 +19,31 @@ TABLE = Table(
     schema="reporting",
     name="order_lines",
     grain="One row per order item.",
-    doc="The lines of an order add up to its row in reporting.orders. Nothing of a cancelled order counts as sold: "
-    "its lines keep what was ordered, and their net sales are 0.",
+    doc="The lines of an order add up to its row in reporting.orders. A cancelled order has no sales: its lines keep "
+    "the quantities and amounts ordered, and their net sales are 0.",
     columns=(
         key("order_items", "order_item_id", "The line."),
         key("orders", "order_id", "The order it belongs to."),
-        key("customers", "customer_id", "Who ordered."),
-        key("products", "product_id", "What was ordered."),
-        key("warehouses", "warehouse_id", "Where it ships from."),
+        key("customers", "customer_id", "The customer."),
+        key("products", "product_id", "The product."),
+        key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
-        Column("ordered_on", Type.DAY, "Business day its order was placed."),
+        Column("ordered_on", Type.DAY, "Business day of its order."),
         Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
         Column("quantity", Type.INTEGER, "Units ordered."),
-        Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount and tax."),
+        Column("unit_price", Type.CENTS, "Price of one unit at the time of the order, before discount and tax."),
         Column("gross_sales", Type.CENTS, "quantity × unit_price."),
         Column("discount_allocated", Type.CENTS, "Its share of the order's discount, by largest remainder."),
         Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
-        Column("returns", Type.CENTS, "Money given back for it so far, before tax."),
+        Column("returns", Type.CENTS, "Refunds so far, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled."),
-        Column("unit_cost", Type.CENTS, "What one unit had cost the shop when sold; null when unknown.", nullable=True),
+        Column("unit_cost", Type.CENTS, "Cost of one unit at the time of the order; null when unknown.", nullable=True),
         Column("cost", Type.CENTS, "quantity × unit_cost; null when unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "refunded_quantity × unit_cost; null when unknown.", nullable=True),
         Column(
             "gross_margin",
             Type.CENTS,
-            "net_sales − cost + returned_cost: net sales less the cost of the units kept; 0 when cancelled, "
+            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when cancelled, "
             "null when the cost is unknown.",
             nullable=True,
         ),
@@ -55,7 +55,7 @@ TABLE = Table(
         between(
             "discount_allocated_cents",
             "discount_allocated_not_negative",
-            "A line's share of a discount is nothing or more.",
+            "A line's share of a discount is not negative.",
             least=0,
             severity=Severity.STOP,
         ),
@@ -63,14 +63,14 @@ TABLE = Table(
             "discount_allocated_cents",
             "gross_sales_cents",
             "discount_allocated_within_line",
-            "A line's share of a discount is no more than the line.",
+            "A line's share of a discount is no more than its gross sales.",
             severity=Severity.STOP,
         ),
         at_most(
             "refunded_quantity",
             "quantity",
             "refunded_within_line",
-            "No more units come back than were ordered.",
+            "Refunded units are no more than those ordered.",
             severity=Severity.STOP,
         ),
     ),
@@ -78,7 +78,7 @@ TABLE = Table(
 
 
 def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
-    """Lines with their order's day and currency, their share of its discount, and the sum of their refunds."""
+    """Lines with their order's day and currency, their share of its discount, and their refunds."""
     headers = orders.select(
         "order_id",
         "customer_id",

@@ -1,4 +1,4 @@
-"""``reporting.orders``: one row per order, with what was sold, what came back and what it earned."""
+"""``reporting.orders``: one row per order, with its sales, refunds and margin."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TABLE = Table(
     schema="reporting",
     name="orders",
     grain="One row per order.",
-    doc="As known at the end of the last whole business day: what happened later is not in it. A cancelled order keeps "
-    "what was ordered; its net sales and margin are 0.",
+    doc="As known at the end of the data-through date, without later events. A cancelled order keeps the amounts "
+    "ordered; its net sales and margin are 0.",
     columns=(
         key("orders", "order_id", "The order."),
-        key("customers", "customer_id", "Who ordered."),
+        key("customers", "customer_id", "The customer."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled."),
         Column("ordered_on", Type.DAY, "Business day of ordered_at."),
@@ -39,24 +39,24 @@ TABLE = Table(
         Column("tax", Type.CENTS, "On gross_sales − discount."),
         Column("returns", Type.CENTS, "Σ refunds so far, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
-        Column("total", Type.CENTS, "gross_sales − discount + tax: what the customer was asked to pay."),
+        Column("total", Type.CENTS, "gross_sales − discount + tax: the amount the customer had to pay."),
         Column("cost", Type.CENTS, "Σ quantity × unit cost; null when any line's is unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "Cost of the refunded units; null when cost is.", nullable=True),
         Column(
             "gross_margin",
             Type.CENTS,
-            "net_sales − cost + returned_cost: net sales less the cost of the units kept; 0 when cancelled, "
+            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when cancelled, "
             "null when the cost is unknown.",
             nullable=True,
         ),
         Column(
             "customer_order_number",
             Type.INTEGER,
-            "The customer's how manieth order, by ordered_at, then order_id, skipping cancelled ones; null when "
-            "cancelled.",
+            "Number of this order among the customer's orders, by ordered_at, then order_id, without cancelled ones; "
+            "null when cancelled.",
             nullable=True,
         ),
-        Column("is_first_order", Type.BOOLEAN, "Whether customer_order_number is 1, in whatever currency."),
+        Column("is_first_order", Type.BOOLEAN, "Whether customer_order_number is 1, in any currency."),
         Column("hours_to_ship", Type.RATIO, "From ordered_at to shipped_at; null before.", nullable=True),
         Column("hours_to_deliver", Type.RATIO, "From shipped_at to delivered_at; null before.", nullable=True),
     ),
@@ -70,12 +70,12 @@ TABLE = Table(
             ["pending", "processing", "shipped", "delivered", "cancelled"],
             severity=Severity.STOP,
         ),
-        between("units", "units_not_negative", "An order has nothing or more.", least=0, severity=Severity.STOP),
+        between("units", "units_not_negative", "units is not negative.", least=0, severity=Severity.STOP),
         at_most(
             "refunded_units",
             "units",
             "refunded_within_order",
-            "No more units come back than were ordered.",
+            "Refunded units are no more than those ordered.",
             severity=Severity.STOP,
         ),
         at_most(
@@ -152,7 +152,7 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
 
 
 def _status() -> nw.Expr:
-    """The status at the end of the day: what happened by then says it; the shop's own word may be newer."""
+    """The status at the end of the day, from the events up to then; the shop's own status may be newer."""
     return (
         nw.when(~nw.col("cancelled_on").is_null())
         .then(nw.lit("cancelled"))

@@ -1,13 +1,13 @@
 """``reporting.product_abc_xyz``: which products matter, and how steadily and how often they sell.
 
-ABC: products by net sales of 365 days, largest first; A those that begin within the first 80 % of all, B within 95 %, C
-the rest, so that the product that crosses a limit still belongs before it and the best seller is always A. XYZ: by the
-coefficient of variation of weekly units. The demand class has the limits of Syntetos, Boylan and Croston (On the
+ABC: products by net sales of 365 days, largest first; A those that begin within the first 80 % of the total, B within
+95 %, C the rest. The product that crosses a limit belongs to the better class, so the best seller is always A. XYZ: by
+the coefficient of variation of weekly units. The demand class has the limits of Syntetos, Boylan and Croston (On the
 categorization of demand patterns, Journal of the Operational Research Society 56, 2005) for the average demand interval
 (ADI) and the squared variation of the sizes (CV²).
 
-Weeks are the 52 seven-day spans that end with the night, from the one of the product's first sale on: a new product is
-not an unsteady one. Variations are the sample's.
+Weeks are the 52 seven-day spans that end with the night, from the week of the product's first sale on, so that a new
+product does not count as unsteady. Variations are the sample's.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ _DEMAND = ("smooth", "intermittent", "erratic", "lumpy")
 TABLE = Table(
     schema="reporting",
     name="product_abc_xyz",
-    grain="One row per night and product, also of those never sold.",
+    grain="One row per night and product, also without any sale.",
     doc="Cancelled orders do not count. Shares are among the products of one currency.",
     columns=(
-        Column("night", Type.DAY, "The business day at whose end this was so."),
+        Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of net_sales_365d: the one most units were sold in; null when never sold.",
+            "ISO 4217 code of net_sales_365d: the one with the most units sold; null when never sold.",
             nullable=True,
         ),
-        Column("net_sales_365d", Type.CENTS, "Sales less discounts of 365 days, less the refunds given in them."),
+        Column("net_sales_365d", Type.CENTS, "Sales minus discounts of 365 days, minus refunds given in them."),
         Column(
             "cumulative_share",
             Type.RATIO,
-            "Share of net_sales_365d of this product and all with more (ties by product_id), where a negative one "
-            "counts as 0; null where the currency has none.",
+            "Share of this product and all with more in the currency's net_sales_365d (ties by product_id), negative "
+            "ones counting as 0; null where the currency has none.",
             nullable=True,
         ),
         Column(
             "abc",
             Type.TEXT,
-            f"A where those with more have less than {PARAMETERS.abc_a_percent} % of all, B less than "
+            f"A where products with more have less than {PARAMETERS.abc_a_percent} % of the total, B less than "
             f"{PARAMETERS.abc_b_percent} %, else C; C without net sales.",
         ),
-        Column("weeks", Type.INTEGER, "Weeks since the first sale, that one included, at most 52; 0 when never sold."),
-        Column("weeks_with_sales", Type.INTEGER, "Those of them with a unit ordered."),
-        Column("units", Type.INTEGER, "Units ordered in them, in whatever currency."),
+        Column("weeks", Type.INTEGER, "Weeks since the first sale, with its own week, at most 52; 0 when never sold."),
+        Column("weeks_with_sales", Type.INTEGER, "Weeks of these with a unit ordered."),
+        Column("units", Type.INTEGER, "Units ordered in these weeks, in any currency."),
         Column(
             "weekly_variation",
             Type.RATIO,
@@ -88,7 +88,9 @@ TABLE = Table(
     rules=(
         one_of("abc", "abc_known", "A class is A, B or C.", ["A", "B", "C"], severity=Severity.STOP),
         one_of("xyz", "xyz_known", "A class is X, Y or Z.", ["X", "Y", "Z"], severity=Severity.STOP),
-        one_of("demand_class", "demand_class_known", "It is one of the four.", list(_DEMAND), severity=Severity.STOP),
+        one_of(
+            "demand_class", "demand_class_known", "A class is one of the four.", list(_DEMAND), severity=Severity.STOP
+        ),
         between(
             "cumulative_share",
             "cumulative_share_is_share",
@@ -97,8 +99,8 @@ TABLE = Table(
             most=1,
             severity=Severity.STOP,
         ),
-        between("weeks", "weeks_in_range", "A year has 52.", least=0, most=_WEEKS, severity=Severity.STOP),
-        between("adi", "adi_at_least_one", "A week sells once.", least=1, severity=Severity.STOP),
+        between("weeks", "weeks_in_range", "A year has 52 weeks.", least=0, most=_WEEKS, severity=Severity.STOP),
+        between("adi", "adi_at_least_one", "weeks_with_sales is no more than weeks.", least=1, severity=Severity.STOP),
     ),
 )
 
@@ -115,7 +117,7 @@ def build(reporting_products: Frame, daily_product_sales: Frame, as_of: int) -> 
         weeks=nw.when(since_first <= _WEEKS).then(since_first).otherwise(_WEEKS),
         is_sold=~nw.col("first_sold_on").is_null(),
     )
-    # Whoever never sold has no currency; among themselves they have earned nothing.
+    # Products that never sold have no currency; they form a group of their own.
     products = products.with_columns(group=nw.col("currency").fill_null(""))
     ranked = by_key(products, ["group"], _accumulate)
     rows = ranked.join(_weekly(daily_product_sales, as_of), on="product_id", how="left").with_columns(
@@ -126,7 +128,7 @@ def build(reporting_products: Frame, daily_product_sales: Frame, as_of: int) -> 
 
 
 def _accumulate(products: Frame) -> Frame:
-    """What each product and those with more have earned, and what all have."""
+    """The net sales of each product and those with more, and of all."""
     by_earnings = products.with_columns(less=-nw.col("earned"))
     return by_earnings.with_columns(
         cumulative=nw.col("earned").cum_sum().over("group", order_by=["less", "product_id"]),
@@ -135,7 +137,7 @@ def _accumulate(products: Frame) -> Frame:
 
 
 def _weekly(sales: Frame, as_of: int) -> Frame:
-    """How many weeks each product sold in, its units and the sum of the weeks' squares."""
+    """Per product: weeks with sales, units, and the sum of the squared weekly units."""
     weeks = (
         sales.filter((nw.col("day") > as_of - 7 * _WEEKS) & (nw.col("units") > 0))
         .with_columns(week=quotient(as_of - nw.col("day"), _DAYS_PER_WEEK))
@@ -150,11 +152,11 @@ def _weekly(sales: Frame, as_of: int) -> Frame:
 
 
 def _measured(rows: Frame) -> Frame:
-    """The ratios; weeks without a sale add nothing to the sums, only to their number."""
+    """The ratios; weeks without a sale add to the number of weeks, and nothing to the sums."""
     units, squares, sold = nw.col("units"), nw.col("squares"), nw.col("weeks_with_sales")
 
     def variation(weeks: nw.Expr) -> nw.Expr:
-        """Σ(x − mean)² / (n − 1) / mean², over whole numbers."""
+        """Σ(x − mean)² / (n − 1) / mean², in integers."""
         return ratio(weeks * (weeks * squares - units * units), (weeks - 1) * units * units)
 
     return rows.with_columns(

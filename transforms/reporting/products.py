@@ -1,7 +1,7 @@
-"""``reporting.products``: one row per product, with what it sold lately, in a year and ever.
+"""``reporting.products``: one row per product, with its sales of 28 days, of a year and of all time.
 
-Sales count on the order's day and refunds on their own, as in ``reporting.daily_product_sales``, which these are sums
-of. Amounts of different currencies are never added: they are of the currency the product sells most units in.
+Sales count on the order's day and refunds on their own, as in ``reporting.daily_product_sales``, which this table sums.
+Amounts of different currencies are never added: amounts are in the currency with the most units sold.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from transforms.engines import Frame
 TABLE = Table(
     schema="reporting",
     name="products",
-    grain="One row per product, also of those never sold, and of those sold that the shop no longer lists.",
-    doc="Cancelled orders do not count. A window of n days ends with the last whole business day. What the shop says "
-    "of a product is what it says now.",
+    grain="One row per product, also without any sale, and also when sold but no longer listed.",
+    doc="Cancelled orders do not count. A window of n days ends with the data-through date. The columns from the "
+    "shop's product list are current.",
     columns=(
         key("products", "product_id", "The product."),
         Column("sku", Type.TEXT, "The shop's own article number; null when no longer listed.", nullable=True),
-        Column("name", Type.TEXT, "What customers see; null where the shop has none.", nullable=True),
+        Column("name", Type.TEXT, "The product's name; null where the shop has none.", nullable=True),
         Column("category", Type.TEXT, "The shop's category; null where it has none.", nullable=True),
         Column("is_active", Type.BOOLEAN, "Whether it can be ordered; null when no longer listed.", nullable=True),
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of every amount of the row: the one most units were sold in, ties to the first by name; "
+            "ISO 4217 code of every amount of the row: the one with the most units sold, ties to the first by name; "
             "null when never sold.",
             nullable=True,
         ),
@@ -39,21 +39,21 @@ TABLE = Table(
         Column(
             "days_since_last_sale",
             Type.INTEGER,
-            "From last_sold_on to the last whole business day; null when never sold.",
+            "Days from last_sold_on to the data-through date; null when never sold.",
             nullable=True,
         ),
-        Column("units_28d", Type.INTEGER, "Units ordered in the last 28 days, in whatever currency."),
-        Column("units_365d", Type.INTEGER, "Units ordered in the last 365 days, in whatever currency."),
-        Column("lifetime_units", Type.INTEGER, "Units ordered ever, in whatever currency."),
-        Column("other_currency_units", Type.INTEGER, "Those of them whose amounts the row does not hold."),
-        Column("refunded_units", Type.INTEGER, "Units refunded ever, in whatever currency."),
-        Column("net_sales_28d", Type.CENTS, "Sales less discounts of 28 days, less the refunds given in them."),
-        Column("net_sales_365d", Type.CENTS, "Sales less discounts of 365 days, less the refunds given in them."),
-        Column("lifetime_net_sales", Type.CENTS, "Sales less discounts and refunds, ever."),
+        Column("units_28d", Type.INTEGER, "Units ordered in the last 28 days, in any currency."),
+        Column("units_365d", Type.INTEGER, "Units ordered in the last 365 days, in any currency."),
+        Column("lifetime_units", Type.INTEGER, "Units ordered ever, in any currency."),
+        Column("other_currency_units", Type.INTEGER, "Units in other currencies; their amounts are not in the row."),
+        Column("refunded_units", Type.INTEGER, "Units refunded ever, in any currency."),
+        Column("net_sales_28d", Type.CENTS, "Sales minus discounts of 28 days, minus refunds given in them."),
+        Column("net_sales_365d", Type.CENTS, "Sales minus discounts of 365 days, minus refunds given in them."),
+        Column("lifetime_net_sales", Type.CENTS, "Sales minus discounts and refunds, ever."),
         Column(
             "lifetime_gross_margin",
             Type.CENTS,
-            "lifetime_net_sales less the cost of the units kept; null when a cost is unknown.",
+            "lifetime_net_sales minus the cost of the units kept; null when a cost is unknown.",
             nullable=True,
         ),
         Column(
@@ -69,16 +69,20 @@ TABLE = Table(
     primary_key=("product_id",),
     rebuild=Rebuild.full(),
     rules=(
-        between("units_28d", "units_28d_not_negative", "Units are counted.", least=0, severity=Severity.STOP),
-        at_most("units_28d", "units_365d", "units_28d_within_365d", "A year holds its days.", severity=Severity.STOP),
+        between("units_28d", "units_28d_not_negative", "Units are not negative.", least=0, severity=Severity.STOP),
+        at_most("units_28d", "units_365d", "units_28d_within_365d", "365 days include 28.", severity=Severity.STOP),
         at_most(
-            "units_365d", "lifetime_units", "units_365d_within_lifetime", "A life holds it.", severity=Severity.STOP
+            "units_365d",
+            "lifetime_units",
+            "units_365d_within_lifetime",
+            "All time includes 365 days.",
+            severity=Severity.STOP,
         ),
         at_most(
             "refunded_units",
             "lifetime_units",
             "refunded_within_sold",
-            "No more units come back than were sold.",
+            "Refunded units are no more than those sold.",
             severity=Severity.STOP,
         ),
         at_most(
@@ -91,7 +95,7 @@ TABLE = Table(
         between(
             "days_since_last_sale",
             "last_sale_not_later",
-            "No sale is later than the last whole day.",
+            "No sale is after the data-through date.",
             least=0,
             severity=Severity.STOP,
         ),
@@ -103,7 +107,7 @@ _AMOUNTS = ["net_sales_28d_cents", "net_sales_365d_cents", "lifetime_net_sales_c
 
 
 def build(products: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
-    """Everything listed or sold, with units counted in all currencies and amounts added up in one."""
+    """Every product listed or sold, with units in all currencies and amounts in one."""
     sold = daily_product_sales.select("product_id")
     everything = nw.concat([products.select("product_id"), sold]).unique()
     listed = products.select("product_id", "sku", "name", "category", "is_active")
@@ -126,7 +130,7 @@ def build(products: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
 
 
 def _units(sales: Frame, as_of: int) -> Frame:
-    """What may be added over currencies; a day with nothing but refunds is no day of a sale."""
+    """Units over all currencies; a day with only refunds is no day of a sale."""
     return (
         sales.with_columns(
             units_28d=flag(nw.col("day") > as_of - 28) * nw.col("units"),

@@ -1,8 +1,7 @@
-"""``reporting.stockouts``: every time a shelf stood empty, and what it cost.
+"""``reporting.stockouts``: every stock-out of a shelf, and the sales it cost.
 
-Lost units are the velocity before the episode times its days: the usual estimate where an empty shelf hides the demand
-(see ``transforms.demand``). They are priced at what customers paid in the same 28 days, so that a later price changes
-no past episode.
+Lost units are the velocity before the episode times its days: the usual estimate where an empty shelf hides demand (see
+``transforms.demand``). They are valued at the prices of the same 28 days, so a later price changes no past episode.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ _BEFORE_DAYS = 28
 TABLE = Table(
     schema="reporting",
     name="stockouts",
-    grain="One row per product, warehouse and unbroken run of business days that ended with nothing available.",
-    doc="A product that nobody wants back is out of stock too: its velocity says so.",
+    grain="One row per product, warehouse and consecutive business days that ended with nothing available.",
+    doc="A discontinued product is out of stock too; its velocity is low or 0.",
     columns=(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
         Column("started_on", Type.DAY, "The first business day that ended with nothing available."),
         Column("ended_on", Type.DAY, "The last one; null while the shelf is still empty.", nullable=True),
-        Column("days", Type.INTEGER, "Business days of the episode so far."),
+        Column("days", Type.INTEGER, "Business days in the episode so far."),
         Column("units_before", Type.INTEGER, "Units ordered in the 28 days before started_on."),
-        Column("in_stock_days_before", Type.INTEGER, "Days of these on which something was available or sold."),
+        Column("in_stock_days_before", Type.INTEGER, "Days of the same 28 on which something was available or sold."),
         Column(
             "lost_units",
             Type.RATIO,
@@ -41,7 +40,7 @@ TABLE = Table(
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of lost_sales: the one the product sells most units in; null when never sold.",
+            "ISO 4217 code of lost_sales: the one with the most units sold of the product; null when never sold.",
             nullable=True,
         ),
         Column(
@@ -56,8 +55,16 @@ TABLE = Table(
     rebuild=Rebuild.by("product_id", inventory_daily="product_id", daily_product_sales="product_id", daily=True),
     rules=(
         between("days", "days_positive", "An episode has at least one day.", least=1, severity=Severity.STOP),
-        at_most("started_on", "ended_on", "started_before_ended", "It starts before it ends.", severity=Severity.STOP),
-        between("lost_units", "lost_units_not_negative", "Nothing or more is lost.", least=0, severity=Severity.STOP),
+        at_most(
+            "started_on",
+            "ended_on",
+            "started_before_ended",
+            "An episode starts before it ends.",
+            severity=Severity.STOP,
+        ),
+        between(
+            "lost_units", "lost_units_not_negative", "lost_units is not negative.", least=0, severity=Severity.STOP
+        ),
         between(
             "in_stock_days_before",
             "in_stock_days_within_window",
@@ -69,12 +76,12 @@ TABLE = Table(
     ),
 )
 
-# What is added up over the days before an episode.
+# The measures that are summed over the days before an episode.
 _MEASURES = ("units", "in_stock", "paid_units", "paid_cents")
 
 
 def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
-    """Every shelf's days in a row, cut into episodes, each with the sums of the days before it."""
+    """The episodes of every shelf, each with the sums of the days before it."""
     currencies = main_currency(daily_product_sales, ["product_id"])
     paid = daily_product_sales.join(currencies, on=["product_id", "currency"], how="inner").select(
         "day",
@@ -97,7 +104,7 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Fra
         .with_columns(
             ended_on=nw.when(nw.col("last_day") < as_of).then(nw.col("last_day")),
             lost_units=ratio(units * nw.col("days"), nw.col("in_stock_days_before")),
-            # What was not wanted before is no sale lost, whatever its price.
+            # Without demand before the episode no sale is lost, whatever the price.
             lost_sales_cents=nw.when(units == 0)
             .then(nw.when(nw.col("in_stock_days_before") > 0).then(0))
             .otherwise(lost_cents),
@@ -107,7 +114,7 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Fra
 
 
 def _mark_episodes(days: Frame) -> Frame:
-    """Number a shelf's episodes, and put beside each day what the 28 days before it add up to."""
+    """Number a shelf's episodes, and add to each day the sums of the 28 days before it."""
     since = {f"{name}_since": nw.col(name).cum_sum().over(SHELF, order_by="day") for name in _MEASURES}
     was_empty = nw.col("is_empty").shift(1).over(SHELF, order_by="day").fill_null(0)
     marked = days.with_columns(**since, starts=nw.col("is_empty") * (1 - was_empty))

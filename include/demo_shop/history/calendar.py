@@ -54,7 +54,7 @@ class Calendar:
         return np.searchsorted(self.starts, instants, side="right").astype(np.int64) - 1
 
     def instants(self, day: int, rng: np.random.Generator, count: int) -> Ints:
-        """So many instants of a day, ascending, more of them when people are awake: µs since 1970 UTC."""
+        """``count`` instants of a day, ascending, more of them in waking hours: µs since 1970 UTC."""
         begin, end = int(self.starts[day]), int(self.starts[day + 1])
         share = np.concatenate([[0.0], np.cumsum(_HOURS)]) / _HOURS.sum()
         hours = np.interp(np.sort(rng.random(count)), share, np.linspace(0.0, 1.0, len(share)))
@@ -62,7 +62,7 @@ class Calendar:
 
 
 def calendar(last_day: date, days: int, timezone: ZoneInfo, rng: np.random.Generator) -> Calendar:
-    """The calendar of so many days that ends with the last closed one."""
+    """The calendar of ``days`` days that ends with the last closed one."""
     first = last_day - timedelta(days=days - 1)
     dates = [first + timedelta(days=offset) for offset in range(days + 1)]
     midnights = [datetime(day.year, day.month, day.day, tzinfo=timezone) for day in dates]

@@ -49,5 +49,5 @@ def joined(*parts: Any) -> Any:
 
 
 def text_of(numbers: Ints) -> Any:
-    """Integers in figures."""
+    """Integers as decimal text."""
     return pa.array(numbers).cast(pa.string())
