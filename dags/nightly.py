@@ -9,6 +9,9 @@ day; backfill past days with
 `airflow backfill create --dag-id nightly --max-active-runs 1 --from-date 2026-11-01 --to-date 2026-11-04`:
 three nights, one after the other, without the date that it ends at.
 
+**After a change of code or declarations** it reads, checks, builds and alters what it must: `make plan` says what.
+For as long as it alters a table, readers of that table wait.
+
 **Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that
 day's slices of the tables by night; all other tables keep their later days.
 
@@ -29,6 +32,8 @@ or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. The n
 **When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
 names the table, the rule and the first rows.
 
+- `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
+  names each. Change or drop it first.
 - `extract`: the shop cannot be reached (it retries, with growing pauses), its SQL is refused, or its tables are not
   what they were: adapt the .sql files that read them, then `make schema`. Or its checksums and the copy's differ, even
   after those rows were read again: the message says where.

@@ -10,8 +10,8 @@ published, with the shop as it was read for that. It is refused while a night is
 
 **What stays** The watermarks: the next night reads what it would have read. Rows in quarantine that were mended or
 deleted in the shop: only a night knows. Rows that were accepted: a rule that was tightened is not applied to them, save
-to families of rows in quarantine and to sources of which every row is judged every night. `make nightly FULL_REFRESH=1`
-applies it to all. A past night that was put back stays, unless something is released: then all is brought forward.
+to families of rows in quarantine and to sources of which every row is judged every night; the next night applies it to
+all. A past night that was put back stays, unless something is released: then all is brought forward.
 
 **Running it again** releases nothing, and then publishes nothing: `sift` says so, and what comes after it is skipped.
 `audit.verdicts` has what every run made of every row. Figures of earlier days that changed are in `audit.restatements`,
@@ -29,8 +29,8 @@ with the keys of the released rows.
 **When it is red** Nothing was published. The log ends with a sentence that says why; what is not told here is as for
 `nightly`.
 
-- `begin`: a night is not over, or it left the lake ahead of what is published: let it end, or run `nightly`, which
-  judges the quarantine as well.
+- `begin`: a night is not over, it left the lake ahead of what is published, or the sources are not declared as when
+  they were read: let it end, or run `nightly`, which judges the quarantine as well.
 - `sift`, `accept` or `publish` say they were overtaken: a night ran beside it, and has judged the quarantine itself.
 - `accept`: copy and quarantine together are not what they were: run `nightly` with `full_refresh`.
 """

@@ -27,8 +27,8 @@ each was published and up to which day (`horizon`) it goes. What changed of days
 **When it is red** Nothing was changed; readers have what they had. The log ends with a sentence that says why.
 
 - `begin`: the night was never published, or not as that publication: the message says what there is.
-- `publish`: the lake has not all of the night any more: the message names the tables. Or the warehouse cannot be
-  reached (it retries).
+- `publish`: the lake has not all of the night any more, or a table is of another grain now: the message names the
+  tables. Or the warehouse cannot be reached (it retries).
 """
 
 from __future__ import annotations
