@@ -24,7 +24,7 @@ from include.contract.ddl import create_table, warehouse_columns
 LOCK_TIMEOUT: Final = "10s"
 
 _COLUMNS = """
-select attname, format_type(atttypid, atttypmod), attnotnull
+select attname, format_type(atttypid, atttypmod), attnotnull, col_description(attrelid, attnum) is not null
 from pg_attribute
 where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
 order by attnum
@@ -67,7 +67,7 @@ class Difference:
         table: its declaration.
         missing: whether there is no such table.
         added: declared columns that it lacks, with their types.
-        dropped: columns that are declared no more.
+        dropped: columns that are declared no more; not those that somebody else added.
         retyped: columns of another type, with the declared one.
         loosened: columns that are declared to be null sometimes, and may not be.
         tightened: columns that are declared to be never null, and may be.
@@ -111,9 +111,12 @@ def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Differ
         connection: to the warehouse.
         table: the declaration, with its key types resolved.
     """
-    found = {name: (kind, never) for name, kind, never in connection.execute(_COLUMNS, [table.qualified_name])}
-    if not found:
+    rows = connection.execute(_COLUMNS, [table.qualified_name]).fetchall()
+    if not rows:
         return Difference(table, missing=True)
+    found = {name: (kind, never_null) for name, kind, never_null, _ in rows}
+    # A column that somebody else added is not ours to drop. Every declared one carries a comment.
+    ours = {name for name, _, _, has_comment in rows if has_comment}
     declared = warehouse_columns(table)
     shared = [name for name in declared if name in found]
     key = connection.execute(_KEY, [table.qualified_name]).fetchone() or ("", [])
@@ -122,7 +125,7 @@ def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Differ
     return Difference(
         table,
         added={name: declared[name].type for name in declared if name not in found},
-        dropped=[name for name in found if name not in declared],
+        dropped=[name for name in found if name not in declared and name in ours],
         retyped=retyped,
         loosened=[name for name in shared if found[name][1] and not declared[name].never_null],
         tightened=[name for name in shared if declared[name].never_null and not found[name][1]],

@@ -11,6 +11,7 @@ import pytest
 
 from include.contract import Column, ContractError, Table, Type
 from include.publish import live_schema
+from include.publish.live import write_comments
 from include.publish.live_schema import difference, loosen, refuse_breaking, tighten
 from tests.conftest import Database
 
@@ -38,6 +39,7 @@ def warehouse(warehouse_database: Database) -> Iterator[psycopg.Connection[Any]]
     with psycopg.connect(warehouse_database.url("loader")) as connection:
         connection.execute("create schema reporting; create schema marts")
         loosen(connection, BOOKS)
+        write_comments(connection, BOOKS)
         connection.execute(
             "insert into reporting.books values (1, 'A', 1.00, 7), (2, 'B', null, 7), (3, 'C', 3.00, 7);"
             "create view marts.dear as select title from reporting.books where price > 2;"
@@ -73,6 +75,11 @@ def test_a_new_column_is_null_until_rows_have_it_and_then_never_again(warehouse:
     warehouse.execute("update reporting.books set pages = 100")
     alter(warehouse, table)
     assert ("pages", "bigint", True) in shape(warehouse)
+
+
+def test_a_column_that_somebody_else_added_stays(warehouse: psycopg.Connection[Any]) -> None:
+    warehouse.execute("alter table reporting.books add column shelf text")
+    assert difference(warehouse, BOOKS).sentences == []
 
 
 def test_what_others_made_stays(warehouse: psycopg.Connection[Any]) -> None:
