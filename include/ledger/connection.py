@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from include.ledger.migrations import migrate
 from include.settings import settings
-
-_SCHEMA = Path(__file__).with_name("schema.sql")
 
 
 def connect() -> psycopg.Connection[TupleRow]:
@@ -40,8 +38,11 @@ def held(name: str) -> Iterator[psycopg.Connection[TupleRow]]:
 
 
 def prepare() -> None:
-    """Create the warehouse's schemas, the ledger and its grants where they are missing."""
+    """Bring the warehouse's schemas, the ledger and its grants to what this code knows; usually there is nothing to do.
+
+    Raises:
+        NewerLedger: when the ledger was written by a newer Stocktake.
+        LedgerBusy: when somebody else held it for too long; another try may have more luck.
+    """
     with connect() as connection:
-        # Two nights that start together would both create; the second waits here.
-        connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
-        connection.execute(_SCHEMA.read_bytes())
+        migrate(connection)

@@ -194,6 +194,7 @@ def test_a_features_run_has_its_report(every_table: Nights) -> None:
 
 def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) -> None:
     run = every_table.begin()
+    every_table.warehouse.execute("drop table audit.migrations, audit.definitions")
     every_table.warehouse.execute("alter table audit.runs drop column dag cascade, drop column built_from")
     prepare()
     assert every_table.ask("select count(*) from reporting.data_status") != [(0,)]

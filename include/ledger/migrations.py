@@ -1,0 +1,248 @@
+"""The ledger's own schema: numbered migrations, each applied once, and definitions that follow their text.
+
+A migration changes tables: ``migrations/0002_<name>.sql``. A definition is what can be made anew at any time (a view,
+comments, grants): ``definitions/<name>.sql``. It is executed when its text changed, or when somebody changed by hand
+what it makes. An ordinary night finds both as they should be, writes nothing and waits for no lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg.errors import LockNotAvailable
+from psycopg.rows import TupleRow
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+DEFINITIONS: Final = Path(__file__).with_name("definitions")
+ORDER: Final = (
+    "audit.verdicts",
+    "reporting.data_status",
+    "comments",
+    "grants",
+)  # of the definitions; a view by its name
+PATIENCE: Final = timedelta(seconds=60)
+
+_FILE = re.compile(r"(\d{4})_([a-z][a-z0-9_]*)\.sql")
+
+
+class WrongMigrations(RuntimeError):
+    """The files of the migrations, or the ledger they are for, cannot be right; the message says what is wrong."""
+
+
+class NewerLedger(WrongMigrations):
+    """The ledger has a migration that this code does not know."""
+
+
+class LedgerBusy(psycopg.OperationalError):
+    """Somebody else held the ledger, or a relation that had to change, for too long; trying again helps."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A numbered change of the ledger's tables: the first is 1, each is one more than that before it."""
+
+    number: int
+    name: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What can be made anew at any time."""
+
+    name: str
+    text: bytes
+
+    @property
+    def digest(self) -> str:
+        """Of its text."""
+        return hashlib.sha256(self.text).hexdigest()
+
+
+def migrate(
+    connection: psycopg.Connection[TupleRow],
+    migrations: Sequence[Migration] | None = None,
+    definitions: Sequence[Definition] | None = None,
+    patience: timedelta = PATIENCE,
+) -> None:
+    """Bring the ledger to what this code knows.
+
+    Args:
+        connection: of the warehouse's owner, in a transaction of its own: all of it is done, or nothing.
+        migrations: what ``read_migrations`` gives, unless said otherwise.
+        definitions: what ``read_definitions`` gives, unless said otherwise.
+        patience: how long it waits for each lock.
+
+    Raises:
+        NewerLedger: when the ledger has a migration that this code does not know.
+        WrongMigrations: when the files' numbers or the ledger's are not 1, 2, 3, ….
+        LedgerBusy: when a lock was not to be had in time.
+    """
+    migrations = read_migrations() if migrations is None else migrations
+    definitions = read_definitions() if definitions is None else definitions
+    if not _missing(connection, migrations) and not _stale(connection, definitions):
+        return
+    try:
+        connection.execute(
+            "select set_config('lock_timeout', %s, true)", [f"{patience / timedelta(milliseconds=1):.0f}"]
+        )
+        connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
+        # Asked again: whoever had the lock may have done it.
+        for migration in _missing(connection, migrations):
+            connection.execute(migration.text)
+            connection.execute(
+                "insert into audit.migrations (number, name) values (%s, %s)", [migration.number, migration.name]
+            )
+        for definition in definitions:
+            if _stale(connection, [definition]):
+                _define(connection, definition)
+    except LockNotAvailable as error:
+        held = str(error).splitlines()[0]
+        raise LedgerBusy(
+            f"the ledger could not be prepared, for somebody else held it for {patience.total_seconds():g} s"
+            f" ({held}): run this again, or end the session that holds it"
+        ) from error
+
+
+def read_migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
+    """The migrations that this code knows, in order.
+
+    Raises:
+        WrongMigrations: when a number is missing or there twice, or a file is named otherwise.
+    """
+    found = []
+    for file in sorted(folder.glob("*.sql")):
+        name = _FILE.fullmatch(file.name)
+        if name is None:
+            raise WrongMigrations(f"{file.name} is no name of a migration; one is called 0002_what_it_does.sql")
+        found.append(Migration(int(name[1]), name[2], file.read_bytes()))
+    _must_count([one.number for one in found], f"of the migrations in {folder.name}/")
+    return tuple(found)
+
+
+def read_definitions(folder: Path = DEFINITIONS) -> tuple[Definition, ...]:
+    """The definitions in the order in which they are made."""
+    return tuple(Definition(name, (folder / f"{name}.sql").read_bytes()) for name in ORDER)
+
+
+def _must_count(numbers: Sequence[int], whose: str) -> None:
+    for expected, number in enumerate(numbers, 1):
+        if number < expected:
+            raise WrongMigrations(f"{whose} the number {number} is there twice: give the later one the next number")
+        if number > expected:
+            raise WrongMigrations(f"{whose} the number {expected} is missing; the next one is {number}")
+
+
+def _missing(connection: psycopg.Connection[TupleRow], migrations: Sequence[Migration]) -> Sequence[Migration]:
+    """The migrations that the ledger lacks."""
+    row = connection.execute("select to_regclass('audit.migrations') is not null").fetchone()
+    if row != (True,):
+        return migrations
+    applied = connection.execute("select number, name from audit.migrations order by number").fetchall()
+    if applied and applied[-1][0] > len(migrations):
+        raise NewerLedger(
+            f"the ledger was written by a newer Stocktake: it has migration {applied[-1][0]}, {applied[-1][1]}, and"
+            f" this code knows {len(migrations)}; run that newer one, or bring back the warehouse from before"
+        )
+    _must_count([number for number, _ in applied], "of the migrations that the ledger has")
+    for (number, name), known in zip(applied, migrations, strict=False):
+        if name != known.name:
+            raise WrongMigrations(f"migration {number} is {name} in the ledger and {known.name} in the code")
+    return migrations[len(applied) :]
+
+
+def _stale(connection: psycopg.Connection[TupleRow], definitions: Sequence[Definition]) -> list[Definition]:
+    """The definitions whose text is another than what was executed, or of which the database has something else."""
+    recorded: dict[str, tuple[str, str | None]] = {
+        name: (digest, made)
+        for name, digest, made in connection.execute("select name, digest, made from audit.definitions").fetchall()
+    }
+    made = _made(connection)
+    return [one for one in definitions if recorded.get(one.name) != (one.digest, made.get(one.name))]
+
+
+def _define(connection: psycopg.Connection[TupleRow], definition: Definition) -> None:
+    connection.execute(definition.text)
+    connection.execute(
+        """
+        insert into audit.definitions (name, digest, made) values (%s, %s, %s)
+        on conflict (name) do update set digest = excluded.digest, made = excluded.made, applied_at = now()
+        """,
+        [definition.name, definition.digest, _made(connection).get(definition.name)],
+    )
+
+
+def _made(connection: psycopg.Connection[TupleRow]) -> dict[str, str]:
+    """What the database has of each definition, as a digest. It reads the catalog, so it waits for nobody."""
+    return dict(connection.execute(_MADE).fetchall())
+
+
+_MADE = """
+with ours as (
+    select pg_class.oid, nspname || '.' || relname as name, nspname, relkind
+    from pg_class
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where nspname in ('reporting', 'features', 'audit')
+        and relkind in ('r', 'p', 'v', 'm')
+        and pg_has_role(relowner, 'usage')
+),
+
+analyst as (
+    select oid from pg_roles where rolname = 'analyst'
+),
+
+facts (definition, fact) as (
+    -- A view is its rule and its comments.
+    select ours.name, pg_rewrite.ev_action::text
+    from ours
+    join pg_rewrite on pg_rewrite.ev_class = ours.oid
+    where ours.relkind = 'v'
+    union all
+    select
+        case when ours.relkind = 'v' then ours.name else 'comments' end,
+        concat_ws(' ', ours.name, pg_description.objsubid, pg_description.description)
+    from ours
+    join pg_description on pg_description.objoid = ours.oid and pg_description.classoid = 'pg_class'::regclass
+    where ours.relkind = 'v' or ours.nspname = 'audit'
+    union all
+    -- Of grants, what is lacking: whatever else is granted is not ours.
+    select 'grants', 'nobody to grant to'
+    where not exists (select from analyst)
+    union all
+    select 'grants', 'usage of ' || pg_namespace.nspname
+    from pg_namespace
+    cross join analyst
+    where pg_namespace.nspname in ('reporting', 'features', 'audit')
+        and not has_schema_privilege(analyst.oid, pg_namespace.oid, 'usage')
+    union all
+    select 'grants', 'select on ' || ours.name
+    from ours
+    cross join analyst
+    where not has_table_privilege(analyst.oid, ours.oid, 'select')
+    union all
+    select 'grants', 'select on what will be in ' || pg_namespace.nspname
+    from pg_namespace
+    cross join analyst
+    where pg_namespace.nspname in ('reporting', 'features', 'audit')
+        and not exists (
+            select from pg_default_acl
+            cross join aclexplode(pg_default_acl.defaclacl) as granted
+            where pg_default_acl.defaclnamespace = pg_namespace.oid
+                and pg_default_acl.defaclrole = current_user::regrole
+                and pg_default_acl.defaclobjtype = 'r'
+                and granted.grantee = analyst.oid
+                and granted.privilege_type = 'SELECT'
+        )
+)
+
+select definition, md5(string_agg(fact, E'\\n' order by fact))
+from facts
+group by definition
+"""
