@@ -86,9 +86,6 @@ create table if not exists audit.source_counts (
     known bigint,
     replaced bigint,
     held_version bigint,
-    definition jsonb,
-    rechecked boolean not null default false,
-    anew text[] not null default '{}',
     complete boolean generated always as (source_rows = clean_rows + held_rows) stored,
     primary key (run_id, source)
 );
@@ -118,15 +115,6 @@ begin
     ) then
         alter table audit.source_counts
             add column known bigint, add column replaced bigint, add column held_version bigint;
-    end if;
-    -- And from before a copy knew the definition that it was made by.
-    if not exists (
-        select from information_schema.columns
-        where table_schema = 'audit' and table_name = 'source_counts' and column_name = 'definition'
-    ) then
-        alter table audit.source_counts
-            add column definition jsonb, add column rechecked boolean not null default false,
-            add column anew text[] not null default '{}';
     end if;
     -- And from before an acceptance that was tried again went by what its first try had found.
     if not exists (
@@ -161,11 +149,6 @@ comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwar
 comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
 comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';
 comment on column audit.source_counts.held_version is 'The version of lake/quarantine that this run left.';
-comment on column audit.source_counts.definition is
-'What decides the rows of the copy: what is read, derived and checked. Null: it has the copy of its built_from.';
-comment on column audit.source_counts.rechecked is 'Whether every row was checked anew, from the copy.';
-comment on column audit.source_counts.anew is
-'Why the source was read or checked anew: what of its definition had changed since the copy was made.';
 comment on column audit.source_counts.complete is 'Whether clean and quarantined rows are as many as the shop holds.';
 
 create table if not exists audit.source_schemas (

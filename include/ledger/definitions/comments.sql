@@ -47,6 +47,11 @@ comment on column audit.source_counts.clean_rows is 'Rows in lake/clean afterwar
 comment on column audit.source_counts.held_rows is 'Rows in quarantine afterwards.';
 comment on column audit.source_counts.clean_version is 'The version of lake/clean that this run''s tables were built from.';
 comment on column audit.source_counts.held_version is 'The version of lake/quarantine that this run left.';
+comment on column audit.source_counts.definition is
+'What decides the rows of the copy: what is read, derived and checked. Null where it is not known, or nothing was read.';
+comment on column audit.source_counts.rechecked is 'Whether every row was checked anew, from the copy.';
+comment on column audit.source_counts.anew is
+'Why the source was read or checked anew: what of its definition had changed since the copy was made.';
 comment on column audit.source_counts.complete is 'Whether clean and quarantined rows are as many as the shop holds.';
 
 comment on table audit.source_schemas is
@@ -65,7 +70,7 @@ comment on table audit.builds is 'One row per run and table: what was built, pub
 comment on column audit.builds.rows is 'Rows of the whole table, or of the night''s slice.';
 comment on column audit.builds.inputs is 'The version of every table that was read, as layer.name.';
 comment on column audit.builds.definition is
-'A fingerprint of the tables'' code, the shop''s numbers and its time zone: with another one, a table is built anew.';
+'A fingerprint of the table''s code, the shop''s numbers and its time zone: with another one, the table is built in full.';
 comment on column audit.builds.horizon is
 'The last whole business day that it covers: that of its run when it was built; a run that begins again may have another.';
 comment on column audit.builds.digest is 'Number and hash of those rows: equal for equal rows, whatever engine built them.';
