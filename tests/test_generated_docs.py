@@ -59,6 +59,9 @@ def test_what_would_break_a_markdown_table_does_not() -> None:
     assert r"| `small` | quarantine | Less \| than 7. |" in page(table)
 
 
+BY_HAND = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
 def anchors(text: str) -> set[str]:
     """What the headings of a page can be linked by."""
     headings = (line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#"))
@@ -81,7 +84,7 @@ def broken_links(pages: Mapping[str, str]) -> set[str]:
 
 
 def all_pages() -> dict[str, str]:
-    return {name: (ROOT / name).read_text() for name in ("README.md", *PAGES)}
+    return {name: (ROOT / name).read_text() for name in (*BY_HAND, *PAGES)}
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -99,12 +102,29 @@ def targets(text: str) -> set[str]:
     return set(re.findall(r"\bmake (?:-s )?([a-z]+)", text))
 
 
-def test_every_command_of_the_readme_exists() -> None:
+def test_every_command_of_the_readme_and_of_the_recipes_exists() -> None:
     known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {name for line in commands(all_pages()["README.md"]) for name in targets(line)}
-    assert {"nightly", "ui", "psql", "test", "stop"} <= named
-    assert named <= known
+    named = {page: {name for line in commands(all_pages()[page]) for name in targets(line)} for page in BY_HAND}
+    assert {"nightly", "ui", "psql", "test", "stop"} <= named["README.md"]
+    assert {"table", "check", "docs"} <= named["CONTRIBUTING.md"]
+    assert set().union(*named.values()) <= known
     assert targets("make dinner") - known == {"dinner"}
+
+
+def missing_files(text: str) -> set[str]:
+    """Paths in backticks that lead nowhere; one with a <name> to be filled in leads somewhere if its folder does."""
+    paths = re.findall(r"`((?:[\w.]+/)+[\w.<>]*)`", text)
+    return {path for path in paths if not (ROOT / re.sub(r"[^/]*<.*", "", path)).exists()}
+
+
+def test_every_file_of_the_recipes_exists() -> None:
+    text = all_pages()["CONTRIBUTING.md"]
+    assert "`include/audit/sales.py`" in text
+    assert missing_files(text) == set()
+    assert missing_files("`include/attic/boxes.py` `transforms/<layer>/<table>.py` `attic/<box>.py`") == {
+        "include/attic/boxes.py",
+        "attic/<box>.py",
+    }
 
 
 def commands(text: str) -> Iterable[str]:

@@ -56,6 +56,11 @@ def strangers(text: str) -> set[str]:
     return found | {name for name in re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", text) if name not in words}
 
 
+def counted(text: str) -> set[str]:
+    """How many defects a page says that the demo shop knows."""
+    return set(re.findall(r"each of the (\d+) defects", text))
+
+
 def listed(text: str) -> set[str]:
     """The tables in README's first list of what a night published."""
     block = text.split("published table ", 1)[1].split("\n\n")[0]
@@ -114,3 +119,8 @@ def test_readme_lists_every_table_that_a_night_publishes() -> None:
 def test_a_table_that_readme_does_not_list_would_be_found(name: str) -> None:
     line = rf"^{TABLES[name].table.qualified_name} .*\n"
     assert TABLES[name].table.qualified_name not in listed(re.sub(line, "", README, flags=re.MULTILINE))
+
+
+def test_readme_counts_the_defects() -> None:
+    assert counted(README) == {f"{len(DEFECTS)}"}
+    assert counted("Plant each of the 7 defects") == {"7"}

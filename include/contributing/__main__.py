@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
+from include.contributing import checks, pages, scaffold
+
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @cli.command()
 def docs() -> None:
     """Write the generated pages again."""
-    from include.contributing import pages
-
     pages.write()
 
 
@@ -23,8 +23,6 @@ def table(
     layer: Annotated[str, typer.Argument(help="Where it is published: reporting or features.")],
 ) -> None:
     """Write the skeleton of a new published table: its file, its test, its line in the registry, the pages."""
-    from include.contributing import scaffold
-
     try:
         for line in scaffold.write(name, layer):
             typer.echo(line)
@@ -36,9 +34,10 @@ def table(
 @cli.command()
 def check() -> None:
     """Check format, lint, types, pages, and run the tests of what changed; show everything that is wrong at once."""
-    from include.contributing import checks
-
-    raise typer.Exit(checks.run(typer.echo))
+    files = checks.changed()
+    tests = checks.tests_of(files)
+    typer.echo(f"{len(files)} changed files; tests: {' '.join(tests)}")
+    raise typer.Exit(checks.run(checks.steps(tests), typer.echo))
 
 
 if __name__ == "__main__":
