@@ -35,7 +35,7 @@ def table(
 def check() -> None:
     """Check format, lint, types, pages, and run the tests of what changed; show everything that is wrong at once."""
     files = checks.changed()
-    tests = checks.tests_of(files)
+    tests = checks.affected_tests(files)
     typer.echo(f"{len(files)} changed files; tests: {' '.join(tests)}")
     raise typer.Exit(checks.run(checks.steps(tests), typer.echo))
 

@@ -1,7 +1,7 @@
 """``make check``: format, lint, types, stale pages and the tests of what changed, all findings at once.
 
-What changed is what git says: against the last commit, and files that git does not know yet. Which tests that asks for
-is a mapping by room, said in ``tests_of``. What starts servers for minutes is never run here; ``make test`` runs it.
+What changed is what git says: against the last commit, and files that git does not know yet. ``affected_tests`` says
+which tests that asks for, by room. What starts servers for minutes is never run here; ``make test`` runs it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def changed() -> list[str]:
     return sorted(entry[3:] for entry in listed.split("\0") if entry)
 
 
-def tests_of(files: Iterable[str]) -> list[str]:
+def affected_tests(files: Iterable[str]) -> list[str]:
     """The test files and folders that some changed files ask for, and those that any change does.
 
     - ``include/<room>/…`` asks for ``tests/<room>``, a test file for itself, and what tests share for their folder;

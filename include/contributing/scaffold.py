@@ -111,9 +111,7 @@ TABLE = Table(
     ),
     primary_key=("as_of", "customer_id"),
     rebuild=Rebuild.as_of("as_of"),
-    rules=(
-        between("days_known", "days_not_negative", "No account is opened later.", least=0, severity=Severity.STOP),
-    ),
+    rules=(between("days_known", "days_not_negative", "No account is opened later.", least=0, severity=Severity.STOP),),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.contributing.checks import ALWAYS, NEVER, steps, tests_of
+from include.contributing.checks import ALWAYS, NEVER, affected_tests, steps
 from tests.contributing.conftest import Copy
 
 
@@ -40,11 +40,11 @@ from tests.contributing.conftest import Copy
     ],
 )
 def test_a_change_asks_for_the_tests_of_its_room(file: str, asked: set[str]) -> None:
-    assert tests_of([file]) == [*ALWAYS, *sorted(asked)]
+    assert affected_tests([file]) == [*ALWAYS, *sorted(asked)]
 
 
 def test_a_folder_holds_its_files_once() -> None:
-    both = tests_of(["include/lake/merge.py", "tests/lake/test_tables.py"])
+    both = affected_tests(["include/lake/merge.py", "tests/lake/test_tables.py"])
     assert both == [*ALWAYS, "tests/lake"]
     assert not [test for test in both if test.startswith(NEVER)]
 
@@ -69,8 +69,8 @@ def test_everything_that_is_wrong_is_shown_at_once(copy: Copy) -> None:
     copy.edit("transforms/reporting/stockouts.py", '"Business days of the episode so far."', '"Days of it."')
     copy.edit("tests/test_sums.py", "", WRONG)
     program = """
-from include.contributing.checks import changed, run, steps, tests_of
-asked = steps([test for test in tests_of(changed()) if "sums" in test])
+from include.contributing.checks import changed, run, steps, affected_tests
+asked = steps([test for test in affected_tests(changed()) if "sums" in test])
 del asked["types"]
 print(*changed())
 raise SystemExit(run(asked, print))
