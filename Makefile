@@ -17,7 +17,8 @@ STOCKTAKE := $(BIN)/python -m include.local
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay plan ui psql env schema stop test histories changes kills faults lint bench docs requirements
+.PHONY: help nightly republish replay plan ui psql env schema stop test histories changes kills faults check format table \
+	lint bench docs requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +68,16 @@ faults: .venv/.installed ## Kill nights, replays, republishes at every named poi
 	@# What killed processes held is found when it ends, and not worth a warning.
 	@$(BIN)/python -W ignore:resource_tracker -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
 
+check: .venv/.installed ## Check a change in a minute: format, lint, types, stale pages, the tests of what changed
+	@$(BIN)/python -m include.contributing check
+
+format: .venv/.installed ## Format the code, and mend what the linter can mend
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+table: .venv/.installed ## Write the skeleton of a new table, which passes as it is: NAME=refunds_daily LAYER=reporting
+	@$(BIN)/python -m include.contributing table "$(NAME)" "$(LAYER)"
+
 lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -76,7 +87,8 @@ bench: .venv/.installed ## Measure nights, tables and engines beside other ways 
 	@$(BIN)/python -m tests.bench $(if $(SCALE),--scale $(SCALE)) $(if $(ENGINES),--engines $(ENGINES))
 
 docs: .venv/.installed ## Write the generated pages again
-	@$(BIN)/python -m tests.test_generated_docs
+	@$(BIN)/python -m include.contributing docs
+	@$(BIN)/python -m tests.changes.page
 
 requirements: .venv/.installed ## Pin every dependency of pyproject.toml in requirements.txt
 	@$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \

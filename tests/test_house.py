@@ -40,6 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "serve",
     ),
     "local": ("settings", "sources", "ledger", "extract", "pipeline"),
+    "contributing": ("settings", "contract", "sources"),
 }  # fmt: skip
 # What a module may import of this project, by the longest prefix that names it. Plans (transforms) and rooms (include)
 # do not know each other; only the wiring knows both.
@@ -53,14 +54,19 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["include.local"] += ("transforms.registry",)  # it says what the wiring is about to do
 MAY_IMPORT["include.training"] += ("transforms.registry",)  # people name feature sets, so it knows which there are
+MAY_IMPORT["include.contributing"] += ("transforms.registry",)  # its pages are about the tables
 # Nor what else: a transform does no I/O and has no clock; wiring holds no rows, no SQL, no environment.
 MAY_NOT_IMPORT = {
     "transforms": ("airflow", "psycopg", "sqlalchemy", "deltalake", "requests", "httpx"),
     "transforms.reporting": ("pandas", "duckdb", "dask", "pyspark", "pyarrow", "datetime", "time", "random", "os"),
     "transforms.features": ("pandas", "duckdb", "dask", "pyspark", "pyarrow", "datetime", "time", "random", "os"),
-    "dags": ("pandas", "pyarrow", "duckdb", "deltalake", "narwhals", "sqlalchemy", "psycopg", "os", "subprocess"),
+    "dags": (
+        "pandas", "pyarrow", "duckdb", "deltalake", "narwhals", "sqlalchemy", "psycopg", "os", "subprocess",
+        "include.contributing",
+    ),
+    "plugins": ("include.contributing",),
     "include.contract": ("psycopg", "duckdb", "deltalake", "pandas", "os"),
-}
+}  # fmt: skip
 # The settings; what makes the environment they are read from; the command lines of the shops; and what starts a JVM,
 # since Spark looks for Java there and nowhere else.
 MAY_READ_ENVIRONMENT = (
@@ -394,6 +400,7 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
             ("include/lake/tables.py", "from tests.conftest import Database", "imports tests.conftest"),
             ("include/lake/tables.py", "from . import duckdb_session", "include.lake.tables imports ."),
             ("include/settings.py", "from include import lake", "include.settings imports include.lake"),
+            ("include/local/profile.py", "from include.contributing import pages", "imports include.contributing"),
         ],
     ),
     "every part keeps to its company": (
@@ -404,6 +411,8 @@ CHECKS: dict[str, tuple[Callable[[Files], set[str]], list[tuple[str, str, str]]]
             ("transforms/features/x.py", "from datetime import datetime", "imports datetime.datetime"),
             ("dags/nightly.py", "def task():\n    import duckdb", "dags.nightly imports duckdb"),
             ("dags/nightly.py", "import os", "dags.nightly imports os"),
+            ("dags/nightly.py", "from include.contributing import pages", "dags.nightly imports include.contributing"),
+            ("plugins/stocktake.py", "import include.contributing", "plugins.stocktake imports include.contributing"),
             ("include/contract/ddl.py", "import psycopg", "include.contract.ddl imports psycopg"),
         ],
     ),
@@ -572,8 +581,8 @@ def test_a_rule_names_one_rule_of_its_table() -> None:
 def test_the_top_level_is_the_designed_one() -> None:
     top = {path.split("/")[0] for path in tracked()}
     assert top - {"tests", ".gitignore"} == {
-        ".ci", ".env.example", "Makefile", "README.md", "dags", "docker-compose.yaml", "include", "plugins",
-        "pyproject.toml", "requirements.txt", "transforms",
+        ".ci", ".env.example", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md",
+        "dags", "docker-compose.yaml", "include", "plugins", "pyproject.toml", "requirements.txt", "transforms",
     }  # fmt: skip
 
 

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import ModuleType
+from importlib import import_module
 from typing import Final
 
 from include.contract import Table
 from transforms.definition import code_digest
 from transforms.engines import Frame
-from transforms.features import customer_activity, customer_labels, demand_labels, inventory_risk, product_demand
-from transforms.reporting import (
-    customer_cohorts,
-    customer_rfm,
-    customers,
-    daily_product_sales,
-    daily_sales,
-    fulfilment_daily,
-    inventory_daily,
-    inventory_health,
-    order_lines,
-    orders,
-    product_abc_xyz,
-    products,
-    stockouts,
+
+# Every published table, in the order in which people read about them: a line is a file, transforms/<schema>/<name>.py.
+_FILES: Final = (
+    "reporting.order_lines",
+    "reporting.orders",
+    "reporting.daily_sales",
+    "reporting.daily_product_sales",
+    "reporting.products",
+    "reporting.product_abc_xyz",
+    "reporting.inventory_daily",
+    "reporting.inventory_health",
+    "reporting.stockouts",
+    "reporting.fulfilment_daily",
+    "reporting.customers",
+    "reporting.customer_rfm",
+    "reporting.customer_cohorts",
+    "features.customer_activity",
+    "features.customer_labels",
+    "features.product_demand",
+    "features.inventory_risk",
+    "features.demand_labels",
 )
 
 # Parameters of a build that are no tables: the data-through date, and the calendar up to it.
@@ -101,32 +107,12 @@ def _input(parameter: str) -> Input:
     return Input(parameter, parameter, is_published=parameter in TABLES and parameter not in _ALSO_SOURCES)
 
 
-def _published(modules: Iterable[ModuleType]) -> dict[str, Published]:
-    return {module.TABLE.name: Published(module.TABLE, module.build) for module in modules}
+def _published(file: str) -> Published:
+    module = import_module(f"transforms.{file}")
+    return Published(module.TABLE, module.build)
 
 
-TABLES: Final[Mapping[str, Published]] = _published(
-    (
-        order_lines,
-        orders,
-        daily_sales,
-        daily_product_sales,
-        products,
-        product_abc_xyz,
-        inventory_daily,
-        inventory_health,
-        stockouts,
-        fulfilment_daily,
-        customers,
-        customer_rfm,
-        customer_cohorts,
-        customer_activity,
-        customer_labels,
-        product_demand,
-        inventory_risk,
-        demand_labels,
-    )
-)
+TABLES: Final[Mapping[str, Published]] = {file.partition(".")[2]: _published(file) for file in _FILES}
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,11 @@ def test_there_are_shops() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_shop_that_comes_along_reads_into_the_contracts(folder: Path) -> None:
     assert shop_sources(folder)
-    for name in shop_sources(folder):
+    for name, source in shop_sources(folder).items():
         statement = re.sub("--.*", "", (folder / f"{name}.sql").read_text())
         assert ":changed_since" in statement
         assert ";" not in statement
+        assert [column.name for column in source.columns if not re.search(rf"\b{column.name}\b", statement)] == []
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)

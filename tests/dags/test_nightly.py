@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from include.contributing.dag_bag import environment, parsed
 from include.pipeline.features import FORM as FEATURES_FORM
 from include.pipeline.housekeeping import FORM as HOUSEKEEPING_FORM
 from include.pipeline.replay import FORM as REPLAY_FORM
 from include.pipeline.republish import FORM as REPUBLISH_FORM
 from include.pipeline.run_request import FORM
 from include.pipeline.training_set import FORM as TRAINING_FORM
+from include.settings import ROOT
 from include.sources import SOURCES
-from tests.dags.bag import ROOT, environment, parsed
 from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
@@ -29,47 +30,25 @@ RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
 HEAVY = ("pandas", "numpy", "pyarrow", "great_expectations", "dask", "pyspark")
 
+# `validates` has a task for every source, `builds` one for every table, after those that it is made from.
 GRAPH = """
-begin                             >> extract
-extract                           >> validates.customers, validates.inventory, validates.inventory_movements, validates.order_items, validates.orders, validates.products, validates.refunds, validates.warehouses
-validates.customers               >> check_tolerance
-validates.inventory               >> check_tolerance
-validates.inventory_movements     >> check_tolerance
-validates.order_items             >> check_tolerance
-validates.orders                  >> check_tolerance
-validates.products                >> check_tolerance
-validates.refunds                 >> check_tolerance
-validates.warehouses              >> check_tolerance
-check_tolerance                             >> approve
-approve                           >> accept
-accept                            >> builds.fulfilment_daily, builds.inventory_daily, builds.order_lines
-builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders
-builds.orders                     >> builds.customer_cohorts, builds.customers, builds.daily_sales
-builds.daily_product_sales        >> builds.inventory_health, builds.product_abc_xyz, builds.products, builds.stockouts
-builds.inventory_daily            >> builds.inventory_health, builds.stockouts
-builds.customers                  >> builds.customer_rfm
-builds.products                   >> builds.product_abc_xyz
-builds.customer_cohorts           >> audit
-builds.customer_rfm               >> audit
-builds.daily_sales                >> audit
-builds.fulfilment_daily           >> audit
-builds.inventory_health           >> audit
-builds.product_abc_xyz            >> audit
-builds.stockouts                  >> audit
-audit                             >> publish
-publish                           >> report
-"""  # noqa: E501 - drawn as wide as it is
+begin           >> extract
+extract         >> validates
+validates       >> check_tolerance
+check_tolerance >> approve
+approve         >> accept
+accept          >> builds
+builds          >> audit
+audit           >> publish
+publish         >> report
+"""
 
 FEATURES_GRAPH = """
-begin                             >> builds.customer_activity, builds.customer_labels, builds.demand_labels, builds.inventory_risk, builds.product_demand
-builds.customer_activity          >> audit
-builds.customer_labels            >> audit
-builds.demand_labels              >> audit
-builds.inventory_risk             >> audit
-builds.product_demand             >> audit
-audit                             >> publish
-publish                           >> report
-"""  # noqa: E501 - drawn as wide as it is
+begin   >> builds
+builds  >> audit
+audit   >> publish
+publish >> report
+"""
 
 REPORTING = sorted(one.table.qualified_name for one in TABLES.values() if one.table.schema == "reporting")
 FEATURES = sorted(one.table.qualified_name for one in TABLES.values() if one.table.schema == "features")
@@ -189,10 +168,40 @@ def edges(dag: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: task["downstream"] for name, task in dag["tasks"].items() if task["downstream"]}
 
 
+def drawn(graph: str, **groups: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """The edges of a drawn graph.
+
+    Args:
+        graph: an edge a line.
+        groups: the tasks of each group, with those of it that a task comes after. An edge into the group leads to the
+            first of them, one out of it comes from the last.
+    """
+    firsts: dict[str, list[str]] = {}
+    lasts: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
+    for group, tasks in groups.items():
+        after = {name: [f"{group}.{other}" for other in tasks if name in tasks[other]] for name in tasks}
+        firsts[group] = [f"{group}.{name}" for name in tasks if not tasks[name]]
+        lasts[group] = [f"{group}.{name}" for name in tasks if not after[name]]
+        found |= {f"{group}.{name}": sorted(others) for name, others in after.items() if others}
+    for left, right in (map(str.strip, line.split(">>")) for line in graph.strip().splitlines()):
+        found |= {one: sorted(firsts.get(right, [right])) for one in lasts.get(left, [left])}
+    return found
+
+
+def made_from(layer: str) -> dict[str, set[str]]:
+    """The tables of a layer, with those of the same layer that each is made from."""
+    names = {name for name, one in TABLES.items() if one.table.schema == layer}
+    return {name: {one.name for one in TABLES[name].inputs if one.is_published} & names for name in names}
+
+
 def test_the_graph_is_the_drawn_one(nightly: Mapping[str, Any]) -> None:
-    drawn = dict(line.split(" >> ") for line in GRAPH.strip().splitlines())
-    assert edges(nightly) == {name.strip(): right.split(", ") for name, right in drawn.items()}
-    assert set(nightly["tasks"]) == {name.strip() for name in drawn} | {"report"}
+    validates: dict[str, set[str]] = {name: set() for name in SOURCES}
+    expected = drawn(GRAPH, validates=validates, builds=made_from("reporting"))
+    assert edges(nightly) == expected
+    assert set(nightly["tasks"]) == {*expected, "report"}
+    assert expected["builds.customers"] == ["builds.customer_rfm"]
+    assert expected["builds.customer_rfm"] == ["audit"]
 
 
 def test_a_night_that_needs_no_approval_goes_on_without_one(nightly: Mapping[str, Any]) -> None:
@@ -212,9 +221,9 @@ def test_publishing_announces_every_table(nightly: Mapping[str, Any]) -> None:
 
 
 def test_the_graph_of_the_features_is_the_drawn_one(features: Mapping[str, Any]) -> None:
-    drawn = dict(line.split(" >> ") for line in FEATURES_GRAPH.strip().splitlines())
-    assert edges(features) == {name.strip(): right.split(", ") for name, right in drawn.items()}
-    assert set(features["tasks"]) == {name.strip() for name in drawn} | {"report"}
+    expected = drawn(FEATURES_GRAPH, builds=made_from("features"))
+    assert edges(features) == expected
+    assert set(features["tasks"]) == {*expected, "report"}
 
 
 def test_features_start_from_all_that_a_night_publishes_and_announce_their_own(features: Mapping[str, Any]) -> None:

@@ -23,52 +23,8 @@ from include.lake import tables as lake
 from include.pipeline import nightly
 from include.settings import settings
 from include.sources import SOURCES
+from tests.gate.defects import CAUGHT_BY, WARNED_BY
 from tests.nights import Nights
-
-# What the quarantine must say of each planted row; beyond these only what follows from the same wrong value.
-CAUGHT_BY = {
-    "duplicate": {"one_row_per_key"},
-    "unknown_customer": {"customer_exists"},
-    "order_without_items": {"subtotal_equals_lines"},
-    "total_mismatch": {"total_equals_parts"},
-    "subtotal_mismatch": {"subtotal_equals_lines"},
-    "tax_mismatch": {"tax_at_rate"},
-    "negative_discount": {"discount_not_negative"},
-    "discount_exceeds_subtotal": {"discount_within_subtotal", "tax_not_negative"},
-    "missing_currency": {"currency_filled"},
-    "unknown_currency": {"currency_known"},
-    "unknown_status": {"status_known"},
-    "status_went_back": {"status_moves_forward"},
-    "cancelled_without_reason": {"cancelled_has_reason"},
-    "cancelled_without_timestamp": {"cancelled_has_time"},
-    "reason_without_cancellation": {"only_cancelled_has_reason"},
-    "missing_ordered_at": {"ordered_at_filled"},
-    "future_timestamp": {"delivered_not_in_future"},
-    "infinite_timestamp": {"readable"},
-    "shipped_before_ordered": {"ordered_before_shipped"},
-    "delivered_before_shipped": {"shipped_before_delivered"},
-    "orphan_item": {"order_exists"},
-    "unknown_product": {"product_exists", "follows_orders"},
-    "unknown_warehouse": {"warehouse_exists", "follows_orders"},
-    "negative_quantity": {"quantity_positive", "follows_orders"},
-    "huge_quantity": {"quantity_credible", "unit_price_credible", "follows_orders"},
-    "zero_quantity": {"quantity_positive", "follows_orders"},
-    "nan_price": {"readable", "unit_price_filled", "follows_orders"},
-    "negative_item_price": {"unit_price_not_negative", "follows_orders"},
-    "refund_of_unknown_item": {"order_item_exists"},
-    "refund_exceeds_line": {"quantity_within_line", "refunds_within_line"},
-    "refund_amount_exceeds_line": {"amount_within_line"},
-    "negative_refund": {"amount_not_negative"},
-    "refund_before_order": {"refunded_after_ordered"},
-    "negative_stock": {"on_hand_not_negative", "reserved_within_on_hand"},
-    "reserved_exceeds_on_hand": {"reserved_within_on_hand"},
-    "negative_reserved": {"reserved_not_negative"},
-    "movement_of_unknown_kind": {"kind_known"},
-    "movement_of_unknown_product": {"product_exists"},
-    "negative_price": {"price_not_negative"},
-    "malformed_email": {"email_well_formed"},
-}
-WARNED_BY = {"stock_not_explained": "stock_explained", "missing_email": "email_filled"}
 
 
 @pytest.fixture

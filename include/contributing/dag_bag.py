@@ -1,8 +1,8 @@
 """What Airflow makes of a folder of DAG files.
 
-``parsed`` starts this file as a program, because Airflow reads its environment once per process. The program reads from
-standard input the forms to try, each a value by parameter; they are judged by Airflow's own check, the one that stands
-behind the trigger form and the API.
+``parsed`` starts this module as a program, because Airflow reads its environment once per process. The program reads
+the forms to try from standard input, each a value by parameter. Airflow's own check judges them: the one behind the
+trigger form and the API.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from include.settings import ROOT
 
 
 def parsed(
@@ -28,7 +28,7 @@ def parsed(
     """The bag of a folder: ``import_errors``, and ``dags`` with their tasks, parameters and answers to the forms."""
     with TemporaryDirectory() as home:
         done = subprocess.run(
-            [sys.executable, __file__, str(folder), f"{home}/bag.json"],
+            [sys.executable, "-m", __name__, str(folder), f"{home}/bag.json"],
             input=json.dumps(list(forms)), env=environment(home) | {"STOCKTAKE_SOURCES": sources},
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -1,0 +1,20 @@
+"""The reporting tables that no balance reads, each with the reason: whoever adds a table decides.
+
+A table stands here or in a balance (``sales``, ``stock``), never in both; ``tests/test_nothing_left_out.py`` checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+NOT_RECONCILED: Final[Mapping[str, str]] = {
+    "products": "It sums daily_product_sales by product, over all days; daily_product_sales itself is reconciled.",
+    "product_abc_xyz": "It ranks products; a class is not an amount that could be lost.",
+    "inventory_health": "It measures the shelves of inventory_daily, which are reconciled, on one day.",
+    "stockouts": "It names the empty days of inventory_daily, which are reconciled; lost sales are an estimate.",
+    "fulfilment_daily": "It counts an order once per warehouse, so it does not add up to the orders of a day.",
+    "customers": "It sums orders by customer, over all days; orders itself is reconciled.",
+    "customer_rfm": "It scores customers; a score is not an amount that could be lost.",
+    "customer_cohorts": "It sums orders by the customer's first month and its currency only; orders is reconciled.",
+}
