@@ -25,6 +25,7 @@ from transforms.reporting import (
     orders,
     product_abc_xyz,
     products,
+    refunds_daily,
     stockouts,
 )
 
@@ -105,6 +106,7 @@ TABLES: Final[Mapping[str, Published]] = _published(
         orders,
         daily_sales,
         daily_product_sales,
+        refunds_daily,
         products,
         product_abc_xyz,
         inventory_daily,

@@ -43,7 +43,7 @@ validates.warehouses              >> check_tolerance
 check_tolerance                             >> approve
 approve                           >> accept
 accept                            >> builds.fulfilment_daily, builds.inventory_daily, builds.order_lines
-builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders
+builds.order_lines                >> builds.customer_cohorts, builds.daily_product_sales, builds.daily_sales, builds.orders, builds.refunds_daily
 builds.orders                     >> builds.customer_cohorts, builds.customers, builds.daily_sales
 builds.daily_product_sales        >> builds.inventory_health, builds.product_abc_xyz, builds.products, builds.stockouts
 builds.inventory_daily            >> builds.inventory_health, builds.stockouts
@@ -55,6 +55,7 @@ builds.daily_sales                >> audit
 builds.fulfilment_daily           >> audit
 builds.inventory_health           >> audit
 builds.product_abc_xyz            >> audit
+builds.refunds_daily              >> audit
 builds.stockouts                  >> audit
 audit                             >> publish
 publish                           >> report
