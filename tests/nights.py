@@ -24,7 +24,8 @@ LAST_DAY = date(2026, 3, 31)
 
 # One of every kind: by line, order, day, shelf and customer; whole and by slice. All of them take three times as long.
 SOME = (
-    "order_lines", "orders", "daily_sales", "daily_product_sales", "inventory_daily", "customers", "customer_activity",
+    "order_lines", "orders", "daily_sales", "daily_product_sales", "refunds_daily", "inventory_daily", "customers",
+    "customer_activity",
 )  # fmt: skip
 
 _numbers = itertools.count(1)

@@ -19,6 +19,7 @@ _FILES: Final = (
     "reporting.orders",
     "reporting.daily_sales",
     "reporting.daily_product_sales",
+    "reporting.refunds_daily",
     "reporting.products",
     "reporting.product_abc_xyz",
     "reporting.inventory_daily",

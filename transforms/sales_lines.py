@@ -22,8 +22,8 @@ def sold_lines(order_lines: Frame) -> Frame:
 def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
     """One row per refund of an order that was not cancelled, with ``day``, the day of the refund.
 
-    Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents`` and ``returned_cost_cents``
-    (null when the line's cost is unknown).
+    Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents``, ``restocked`` and
+    ``returned_cost_cents`` (null when the line's cost is unknown).
 
     Args:
         refunds: the source.
@@ -34,6 +34,7 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
         day=nw.col("refunded_on"),
         refunded_units=nw.col("quantity"),
         returns_cents=nw.col("amount_cents"),
+        restocked=nw.col("restocked"),
     )
     lines = order_lines.filter(~nw.col("is_cancelled")).select(
         "order_item_id",

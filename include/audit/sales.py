@@ -47,6 +47,7 @@ _DAY = """
 _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
 
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
+_REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
     "orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units", "gross_sales_cents",
     "discounts_cents", "tax_cents", "returns_cents", "net_sales_cents", "total_sales_cents",
@@ -189,5 +190,12 @@ SALES_BALANCES: Final = (
             "daily_product_sales", "reporting.daily_product_sales", _sums(**{name: name for name in _PRODUCT_DAY})
         ),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _PRODUCT_DAY})),
+    ),
+    Balance(
+        name="days_equal_refunds",
+        meaning="What was refunded on a day, restocked or not, adds up to it, per currency.",
+        key=("day", "currency"),
+        one=Side("refunds_daily", "reporting.refunds_daily", _sums(**{name: name for name in _REFUND_DAY})),
+        other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _REFUND_DAY})),
     ),
 )

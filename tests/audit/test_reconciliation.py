@@ -78,7 +78,7 @@ def dropped(source: str, row: str, folder: Path) -> Spoil:
 def test_every_balance_names_tables_that_exist() -> None:
     known = {f"reporting.{name}" for name, one in TABLES.items() if one.table.schema == "reporting"}
     known |= {f"{layer}.{name}" for layer in ("clean", "quarantine") for name in SOURCES}
-    assert len(BALANCES) == 9
+    assert len(BALANCES) == 10
     for balance in balances(SOURCES):
         assert balance.needs
         assert balance.needs <= known
@@ -138,8 +138,9 @@ def test_a_shop_without_stock_is_weighed_without_it() -> None:
 FAN_OUTS = {
     "order_lines": ("refunds", {"lines_equal_accepted"}),
     "orders": ("order_lines", {"orders_equal_accepted", "orders_equal_lines"}),
-    "daily_sales": ("refunds", {"days_equal_orders", "days_equal_products"}),
+    "daily_sales": ("refunds", {"days_equal_orders", "days_equal_products", "days_equal_refunds"}),
     "daily_product_sales": ("refunds", {"days_equal_products"}),
+    "refunds_daily": ("refunds", {"days_equal_refunds"}),
     "inventory_daily": ("inventory_movements", {"stock_equals_movements", "stock_on_hand"}),
 }
 DROPPED_ROWS = {
@@ -147,6 +148,7 @@ DROPPED_ROWS = {
     "orders": ("orders", "order_id = 7", {"orders_equal_accepted", "orders_equal_lines"}),
     "daily_sales": ("reporting_orders", "order_id = 7", {"days_equal_orders", "days_equal_products"}),
     "daily_product_sales": ("order_lines", "order_item_id = 7", {"days_equal_products"}),
+    "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
     "inventory_daily": ("inventory_movements", "movement_id = 7", {"stock_equals_movements", "stock_on_hand"}),
 }
 

@@ -99,12 +99,13 @@ class Refund:
     hour: int
     quantity: int
     cents: int
+    restocked: bool
 
     def do(self, shop: Shop) -> None:
         """See Deed."""
         line = shop.pick("order_items", self.line)
         if line is not None:
-            shop.add("refunds", line=line, hour=self.hour, quantity=self.quantity, cents=self.cents)
+            shop.add("refunds", **vars(self) | {"line": line})
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ class Place:
             "refunds": [
                 {
                     "refund_id": self.key(number), "order_item_id": self.key(row["line"]),
-                    "quantity": row["quantity"], "amount_cents": row["cents"], "refunded_at": self.instant(row["hour"]),
+                    "quantity": row["quantity"], "amount_cents": row["cents"], "restocked": row["restocked"],
+                    "refunded_at": self.instant(row["hour"]),
                     "_held": lines[row["line"]]["order"] in shop.held,
                 }
                 for number, row in refunds.items()

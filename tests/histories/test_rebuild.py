@@ -64,7 +64,7 @@ lines = st.builds(Line, products, quantities, cents, costs, warehouses)
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
 moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours)
 orders = st.builds(Order, hours, customers, currencies, cents, st.lists(lines, min_size=1, max_size=3).map(tuple))
-refunds = st.builds(Refund, which, hours, quantities, cents)
+refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
 
 
 def _edits(source: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Deed]:
@@ -81,7 +81,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
            delivered=maybe_hours),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
            order=which),
-    _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents),
+    _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans()),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs),

@@ -111,6 +111,7 @@ class Trade:
                         "order_item_id": line["order_item_id"],
                         "quantity": 1,
                         "amount_cents": self._dice.randint(0, line["unit_price_cents"]),
+                        "restocked": len(self.rows["refunds"]) % 3 > 0,  # no throw of its own: the rest stays
                         "refunded_on": self._dice.randint(when, last),
                     }
                     self.rows["refunds"].append(refund)
@@ -190,6 +191,14 @@ def test_products_add_up_to_their_day(tables: Reporting) -> None:
     days = _sums(tables.rows("daily_sales"), ["day", "currency"], shared)
     assert products == {key: sums for key, sums in days.items() if key in products}
     assert not any(any(sums) for key, sums in days.items() if key not in products)
+
+
+def test_refunds_add_up_to_their_day(tables: Reporting) -> None:
+    shared = ["refunded_units", "returns_cents"]
+    refunds = _sums(tables.rows("refunds_daily"), ["day", "currency"], shared)
+    days = [row for row in tables.rows("daily_sales") if row["refunded_units"]]
+    assert refunds == _sums(days, ["day", "currency"], shared)
+    assert {row["restocked"] for row in tables.rows("refunds_daily")} == {True, False}
 
 
 def test_customers_hold_every_order(tables: Reporting) -> None:
