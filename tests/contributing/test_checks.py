@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 
 from include.contributing.checks import ALWAYS, NEVER, affected_tests, steps
+from include.settings import ROOT
 from tests.contributing.conftest import Copy
 
 
@@ -84,3 +88,13 @@ raise SystemExit(run(asked, print))
     for said in ("assert (1 + 1) == 3", "+| `days` | bigint | Days of it. |", "F401", "tests/test_sums.py"):
         assert said in ran.stdout
     assert ran.stdout.strip().splitlines()[-1].startswith("4 steps in ")
+
+
+def test_the_hooks_are_local_and_run_what_there_is() -> None:
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repo["repo"] for repo in repos] == ["local"]
+    hooks = {hook["id"]: hook for repo in repos for hook in repo["hooks"]}
+    assert set(hooks) == {"format", "lint", "check"}
+    assert {hook["language"] for hook in hooks.values()} == {"system"}
+    assert {hook["entry"].split()[0] for hook in hooks.values()} == {".venv/bin/ruff", "make"}
+    assert re.search(r"^check:", (ROOT / "Makefile").read_text(), re.MULTILINE)
