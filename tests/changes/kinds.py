@@ -73,6 +73,7 @@ class Kind:
         names: the tables that are built, beside a few.
         gone: tables that are there before and no more after.
         past: why the night before cannot be put back; None where it can.
+        otherwise: the tables that are put back in other columns or types than they had.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Kind:
     names: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     past: str | None = None
+    otherwise: tuple[str, ...] = ()
 
 
 _NOTE = Column("note", Type.TEXT, "What the payment provider calls it; null before payment.", nullable=True)
@@ -283,6 +285,7 @@ def settings_folder() -> Path:
 
 
 _MADE_OF_REFUNDS = ("order_lines", "orders")
+_ORDERS_ALONE = ("reporting.orders",)
 _NEW = "are not declared as when they were read"
 
 KINDS: Final = (
@@ -293,15 +296,16 @@ KINDS: Final = (
     Kind("a source's column is never null from now on", _require_source_column),
     Kind("a source's column may be null from now on", _let_source_column_be_null),
     Kind("a derived column is added", _add_derived_column, refused="order_items: derived column weight is new"),
-    Kind("a key's type changes", _change_key_type, refused="product_id is text, of the key, was integer, of the key"),
+    Kind("a key's type changes", _change_key_type, refused="product_id is text, of the key, was integer, of the key",
+         otherwise=("reporting.order_lines",)),
     Kind("the time zone changes", _move_time_zone, refused="derived column ordered_on is another one"),
     Kind("a rule is added", _add_rule),
     Kind("a rule is tightened", _tighten_rule),
     Kind("a rule is loosened", _drop_rule, before=_tighten_rule),
-    Kind("a table's column is added", _add_table_column),
-    Kind("a table's column is dropped", _drop_table_column),
-    Kind("a table's column is renamed", _rename_table_column),
-    Kind("a table's column is retyped", _retype_table_column),
+    Kind("a table's column is added", _add_table_column, otherwise=_ORDERS_ALONE),
+    Kind("a table's column is dropped", _drop_table_column, otherwise=_ORDERS_ALONE),
+    Kind("a table's column is renamed", _rename_table_column, otherwise=_ORDERS_ALONE),
+    Kind("a table's column is retyped", _retype_table_column, otherwise=_ORDERS_ALONE),
     Kind("a table's column may be null from now on", _let_table_column_be_null),
     Kind("a table's column is never null from now on", _require_table_column, before=_let_table_column_be_null),
     Kind("a feature is added", _add_feature),
