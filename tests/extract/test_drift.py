@@ -145,7 +145,7 @@ def test_the_shops_that_come_along_say_what_they_are(
             create_schema(keeper)
         else:
             for file in ("tables.sql", "keys.sql"):
-                keeper.execute((ROOT / "include" / "shop" / shop / file).read_bytes())
+                keeper.execute((ROOT / "include" / "demo_shop" / shop / file).read_bytes())
     written = drift.write(drift.observe(statements()), tmp_path)
     assert written.read_text() == (folder / drift.FILE).read_text()
     assert check(drift.expected("unused", statements())) == []
