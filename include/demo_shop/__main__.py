@@ -16,7 +16,7 @@ from include.demo_shop.defects import DEFECTS
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history
 from include.demo_shop.live import EmptyShop, Traffic, trade
 from include.demo_shop.planting import AlreadyPlanted, NoVictim, UnknownDefect, plant, planted_defects, unplant
-from include.demo_shop.schema import KeyType, create_schema, schema_exists
+from include.demo_shop.schema import KeyType, create_schema, schema_exists, upgrade_schema
 
 app = typer.Typer(help="The demo shop: create it, fill it, trade in it, break it, heal it.", no_args_is_help=True)
 
@@ -37,6 +37,11 @@ def _key_type(keys: str) -> KeyType:
     return known[keys]
 
 
+def _say_added(columns: list[str]) -> None:
+    for column in columns:
+        typer.echo(f"The shop is of an earlier release and lacked {column}: added, null in every row.")
+
+
 def _fail(message: object) -> typer.Exit:
     typer.echo(f"Nothing was changed: {message}.", err=True)
     return typer.Exit(1)
@@ -47,6 +52,7 @@ def create(url: Url, keys: Keys = "integer") -> None:
     """Create the shop's empty tables, if there are none."""
     with _open(url) as shop:
         if schema_exists(shop):
+            _say_added(upgrade_schema(shop))
             typer.echo("The shop's tables exist already.")
             return
         create_schema(shop, _key_type(keys))
@@ -71,12 +77,14 @@ def fill(
     last = last_day.date() if last_day else _yesterday(zone)
     started = time.monotonic()
     with _open(url) as shop:
-        if not schema_exists(shop):
+        if schema_exists(shop):
+            _say_added(upgrade_schema(shop))
+        else:
             create_schema(shop, _key_type(keys))
         try:
             rows = fill_history(shop, last_day=last, seed=seed, timezone=zone, size=HistorySize(orders, days, products))
         except ShopNotEmpty:
-            typer.echo("The shop has a past already; nothing was changed.")
+            typer.echo("The shop has a past already; none of its rows was changed.")
             return
     for table, count in rows.items():
         typer.echo(f"{table:<20} {count:>12,}")

@@ -29,6 +29,7 @@ class PlaceOrder:
     currency: str = "EUR"
     shipping_address: dict[str, str] | None = None
     payment_id: str | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from include.demo_shop.commands import (
     RegisterCustomer,
 )
 from include.demo_shop.errors import OutOfStock, ShopError
+from include.demo_shop.history.names import CHANNELS
 from include.demo_shop.money import RATES
 from include.demo_shop.office import Office
 from include.demo_shop.service import OrderService, open_engine
@@ -167,6 +168,7 @@ async def _create(floor: _Floor, dice: random.Random) -> str:
         currency=dice.choices(list(RATES), [95, 5])[0],
         shipping_address={"street": "1 Live Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
         payment_id=f"pay-{dice.getrandbits(40)}",
+        channel=dice.choices(list(CHANNELS), list(CHANNELS.values()))[0],
     )
     order = await floor.service.create(command)
     floor.open_orders["pending"].append(order.order_id)

@@ -91,6 +91,7 @@ class Order(Row):
     cancelled_at: Mapped[datetime | None]
     cancelled_by: Mapped[str | None]
     cancellation_reason: Mapped[str | None]
+    channel: Mapped[str | None]
 
 
 class OrderItem(Row):

@@ -56,6 +56,7 @@ def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -
         total=net + tax,
         shipping_address=command.shipping_address,
         payment_id=command.payment_id,
+        channel=command.channel,
         ordered_at=instant,
         updated_at=instant,
     )

@@ -60,6 +60,7 @@ create table orders (
     cancelled_at timestamptz,
     cancelled_by text,
     cancellation_reason text,
+    channel text,
     constraint orders_pkey primary key (order_id),
     constraint orders_customer_id_fkey foreign key (customer_id) references customers (customer_id),
     constraint orders_status_check check (status in ('pending', 'processing', 'shipped', 'delivered', 'cancelled')),
@@ -182,6 +183,7 @@ comment on column orders.delivered_at is 'When the customer had it; never before
 comment on column orders.cancelled_at is 'When it was cancelled; set exactly when the status is cancelled.';
 comment on column orders.cancelled_by is 'customer, shop or system; set exactly when cancelled.';
 comment on column orders.cancellation_reason is 'Why; set exactly when cancelled.';
+comment on column orders.channel is 'web, app, marketplace, store or phone; null when nobody noted it.';
 
 comment on table order_items is 'One row per line of an order: one product from one warehouse.';
 comment on column order_items.quantity is 'Units ordered.';

@@ -23,16 +23,24 @@ class Shop:
 
     Attributes:
         timezone: Decides its business day.
-        fill: The module, with its arguments, that fills the shop's empty database.
+        fill: The module, with its arguments, that fills the shop's empty database; a filled one gets the columns that
+            it lacks.
+        schema: The file of the shop's tables, where they have changed since the first release; a shop that was filled
+            with another version of it lacks columns.
     """
 
     timezone: str
     fill: tuple[str, ...]
+    schema: Path | None = None
 
 
 SHOPS: Mapping[str, Shop] = MappingProxyType(
     {
-        "demo_shop": Shop(timezone="Europe/Berlin", fill=("include.demo_shop", "fill")),
+        "demo_shop": Shop(
+            timezone="Europe/Berlin",
+            fill=("include.demo_shop", "fill"),
+            schema=ROOT / "include" / "demo_shop" / "schema.sql",
+        ),
         "complete_journey": Shop(timezone="America/New_York", fill=("include.demo_shop.complete_journey",)),
     }
 )

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 
 import psycopg
 from psycopg import sql
@@ -68,7 +69,7 @@ def _check_reachable(name: str, url: str) -> None:
 
 
 def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """Migrate Airflow's database and fill the shop, where that is not done.
+    """Migrate Airflow's database, and fill the shop or add the columns that it lacks, where that has not been done.
 
     Raises:
         StandaloneError: When either fails; with the program's output.
@@ -78,14 +79,29 @@ def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], 
         say("Preparing Airflow's database")
         _run(["airflow", "db", "migrate"], environment)
         _set_comment(cluster, metadata, version)
-    ours = cluster.url(profile.databases["shop"], "shopkeeper")
-    if environment.get("STOCKTAKE_SHOPKEEPER_URL") == ours and not _has_rows(ours):
-        say(f"Filling the shop {profile.name.replace('_', '-')}")
-        _run(profile.shop.fill, environment)
+    if environment.get("STOCKTAKE_SHOPKEEPER_URL") == cluster.url(profile.databases["shop"], "shopkeeper"):
+        _prepare_shop(profile, cluster, environment, say)
+
+
+def _prepare_shop(
+    profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Fill the shop, or add the columns that a shop of an earlier release lacks: once per version of its tables."""
+    database, schema, name = profile.databases["shop"], profile.shop.schema, profile.name.replace("_", "-")
+    version = f"tables of {sha256(schema.read_bytes()).hexdigest()[:16]}" if schema else None
+    if not _has_rows(cluster.url(database, "shopkeeper")):
+        say(f"Filling the shop {name}")
+    elif version and _comment(cluster, database) != version:
+        say(f"Bringing the tables of the shop {name} up to date")
+    else:
+        return
+    _run(profile.shop.fill, environment)
+    if version:
+        _set_comment(cluster, database, version)
 
 
 def _comment(cluster: Cluster, database: str) -> str | None:
-    """The comment on a database: the version its Airflow was migrated to, which moves with the database."""
+    """The comment on a database: what it was last brought to, which moves with the database."""
     query = "select shobj_description(oid, 'pg_database') from pg_database where datname = %s"
     with psycopg.connect(cluster.url("postgres", SUPERUSER)) as server:
         row = server.execute(query, [database]).fetchone()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Source, Type, Whole
+from include.contract import Column, Derived, Severity, Source, Type, Whole
 from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
 from include.sources.time import FIRST_DAY
+
+# Where orders are placed, as the shop says it. An order from elsewhere is published all the same, with a warning.
+CHANNELS = ("web", "app", "marketplace", "store", "phone")
 
 _CANCELLED = Condition("status", "cancelled")
 _NOT_CANCELLED = Condition("status", "cancelled", negated=True)
@@ -46,6 +49,7 @@ ORDERS = Source(
         Column("total", Type.CENTS, "What the customer pays: subtotal − discount + tax."),
         Column("shipping_address", Type.JSON, "Where it goes; null when it was handed over.", nullable=True),
         Column("payment_id", Type.TEXT, "The payment provider's reference; null before payment.", nullable=True),
+        Column("channel", Type.TEXT, "Where it was placed: web, app, …; null where the shop has none.", nullable=True),
         Column("ordered_at", Type.AT, "When the order was placed."),
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
         Column("shipped_at", Type.AT, "When it left the warehouse; null before.", nullable=True),
@@ -64,6 +68,9 @@ ORDERS = Source(
         ),
         at_most("highest_status_step", "status_step", "status_moves_forward", "A status never moves backwards."),
         one_of("currency", "currency_known", "A currency is an ISO 4217 code.", CURRENCIES),
+        one_of(
+            "channel", "channel_known", f"A channel is one of {', '.join(CHANNELS)}.", CHANNELS, severity=Severity.WARN
+        ),
         between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
         at_most("discount_cents", "subtotal_cents", "discount_within_subtotal", "Never more than the subtotal."),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),

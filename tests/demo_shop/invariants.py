@@ -39,6 +39,8 @@ INVARIANTS = {
     "statuses are known": """
         select order_id from orders
         where status not in ('pending', 'processing', 'shipped', 'delivered', 'cancelled')""",
+    "channels are known": """
+        select order_id from orders where channel not in ('web', 'app', 'marketplace', 'store', 'phone')""",
     "cancelled ⇔ when, by whom and why": """
         select order_id from orders
         where (status = 'cancelled') <> (cancelled_at is not null)

@@ -12,7 +12,7 @@ import pytest
 from psycopg import Connection
 
 from include.demo_shop.commands import AdjustStock
-from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal
+from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal, orders
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
 from include.local.embedded_postgres import Cluster
@@ -53,6 +53,21 @@ def test_the_same_arguments_make_the_same_rows(
 
     assert first == second
     assert all(first[table] for table in TABLES)
+
+
+def test_where_orders_are_placed_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a generator of its own: an added column leaves the past as it was."""
+    first = filled(shop_database)
+    monkeypatch.setattr(orders, "CHANNELS", {"web": 0.1, "app": 0.9})
+    second = filled(another_shop)
+    assert first["orders"] != second["orders"]
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table orders drop column channel")
+            first, second = second, contents(shop)
+    assert first == second
 
 
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
@@ -115,6 +130,9 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
             0.45,
         ),
         ("orders in USD", "select avg((currency = 'USD')::integer) from orders", 0.03, 0.07),
+        ("orders in the app", "select avg((channel = 'app')::integer) from orders", 0.25, 0.37),
+        ("orders by phone", "select avg((channel = 'phone')::integer) from orders", 0.01, 0.06),
+        ("orders without a channel", "select avg((channel is null)::integer) from orders", -0.1, 0.0001),
         ("discounted orders", "select avg((discount > 0)::integer) from orders", 0.15, 0.45),
         (
             "lines refunded",

@@ -48,7 +48,11 @@ CAUGHT_BY = {
     "negative_price": {"price_not_negative"},
     "malformed_email": {"email_well_formed"},
 }
-WARNED_BY = {"stock_not_explained": "stock_explained", "missing_email": "email_filled"}
+WARNED_BY = {
+    "stock_not_explained": "stock_explained",
+    "missing_email": "email_filled",
+    "unknown_channel": "channel_known",
+}
 
 _SAME_FORM = "A bound like that of {}, which has a defect; tests/contract/test_rules.py shows that its form works."
 

@@ -85,6 +85,7 @@ class Order:
         """See Deed."""
         number = shop.add(
             "orders", customer=self.customer, currency=self.currency, discount=self.discount,
+            channel=None,
             ordered=self.hour, shipped=None, delivered=None, cancelled=None,
         )  # fmt: skip
         for line in self.lines:
@@ -279,7 +280,7 @@ class Place:
         discount = min(row["discount"], subtotal)
         return {
             "order_id": self.key(number), "customer_id": self.key(row["customer"]),
-            "status": "processing", "currency": f"{row['currency']}{self.number}",
+            "status": "processing", "channel": row["channel"], "currency": f"{row['currency']}{self.number}",
             "subtotal_cents": subtotal, "discount_cents": discount, "tax_cents": subtotal // 10,
             "total_cents": subtotal - discount + subtotal // 10, **instants,
         }  # fmt: skip

@@ -78,7 +78,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     refunds,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
     _edits("orders", customer=customers, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
-           delivered=maybe_hours),
+           delivered=maybe_hours, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
            order=which),
     _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans()),

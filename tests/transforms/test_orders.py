@@ -68,3 +68,23 @@ def test_orders_of_one_instant_count_by_their_key(report: Report) -> None:
         8        2                     0          0
         """,
     )
+
+
+def test_tells_where_an_order_was_placed_as_the_shop_says(report: Report) -> None:
+    shop = {
+        "orders": """
+            order_id customer_id status  channel currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            7        1           pending app     EUR      0              0              0         0           2026-01-02
+            8        1           pending pigeon  EUR      0              0              0         0           2026-01-02
+            9        1           pending -       EUR      0              0              0         0           2026-01-02
+        """
+    }
+    report(shop).check(
+        "orders",
+        """
+        order_id channel
+        7        app
+        8        pigeon
+        9        -
+        """,
+    )

@@ -11,10 +11,10 @@ from typing import Final
 
 from include.demo_shop.defects.defect import MISSING_KEY, Defect
 from include.demo_shop.defects.of_lines import LINE_DEFECTS
-from include.demo_shop.defects.of_orders import ORDER_DEFECTS
+from include.demo_shop.defects.of_orders import ORDER_DEFECTS, ORDER_WARNINGS
 from include.demo_shop.defects.of_stock import STOCK_DEFECTS
 
 __all__ = ["DEFECTS", "MISSING_KEY", "Defect"]
 
-DEFECTS: Final = {defect.name: defect for defect in (*ORDER_DEFECTS, *LINE_DEFECTS, *STOCK_DEFECTS)}
+DEFECTS: Final = {defect.name: defect for defect in (*ORDER_DEFECTS, *LINE_DEFECTS, *STOCK_DEFECTS, *ORDER_WARNINGS)}
 """Every defect by name."""

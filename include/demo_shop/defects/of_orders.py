@@ -200,3 +200,15 @@ _ORDER_TIMES = (
 )
 
 ORDER_DEFECTS: Final = (*_ORDER_KEYS, *_ORDER_MONEY, *_ORDER_STATUS, *_ORDER_TIMES)
+ORDER_WARNINGS: Final = (
+    Defect(
+        name="unknown_channel",
+        source="orders",
+        description="an order that came by carrier pigeon",
+        rule="channel is one the shop sells on",
+        change={"channel": "'pigeon'"},
+        where=_QUIET_ORDER,
+        is_warning=True,
+    ),
+)
+"""Planted after everything else: the victims of the other defects are who they were without it."""

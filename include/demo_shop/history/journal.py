@@ -13,7 +13,7 @@ from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
-from include.demo_shop.history.names import CANCELLATIONS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
+from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
 from include.demo_shop.history.orders import NEVER, Fates, Prices, Status
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
@@ -81,7 +81,7 @@ class Journal:
             },
         )
 
-    def orders(self, customers: Ints, ordered_at: Ints, prices: Prices, outcome: Fates) -> None:
+    def orders(self, customers: Ints, ordered_at: Ints, prices: Prices, outcome: Fates, channel: Ints) -> None:
         """Enter a day's orders."""
         numbers = self._next_numbers("orders", len(customers))
         is_kept = outcome.cancelled_at == NEVER
@@ -106,6 +106,7 @@ class Journal:
                 "cancelled_at": to.instants(outcome.cancelled_at, NEVER),
                 "cancelled_by": to.words(outcome.cancellation, [by for by, _, _ in CANCELLATIONS], is_kept),
                 "cancellation_reason": to.words(outcome.cancellation, [why for _, why, _ in CANCELLATIONS], is_kept),
+                "channel": to.words(channel, list(CHANNELS)),
             },
         )
 

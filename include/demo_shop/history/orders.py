@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, HOUR, MINUTE, SECOND, Floats, Ints
-from include.demo_shop.history.names import CANCELLATIONS
+from include.demo_shop.history.names import CANCELLATIONS, CHANNELS
 
 NEVER = np.iinfo(np.int64).max
 _LINES = np.array([0.13, 0.14, 0.16, 0.15, 0.13, 0.11, 0.08, 0.10])  # of orders with 1, 2, … 8 lines
@@ -104,6 +104,11 @@ def priced(
     net = subtotal - discount
     tax = (net + 5) // 10
     return Prices(is_usd, subtotal, discount, tax, net + tax, unit_price, unit_cost)
+
+
+def channels(orders: int, rng: np.random.Generator) -> Ints:
+    """Where each of a day's orders is placed: index into CHANNELS: (orders,)."""
+    return rng.choice(len(CHANNELS), orders, p=list(CHANNELS.values()))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,16 @@ from include.demo_shop.history.customers import AddressBook, address_book, visit
 from include.demo_shop.history.journal import Journal
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import WAREHOUSES
-from include.demo_shop.history.orders import MEAN_LINES, MEAN_QUANTITY, Refunds, fates, priced, refunds, wishes
+from include.demo_shop.history.orders import (
+    MEAN_LINES,
+    MEAN_QUANTITY,
+    Refunds,
+    channels,
+    fates,
+    priced,
+    refunds,
+    wishes,
+)
 from include.demo_shop.history.stock import Agenda, Kind, Movements, Shelves
 
 
@@ -117,7 +126,9 @@ class Simulation:
         )
         outcome = fates(ordered_at, self._calendar.end, rng)
         first_order, first_item = self._journal.numbers["orders"] + 1, self._journal.numbers["order_items"] + 1
-        self._journal.orders(customers, ordered_at, prices, outcome)
+        # A generator of its own: the rest of the past is what it was before orders had a channel.
+        channel = channels(len(customers), np.random.default_rng([self._seed, 3, day]))
+        self._journal.orders(customers, ordered_at, prices, outcome, channel)
         self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order])
 
         item = first_item + np.arange(len(order))

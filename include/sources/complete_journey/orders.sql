@@ -56,6 +56,7 @@ select
     received as total,
     null as shipping_address,
     null as payment_id,
+    null as channel,
     sold_at as ordered_at,
     sold_at as updated_at,
     null::timestamptz as shipped_at, -- never shipped

@@ -11,6 +11,7 @@ select
     total,
     shipping_address,
     payment_id,
+    channel,
     ordered_at,
     updated_at,
     shipped_at,

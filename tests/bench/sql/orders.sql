@@ -28,6 +28,7 @@ select
     orders.customer_id,
     orders.currency,
     orders.status,
+    orders.channel,
     orders.ordered_at::date as ordered_on,
     orders.shipped_at::date as shipped_on,
     orders.delivered_at::date as delivered_on,

@@ -1,0 +1,81 @@
+"""A shop that was created before a column existed gets it, and its nights go on."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+
+from include.demo_shop import schema
+from include.demo_shop.schema import create_schema, ddl, upgrade_schema
+from include.extract.drift import SchemaDrift
+from tests.conftest import Database
+from tests.demo_shop.conftest import shopkeeper
+from tests.demo_shop.contents import contents, structure
+from tests.demo_shop.test_command_line import FILL, run
+from tests.nights import Nights
+
+_COMMENTS = """
+select attrelid::regclass || '.' || attname || ': ' || col_description(attrelid, attnum)
+from pg_attribute where attrelid in ('orders'::regclass, 'refunds'::regclass) and attnum > 0 and not attisdropped
+order by 1
+"""
+
+
+def forget_added_columns(shop: psycopg.Connection) -> None:
+    """Make the shop one of the first release, with the rows that it has."""
+    for table, column, _ in schema._ADDED:
+        shop.execute(f"alter table {table} drop column {column}".encode())
+
+
+@pytest.mark.parametrize("keys", ["integer", "uuid"])
+def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
+    shop_database: Database, keys: schema.KeyType
+) -> None:
+    with shopkeeper(shop_database) as shop:
+        with shop.transaction(force_rollback=True):
+            create_schema(shop, keys)
+            new = structure(shop), shop.execute(_COMMENTS).fetchall()
+        first, columns, comments = (
+            ddl(keys),
+            r"(?m)^    channel text,\n",
+            r"(?m)^comment on column orders\.channel .*\n",
+        )
+        shop.execute(re.sub(comments, "", re.sub(columns, "", first)).encode())
+        assert structure(shop) != new[0]
+
+        assert upgrade_schema(shop) == ["orders.channel"]
+
+        assert (structure(shop), shop.execute(_COMMENTS).fetchall()) == new
+
+
+def test_a_shop_that_lacks_nothing_is_not_locked(old_shop: Database) -> None:
+    with shopkeeper(old_shop) as shop, shop.transaction():
+        assert upgrade_schema(shop) == []
+        assert shop.execute(
+            "select count(*) from pg_locks where pid = pg_backend_pid() and mode = 'AccessExclusiveLock'"
+        ).fetchone() == (0,)
+
+
+def test_filling_a_shop_with_a_past_adds_the_columns_and_changes_no_row(old_shop: Database) -> None:
+    with shopkeeper(old_shop) as shop:
+        forget_added_columns(shop)
+        before = contents(shop)
+        assert "lacked orders.channel" in run(old_shop, *FILL)
+        assert "lacked" not in run(old_shop, *FILL)
+        assert shop.execute("select count(*), count(channel) from orders").fetchone() == (len(before["orders"]), 0)
+        shop.execute("alter table orders drop column channel")
+        assert contents(shop) == before
+
+
+def test_a_shop_of_an_earlier_release_has_nights_again(nights: Nights) -> None:
+    forget_added_columns(nights.shop)
+    with pytest.raises(SchemaDrift, match=r"public\.orders\.channel: expected text, found no such column"):
+        nights.report()
+    upgrade_schema(nights.shop)
+    run_id = nights.report()
+    assert nights.ask("select count(*) > 1000, count(channel) from reporting.orders") == [(True, 0)]
+    assert nights.ask(
+        "select broken from audit.expectation_results where run_id = %s and rule = 'channel_known'", run_id
+    ) == [(0,)]
