@@ -111,6 +111,15 @@ def migrate(
         ) from error
 
 
+def pending(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    """The names of the migrations that the next ``migrate`` will apply, in order.
+
+    Raises:
+        NewerLedger, WrongMigrations: as ``migrate`` does.
+    """
+    return [f"{one.number:04} {one.name}" for one in _missing(connection, read_migrations())]
+
+
 def read_migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
     """The migrations that this code knows, in order.
 

@@ -18,6 +18,7 @@ from include.contract.definition import Changes
 from include.extract import snapshot as extraction
 from include.ledger import builds, copies
 from include.ledger.connection import connect
+from include.ledger.migrations import pending
 from include.pipeline.nightly import changed_definitions, typed
 from include.publish import live_schema
 from include.settings import settings
@@ -51,6 +52,7 @@ class Plan:
         warehouse: by table, the statements that alter it.
         refused: why the night will refuse to begin; None where it will not.
         first: whether nothing has been published yet: then everything is read and built.
+        migrations: what is applied to the ledger first; what of sources and lake is done anew is not known before.
     """
 
     sources: Mapping[str, str]
@@ -58,12 +60,18 @@ class Plan:
     warehouse: Mapping[str, Sequence[str]]
     refused: str | None = None
     first: bool = False
+    migrations: Sequence[str] = ()
 
     def __str__(self) -> str:
         """The plan as a page of text."""
         if self.first:
             return "Nothing is published yet: the next night reads every source and builds every table."
+        migrations = (
+            f"Ledger: the migrations {', '.join(self.migrations)} are applied first. Copies and tables whose definition"
+            " it does not know then are read and built in full."
+        )
         parts = [
+            migrations if self.migrations else "",
             _listed("Sources", self.sources),
             _listed("Tables in the lake", self.lake),
             _listed("Tables in the warehouse", {name: "; ".join(said) for name, said in self.warehouse.items()}),
@@ -88,6 +96,9 @@ def plan(tables: Iterable[Known]) -> Plan:
         warehouse.execute("set transaction read only")
         if not _has_ledger(warehouse):
             return Plan({}, {}, {}, first=True)
+        if waiting := pending(warehouse):
+            altered, refused = _of_warehouse(warehouse, known)
+            return Plan({}, {}, altered, refused, migrations=waiting)
     if copies.newest_copy() is None:
         return Plan({}, {}, {}, first=True)
     statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}

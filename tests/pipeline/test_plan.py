@@ -41,6 +41,17 @@ def test_before_the_first_night_everything_is_to_be_done(nights: Nights) -> None
 
 
 @pytest.mark.after_a_night
+def test_of_an_older_ledger_only_the_warehouse_can_be_planned(nights: Nights) -> None:
+    nights.warehouse.execute(
+        "delete from audit.migrations where number > 1; alter table audit.source_counts drop column definition"
+    )
+    found = planned(nights)
+    assert found.migrations
+    assert "are applied first" in str(found)
+    assert nights.ask("select count(*) from audit.migrations") == [(1,)]
+
+
+@pytest.mark.after_a_night
 def test_every_change_of_a_declaration_is_planned_and_the_night_does_it(nights: Nights, declared: Declarations) -> None:
     assert "Nothing is declared otherwise" in str(planned(nights))
 
