@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from include.ledger.connection import connect
-from include.ledger.runs import Run
+from include.ledger.runs import PUBLISH_NIGHT, Run
 
 LayerVersions: TypeAlias = Mapping[str, Mapping[str, int | None]]  # by source and layer, a version; None: never written
 
@@ -61,10 +61,10 @@ def unfinished(run_id: str, publication: int) -> tuple[str, date, str] | None:
                     ) then 'unpublished'
                 end as why
             ) as reason
-            where dag in ('nightly', 'replay') and why is not null
+            where kind = any(%(publish_night)s) and why is not null
             order by why, started_at desc limit 1
             """,
-            {"run": run_id, "publication": publication},
+            {"run": run_id, "publication": publication, "publish_night": list(PUBLISH_NIGHT)},
         ).fetchone()
 
 

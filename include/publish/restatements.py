@@ -78,8 +78,11 @@ def watch(run: Run, tables: Iterable[Table]) -> Watch:
     Raises:
         duckdb.Error: when the warehouse or the lake cannot be read.
     """
-    live = publications.live_copy()
+    tables = list(tables)
+    live = publications.live_copy(run, tables)
     days = [table for table in tables if DAY in table.primary_key and table[DAY].type is Type.DAY]
+    if live and run.kind.builds_some_tables:
+        days = [table for table in days if table.qualified_name in live.tables]  # the others are new
     if live is None or not days:
         return Watch()
     before, after, sources = live.versions, copies.clean_versions(run.run_id), shop_sources(settings().sources)

@@ -1,8 +1,8 @@
 """Training sets: feature rows as they were known at given instants, with what followed, joined from the lake.
 
 Belongs here: which slices of which publication a training set reads, the join as of each instant, and what is written.
-Does not: making features (``transforms.features``), or publishing them (``include.pipeline.features``). It may know the
-registry of tables, for people name feature sets.
+Does not: making features (``transforms.features``), or publishing them (``include.pipeline.tables_dag``). It may know
+the registry of tables, for people name feature sets.
 """
 
 from include.training.entities import EveryEntity, Query
