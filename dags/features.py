@@ -33,65 +33,22 @@ To try again, clear `begin` and all that follows, or trigger the day again.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from airflow.sdk import AssetAll, PartitionedAssetTimetable
 
-from airflow.sdk import DAG, AssetAll, Param, PartitionedAssetTimetable, task
-
-from dags.steps import audit, builds, report
+from dags.tables import tables_dag
 from include.contract.assets import asset
-from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
 from include.sources import shop_sources
-from transforms.engines import AUTO, ENGINES
 from transforms.registry import TABLES, buildable
 
 PLAN = buildable(shop_sources(settings().sources))
-FEATURES = PLAN.of("features")
-ASSETS = {name: asset(TABLES[name].table) for name in FEATURES}
 
-with DAG(
+tables_dag(
     "features",
     # All of them, for one publication announces all: with any of them, each would start a run of its own.
     schedule=PartitionedAssetTimetable(
         assets=AssetAll(*(asset(TABLES[name].table) for name in PLAN.of("reporting"))),
     ),
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6),
-    default_args=TASK_DEFAULTS,
-    params={
-        "date": Param(None, type=["null", "string"], format="date", description="A published day, 2026-11-21."),
-        "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the feature sets."),
-        "parity": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *ENGINES],
-            description="Build a sample of them on this one as well.",
-        ),
-    },
-    tags=["stocktake", "features"],
+    tables=PLAN.of("features"),
     doc_md=__doc__,
-) as dag:
-
-    @task
-    def begin(run: str, **context: Any) -> None:
-        """Work out which day is asked for and which copy covers it, and enter the run in the ledger."""
-        from include.pipeline import features
-
-        features.begin(run, context["dag_run"].partition_key, context["dag_run"].conf or {})
-
-    @task(outlets=list(ASSETS.values()))
-    def publish(run: str, **context: Any) -> None:
-        """Publish the day's slices of every feature set in one transaction."""
-        from include.pipeline import features
-
-        day = features.publish(run, [TABLES[name].table for name in FEATURES])
-        for one in ASSETS.values():
-            context["outlet_events"][one].add_partitions(day.isoformat())
-
-    RUN = "{{ run_id }}"
-    published = publish(RUN)
-    begin(RUN) >> builds(RUN, FEATURES) >> audit(RUN, list(FEATURES)) >> published
-    published >> report(RUN).as_teardown()
+)

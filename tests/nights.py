@@ -14,7 +14,7 @@ from include.contract import Table
 from include.demo_shop.constraints import drop_constraint, open_notebook
 from include.ledger import runs
 from include.ledger.runs import Run
-from include.pipeline import features, nightly, replay
+from include.pipeline import nightly, replay, tables_dag
 from include.settings import settings
 from include.sources import shop_sources
 from transforms.build import build
@@ -65,14 +65,14 @@ class Nights:
         """Run a day's features as the DAG ``features`` does when the assets of that day are published."""
         run_id = self.begin_features(day, **conf)
         self.build(run_id, self.features)
-        features.publish(run_id, self.features)
+        tables_dag.publish(run_id, self.features)
         runs.finish_run(run_id, "success")
         return run_id
 
     def begin_features(self, day: date | None = LAST_DAY, **conf: Any) -> str:
         """Enter a run of features."""
         run_id = f"test-features-{next(_numbers)}"
-        features.begin(run_id, day.isoformat() if day else None, conf)
+        tables_dag.begin(run_id, day.isoformat() if day else None, conf, dag="features", tables=self.features)
         return run_id
 
     def begin(self, day: date = LAST_DAY, **asked: Any) -> str:

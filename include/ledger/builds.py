@@ -80,7 +80,7 @@ def last_definition(table: Table) -> str | None:
 
 
 def versions(run: Run) -> dict[str, dict[str, int]]:
-    """The versions that a run's builds may read, by schema and table: its own, of features the publication's too."""
+    """The versions that a run's builds may read, by schema and table: its own, and those of the copy it builds from."""
     with connect() as connection:
         rows = connection.execute(
             """
@@ -91,7 +91,7 @@ def versions(run: Run) -> dict[str, dict[str, int]]:
             select schema_name, table_name, lake_version from audit.builds where run_id = %(run)s
             """,
             {
-                "built_from": run.built_from if run.dag == "features" else None,
+                "built_from": run.built_from if run.kind.builds_some_tables else None,
                 "horizon": run.horizon,
                 "run": run.run_id,
             },

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from include.contract.definition import Definition
 from include.ledger.connection import connect
-from include.ledger.runs import Run
+from include.ledger.runs import PUBLISH_NIGHT, Run
 
 LayerVersions: TypeAlias = Mapping[str, Mapping[str, int | None]]  # by source and layer, a version; None: never written
 
@@ -63,10 +63,10 @@ def unfinished(run_id: str, publication: int) -> tuple[str, date, str] | None:
                     ) then 'unpublished'
                 end as why
             ) as reason
-            where dag in ('nightly', 'replay') and why is not null
+            where kind = any(%(publish_night)s) and why is not null
             order by why, started_at desc limit 1
             """,
-            {"run": run_id, "publication": publication},
+            {"run": run_id, "publication": publication, "publish_night": list(PUBLISH_NIGHT)},
         ).fetchone()
 
 
@@ -189,7 +189,7 @@ def definitions() -> dict[str, Definition | None]:
             select distinct on (source) source, definition
             from audit.source_counts
             join audit.runs using (run_id)
-            where accepted is not null and dag = 'nightly'
+            where accepted is not null and kind = 'night'
             order by source, snapshot_at desc, started_at desc
             """
         ).fetchall()
@@ -208,7 +208,7 @@ def rows_of_copy() -> dict[str, int]:
                     select run_id
                     from audit.runs
                     join audit.source_counts using (run_id)
-                    where accepted is not null and dag = 'nightly'
+                    where accepted is not null and kind = 'night'
                     order by snapshot_at desc, started_at desc limit 1
                 )
                 order by source

@@ -13,7 +13,7 @@ from typing import Any
 from pluggy import HookimplMarker
 
 hookimpl = HookimplMarker("airflow")  # airflow.listeners.hookimpl is the same, but comes with all of Airflow
-DAG_IDS = ("nightly", "features", "republish", "replay")  # whose runs the ledger tells of
+TAG = "stocktake"  # of every DAG whose runs the ledger may know
 ERROR_LENGTH = 4000  # what the gate says names tables, rules and keys; a driver's message may hold a whole statement
 
 _log = logging.getLogger(__name__)
@@ -22,36 +22,34 @@ _log = logging.getLogger(__name__)
 @hookimpl
 def on_dag_run_running(dag_run: Any) -> None:
     """A run starts, or goes on after it was cleared: what it failed with before is over."""
-    if dag_run.dag_id in DAG_IDS:
-        _write(dag_run.run_id, lambda runs: runs.resume_run(dag_run.run_id))
+    _write(dag_run, dag_run, lambda runs: runs.resume_run(dag_run.run_id, dag_run.dag_id))
 
 
 @hookimpl
 def on_dag_run_success(dag_run: Any) -> None:
     """A run finished."""
-    if dag_run.dag_id in DAG_IDS:
-        _write(dag_run.run_id, lambda runs: runs.finish_run(dag_run.run_id, "success"))
+    _write(dag_run, dag_run, lambda runs: runs.finish_run(dag_run.run_id, "success", dag=dag_run.dag_id))
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """A run failed; what its first task said is in the ledger by now, unless nothing could say it."""
-    if dag_run.dag_id in DAG_IDS:
-        error = "the run took longer than it may" if msg == "timed_out" else None
-        _write(dag_run.run_id, lambda runs: runs.finish_run(dag_run.run_id, "failed", error))
+    error = "the run took longer than it may" if msg == "timed_out" else None
+    _write(dag_run, dag_run, lambda runs: runs.finish_run(dag_run.run_id, "failed", error, dag_run.dag_id))
 
 
 @hookimpl
 def on_task_instance_failed(task_instance: Any, error: str | BaseException | None) -> None:
     """A task failed for good. Airflow calls this before a retry too, and for a teardown, which fails no run."""
-    if task_instance.dag_id not in DAG_IDS or task_instance.state == "up_for_retry":
+    task = getattr(task_instance, "task", None)
+    if task_instance.state == "up_for_retry" or getattr(task, "is_teardown", False):
         return
-    if getattr(getattr(task_instance, "task", None), "is_teardown", False):
-        return
-    _write(
-        task_instance.run_id,
-        lambda runs: runs.finish_run(task_instance.run_id, "failed", described(task_instance.task_id, error)),
-    )
+
+    def fail(runs: Any) -> None:
+        said = described(task_instance.task_id, error)
+        runs.finish_run(task_instance.run_id, "failed", said, task_instance.dag_id)
+
+    _write(task_instance, task, fail)
 
 
 def described(task_id: str, error: str | BaseException | None) -> str:
@@ -65,11 +63,15 @@ def described(task_id: str, error: str | BaseException | None) -> str:
     return text if len(text) <= ERROR_LENGTH else f"{text[: ERROR_LENGTH - 1]}…"
 
 
-def _write(run_id: str, entry: Callable[[Any], None]) -> None:
+def _write(of_run: Any, of_dag: Any, entry: Callable[[Any], None]) -> None:
+    """Make an entry, unless the DAG is at hand and is none of ours; else the ledger knows the run, or does not."""
     try:
+        dag = getattr(of_dag, "dag", None)
+        if dag is not None and TAG not in dag.tags:
+            return
         from include.ledger import runs
 
         entry(runs)
     except Exception as error:  # whatever it is, the run goes on
         # Only the kind of error: the text of one may quote a connection string.
-        _log.warning("the ledger has no word of run %s: %s", run_id, type(error).__name__)
+        _log.warning("the ledger has no word of run %s: %s", of_run.run_id, type(error).__name__)

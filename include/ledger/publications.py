@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from include.contract import Table
 from include.ledger.connection import connect
-from include.ledger.runs import Run
+from include.ledger.runs import PUBLISH_NIGHT, SHOW_NIGHT, Run
 
 
 @dataclass(frozen=True)
@@ -43,42 +43,76 @@ def past_nights(night: date) -> list[PastNight]:
             from audit.publications
             join audit.runs using (run_id)
             join audit.publication_tables using (publication_id)
-            where dag in ('nightly', 'replay') and publications.night = %s and schema_name = 'reporting'
+            where kind = any(%s) and publications.night = %s and schema_name = 'reporting'
             group by publication_id order by publication_id desc
             """,
-            [night],
+            [list(PUBLISH_NIGHT), night],
         ).fetchall()
     return [PastNight(*row) for row in rows]
 
 
 @dataclass(frozen=True)
 class LiveCopy:
-    """What the live reporting tables were built from.
+    """What live tables were built from.
 
     Attributes:
         horizon: the last whole business day that they cover.
         versions: per source, the version of lake/clean.
+        tables: the tables that were published with it, by qualified name.
+        is_put_back: whether it is a past night's that was put back.
     """
 
     horizon: date
     versions: Mapping[str, int]
+    tables: frozenset[str] = frozenset()
+    is_put_back: bool = False
 
 
-def live_copy() -> LiveCopy | None:
-    """The copy of the shop behind what readers have now; None before the first publication."""
+def live_copy(run: Run | None = None, tables: Iterable[Table] = ()) -> LiveCopy | None:
+    """The copy of the shop behind what readers have now; None before the first publication.
+
+    Args:
+        run: one that builds some tables: these may be older than the others. Any other, or none, means all of them.
+        tables: what that run publishes.
+    """
     with connect() as connection:
         row = connection.execute(
             """
-            select publications.horizon, (
-                select jsonb_object_agg(source, clean_version) from audit.publication_sources
-                where publication_sources.publication_id
-                    = case when dag = 'republish' then runs.built_from else publications.publication_id end
+            with known as (
+                select
+                    publications.publication_id,
+                    publications.horizon,
+                    runs.kind,
+                    case
+                        when runs.kind in ('republish', 'tables') then runs.built_from
+                        else publications.publication_id
+                    end as copied_from,
+                    array(
+                        select schema_name || '.' || table_name from audit.publication_tables
+                        where publication_tables.publication_id = publications.publication_id
+                    ) as tables
+                from audit.publications
+                join audit.runs using (run_id)
             )
-            from audit.publications join audit.runs using (run_id)
-            where dag in ('nightly', 'republish', 'replay') order by publication_id desc limit 1
-            """
+            select
+                horizon,
+                (
+                    select jsonb_object_agg(source, clean_version) from audit.publication_sources
+                    where publication_sources.publication_id = copied_from
+                ),
+                tables,
+                kind = 'republish'
+            from known
+            where case when %(some)s then tables && %(tables)s else kind = any(%(show_night)s) end
+            order by publication_id desc limit 1
+            """,
+            {
+                "some": run is not None and run.kind.builds_some_tables,
+                "tables": [table.qualified_name for table in tables],
+                "show_night": list(SHOW_NIGHT),
+            },
         ).fetchone()
-    return LiveCopy(row[0], row[1] or {}) if row else None
+    return LiveCopy(row[0], row[1] or {}, frozenset(row[2]), row[3]) if row else None
 
 
 def published_nights() -> list[date]:
@@ -86,7 +120,7 @@ def published_nights() -> list[date]:
     with connect() as connection:
         rows = connection.execute(
             "select distinct publications.night from audit.publications join audit.runs using (run_id)"
-            " where dag = 'nightly' order by 1"
+            " where kind = 'night' order by 1"
         ).fetchall()
     return [night for (night,) in rows]
 
@@ -110,9 +144,9 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
         rows = connection.execute(
             """
             with live as (
-                select case when dag = 'republish' then built_from else publication_id end as publication_id
+                select case when kind = 'republish' then built_from else publication_id end as publication_id
                 from audit.publications join audit.runs using (run_id)
-                where dag in ('nightly', 'republish', 'replay') order by publications.publication_id desc limit 1
+                where kind = any(%(show_night)s) order by publications.publication_id desc limit 1
             )
             select
                 publications.night,
@@ -121,12 +155,18 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
             from audit.publications
             join audit.runs using (run_id)
             join audit.publication_tables using (publication_id)
-            where dag in ('nightly', 'replay') and schema_name = %(schema)s and table_name = %(table)s
+            where kind = any(%(publish_night)s) and schema_name = %(schema)s and table_name = %(table)s
             group by publications.night
             having bool_or((publication_id > (select publication_id from live))
                 <> (publication_id > coalesce(%(until)s, publication_id)))
             """,
-            {"until": run.puts_back, "schema": table.schema, "table": table.name},
+            {
+                "until": run.puts_back,
+                "schema": table.schema,
+                "table": table.name,
+                "publish_night": list(PUBLISH_NIGHT),
+                "show_night": list(SHOW_NIGHT),
+            },
         ).fetchall()
     return {**dict(rows), **({run.night: version} if run.puts_back is None else {})}
 
@@ -136,7 +176,7 @@ def published_horizon() -> date | None:
     with connect() as connection:
         row = connection.execute(
             "select max(publications.horizon) from audit.publications join audit.runs using (run_id)"
-            " where dag = 'nightly'"
+            " where kind = 'night'"
         ).fetchone()
     return row[0] if row else None
 

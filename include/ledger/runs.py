@@ -8,16 +8,43 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Final
 
 import psycopg
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
+from include.contract import Table
 from include.ledger.connection import connect, held
+
+
+class Kind(StrEnum):
+    """What a run does, whatever its DAG is called."""
+
+    NIGHT = "night"  # reads the shop, judges every row, publishes all reporting tables
+    TABLES = "tables"  # builds some tables from the published copy of the shop: the features, or a DAG of one's own
+    REPLAY = "replay"  # judges the quarantine again, and publishes the night anew
+    REPUBLISH = "republish"  # puts a past night back
+
+    @property
+    def publishes_night(self) -> bool:
+        """Whether it judges rows and publishes the copy of the shop with all tables made from it."""
+        return self in PUBLISH_NIGHT
+
+    @property
+    def builds_some_tables(self) -> bool:
+        """Whether it builds tables from a copy that another run published."""
+        return self is Kind.TABLES
+
+
+# For statements: which kinds publish a night, and after which readers have another night than before.
+PUBLISH_NIGHT: Final = (Kind.NIGHT, Kind.REPLAY)
+SHOW_NIGHT: Final = (*PUBLISH_NIGHT, Kind.REPUBLISH)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one night, of its features, one that puts a past night back, or one that replays the quarantine.
+    """One run, of whatever kind.
 
     Attributes:
         run_id: as Airflow knows it.
@@ -27,8 +54,9 @@ class Run:
         full_refresh: whether everything is read and judged again.
         dry_run: whether it stops before publishing.
         parity: a second engine on which a sample of the tables is built and compared; None: none.
-        dag: ``nightly``, ``features``, ``republish`` or ``replay``.
-        built_from: of features, the publication whose copy of the shop they are built from; of a past night that is
+        dag: the DAG whose run it is, as Airflow knows it.
+        kind: what it does.
+        built_from: of tables, the publication whose copy of the shop they are built from; of a past night that is
             put back, the publication that had published it; of a replay, the one whose quarantine is judged again.
     """
 
@@ -40,6 +68,7 @@ class Run:
     dry_run: bool = False
     parity: str | None = None
     dag: str = "nightly"
+    kind: Kind = Kind.NIGHT
     built_from: int | None = None
 
     @property
@@ -50,12 +79,12 @@ class Run:
     @property
     def puts_back(self) -> int | None:
         """The publication that it puts back; None unless that is what it does."""
-        return self.built_from if self.dag == "republish" else None
+        return self.built_from if self.kind is Kind.REPUBLISH else None
 
     @property
     def replays(self) -> int | None:
         """The publication whose quarantine it judges again; None unless that is what it does."""
-        return self.built_from if self.dag == "replay" else None
+        return self.built_from if self.kind is Kind.REPLAY else None
 
 
 def slug(run_id: str) -> str:
@@ -72,18 +101,19 @@ def open_run(run: Run) -> None:
     with connect() as connection:
         entered = connection.execute(
             """
-            insert into audit.runs (run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, built_from)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            insert into audit.runs
+                (run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, kind, built_from)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             on conflict (run_id) do update set
                 night = excluded.night, horizon = excluded.horizon, engine = excluded.engine,
                 full_refresh = excluded.full_refresh, dry_run = excluded.dry_run, parity = excluded.parity,
-                built_from = excluded.built_from,
+                kind = excluded.kind, built_from = excluded.built_from,
                 started_at = now(), finished_at = null, judged_at = null, state = 'running', error = null
             where runs.dag = excluded.dag
             """,
             [
                 run.run_id, run.night, run.horizon, run.engine, run.full_refresh, run.dry_run, run.parity, run.dag,
-                run.built_from,
+                run.kind, run.built_from,
             ],
         ).rowcount  # fmt: skip
     if not entered:
@@ -96,32 +126,50 @@ def find_run(run_id: str) -> Run:
     Raises:
         KeyError: when the ledger has no such run.
     """
-    with connect() as connection:
-        row = connection.execute(
-            "select run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, built_from"
-            " from audit.runs where run_id = %s",
+    with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(
+            """
+            select run_id, night, horizon, engine, full_refresh, dry_run, parity, dag, kind, built_from
+            from audit.runs where run_id = %s
+            """,
             [run_id],
         ).fetchone()
     if row is None:
         raise KeyError(f"the ledger has no run {run_id!r}")
-    return Run(*row)
+    return Run(**{**row, "kind": Kind(row["kind"])})
 
 
-def finish_run(run_id: str, state: str, error: str | None = None) -> None:
-    """Say how a run ended: ``success`` or ``failed``. The first error of a run is the one that is kept."""
+def finish_run(run_id: str, state: str, error: str | None = None, dag: str | None = None) -> None:
+    """Say how a run ended. The first error of a run is the one that is kept.
+
+    Args:
+        run_id: the run; one that the ledger does not know changes nothing.
+        state: ``success`` or ``failed``.
+        error: what it failed with.
+        dag: the DAG whose run is meant, where another may have one of the same id.
+    """
     with connect() as connection:
         connection.execute(
-            "update audit.runs set state = %(state)s, finished_at = now(),"
-            " error = case when %(state)s <> 'success' then coalesce(error, %(error)s) end where run_id = %(run_id)s",
-            {"state": state, "error": error, "run_id": run_id},
+            """
+            update audit.runs set
+                state = %(state)s,
+                finished_at = now(),
+                error = case when %(state)s <> 'success' then coalesce(error, %(error)s) end
+            where run_id = %(run_id)s and dag = coalesce(%(dag)s, dag)
+            """,
+            {"state": state, "error": error, "run_id": run_id, "dag": dag},
         )
 
 
-def resume_run(run_id: str) -> None:
-    """Say that a run goes on (some of its tasks were cleared): what it failed with is over."""
+def resume_run(run_id: str, dag: str) -> None:
+    """Say that a DAG's run goes on (some of its tasks were cleared): what it failed with is over."""
     with connect() as connection:
         connection.execute(
-            "update audit.runs set state = 'running', finished_at = null, error = null where run_id = %s", [run_id]
+            """
+            update audit.runs set state = 'running', finished_at = null, error = null
+            where run_id = %s and dag = %s
+            """,
+            [run_id, dag],
         )
 
 
@@ -145,23 +193,26 @@ class Overtaken(RuntimeError):
 
 
 @contextmanager
-def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connection[TupleRow]]:
+def turn(
+    step: str, run: Run, snapshot_at: datetime, tables: Sequence[Table] = ()
+) -> Iterator[psycopg.Connection[TupleRow]]:
     """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
 
     A replay is later than the night whose snapshot it has; of two, the one that began from the newer publication.
 
     Args:
-        step: ``accept`` (the lake's turn); ``publish``, ``features`` or ``republish`` (the warehouse's).
+        step: ``accept`` (the lake's turn); ``publish``, ``tables`` or ``republish`` (the warehouse's).
         run: this night's run.
         snapshot_at: when this night's snapshot was taken.
+        tables: for ``tables``, what is published.
 
     Yields:
         The connection that holds the turn; it ends with the block, or with the process.
 
     Raises:
         Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
-            for features, when those of the same day were published from a later snapshot; for a replay, when anything
-            was published of a night since it began.
+            for tables, when their slices of the same day were published from a later snapshot, or reporting tables
+            of another night since the run began; for a replay, when anything was published of a night since it began.
     """
     # Whatever publishes waits for whatever else does: they share the staging tables.
     with held("accept" if step == "accept" else "publish") as connection:
@@ -171,6 +222,11 @@ def turn(step: str, run: Run, snapshot_at: datetime) -> Iterator[psycopg.Connect
             "night": run.night,
             "run": run.run_id,
             "replays": run.replays,
+            "built_from": run.built_from,
+            "publish_night": list(PUBLISH_NIGHT),
+            "show_night": list(SHOW_NIGHT),
+            "tables": [table.qualified_name for table in tables],
+            "reporting": [table.qualified_name for table in tables if table.schema == "reporting"],
         }
         later = connection.execute(_LATER[step], asked).fetchone()
         connection.commit()
@@ -184,27 +240,47 @@ _REPLAYED = """
     select run_id from audit.publications join audit.runs using (run_id)
     where run_id <> %(run)s and publications.snapshot_at = %(snapshot_at)s
         and publication_id > coalesce(%(replays)s::bigint, 0)
-        and (dag = 'replay' or dag = 'nightly' and %(replays)s::bigint is not null)
+        and (kind = 'replay' or kind = 'night' and %(replays)s::bigint is not null)
 """
 _LATER = {
     "accept": f"""
         select run_id from audit.runs join audit.source_counts using (run_id)
         where accepted is not null and (
             snapshot_at > %(snapshot_at)s
-            or snapshot_at = %(snapshot_at)s and dag = 'replay' and %(replays)s::bigint is null
+            or snapshot_at = %(snapshot_at)s and kind = 'replay' and %(replays)s::bigint is null
         )
         union all {_REPLAYED} limit 1
     """,
     "publish": f"""
         select run_id from audit.publications join audit.runs using (run_id)
-        where dag in ('nightly', 'replay')
+        where kind = any(%(publish_night)s)
             and (publications.snapshot_at > %(snapshot_at)s or publications.horizon > %(horizon)s)
         union all {_REPLAYED} limit 1
     """,
-    "features": """
-        select run_id from audit.publications join audit.runs using (run_id)
-        where dag = 'features'
-            and publications.night = %(night)s and publications.snapshot_at > %(snapshot_at)s limit 1
+    "tables": """
+        with later as (
+            select
+                publications.run_id, publications.publication_id, publications.night, publications.snapshot_at,
+                runs.kind, runs.built_from
+            from audit.publications
+            join audit.runs using (run_id)
+        )
+        select run_id
+        from later
+        where exists (
+            select from audit.publication_tables
+            where publication_tables.publication_id = later.publication_id
+                and schema_name || '.' || table_name = any(%(tables)s)
+                and (
+                    later.night = %(night)s and later.snapshot_at > %(snapshot_at)s
+                    -- A reporting table is the same whole table for all days: from the newer copy it is newer.
+                    or schema_name || '.' || table_name = any(%(reporting)s) and later.built_from > %(built_from)s
+                        and later.kind = 'tables'
+                )
+        )
+        -- And what is shown beside it is of the copy that it was built from.
+        or cardinality(%(reporting)s::text[]) > 0 and kind = any(%(show_night)s) and publication_id > %(built_from)s
+        limit 1
     """,
     # Later nights are what a past one is put back from.
     "republish": "select run_id from audit.runs where false",

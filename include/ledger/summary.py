@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from include.ledger.connection import connect
+from include.ledger.runs import PUBLISH_NIGHT, Kind
 
 
 def summary(run_id: str, features_run: str | None = None) -> str:
@@ -48,13 +49,13 @@ def _heading(cursor: _Cursor, run: dict[str, Any]) -> str:
         [run["run_id"]],
     ).fetchall()
     engines = ", ".join(row["engine"] for row in built_on) or run["engine"]
-    if run["dag"] == "republish":
+    if run["kind"] == Kind.REPUBLISH:
         left = f"as publication {run['built_from']} left it; whole days up to {run['horizon']}"
         return f"Night of {run['night']}, put back: {run['state']} ({left})" + (
             f"\n{run['error']}" if run["error"] else ""
         )
     dry = ", a dry run: nothing was published" if run["dry_run"] else ""
-    if run["dag"] == "replay":
+    if run["kind"] == Kind.REPLAY:
         made = "nothing to release: nothing was published" if run["judged_at"] else f"{engines}{dry}"
         said = f"Replay of the quarantine, as of the night of {run['night']}: {run['state']} ({made})"
     else:
@@ -79,9 +80,9 @@ def _sources(cursor: _Cursor, run_id: str) -> str:
         """
         select source, extracted, accepted, quarantined, released, deleted, held_rows as "in quarantine", complete
         from audit.source_counts join audit.runs using (run_id)
-        where run_id = %s and dag in ('nightly', 'replay') order by source
+        where run_id = %s and kind = any(%s) order by source
         """,
-        [run_id],
+        [run_id, list(PUBLISH_NIGHT)],
     ).fetchall()
     return _table(rows)
 
@@ -182,7 +183,7 @@ def _trade(cursor: _Cursor, run: dict[str, Any]) -> list[str]:
 def _stages(cursor: _Cursor, runs: Sequence[str]) -> str:
     rows = cursor.execute(
         """
-        select case when dag = 'features' then 'features: ' else '' end || stage as stage,
+        select case when kind = 'tables' then dag || ': ' else '' end || stage as stage,
             round(seconds::numeric, 1) as seconds
         from audit.stages join audit.runs using (run_id) where run_id = any(%s) order by stages.started_at
         """,

@@ -257,11 +257,12 @@ def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sourc
     """What a table is built from.
 
     The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
-    sources alone, and so is what it needs of them.
+    sources alone, and so is what it needs of them. So is a table that needs one which the night does not publish.
     """
     versions = {"clean": copies.clean_versions(run.run_id), **builds.versions(run)}
     known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
-    if table.rebuild.kind == "as_of" and (run.night != run.horizon or not known):
+    is_earlier = table.rebuild.kind == "as_of" and run.night != run.horizon
+    if is_earlier or not known:
         inputs = {name: ("clean", name) for name in sorted(sources)}
     return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
 
@@ -295,7 +296,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
                 for o in broken
                 if o.rule.severity is not Severity.WARN
             ]
-        if run.dag in ("nightly", "replay"):
+        if run.kind.publishes_night:
             proofs = prove(run, shop_sources(settings().sources), built, versions)
             refused += [proof.failure for proof in proofs if not proof.held]
     if refused:

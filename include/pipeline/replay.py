@@ -23,7 +23,7 @@ from include.lake import tables as lake
 from include.lake.night_views import open_night
 from include.ledger import copies, runs
 from include.ledger.connection import prepare
-from include.ledger.runs import Run
+from include.ledger.runs import Kind, Run
 from include.pipeline import nightly
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
@@ -77,7 +77,7 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
         raise NotOver(f"the sources are not declared as when they were read ({changed}): run nightly first")
     asked = Run(
         run_id, horizon, horizon=horizon, engine=conf.get("engine") or "auto", dry_run=bool(conf.get("dry_run")),
-        dag="replay", built_from=publication,
+        dag="replay", kind=Kind.REPLAY, built_from=publication,
     )  # fmt: skip
     nightly.begin(asked, tables)
     copies.take_copy(asked)

@@ -21,7 +21,7 @@ from include.lake.rows import lacking
 from include.ledger import copies, publications, runs
 from include.ledger.connection import prepare
 from include.ledger.publications import PastNight
-from include.ledger.runs import Run
+from include.ledger.runs import Kind, Run
 from include.pipeline.nightly import typed
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
@@ -48,7 +48,10 @@ def begin(run_id: str, conf: Mapping[str, Any]) -> Run:
     refuse_unknown(conf, FORM)
     prepare()
     past = _asked_for(conf)
-    run = Run(run_id, past.night, horizon=past.horizon, dag="republish", built_from=past.publication_id)
+    run = Run(
+        run_id, past.night, horizon=past.horizon, dag="republish", kind=Kind.REPUBLISH,
+        built_from=past.publication_id,
+    )  # fmt: skip
     runs.open_run(run)
     copies.take_copy(run)
     return run

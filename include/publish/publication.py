@@ -1,8 +1,8 @@
-"""The three publications: a night's (a replay of it is one), its features', and a past night's that is put back."""
+"""The three publications: a night's (a replay of it is one), some tables', and a past night's that is put back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -13,12 +13,12 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from include.contract import Source
+from include.contract import Source, Table
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake.rows import lacking
 from include.ledger import publications
-from include.ledger.runs import Run, turn
+from include.ledger.runs import SHOW_NIGHT, Run, turn
 from include.publish import live_schema, quarantine, restatements, staging
 from include.publish.live import replace_what_differs, write_comments
 from include.publish.table_version import TableVersion
@@ -86,30 +86,35 @@ def enter_verdicts(
             staging.drop(connection)
 
 
-def publish_features(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
-    """Publish a day's slices of the feature sets; the quarantine and the watermarks are the night's and stay.
+def publish_tables(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
+    """Publish tables that were built from a published copy; the quarantine and the watermarks are the night's and stay.
+
+    Of a table of slices it is the run's night that is published, of others all rows.
 
     Args:
-        run: the run of the DAG ``features``.
-        snapshot_at: when the shop was read that the slices are built from.
-        built: its tables, all of them.
+        run: the run, of the kind ``tables``.
+        snapshot_at: when the shop was read that the tables are built from.
+        built: its tables, all of them: reporting tables, or feature sets.
 
     Returns:
-        The publication's id. Its horizon is that of the latest day whose features are published.
+        The publication's id. Its horizon is the run's; of feature sets that of their latest day that is published.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
         ContractError: when the live tables are not what the lake holds; nothing is changed then.
-        Overtaken: when slices of this day from a later snapshot are published already.
+        Overtaken: when slices of this day from a later snapshot are published already, or another night is shown by
+            now than the one that reporting tables were built for.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("features", run, snapshot_at) as connection:
+    with turn("tables", run, snapshot_at, [one.table for one in built]) as connection:
         if done := _find_published(connection, run, snapshot_at, built):
             return done
-        horizon = _features_horizon(connection, run)
-        built = [replace(one, slices={run.night: one.version}) for one in built]
+        horizon = _horizon(connection, run, [one.table for one in built])
+        built = [
+            replace(one, slices={run.night: one.version}) if one.table.rebuild.kind == "as_of" else one for one in built
+        ]
         with _publication(connection, run, snapshot_at, horizon, built, {}) as publication_id:
-            pass  # nothing belongs to it but its slices
+            pass  # nothing belongs to it but its tables
     return publication_id
 
 
@@ -216,13 +221,13 @@ def _find_published(
             select publication_id from audit.publications join audit.publication_tables using (publication_id)
             where run_id = %s and snapshot_at = %s and publication_id = (
                 select max(publication_id) from audit.publications join audit.runs using (run_id)
-                where (dag = 'features') = %s
+                where case when %s then dag = %s else kind = any(%s) end
             )
             group by publication_id
             having jsonb_object_agg(schema_name || '.' || table_name, lake_version) = %s
             """,
             [
-                run.run_id, snapshot_at, run.dag == "features",
+                run.run_id, snapshot_at, run.kind.builds_some_tables, run.dag, list(SHOW_NIGHT),
                 Jsonb({one.table.qualified_name: one.version for one in built}),
             ],
         ).fetchone()  # fmt: skip
@@ -231,12 +236,20 @@ def _find_published(
     return int(found[0]) if found else None
 
 
-def _features_horizon(connection: psycopg.Connection[TupleRow], run: Run) -> date:
-    """The latest day whose features are published, this run's or an earlier one's."""
+def _horizon(connection: psycopg.Connection[TupleRow], run: Run, tables: Sequence[Table]) -> date:
+    """How far tables go after a run: to the run's own horizon; feature sets to their latest published slice."""
+    features = [table.name for table in tables if table.schema == "features"]
+    if not features:
+        return run.horizon
     with connection.transaction():
         latest = connection.execute(
-            "select max(horizon) from audit.publications join audit.publication_tables using (publication_id)"
-            " where schema_name = 'features'"
+            """
+            select max(horizon)
+            from audit.publications
+            join audit.publication_tables using (publication_id)
+            where schema_name = 'features' and table_name = any(%s)
+            """,
+            [features],
         ).fetchone()
     return max(run.night, latest[0]) if latest and latest[0] else run.night
 

@@ -83,8 +83,11 @@ def watch(run: Run, differs: Iterable[Difference]) -> Watch:
     Raises:
         duckdb.Error: when the warehouse or the lake cannot be read.
     """
-    live = publications.live_copy()
+    differs = list(differs)
+    live = publications.live_copy(run, [one.table for one in differs])
     compared = [one for one in differs if not (one.missing or one.key)]
+    if live and run.kind.builds_some_tables:
+        compared = [one for one in compared if one.table.qualified_name in live.tables]  # the others are new
     days = [one.table for one in compared if DAY in one.table.primary_key and one.table[DAY].type is Type.DAY]
     new_columns = {one.table.name: {*one.added, *one.retyped} for one in compared}
     if live is None or not days:

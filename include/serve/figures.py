@@ -28,6 +28,7 @@ _RUNS = """
 select
     runs.*, publication.publication_id, publication.published_at, counts.held, counts.incomplete,
     coalesce(steps.audited, false) as audited, steps.last_stage,
+    exists (select from audit.builds where builds.run_id = runs.run_id and schema_name = 'features') as has_features,
     coalesce(asked.waits, false) as waits, standing.standing_at, standing.standing_horizon
 from audit.runs
 left join lateral (
@@ -56,7 +57,7 @@ left join lateral (
 left join lateral (
     select publications.published_at as standing_at, publications.horizon as standing_horizon
     from audit.publications join audit.runs as other using (run_id)
-    where (other.dag = 'features') = (runs.dag = 'features')
+    where case when runs.kind = 'tables' then other.dag = runs.dag else other.kind <> 'tables' end
         and publications.published_at <= coalesce(runs.finished_at, now())
     order by publication_id desc limit 1
 ) as standing on true

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.ledger.redaction import redacted
+from include.ledger.runs import Kind
 
 # An error as the listener writes it: the task, the kind of error unless it is one of our own, and the message.
 _ERROR = re.compile(r"(?P<task>[\w.-]+): (?:(?P<kind>[A-Z]\w*): )?(?P<message>.+)", re.DOTALL)
@@ -83,9 +84,9 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
 
 def _published(run: Mapping[str, Any]) -> Verdict:
     sentence = f"Published: the tables cover whole days up to {run['horizon']}"
-    if run["dag"] == "features":
+    if run["has_features"]:
         sentence = f"Published: the feature sets as of {run['night']}"
-    if run["dag"] == "republish":
+    if run["kind"] == Kind.REPUBLISH:
         sentence = f"Put back: the reporting tables are as publication {run['built_from']}, of the night of"
         return Verdict(
             Mood.ATTENTION, "Put back", f"{sentence} {run['night']}, left them: days up to {run['horizon']}."
@@ -114,7 +115,7 @@ def _failed(run: Mapping[str, Any]) -> Verdict:
         reasons = tuple(rest.split(" | ")) if rest else (head,)
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         who = _JUDGES[found["task"]]
-        what = "night" if run["dag"] == "nightly" else run["dag"]
+        what = "night" if run["kind"] == Kind.NIGHT else run["dag"]
         return Verdict(Mood.BAD, "Stopped", f"{who} stopped the {what}, {outcome}: {reasons[0]}{more}", reasons)
     if found and not found["kind"] and found["task"] == _PERSON:
         return Verdict(Mood.BAD, "Not approved", f"Not approved: {found['message']}.")

@@ -1,7 +1,7 @@
 """Training sets: point-in-time joins of feature rows, as they were known, with the labels that followed.
 
 Belongs here: which slices of which publication a training set reads, the join as of each instant, and its file. Does
-not: making features (``transforms.features``), or publishing them (``include.pipeline.features``). It may import the
+not: making features (``transforms.features``), or publishing them (``include.pipeline.tables_dag``). It may import the
 registry of tables, because people name feature sets.
 """
 

@@ -109,18 +109,20 @@ def publish(run_id: str, tables: Sequence[str]) -> Done:
 
 def begin_features(run_id: str, engine: str) -> Done:
     """Enter a run of the DAG ``features``, for the night that was published last."""
-    from include.pipeline import features
+    from include.pipeline import tables_dag
+    from transforms.registry import TABLES
 
-    features.begin(run_id, None, {"engine": engine})
+    tables = [one.table for one in TABLES.values() if one.table.schema == "features"]
+    tables_dag.begin(run_id, None, {"engine": engine}, dag="features", tables=tables)
     return 0, None
 
 
 def publish_features(run_id: str, tables: Sequence[str]) -> Done:
     """Rows are counted by who built them."""
-    from include.pipeline import features
+    from include.pipeline import tables_dag
     from transforms.registry import TABLES
 
-    features.publish(run_id, [TABLES[name].table for name in tables])
+    tables_dag.publish(run_id, [TABLES[name].table for name in tables])
     return 0, None
 
 

@@ -106,7 +106,7 @@ _OF_FEATURES: Final = (
      Point(f"{_PUBLISH}.replace_what_differs", after=True)),
     ("publish", "committed", "committed, the staging tables are still there",
      Point("include.publish.staging.drop", call=2)),
-    ("publish", "done", "all is done, nobody heard", Point("include.pipeline.features.publish_features", after=True)),
+    ("publish", "done", "all is done, nobody heard", Point("include.pipeline.tables_dag.publish_tables", after=True)),
     ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from include.gate import tolerance
 from include.lake import tables as lake
 from include.ledger import runs
 from include.ledger.runs import Run
-from include.pipeline import features, housekeeping, nightly, replay, republish
+from include.pipeline import housekeeping, nightly, replay, republish, tables_dag
 from include.pipeline.housekeeping import Limits
 from include.sources import SOURCES
 from tests.nights import SOME
@@ -90,7 +90,7 @@ def _begin(asked: Asked, _: str) -> None:
     left_out = buildable(SOURCES).left_out
     tables = [(one.table, one.sources, left_out.get(name)) for name, one in TABLES.items()]
     if asked.dag == "features":
-        features.begin(asked.run_id, asked.day.isoformat(), asked.options)
+        tables_dag.begin(asked.run_id, asked.day.isoformat(), asked.options, dag="features", tables=asked.tables)
     elif asked.dag == "republish":
         republish.begin(asked.run_id, {"night": asked.day.isoformat()})
     elif asked.dag == "nightly":
@@ -134,7 +134,7 @@ def _build(asked: Asked, name: str) -> None:
 
 
 def _publish(asked: Asked, _: str) -> None:
-    {"features": features, "republish": republish}.get(asked.dag, nightly).publish(asked.run_id, asked.tables)
+    {"features": tables_dag, "republish": republish}.get(asked.dag, nightly).publish(asked.run_id, asked.tables)
 
 
 _DO: Final[dict[str, Callable[[Asked, str], Any]]] = {

@@ -13,7 +13,7 @@ import pytest
 from include.contract import ContractError
 from include.ledger import listener, runs
 from include.ledger.connection import prepare
-from include.ledger.runs import Run
+from include.ledger.runs import Kind, Run
 from include.settings import settings
 from tests.conftest import Database
 
@@ -95,6 +95,19 @@ def test_runs_of_other_dags_are_not_entered(ledger: Database) -> None:
     runs.finish_run(RUN_ID, "success")
     listener.on_dag_run_running(dag_run("another"))
     assert entry(ledger) == ("success", None, True)
+
+
+def test_a_dag_of_ones_own_is_known_by_its_runs_and_another_by_its_tags(ledger: Database) -> None:
+    """Where Airflow has the DAG at hand, no warehouse is asked about one that is none of ours."""
+    runs.open_run(Run("its run", NIGHT, NIGHT, dag="weekly", kind=Kind.TABLES, built_from=1))
+    states = "select run_id, state from audit.runs order by dag"
+    weekly = SimpleNamespace(dag_id="weekly", run_id="its run", dag=SimpleNamespace(tags={"sales"}))
+    with ledger.connect() as connection:
+        listener.on_dag_run_success(weekly)
+        assert connection.execute(states).fetchall() == [(RUN_ID, "running"), ("its run", "running")]
+        weekly.dag.tags |= {"stocktake"}
+        listener.on_dag_run_success(weekly)
+        assert connection.execute(states).fetchall() == [(RUN_ID, "running"), ("its run", "success")]
 
 
 def test_a_run_that_is_cleared_forgets_what_it_failed_with(ledger: Database) -> None:

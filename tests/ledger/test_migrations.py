@@ -27,7 +27,7 @@ from include.ledger.migrations import (
     read_definitions,
     read_migrations,
 )
-from include.ledger.runs import Run
+from include.ledger.runs import Kind, Run
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
 from tests.conftest import Database
@@ -146,7 +146,11 @@ def test_a_ledger_from_before_migrations_is_taken_over_with_its_rows(warehouse: 
             old for (old,) in rows
         ], name
     assert ask(warehouse, "select verdict from reporting.data_status") == [("published, some rows are in quarantine",)]
-    assert runs.find_run("its features").built_from == 1
+    assert ask(warehouse, "select dag, kind, built_from from audit.runs order by dag") == [
+        ("features", "tables", 1),
+        ("nightly", "night", None),
+    ]
+    assert runs.find_run("its features").kind is Kind.TABLES
 
     empty = Database(cluster, "warehouse").copy()
     with psycopg.connect(empty.url("loader")) as connection:
@@ -346,6 +350,15 @@ def test_an_analyst_who_comes_later_is_granted_what_there_is(warehouse: Database
         tell(warehouse, "alter role nobody_yet rename to analyst", "postgres")
     prepare()
     assert ask(warehouse, "select count(*) from reporting.data_status", "analyst") == [(0,)]
+
+
+def test_the_ledger_knows_the_kinds_of_runs_and_no_others(warehouse: Database) -> None:
+    prepare()
+    for kind in Kind:
+        runs.open_run(Run(kind, NIGHT, NIGHT, dag=kind, kind=kind, built_from=1))
+        assert runs.find_run(kind).kind is kind
+    with pytest.raises(psycopg.errors.CheckViolation):
+        tell(warehouse, "update audit.runs set kind = 'weekly'")
 
 
 def test_a_newer_ledger_is_refused(warehouse: Database) -> None:

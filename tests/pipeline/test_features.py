@@ -13,7 +13,7 @@ from include.ledger import copies, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Overtaken, Run
 from include.ledger.summary import summary
-from include.pipeline import features, nightly
+from include.pipeline import nightly, tables_dag
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
@@ -158,9 +158,9 @@ def test_which_day_and_which_copy(every_table: Nights) -> None:
         (None, {"full_refresh": True}, "unknown parameter full_refresh; there are date, engine"),
     ):
         with pytest.raises(WrongRequest, match=message):
-            features.begin("refused", key, conf)
+            tables_dag.begin("refused", key, conf, dag="features", tables=[])
     with pytest.raises(ValueError, match=f"another DAG has a run called '{first}'"):
-        features.begin(first, None, {})
+        tables_dag.begin(first, None, {}, dag="features", tables=[])
 
     # A night that is run again from the start has no copy until it publishes: features keep to the published one.
     versions = copies.clean_versions(every_table.begin_features(None))
@@ -177,7 +177,7 @@ def test_features_from_an_older_copy_of_the_shop_never_replace_newer_ones(every_
     every_table.report()
     every_table.feature()
     with pytest.raises(Overtaken, match="is ahead and is done with features already"):
-        features.publish(early, every_table.features)
+        tables_dag.publish(early, every_table.features)
 
 
 @pytest.mark.after_a_night
@@ -195,7 +195,9 @@ def test_a_features_run_has_its_report(every_table: Nights) -> None:
 def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) -> None:
     run = every_table.begin()
     every_table.warehouse.execute("drop table audit.migrations, audit.definitions")
-    every_table.warehouse.execute("alter table audit.runs drop column dag cascade, drop column built_from")
+    every_table.warehouse.execute(
+        "alter table audit.runs drop column dag cascade, drop column kind cascade, drop column built_from"
+    )
     prepare()
     assert every_table.ask("select count(*) from reporting.data_status") != [(0,)]
     assert (runs.find_run(run).dag, runs.find_run(run).built_from) == ("nightly", None)

@@ -11,7 +11,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from include.lake import tables as lake
-from include.pipeline import features, nightly
+from include.pipeline import nightly, tables_dag
 from tests.conftest import Database
 from tests.nights import Nights
 
@@ -41,7 +41,7 @@ def test_publishing_a_run_twice_is_publishing_it_once(nights: Nights) -> None:
     run, features_run = nights.report(), nights.feature()
     before = state(nights)
     nightly.publish(run, nights.reporting)
-    features.publish(features_run, nights.features)
+    tables_dag.publish(features_run, nights.features)
     assert state(nights) == before
     assert nights.ask(
         "select publication_id, sum(inserted) > 0, sum(deleted) from audit.publication_tables group by 1 order by 1"

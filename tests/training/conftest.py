@@ -17,7 +17,7 @@ from include.contract.types import day_number
 from include.lake import tables as lake
 from include.ledger import runs
 from include.ledger.connection import prepare
-from include.ledger.runs import Run
+from include.ledger.runs import Kind, Run
 from include.settings import ROOT, settings
 from include.sources import key_types
 from tests.conftest import Database
@@ -89,7 +89,7 @@ def warehouse(
     monkeypatch.setenv("STOCKTAKE_TIMEZONE", ZONE)
     settings.cache_clear()
     prepare()
-    runs.open_run(Run("features", date(2026, 3, 1), date(2026, 3, 1), dag="features"))
+    runs.open_run(Run("features", date(2026, 3, 1), date(2026, 3, 1), dag="features", kind=Kind.TABLES))
     with warehouse_database.connect("loader") as connection:
         yield Warehouse(connection)
     settings.cache_clear()

@@ -4,7 +4,7 @@ with judged as (
     select publications.publication_id, publications.run_id, publications.published_at as judged_at
     from audit.publications
     join audit.runs using (run_id)
-    where runs.dag in ('nightly', 'replay')
+    where runs.kind in ('night', 'replay')
     union all
     select null, runs.run_id, runs.judged_at
     from audit.runs

@@ -7,10 +7,12 @@ comment on table audit.definitions is
 comment on column audit.definitions.digest is 'Of the text that made it.';
 comment on column audit.definitions.made is 'A digest of what the database had of it afterwards. Null for grants: none are lacking.';
 
-comment on table audit.runs is 'One row per run of the DAGs nightly, features, republish and replay, published or not.';
-comment on column audit.runs.dag is 'Whose run it is: nightly, features, republish or replay.';
+comment on table audit.runs is 'One row per run that builds or publishes, whatever came of it.';
+comment on column audit.runs.dag is 'The DAG whose run it is: nightly, features, republish, replay, or one of your own.';
+comment on column audit.runs.kind is
+'What it does. night: reads the shop and publishes; tables: builds tables from the published copy; replay: judges the quarantine again; republish: puts a past night back.';
 comment on column audit.runs.built_from is
-'Features: the publication whose copy of the shop they are built from; republish: the one it puts back; replay: the one whose quarantine it judges again. Null for a night.';
+'Tables: the publication whose copy of the shop they are built from; republish: the one it puts back; replay: the one whose quarantine it judges again. Null for a night.';
 comment on column audit.runs.judged_at is
 'When a replay that had nothing to release, and so published nothing, entered its verdicts on the quarantine.';
 comment on column audit.runs.night is 'The business day the run was for.';
@@ -28,7 +30,7 @@ comment on column audit.runs.changed_until is
 comment on table audit.stages is 'One row per run and stage: how long its latest attempt took.';
 
 comment on table audit.source_counts is
-'One row per run and source. extracted = accepted + quarantined; a run of features, republish or replay reads nothing and has the copy of its built_from.';
+'One row per run and source. extracted = accepted + quarantined; a run of the kinds tables, republish and replay reads nothing and has the copy of its built_from.';
 comment on column audit.source_counts.changed_since is 'The window: rows written since then were read; -infinity is all.';
 comment on column audit.source_counts.released is 'Rows that an earlier night quarantined and this one accepted unread.';
 comment on column audit.source_counts.recalled is 'Rows accepted earlier that this night quarantined unread (an item with its order).';

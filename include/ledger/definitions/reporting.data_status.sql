@@ -4,7 +4,7 @@ with latest as (
         publication_tables.*,
         publications.horizon,
         publications.published_at,
-        case when runs.dag = 'republish' then
+        case when runs.kind = 'republish' then
             'put back: as the night of ' || publications.night || ' was published, by publication ' || runs.built_from
         end as put_back
     from audit.publication_tables
