@@ -19,7 +19,7 @@ from include.pipeline.republish import NightGone
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
 from include.training import EveryEntity, training_set
-from tests.changes.kinds import KINDS, Declarations, Kind, settings_folder
+from tests.changes.kinds import Declarations, Kind, settings_folder
 from tests.changes.page import PAGE, page
 from tests.conftest import Database, Done, nights_between
 from tests.nights import LAST_DAY, Nights
@@ -76,7 +76,6 @@ def _elsewhere(cluster: Any, shop: Database, lake: Path, folder: Path, names: tu
     warehouse.drop()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_next_night_ends_in_what_a_shop_started_anew_has(
     kind: Kind, nights: Nights, declared: Declarations, cluster: Any, old_shop: Database, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
