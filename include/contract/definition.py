@@ -16,7 +16,7 @@ from include.contract.table import Source
 
 
 @dataclass(frozen=True)
-class Definition:
+class SourceDefinition:
     """The definition that a copy of a source was made by.
 
     Attributes:
@@ -94,7 +94,7 @@ class Changes:
         return (*self.read, *self.derived, *self.checked)
 
     @classmethod
-    def between(cls, before: Definition | None, now: Definition) -> Self:
+    def between(cls, before: SourceDefinition | None, now: SourceDefinition) -> Self:
         """What changed since a copy was made.
 
         Args:

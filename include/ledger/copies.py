@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from include.contract.definition import Definition
+from include.contract.definition import SourceDefinition
 from include.ledger.connection import connect
 from include.ledger.runs import PUBLISH_NIGHT, Run
 
@@ -110,7 +110,7 @@ def record_extracted(
     snapshot_at: datetime,
     changed_until: datetime,
     sources: Mapping[str, Mapping[str, Any]],
-    definitions: Mapping[str, Definition] = MappingProxyType({}),
+    definitions: Mapping[str, SourceDefinition] = MappingProxyType({}),
     rechecked: Collection[str] = (),
     anew: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
@@ -178,7 +178,7 @@ def rechecked(run_id: str) -> frozenset[str]:
     return frozenset(source for (source,) in rows)
 
 
-def definitions() -> dict[str, Definition | None]:
+def definitions() -> dict[str, SourceDefinition | None]:
     """Per source, the definition that the copy in the lake was made by; None where it is not known.
 
     It is that of the night that accepted rows last, published or not: a replay leaves the others as they were judged.
@@ -193,7 +193,7 @@ def definitions() -> dict[str, Definition | None]:
             order by source, snapshot_at desc, started_at desc
             """
         ).fetchall()
-    return {source: Definition.from_json(kept) if kept else None for source, kept in rows}
+    return {source: SourceDefinition.from_json(kept) if kept else None for source, kept in rows}
 
 
 def rows_of_copy() -> dict[str, int]:

@@ -16,7 +16,7 @@ from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
 from include.build.materialize import keep_up
 from include.contract import ContractError, Severity, Source, Table
-from include.contract.definition import Changes, Definition
+from include.contract.definition import Changes, SourceDefinition
 from include.contract.types import day_number
 from include.extract import drift
 from include.extract import snapshot as extraction
@@ -373,7 +373,7 @@ def typed(tables: Iterable[Table]) -> list[Table]:
 
 def changed_definitions(
     sources: Mapping[str, Source], statements: Mapping[str, str]
-) -> tuple[dict[str, Definition], dict[str, Changes]]:
+) -> tuple[dict[str, SourceDefinition], dict[str, Changes]]:
     """What decides the rows of every source's copy now, and what of it changed since the copy was made.
 
     Args:
@@ -385,7 +385,8 @@ def changed_definitions(
     """
     copied = copies.definitions()
     now = {
-        name: Definition.of(source, statements[name], sources, settings().timezone) for name, source in sources.items()
+        name: SourceDefinition.of(source, statements[name], sources, settings().timezone)
+        for name, source in sources.items()
     }
     changes = {name: Changes.between(copied[name], one) for name, one in now.items() if name in copied}
     return now, {name: one for name, one in changes.items() if one.all}
