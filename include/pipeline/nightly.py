@@ -58,7 +58,7 @@ def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -
     runs.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in known)
     reporting = typed(table for table, _, why in known if why is None and table.schema == "reporting")
     with connect() as connection:
-        refuse_breaking(connection, reporting, gone_tables(connection, "reporting"))
+        refuse_breaking(connection, reporting, gone_tables(connection))
 
 
 def extract(run_id: str) -> dict[str, int]:

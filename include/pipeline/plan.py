@@ -144,12 +144,7 @@ def _of_warehouse(
     """What is altered, by table, and why that is refused."""
     here = {table.qualified_name: table for table in typed(one.table for one in known if one.left_out is None)}
     declared = {one.table.qualified_name for one in known}
-    gone = [
-        name
-        for schema in ("reporting", "features")
-        for name in live_schema.published_tables(warehouse, schema)
-        if name not in here
-    ]
+    gone = [name for name in live_schema.published_tables(warehouse) if name not in here]
     altered = {name: live_schema.difference(warehouse, table).sentences for name, table in here.items()}
     altered |= {name: ["drop table" if name in declared else "drop table: it is declared no more"] for name in gone}
     try:

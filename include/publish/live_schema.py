@@ -133,25 +133,24 @@ def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Differ
     )
 
 
-def published_tables(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
-    """The qualified names of the live tables of a schema that a publication wrote once."""
+def published_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    """The qualified names of the live tables that a publication wrote once."""
     found = connection.execute(
         """
         select distinct schema_name || '.' || table_name
         from audit.publication_tables
-        where schema_name = %s and to_regclass(schema_name || '.' || table_name) is not null
+        where to_regclass(schema_name || '.' || table_name) is not null
         order by 1
-        """,
-        [schema],
+        """
     )
     return [name for (name,) in found]
 
 
-def gone_tables(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
+def gone_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
     """Those of them that this shop has no more, by what the ledger knows of its tables."""
     known = connection.execute("select schema_name || '.' || table_name from audit.tables where left_out is null")
     there = {name for (name,) in known}
-    return [name for name in published_tables(connection, schema) if name not in there]
+    return [name for name in published_tables(connection) if name not in there]
 
 
 def refuse_breaking(
@@ -228,13 +227,13 @@ def tighten(connection: psycopg.Connection[TupleRow], table: Table) -> None:
             connection.execute(SQL(f"alter table {name} add primary key ({', '.join(table.primary_key)})"))
 
 
-def drop_gone(connection: psycopg.Connection[TupleRow], schema: str) -> None:
-    """Drop the live tables that this shop has no more, in the publication's transaction.
+def drop_gone(connection: psycopg.Connection[TupleRow]) -> None:
+    """Drop the live tables that this shop has no more, in a night's transaction.
 
     Raises:
         ContractError: when something else in the warehouse needs one.
     """
-    gone = gone_tables(connection, schema)
+    gone = gone_tables(connection)
     with _brief_waits(connection, needed=bool(gone)):
         refuse_breaking(connection, [], gone)
         for name in gone:

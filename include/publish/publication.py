@@ -175,9 +175,8 @@ def _publication(
         for one in built:
             replace_what_differs(connection, one, publication_id, run, watched, touched.get(one.table.qualified_name))
             live_schema.tighten(connection, one.table)
-        if run.puts_back is None:
-            for schema in sorted({one.table.schema for one in built}):
-                live_schema.drop_gone(connection, schema)
+        if run.kind.publishes_night:
+            live_schema.drop_gone(connection)
         prove_published(connection, run, built, touched)
         restatements.record(connection, watched, publication_id)
         yield publication_id
