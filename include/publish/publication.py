@@ -162,6 +162,7 @@ def _publication(
     Yields:
         The publication's id.
     """
+    built = [replace(one, null_columns=_null_columns(run, one)) for one in built]
     with connection.transaction():
         differs = {one.table.qualified_name: live_schema.difference(connection, one.table) for one in built}
     touched = staging.stage(connection, run, built, sources, differs)
@@ -169,7 +170,7 @@ def _publication(
     with connection.transaction():
         publication_id = _enter(connection, run, snapshot_at, horizon)
         for one in built:
-            live_schema.loosen(connection, one.table, _null_columns(run, one))
+            live_schema.loosen(connection, one.table, one.null_columns)
             write_comments(connection, one.table)
         restatements.keep(connection, watched)
         for one in built:
@@ -184,11 +185,11 @@ def _publication(
         staging.drop(connection)
 
 
-def _null_columns(run: Run, one: TableVersion) -> set[str]:
+def _null_columns(run: Run, one: TableVersion) -> frozenset[str]:
     """The columns that are null in what is published, because the lake's version is older than they are."""
     table = one.table
     if one.window is None and run.puts_back is None:
-        return set()
+        return frozenset()
     versions = (
         {one.version} if one.window is None else {version for version in one.slices.values() if version is not None}
     )
@@ -197,7 +198,7 @@ def _null_columns(run: Run, one: TableVersion) -> set[str]:
         for version in versions
         for name in lacking(lake.stored(table.schema, table.name, version), table.lake_columns)
     }
-    return {column.name for column in table.lake_columns if column.lake_name in null}
+    return frozenset(column.name for column in table.lake_columns if column.lake_name in null)
 
 
 def _with_slices(run: Run, built: list[TableVersion]) -> list[TableVersion]:

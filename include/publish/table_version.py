@@ -20,11 +20,13 @@ class TableVersion:
         version: its version in the lake.
         slices: of a table of slices, those that are published: by the night that wrote one, the version that holds it;
             None where it is to be gone.
+        null_columns: the columns that are null in it, whatever they are declared to be: it is older than they are.
     """
 
     table: Table
     version: int
     slices: Mapping[date, int | None] = field(default_factory=dict)
+    null_columns: frozenset[str] = frozenset()
 
     @property
     def window(self) -> list[date] | None:

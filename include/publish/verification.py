@@ -8,7 +8,7 @@ wherever that happened. Only where the sums differ are rows compared one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -92,6 +92,9 @@ class _Comparison:
     ) -> None:
         self._postgres, self._session, self._table = connection, session, built.table
         table, column = built.table, built.table.rebuild.column
+        self._columns = [
+            replace(one, nullable=True) if one.name in built.null_columns else one for one in table.columns
+        ]
         in_lake, in_postgres = [_stored(table, built.version)], "true"
         if built.window is not None:
             in_lake = [
@@ -103,8 +106,8 @@ class _Comparison:
             in_postgres = f"{column} in ({days})" if days else "false"
         self._lake = f"({' union all '.join(f'select * from {rows}' for rows in in_lake)}) where true"
         self._live = f"{table.qualified_name} as live where {in_postgres}"
-        self._lake_hash = _LAKE_HASH.format(", ".join(map(_lake_text, table.columns)))
-        self._live_hash = _POSTGRES_HASH.format(", ".join(map(_postgres_text, table.columns)))
+        self._lake_hash = _LAKE_HASH.format(", ".join(map(_lake_text, self._columns)))
+        self._live_hash = _POSTGRES_HASH.format(", ".join(map(_postgres_text, self._columns)))
 
     def proof(self, touched: Touched) -> Proof:
         """Whether both sides are equal, and if not, which rows differ."""
@@ -156,7 +159,7 @@ class _Comparison:
 
     def _example(self, values: tuple[str, ...]) -> str:
         """A row that differs, with every column that does, on both sides."""
-        columns = self._table.columns
+        columns = self._columns
         key = dict(zip(self._table.primary_key, values, strict=True))
         is_in_lake = " and ".join(f"{_lake_shown(self._table[n])} = {duck.quoted(v)}" for n, v in key.items())
         is_live = " and ".join(f"{name}::text = {duck.quoted(value)}" for name, value in key.items())

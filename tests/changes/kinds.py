@@ -167,7 +167,7 @@ _ORDER_ITEM_RULES: Final = SOURCES["order_items"].rules
 
 
 def _note(orders: Frame, order_lines: Frame) -> Frame:
-    """What ``reporting.orders`` is, and how often its currency has a letter more."""
+    """What ``reporting.orders`` is, and twice the units."""
     rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines)
     return rows.with_columns(mark=nw.col("units") * 2)
 
@@ -199,12 +199,12 @@ def _with_line_count(orders: Frame, order_lines: Frame) -> Frame:
 
 
 def _retype_table_column(declared: Declarations) -> None:
-    declared.table("orders", _with_text_count, columns=_with(_ORDERS.columns, "item_count", type=Type.TEXT))
+    declared.table("orders", _with_whole_hours, columns=_with(_ORDERS.columns, "hours_to_ship", type=Type.INTEGER))
 
 
-def _with_text_count(orders: Frame, order_lines: Frame) -> Frame:
+def _with_whole_hours(orders: Frame, order_lines: Frame) -> Frame:
     rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines)
-    return rows.with_columns(item_count=nw.col("item_count").cast(nw.String))
+    return rows.with_columns(hours_to_ship=nw.col("hours_to_ship").round(0).cast(nw.Int64))
 
 
 def _let_table_column_be_null(declared: Declarations) -> None:
