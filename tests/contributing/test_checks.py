@@ -70,7 +70,7 @@ def test_the_check_is_of_format_lint_types_pages_and_tests() -> None:
 
 def test_everything_that_is_wrong_is_shown_at_once(copy: Copy) -> None:
     """All steps but the types, which take a minute in a copy and are a step like the others."""
-    copy.edit("transforms/reporting/stockouts.py", '"Business days of the episode so far."', '"Days of it."')
+    copy.edit("transforms/reporting/stockouts.py", '"Business days in the episode so far."', '"Days of it."')
     copy.edit("tests/test_sums.py", "", WRONG)
     program = """
 from include.contributing.checks import changed, run, steps, affected_tests

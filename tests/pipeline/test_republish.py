@@ -39,8 +39,12 @@ def put_back(nights: Nights, day: date = LAST_DAY, **conf: Any) -> str:
 
 
 def let_a_day_pass(nights: Nights) -> None:
-    """A new cost of every line, a cancelled order of last week, a row that will be held."""
+    """A new cost of every line, a smaller refund, a cancelled order of last week, a row that will be held."""
     nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
+    nights.shop.execute(
+        "update refunds set amount = amount - 0.01, updated_at = now()"
+        " where refund_id = (select max(refund_id) from refunds where amount > 1)"
+    )
     nights.shop.execute(
         "update orders set status = 'cancelled', cancelled_at = ordered_at, cancelled_by = 'shop', updated_at = now(),"
         " cancellation_reason = 'test' where order_id = (select max(order_id) from orders where status = 'processing')"
