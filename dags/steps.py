@@ -60,11 +60,11 @@ def accept(run: str) -> dict[str, dict[str, int]]:
 @task
 def build(run: str, table: str) -> int:
     """Build one table, or the day's slice of it, into the lake."""
-    from include.pipeline import nightly
+    from include.pipeline import table_build
     from transforms.build import build as builder
 
     one = TABLES[table]
-    return nightly.build(run, one.table, one.layers, one.sources, builder, one.code)
+    return table_build.build(run, one.table, one.layers, one.sources, builder, one.code)
 
 
 def builds(run: str, tables: Iterable[str]) -> TaskGroup:

@@ -14,7 +14,7 @@ from include.contract import Table
 from include.demo_shop.constraints import drop_constraint, open_notebook
 from include.ledger import runs
 from include.ledger.runs import Run
-from include.pipeline import nightly, replay, tables_dag
+from include.pipeline import nightly, replay, table_build, tables_dag
 from include.settings import settings
 from include.sources import shop_sources
 from transforms.build import build
@@ -128,7 +128,7 @@ class Nights:
         """Build and audit tables."""
         for table in tables:
             one = TABLES[table.name]
-            nightly.build(run_id, table, one.layers, one.sources, build, one.code)
+            table_build.build(run_id, table, one.layers, one.sources, build, one.code)
         nightly.audit(run_id, tables)
 
     @property

@@ -18,7 +18,7 @@ from include.extract import drift
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
 from include.extract.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
 from include.lake import duckdb_session as duck
-from include.lake import orphans
+from include.lake import orphans, writes
 from include.lake import tables as lake
 from include.lake.night_views import has_key, open_night
 from include.ledger.drift import Change
@@ -135,7 +135,7 @@ class _Reading:
         name, full = self.source.name, changed_since == EVERYTHING
         for layer in ("raw", "gone"):
             orphans.clear_run(layer, name, self.run)
-        lake.forget_run("gone", name, self.run)
+        writes.forget_run("gone", name, self.run)
         extracted = self._write(typed_sql(self.source, changed_since))
         self._open(full=full)
         shop = self._shop(scope, anew=full)
@@ -196,17 +196,17 @@ class _Reading:
         late, deleted = find_late_and_deleted(connection, source, buckets)
         counts = [connection.execute(f"select count(*) from {rows}").fetchone() or (0,) for rows in (late, deleted)]
         if counts[0][0]:
-            lake.append_run("raw", name, self._stamped(f"select * from {late}", []))
+            writes.append_run("raw", name, self._stamped(f"select * from {late}", []))
         if counts[1][0]:
             marked = connection.execute(f"select *, ? as {lake.RUN} from {deleted}", [self.run])
-            lake.replace_run("gone", name, self.run, marked.to_arrow_reader(100_000))
+            writes.replace_run("gone", name, self.run, marked.to_arrow_reader(100_000))
         return int(counts[0][0]), int(counts[1][0])
 
     def _write(self, statement: str) -> int:
         """Write the rows of a statement to lake/raw, in place of those of an earlier try of the run."""
         counts: list[int] = []
         rows = self._stamped("select * from postgres_query('shop', ?)", [statement])
-        lake.replace_run("raw", self.source.name, self.run, _counted(rows, counts))
+        writes.replace_run("raw", self.source.name, self.run, _counted(rows, counts))
         return sum(counts)
 
     def _stamped(self, rows: str, parameters: list[str]) -> pa.RecordBatchReader:

@@ -12,7 +12,7 @@ from include.contract import Source
 from include.gate.row_outcomes import counts_of, give_verdicts
 from include.gate.tolerance import refuse
 from include.lake import duckdb_session as duck
-from include.lake import merge, orphans
+from include.lake import merge, orphans, writes
 from include.lake import tables as lake
 from include.lake.integrity import Damaged, must_be_readable
 from include.lake.night_views import has_key, open_night
@@ -81,7 +81,7 @@ def empty_damaged(sources: Iterable[str]) -> None:
                 must_be_readable(lake.files(layer, name))
             except Damaged as damaged:
                 _log.warning("%s; it is emptied and read anew", damaged)
-                lake.empty(layer, name)
+                writes.empty(layer, name)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:
@@ -97,5 +97,5 @@ def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool)
         f"select {columns}, _unreadable, _broken, _amount_cents from verdict_{name} where len(_broken) > 0"
     )
     orphans.clear_table("quarantine", name)
-    held_version = lake.replace("quarantine", name, held.to_arrow_reader(100_000))
+    held_version = writes.replace("quarantine", name, held.to_arrow_reader(100_000))
     return {"clean_version": version, "held_version": held_version}

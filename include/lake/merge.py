@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from include.contract import Column
 from include.lake import duckdb_session as duck
-from include.lake import orphans
+from include.lake import orphans, writes
 from include.lake import tables as lake
 from include.lake.rows import has_columns, rows_of
 from include.lake.rows import rows as stored_rows
@@ -73,7 +73,7 @@ def commit(
     orphans.clear_table(layer, name)
     version = lake.version(layer, name)
     if version is None or unseen:
-        version = lake.replace(layer, name, _reader(connection, f"select {names} from {rows}"))
+        version = writes.replace(layer, name, _reader(connection, f"select {names} from {rows}"))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     stored = lake.stored(layer, name, version)
     before = rows_of(stored, columns)
@@ -84,7 +84,7 @@ def commit(
     """
     if stored.files and not has_columns(stored, columns):
         # No file says what this changes: whoever followed the table's changes reads it whole once.
-        version = lake.replace(layer, name, _reader(connection, everything))
+        version = writes.replace(layer, name, _reader(connection, everything))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     file = lake.changes_file(layer, name)
     connection.execute(
@@ -105,7 +105,7 @@ def commit(
         file.unlink()
         return Committed(version, total, None)
     if differing > _MOST_MERGED * total:
-        version = lake.replace(layer, name, _reader(connection, everything), file)
+        version = writes.replace(layer, name, _reader(connection, everything), file)
     else:
         same = " and ".join(f"other.{one} = row.{one}" for one in key)
         merged = f"""
@@ -113,7 +113,7 @@ def commit(
             from {changed} as row
             where not _old or not exists (select 1 from {changed} as other where not other._old and {same})
         """
-        version = lake.merge(layer, name, key, _reader(connection, merged), _GONE, file)
+        version = writes.merge(layer, name, key, _reader(connection, merged), _GONE, file)
     return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), file)
 
 
@@ -149,13 +149,13 @@ def commit_slice(
     new = f"select {names} from {rows}"
     stored = lake.stored(layer, name)
     if not stored.files or has_columns(stored, columns):
-        return lake.replace_slice(layer, name, slice_column, value, _reader(connection, new))
+        return writes.replace_slice(layer, name, slice_column, value, _reader(connection, new))
     others = f"(select {names} from {rows_of(stored, columns)} where {slice_column} <> {value})"
     found = connection.execute(
         f"select count(*) = count(distinct ({', '.join(key)})) and bool_and({key_is_there(key)}) from {others}"
     ).fetchone()
     kept = f" union all from {others}" if found and found[0] else ""
-    return lake.replace(layer, name, _reader(connection, f"{new}{kept}"))
+    return writes.replace(layer, name, _reader(connection, f"{new}{kept}"))
 
 
 def key_is_there(key: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ from include.contract import Table
 from include.contract.types import day_number
 from include.gate import handoff
 from include.lake import tables as lake
+from include.lake import writes
 from include.ledger import retention
 from include.ledger.connection import held, prepare
 from include.ledger.retention import Needs
@@ -98,7 +99,7 @@ def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SM
             if len(small) > most_small:
                 done[f"{layer}.{name}"] = len(small)
                 if not dry_run:
-                    lake.compact(layer, name)
+                    writes.compact(layer, name)
     _tell("compacted", dry_run, {name: f"{count:,} small files" for name, count in done.items()})
     return done
 
@@ -116,7 +117,7 @@ def forget_runs(limits: Limits, *, dry_run: bool) -> dict[str, int]:
         if runs:
             done[f"{layer}.{name}"] = len(runs)
             if not dry_run:
-                lake.forget_run(layer, name, *runs)
+                writes.forget_run(layer, name, *runs)
     pages = [page for run in sorted(past) for page in (settings().reports / run).glob("*.html")]
     if pages:
         done["pages"] = len(pages)

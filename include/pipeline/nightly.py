@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from include.audit.reconciliation import prove
-from include.build.definition import definition
-from include.build.digest import digest_of, first_difference
-from include.build.incremental import Inputs
-from include.build.materialize import keep_up
 from include.contract import ContractError, Severity, Source, Table
-from include.contract.definition import Changes, SourceDefinition
 from include.contract.types import day_number
 from include.extract import drift
 from include.extract import snapshot as extraction
 from include.extract.completeness import Scope, kept_proof
 from include.gate import handoff
 from include.gate.selection import keep_touched
-from include.lake import duckdb_session as duck
-from include.lake import merge
 from include.lake import tables as lake
-from include.lake.rows import rows as stored_rows
 from include.ledger import approvals, builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
 from include.ledger.connection import connect, held, prepare
 from include.ledger.runs import Run
+from include.pipeline.declarations import changed_definitions, typed
 from include.pipeline.stages import stage
 from include.publish.live_schema import gone_tables, refuse_breaking
 from include.publish.publication import publish_night
 from include.publish.staging import unpublished
 from include.publish.table_version import TableVersion
 from include.settings import settings
-from include.sources import key_types, shop_sources
+from include.sources import shop_sources
 
 
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
@@ -170,103 +161,6 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     return counts
 
 
-def build(
-    run_id: str,
-    table: Table,
-    inputs: Mapping[str, tuple[str, str]],
-    sources: Iterable[str],
-    builder: Callable[..., Any],
-    code: str,
-) -> int:
-    """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
-
-    A table that is rebuilt by a column goes on from its last build: only what the inputs' changes touch is computed.
-
-    Args:
-        run_id: the run.
-        table: the table.
-        inputs: for each of its build's parameters, the layer and the name of the table it names.
-        sources: the shop's tables it is made from, however far back.
-        builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
-        code: a digest of what decides the table's rows beside its inputs: with another one it is built in full.
-
-    Returns:
-        Its rows: of the whole table, or of the night's slice.
-    """
-    run = runs.find_run(run_id)
-    with stage(run_id, f"build {table.name}"), builds.alone(table):
-        known = shop_sources(settings().sources)
-        defined = definition(code, [known[name] for name in sources])
-        if table.rebuild.kind == "as_of":
-            return _build_slice(run, table, _inputs(run, table, inputs, sources), builder, defined)
-        return _build_table(run, table, _inputs(run, table, inputs, sources), builder, defined)
-
-
-def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
-    """Build the night's slice of a table; others stay."""
-    with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
-        made = _make(run, table, builder, inputs.all_files, folder)
-        digest = digest_of(made.files, made.table)
-        columns = made.table.lake_columns
-        version = merge.commit_slice(
-            connection,
-            table.schema,
-            table.name,
-            columns,
-            [made.table[name].lake_name for name in table.primary_key],
-            duck.relation([str(file) for file in made.files], columns),
-            (table.rebuild.column or "", day_number(table.rebuild.slice_of(run.night))),
-        )
-    builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table, defined)
-    return int(made.rows)
-
-
-def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
-    """Build what of a table may have changed since its last build, and commit what did."""
-    base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
-    make = partial(_make, run, table, builder)
-    kept = keep_up(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
-    builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, defined)
-    return kept.rows
-
-
-def _make(
-    run: Run,
-    table: Table,
-    builder: Callable[..., Any],
-    files: Mapping[str, Sequence[str]],
-    folder: Path,
-) -> Any:
-    """Have a table built, and if this night compares it, a second time."""
-    build_on = partial(
-        builder,
-        table.name,
-        files,
-        shop_sources(settings().sources),
-        as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
-        first_day=partial(_first_day, run, copies.clean_versions(run.run_id)),
-        resources=settings(),
-    )
-    made = build_on(engine=run.engine, into=folder / "first")
-    if run.parity and _is_sampled(run, table):
-        _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
-    return made
-
-
-def _inputs(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sources: Iterable[str]) -> Inputs:
-    """What a table is built from.
-
-    The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
-    sources alone, and so is what it needs of them. So is a table that needs one which the night does not publish.
-    """
-    versions = {"clean": copies.clean_versions(run.run_id), **builds.versions(run)}
-    known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
-    is_earlier = table.rebuild.kind == "as_of" and run.night != run.horizon
-    if is_earlier or not known:
-        inputs = {name: ("clean", name) for name in sorted(sources)}
-    return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
-
-
 def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     """Judge what was built by each table's own rules: the rows that are not published as they are.
 
@@ -333,75 +227,6 @@ def report(run_id: str) -> str | None:
     except KeyError:
         return None
     return str(write(run))
-
-
-def _is_sampled(run: Run, table: Table) -> bool:
-    """Whether a table is one of the night's ``parity_percent``: other tables each night, the same for a retry."""
-    drawn = crc32(f"{run.night} {table.qualified_name}".encode()) % 100
-    return drawn < settings().parity_percent
-
-
-def _compare(run: Run, one: Any, other: Any) -> None:
-    """Enter whether two builds of a table are equal.
-
-    Raises:
-        ContractError: naming the first row and column that differ: one of the engines is wrong, and which is unknown.
-    """
-    difference = first_difference(one.files, other.files, one.table, (one.engine, other.engine))
-    builds.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
-    if difference:
-        raise ContractError(f"two engines disagree; nothing is published. {difference}")
-
-
-def _first_day(run: Run, clean: Mapping[str, int]) -> int:
-    """The first business day of the shop, as a day number: of its first order or movement; the horizon if none."""
-    days = [day_number(run.horizon)]
-    with duck.session() as connection:
-        for name, source in shop_sources(settings().sources).items():
-            if source.begins and source.opens_calendar:
-                rows = stored_rows("clean", name, source.lake_columns, clean[name])
-                found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
-                days += [int(found[0])] if found and found[0] is not None else []
-    return min(days)
-
-
-def typed(tables: Iterable[Table]) -> list[Table]:
-    """Published tables with the key types that this shop's sources declare."""
-    keys = key_types(settings().sources)
-    return [table.typed(keys) for table in tables]
-
-
-def changed_definitions(
-    sources: Mapping[str, Source], statements: Mapping[str, str]
-) -> tuple[dict[str, SourceDefinition], dict[str, Changes]]:
-    """What decides the rows of every source's copy now, and what of it changed since the copy was made.
-
-    Args:
-        sources: the shop's sources.
-        statements: the shop's SQL of each.
-
-    Returns:
-        Per source its definition; and per source of which there is a copy of another definition, what changed.
-    """
-    copied = copies.definitions()
-    now = {
-        name: SourceDefinition.of(source, statements[name], sources, settings().timezone)
-        for name, source in sources.items()
-    }
-    changes = {name: Changes.between(copied[name], one) for name, one in now.items() if name in copied}
-    return now, {name: one for name, one in changes.items() if one.all}
-
-
-def other_definitions(sources: Mapping[str, Source]) -> str:
-    """What of the sources is read or derived otherwise than in the copy that there is; nothing where nothing is.
-
-    Rules may be others: a replay checks what is in quarantine by those of now.
-    """
-    statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
-    _, changes = changed_definitions(sources, statements)
-    return "; ".join(
-        f"{name}: {', '.join([*one.read, *one.derived])}" for name, one in changes.items() if one.read or one.derived
-    )
 
 
 def _windows(run: Run, sources: Mapping[str, Source], stale: Collection[str]) -> dict[str, str]:

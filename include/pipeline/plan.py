@@ -19,7 +19,7 @@ from include.extract import snapshot as extraction
 from include.ledger import builds, copies
 from include.ledger.connection import connect
 from include.ledger.migrations import pending
-from include.pipeline.nightly import changed_definitions, typed
+from include.pipeline.declarations import changed_definitions, typed
 from include.publish import live_schema
 from include.settings import settings
 from include.sources import shop_sources

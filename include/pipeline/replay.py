@@ -24,7 +24,7 @@ from include.lake.night_views import open_night
 from include.ledger import copies, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Kind, Run
-from include.pipeline import nightly
+from include.pipeline import declarations, nightly
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
 from include.publish.publication import enter_verdicts
@@ -73,7 +73,7 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
         raise NotOver(
             f"the shop has other sources than when it was read ({', '.join(sorted(other))}): run nightly first"
         )
-    if changed := nightly.other_definitions(sources):
+    if changed := declarations.other_definitions(sources):
         raise NotOver(f"the sources are not declared as when they were read ({changed}): run nightly first")
     asked = Run(
         run_id, horizon, horizon=horizon, engine=conf.get("engine") or "auto", dry_run=bool(conf.get("dry_run")),

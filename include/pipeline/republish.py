@@ -22,7 +22,7 @@ from include.ledger import copies, publications, runs
 from include.ledger.connection import prepare
 from include.ledger.publications import PastNight
 from include.ledger.runs import Kind, Run
-from include.pipeline.nightly import typed
+from include.pipeline.declarations import typed
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
 from include.publish.publication import publish_past

@@ -14,7 +14,7 @@ from include.contract import Table
 from include.ledger import builds, copies, publications, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Kind, Run
-from include.pipeline.nightly import other_definitions, typed
+from include.pipeline.declarations import other_definitions, typed
 from include.pipeline.run_request import WrongRequest, asked_day
 from include.pipeline.stages import stage
 from include.publish.publication import publish_tables

@@ -61,32 +61,44 @@ def replace_what_differs(
         f"({', '.join(f'staged.{n}' for n in names)}) is not distinct from ({', '.join(f'live.{n}' for n in names)})"
     )
     window = "true" if one.window is None else f"live.{table.rebuild.column} = any(%(slices)s)"
-    delete = (
-        f"delete from {live} as live where {touched.in_postgres if touched else window}"
-        f" and not exists (select from {one.staged} as staged where {same_key} and {same_row})"
-    )
+    delete = f"""
+        delete from {live} as live
+        where {touched.in_postgres if touched else window}
+            and not exists (select from {one.staged} as staged where {same_key} and {same_row})
+    """
     deleted = connection.execute(
         SQL(watched.keeping(table, "old", delete, "live.")),
         {"slices": one.window},
     ).rowcount
     known_at = f", {KNOWN_AT}" if table.schema == "features" else ""
-    insert = (
-        f"insert into {live} ({', '.join(names)}, {PUBLICATION}{known_at})"
-        f" select {', '.join(names)}, %s{', now()' if known_at else ''} from {one.staged} as staged"
-        f" where not exists (select from {live} as live where {same_key})"
-    )
+    insert = f"""
+        insert into {live} ({", ".join(names)}, {PUBLICATION}{known_at})
+        select {", ".join(names)}, %s{", now()" if known_at else ""}
+        from {one.staged} as staged
+        where not exists (select from {live} as live where {same_key})
+    """
     inserted = connection.execute(
         SQL(watched.keeping(table, "new", insert)),
         [publication_id],
     ).rowcount
     connection.execute(
         SQL(
-            "insert into audit.publication_tables"
-            " (publication_id, schema_name, table_name, lake_version, rows, inserted, deleted, complete)"
-            " select %(publication)s, %(schema)s, %(table)s, %(version)s, count(*), %(inserted)s, %(deleted)s,"
-            " (select coalesce(bool_and(complete), false) from audit.source_counts where run_id = %(run)s"
-            " and source in (select unnest(sources) from audit.tables"
-            f" where schema_name = %(schema)s and table_name = %(table)s)) from {live} as live where {window}"
+            f"""
+            insert into audit.publication_tables
+                (publication_id, schema_name, table_name, lake_version, rows, inserted, deleted, complete)
+            select
+                %(publication)s, %(schema)s, %(table)s, %(version)s, count(*), %(inserted)s, %(deleted)s,
+                (
+                    select coalesce(bool_and(complete), false)
+                    from audit.source_counts
+                    where run_id = %(run)s and source in (
+                        select unnest(sources) from audit.tables
+                        where schema_name = %(schema)s and table_name = %(table)s
+                    )
+                )
+            from {live} as live
+            where {window}
+            """
         ),
         {
             "slices": one.window,

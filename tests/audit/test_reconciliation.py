@@ -19,7 +19,7 @@ from include.contract.types import day_number
 from include.demo_shop.planting import plant
 from include.lake import tables as lake
 from include.ledger import builds, runs
-from include.pipeline import nightly
+from include.pipeline import declarations, nightly, table_build
 from include.settings import ROOT, settings
 from include.sources import SOURCES, shop_sources
 from tests.nights import LAST_DAY, Nights
@@ -45,12 +45,12 @@ def build_wrongly(run: str, table: str, spoil: Spoil) -> None:
         spoil(spoiled)
         return build(name, spoiled, *arguments, **named)
 
-    nightly.build(run, one.table, one.layers, one.sources, builder, one.code)
+    table_build.build(run, one.table, one.layers, one.sources, builder, one.code)
 
 
 def failed(nights: Nights, run: str) -> set[str]:
     """Weigh what a run built; gives the proofs that do not hold."""
-    built = nightly.typed(nights.reporting)
+    built = declarations.typed(nights.reporting)
     found = prove(runs.find_run(run), shop_sources(settings().sources), built, builds.built_versions(run))
     return {proof.audit for proof in found if not proof.held}
 

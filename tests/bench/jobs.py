@@ -74,12 +74,12 @@ def accept(run_id: str) -> Done:
 
 def build(run_id: str, table: str) -> Done:
     """Rows: what was built."""
-    from include.pipeline import nightly
+    from include.pipeline import table_build
     from transforms.build import build as builder
     from transforms.registry import TABLES
 
     one = TABLES[table]
-    return nightly.build(run_id, one.table, one.layers, one.sources, builder, one.code), None
+    return table_build.build(run_id, one.table, one.layers, one.sources, builder, one.code), None
 
 
 def audit(run_id: str, tables: Sequence[str]) -> Done:
@@ -142,7 +142,7 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
     """
     from include.contract.types import day_number
     from include.ledger import copies, runs
-    from include.pipeline import nightly
+    from include.pipeline import table_build
     from include.settings import settings
     from include.sources import shop_sources
     from transforms.build import build as builder
@@ -150,9 +150,10 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
 
     run, one = runs.find_run(run_id), TABLES[table]
     made = builder(
-        table, nightly._inputs(run, one.table, one.layers, one.sources).all_files, shop_sources(settings().sources),
+        table, table_build.inputs_of(run, one.table, one.layers, one.sources).all_files,
+        shop_sources(settings().sources),
         as_of=day_number(run.horizon), engine=engine, into=Path(into),
-        first_day=partial(nightly._first_day, run, copies.clean_versions(run_id)),
+        first_day=partial(table_build.first_day, run, copies.clean_versions(run_id)),
     )  # fmt: skip
     return made.rows, [str(file) for file in made.files]
 
@@ -259,7 +260,7 @@ JOBS: Final[Mapping[str, Job]] = {
     "validate": Job(validate, _GATE),
     "check_tolerance": Job(check_tolerance, (*_FORKED, "include.gate.tolerance")),
     "accept": Job(accept, (*_FORKED, "include.gate.acceptance")),
-    "build": Job(build, (*_FORKED, "transforms.build")),
+    "build": Job(build, (*_FORKED, "include.pipeline.table_build", "transforms.build")),
     "audit": Job(audit, (*_GATE, "transforms.registry")),
     "publish": Job(publish, (*_FORKED, "transforms.registry")),
     "begin_features": Job(begin_features),

@@ -37,7 +37,7 @@ from tests.contributing.conftest import Copy
         ("tests/transforms/shelves.py", {"tests/transforms"}),
         ("tests/end_to_end/test_nightly.py", set()),
         ("tests/bench/jobs.py", set()),
-        ("tests/test_house.py", set()),
+        ("tests/house/test_layout.py", set()),
         ("include/gone/long.py", set()),
         ("README.md", set()),
         ("include/sources/README.md", set()),

@@ -310,7 +310,7 @@ def test_a_setting(copy: Copy) -> None:
             ".env.example",
             "# STOCKTAKE_DATA_DOCS=false\n",
             "# STOCKTAKE_DATA_DOCS=false\n# STOCKTAKE_PATIENCE_HOURS=3\n",
-            "tests/test_house.py::test_every_setting_is_explained_where_it_is_set",
+            "tests/house/test_layout.py::test_every_setting_is_explained_where_it_is_set",
         ),
         Place(
             "docker-compose.yaml",
@@ -323,7 +323,7 @@ def test_a_setting(copy: Copy) -> None:
     tests = (
         "tests/test_compose.py",
         "tests/test_settings.py",
-        "tests/test_house.py::test_every_setting_is_explained_where_it_is_set",
+        "tests/house/test_layout.py::test_every_setting_is_explained_where_it_is_set",
     )
     follow(copy, "A setting", places, tests)
     program = "from include.settings import settings; print(settings().patience_hours)"

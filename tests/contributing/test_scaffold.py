@@ -33,9 +33,9 @@ def test_a_skeleton_passes_as_it_is(copy: Copy, layer: str) -> None:
         test,
         "tests/test_nothing_left_out.py",
         "tests/transforms/test_registry.py",
-        "tests/test_house.py",
+        "tests/house",
         "tests/test_generated_docs.py",
-        "--deselect=tests/test_house.py::test_a_violation_would_be_found",  # a minute, and no table changes it
+        "-k=not violation",  # no table changes what they find
     )
     assert copy.failing(*checked) == set()
     assert f"`{layer}.refunds_by_weekday`" in (copy.root / "transforms" / "README.md").read_text()

@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from include.extract.completeness import Incomplete
 from include.lake import tables as lake
+from include.lake import writes
 from include.pipeline import nightly
 from include.settings import settings
 from tests.conftest import Database
@@ -75,10 +76,10 @@ def test_a_copy_that_is_not_the_shops_is_not_published(nights: Nights, monkeypat
     """A row lost on its way into the lake, and a value that is another there."""
     before = nights.published()
     nights.shop.execute("update products set unit_price = unit_price + 1, updated_at = now() where product_id < 3")
-    merge = lake.merge
+    merge = writes.merge
     with monkeypatch.context() as broken:
         broken.setattr(
-            lake, "merge", lambda layer, table, key, rows, *rest: merge(layer, table, key, _without_first(rows), *rest)
+            writes, "merge", lambda layer, name, key, rows, *rest: merge(layer, name, key, _without_first(rows), *rest)
         )
         with pytest.raises(Incomplete, match=r"the copy is not the shop's; .*\. products: the shop.*buckets"):
             nights.report(NEXT_DAY)

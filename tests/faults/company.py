@@ -37,7 +37,7 @@ def company() -> list[Fault]:
               "every proof holds; the next quiet night equals a lake made anew", _trade),
         Fault("company.housekeeping-compact", "housekeeping: a table is compacted, the next is not",
               "all rows stay, and the same night once more changes nothing", _killed_in_house(
-                  "compact", Point("include.lake.tables.compact", after=True))),
+                  "compact", Point("include.lake.writes.compact", after=True))),
         Fault("company.housekeeping-files", "housekeeping: the files of one table are removed",
               "all rows stay, and the same night once more changes nothing", _killed_in_house(
                   "files", Point("include.pipeline.housekeeping._remove", after=True))),
@@ -99,7 +99,7 @@ def _trade(course: Course) -> str:
         with _customers(place.shop) as traded:
             asked = place.asked(run_id="amid trade")
             place.go(asked, last="check_tolerance")
-            _kill(place, asked, "accept", Point("include.lake.tables.replace", of=("quarantine", "orders")))
+            _kill(place, asked, "accept", Point("include.lake.writes.replace", of=("quarantine", "orders")))
             place.go(asked, "accept", "audit")
             _kill(place, asked, "publish", Point("include.publish.publication._move_watermarks", after=True))
             place.go(asked, "publish")

@@ -11,7 +11,7 @@ from tests.faults.steps import NAMES
 from transforms.registry import TABLES
 
 _RUNS, _COPIES, _BUILDS = "include.ledger.runs", "include.ledger.copies", "include.ledger.builds"
-_JUDGED, _DIFFERENCE, _LAKE = "include.ledger.expectations", "include.lake.merge.commit", "include.lake.tables"
+_JUDGED, _DIFFERENCE, _LAKE = "include.ledger.expectations", "include.lake.merge.commit", "include.lake.writes"
 _NIGHTLY, _REPLAY = "include.pipeline.nightly", "include.pipeline.replay"
 _PUBLISH = "include.publish.publication"
 

@@ -14,7 +14,7 @@ from include.gate import tolerance
 from include.lake import tables as lake
 from include.ledger import runs
 from include.ledger.runs import Run
-from include.pipeline import housekeeping, nightly, replay, republish, tables_dag
+from include.pipeline import housekeeping, nightly, replay, republish, table_build, tables_dag
 from include.pipeline.housekeeping import Limits
 from include.sources import SOURCES
 from tests.nights import SOME
@@ -130,7 +130,9 @@ def _approve(asked: Asked, _: str) -> None:
 
 
 def _build(asked: Asked, name: str) -> None:
-    nightly.build(asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build, TABLES[name].code)
+    table_build.build(
+        asked.run_id, TABLES[name].table, TABLES[name].layers, TABLES[name].sources, build, TABLES[name].code
+    )
 
 
 def _publish(asked: Asked, _: str) -> None:

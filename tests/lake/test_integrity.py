@@ -12,7 +12,7 @@ from pyarrow import dataset
 
 from include.contract import Column, ContractError, Type
 from include.lake import duckdb_session as duck
-from include.lake import merge
+from include.lake import merge, writes
 from include.lake import tables as lake
 from include.lake.integrity import blamed
 
@@ -25,7 +25,7 @@ NUMBER = (Column("number", Type.INTEGER, "A number."),)
 @pytest.fixture
 def file() -> Path:
     """The one file of a table."""
-    lake.replace("clean", "orders", pa.table({"number": range(1000)}).to_reader())
+    writes.replace("clean", "orders", pa.table({"number": range(1000)}).to_reader())
     return Path(lake.files("clean", "orders")[0])
 
 
@@ -82,7 +82,7 @@ def test_what_fails_otherwise_stays_what_it_is(file: Path, error: Exception) -> 
 
 def test_a_table_can_be_emptied_or_written_over_without_a_look_at_it(file: Path) -> None:
     garble(file)
-    lake.empty("clean", "orders")
+    writes.empty("clean", "orders")
     assert lake.files("clean", "orders") == []
     with duck.session() as session:
         one = merge.commit(session, "clean", "orders", NUMBER, ["number"], "(select 1::bigint as number)")
@@ -99,6 +99,6 @@ def test_a_disk_that_is_full_is_an_error_that_passes() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            lake.replace("clean", "orders", pa.table({"number": range(1000)}).to_reader())
+            writes.replace("clean", "orders", pa.table({"number": range(1000)}).to_reader())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from include.lake import orphans
+from include.lake import orphans, writes
 from include.lake import tables as lake
 from include.settings import settings
 
@@ -36,7 +36,7 @@ def test_files_that_no_commit_names_go_and_every_version_stays() -> None:
     for number in range(1, 5):
         changes = lake.changes_file("clean", "orders")
         changes.write_bytes(b"rows")
-        lake.replace("clean", "orders", rows(number), changes)
+        writes.replace("clean", "orders", rows(number), changes)
     before = everything()
     folder = lake.folder("clean", "orders")
     for file in (
@@ -55,7 +55,7 @@ def test_a_lake_whose_files_all_seem_young_loses_none() -> None:
     for number in range(1, 8):
         changes = lake.changes_file("clean", "orders")
         changes.write_bytes(b"rows")
-        lake.replace("clean", "orders", rows(number), changes)
+        writes.replace("clean", "orders", rows(number), changes)
     for file in (folder / "_delta_log").iterdir():
         os.utime(file, (1, 1))
     for old in sorted((folder / "_delta_log").glob("*.json"))[:4]:  # as housekeeping forgets them
@@ -68,7 +68,7 @@ def test_a_lake_whose_files_all_seem_young_loses_none() -> None:
 
 def test_what_an_earlier_try_of_a_run_left_goes_and_other_runs_stay() -> None:
     for run in ("one", "other"):
-        lake.replace_run("raw", "orders", run, pa.table({"number": [1], lake.RUN: [run]}).to_reader())
+        writes.replace_run("raw", "orders", run, pa.table({"number": [1], lake.RUN: [run]}).to_reader())
     before = everything()
     for run in ("one", "other"):
         (lake.folder("raw", "orders") / f"{lake.RUN}={run}" / "part-1.parquet").write_bytes(b"half")
@@ -82,7 +82,7 @@ def test_a_table_that_was_never_committed_loses_what_was_written_of_it() -> None
     file.write_bytes(b"half")
     orphans.clear_table("clean", "orders")
     assert everything() == set()
-    lake.replace("clean", "orders", rows(1))
+    writes.replace("clean", "orders", rows(1))
 
 
 def test_scratch_of_one_who_died_goes_with_the_next_that_builds_the_table() -> None:

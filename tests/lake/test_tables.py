@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from include.lake import tables as lake
+from include.lake import writes
 
 pytestmark = pytest.mark.usefixtures("own_lake")
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("own_lake")
 def write(number: int) -> None:
     """Commit a version of a table, which names a file of changes."""
     rows = pa.table({"key": [number]})
-    lake.replace("reporting", "things", rows.to_reader(), Path(f"changes-{number}") if number else None)
+    writes.replace("reporting", "things", rows.to_reader(), Path(f"changes-{number}") if number else None)
 
 
 def test_a_commit_that_comes_while_the_log_is_read_takes_no_other_ones_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from include.ledger import copies, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Overtaken, Run
 from include.ledger.summary import summary
-from include.pipeline import nightly, tables_dag
+from include.pipeline import nightly, table_build, tables_dag
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
 from tests.nights import LAST_DAY, Nights
@@ -80,7 +80,7 @@ def test_a_feature_that_fails_leaves_the_reports_published(every_table: Nights) 
 
     table = TABLES["product_demand"]
     with pytest.raises(ContractError, match="lacks"):
-        nightly.build(run, table.table, table.layers, table.sources, broken, table.code)
+        table_build.build(run, table.table, table.layers, table.sources, broken, table.code)
 
     after = every_table.published()
     assert {name for name in after if after[name] != before[name]} >= {"reporting.daily_sales", "reporting.customers"}

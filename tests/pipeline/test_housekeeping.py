@@ -20,6 +20,7 @@ from include.build.definition import definition
 from include.contract import Table
 from include.contract.types import day_number
 from include.lake import tables as lake
+from include.lake import writes
 from include.ledger import builds, runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
@@ -173,7 +174,7 @@ def test_versions_that_were_replaced_stay_as_long_as_their_publication(nights: N
     needed = published_rows(nights, ever)
     for _, layer, name, version in needed:
         emptied = pq.read_schema(lake.files(layer, name, version)[0]).empty_table()
-        assert lake.replace(layer, name, emptied.to_reader()) > version
+        assert writes.replace(layer, name, emptied.to_reader()) > version
     nights.warehouse.execute("update audit.builds set lake_version = lake_version + 1, inputs = null")
     nights.warehouse.execute("update audit.source_counts set clean_version = clean_version + 1")
     housekeeping.remove_files(Limits(ever, later()), ALL, dry_run=False)
@@ -223,8 +224,8 @@ def test_what_may_be_in_use_stays(nights: Nights) -> None:
     opened = lake.files("quarantine", "customers") + lake.files("clean", "customers")
     before = read(opened)
     rows = pa.table({"customer_id": pa.array([1], pa.int64())}).to_reader()
-    lake.replace("clean", "customers", rows)
-    lake.forget_run("raw", "customers", *lake.runs("raw", "customers"))
+    writes.replace("clean", "customers", rows)
+    writes.forget_run("raw", "customers", *lake.runs("raw", "customers"))
     for file in map(Path, opened):
         os.utime(file, (0, 0))  # written long ago; but the latest until a moment ago
     writing = [settings().lake / "clean" / "orders" / "part-1.parquet", lake.changes_file("clean", "orders")]
@@ -324,12 +325,12 @@ def test_a_version_that_is_lost_is_not_a_table_without_rows() -> None:
     folder = lake.folder("clean", "orders")
     write_deltalake(folder, rows(0), configuration={"delta.checkpointInterval": "5"})
     for number in range(1, 7):
-        lake.replace("clean", "orders", rows(number))
+        writes.replace("clean", "orders", rows(number))
     long_ago = time.time() - 60 * 24 * 3600
     for file in (folder / "_delta_log").iterdir():
         os.utime(file, (long_ago, long_ago))
     for number in range(7, 12):
-        lake.replace("clean", "orders", rows(number))
+        writes.replace("clean", "orders", rows(number))
     assert len(lake.files("clean", "orders", 1)) == 1
 
     prepare()
@@ -340,7 +341,7 @@ def test_a_version_that_is_lost_is_not_a_table_without_rows() -> None:
     assert len(lake.files("clean", "orders", 11)) == 1
     with pytest.raises(DeltaError, match=r"the lake no longer has version 1 of clean.orders"):
         lake.files("clean", "orders", 1)
-    lake.replace("clean", "orders", rows(12))
+    writes.replace("clean", "orders", rows(12))
     assert lake.version("clean", "orders") == 12
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from include.contract import ContractError
 from include.demo_shop.planting import plant, unplant
-from include.lake import tables as lake
+from include.lake import writes
 from include.ledger.runs import Overtaken
 from include.pipeline import nightly, run_request
 from include.settings import settings
@@ -245,9 +245,11 @@ def test_a_run_that_died_between_the_layers_is_put_right_by_the_next(
         plant(nights.shop, ["nan_price"])
     run = nights.begin()
     nightly.extract(run)
-    replace = lake.replace
+    replace = writes.replace
     with monkeypatch.context() as dying:
-        dying.setattr(lake, "replace", lambda layer, *rest: _die() if layer == "quarantine" else replace(layer, *rest))
+        dying.setattr(
+            writes, "replace", lambda layer, *rest: _die() if layer == "quarantine" else replace(layer, *rest)
+        )
         with pytest.raises(KeyboardInterrupt):
             nights.judge_and_build(run)
     with nights.shop.transaction():

@@ -16,6 +16,7 @@ from include.contract import Column, ContractError, Rebuild, Table, Type
 from include.contract.arrow import arrow_schema
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
+from include.lake import writes
 from include.ledger import runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Run
@@ -93,7 +94,7 @@ def loaded(warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.Mon
     columns = zip(*ROWS, strict=True)
     schema = arrow_schema(EVERY_KIND)
     rows = pa.table([pa.array(list(values), field.type) for values, field in zip(columns, schema, strict=True)], schema)
-    version = lake.replace("reporting", "every_kind", rows.to_reader())
+    version = writes.replace("reporting", "every_kind", rows.to_reader())
     with warehouse_database.connect("loader") as live, duck.session() as session:
         live.execute("set timezone = 'Asia/Kathmandu'")
         loosen(live, EVERY_KIND)

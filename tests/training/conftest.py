@@ -14,7 +14,7 @@ import pytest
 
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
-from include.lake import tables as lake
+from include.lake import writes
 from include.ledger import runs
 from include.ledger.connection import prepare
 from include.ledger.runs import Kind, Run
@@ -63,7 +63,7 @@ class Warehouse:
         table = TABLES[name].table.typed(key_types(settings().sources))
         schema, day = arrow_schema(table), day_number(table.rebuild.slice_of(night))
         whole = pa.Table.from_pylist([{"as_of": day, **row} for row in rows], schema)
-        return lake.replace_slice("features", name, "as_of", day, whole.to_reader())
+        return writes.replace_slice("features", name, "as_of", day, whole.to_reader())
 
 
 @pytest.fixture

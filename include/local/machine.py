@@ -1,0 +1,96 @@
+"""The processes of one shop on this machine: Postgres and Airflow, started when a command needs them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import typer
+
+from include.local import environment, readiness
+from include.local.airflow_api import DAGS, Api, now
+from include.local.embedded_postgres import HOST, Cluster, locked
+from include.local.processes import Airflow, PortTakenError
+from include.local.profile import Profile, profile_named, state_folder
+
+# A single night runs without the schedule: a scheduled run would be cut off when the night ends.
+_NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
+_PORTS_TRIED = 3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The processes of one profile on this machine."""
+
+    profile: Profile
+    cluster: Cluster
+    airflow: Airflow
+    variables: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def ready(cls) -> Machine:
+        """The machine for the shop that the variable ``SHOP`` names, its databases started."""
+        profile = profile_named(os.environ.get("SHOP", ""), state_folder())
+        cluster = own_cluster()
+        readiness.start_postgres(profile, cluster)
+        airflow = Airflow(profile)
+        own = environment.own_variables(os.environ)
+        given = environment.variables(profile, cluster, own, airflow.port)
+        readiness.check_settings(given, own)
+        return cls(profile, cluster, airflow, given)
+
+    @property
+    def url(self) -> str:
+        """The address of Airflow's pages and API."""
+        return f"http://{HOST}:{self.airflow.port}"
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        """The environment of every process of the profile."""
+        return environment.process_environment(self.variables, self.cluster)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Wait for another command on this profile to finish: each would stop the other's processes."""
+        return locked(self.profile.state / "lock", waiting=lambda: say("Waiting for another night to end"))
+
+    def prepare(self) -> None:
+        """Migrate Airflow's database and fill the shop, where that is not done."""
+        readiness.prepare(self.profile, self.cluster, self.process_environment, say)
+
+    def start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
+        """Start Airflow's processes that do not run; returns its API once it answers and has read the current DAGs."""
+        for _ in range(_PORTS_TRIED - 1):
+            try:
+                return self._start_airflow(names, stay=stay)
+            except PortTakenError:
+                say("Another program was quicker to take the port; trying another")
+        return self._start_airflow(names, stay=stay)
+
+    def _start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
+        before = now()
+        own = environment.own_variables(os.environ)
+        variables = environment.variables(self.profile, self.cluster, own, self.airflow.port)
+        if not (stay or self.airflow.stays):
+            variables |= _NO_SCHEDULE
+        given = environment.process_environment(variables, self.cluster)
+        started = self.airflow.start(names, given, fingerprint=environment.fingerprint(variables), stay=stay)
+        if started:
+            say("Starting Airflow")
+        password = environment.login(self.profile)["admin"]
+        api = Api.connect(
+            self.url, "admin", password, check=lambda: self.airflow.check(names), ours=lambda: self.airflow.listens
+        )
+        for dag in DAGS:
+            api.wait_for_dag(before if started else None, dag)
+        return api
+
+
+def say(line: str) -> None:
+    """Print progress to standard error; standard output is for results."""
+    typer.echo(line, err=True)
+
+
+def own_cluster() -> Cluster:
+    """The Postgres of every profile."""
+    return Cluster(state_folder() / "postgres")

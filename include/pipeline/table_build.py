@@ -1,0 +1,152 @@
+"""The step that builds one table: of a night, a replay or a DAG of some tables; what comes of it is in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from include.build.definition import definition
+from include.build.digest import digest_of, first_difference
+from include.build.incremental import Inputs
+from include.build.materialize import keep_up
+from include.contract import ContractError, Table
+from include.contract.types import day_number
+from include.lake import duckdb_session as duck
+from include.lake import merge
+from include.lake import tables as lake
+from include.lake.rows import rows as stored_rows
+from include.ledger import builds, copies, runs
+from include.ledger.runs import Run
+from include.pipeline.stages import stage
+from include.settings import settings
+from include.sources import shop_sources
+
+
+def build(
+    run_id: str,
+    table: Table,
+    inputs: Mapping[str, tuple[str, str]],
+    sources: Iterable[str],
+    builder: Callable[..., Any],
+    code: str,
+) -> int:
+    """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
+
+    A table that is rebuilt by a column goes on from its last build: only what the inputs' changes touch is computed.
+
+    Args:
+        run_id: the run.
+        table: the table.
+        inputs: for each of its build's parameters, the layer and the name of the table it names.
+        sources: the shop's tables it is made from, however far back.
+        builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
+        code: a digest of what decides the table's rows beside its inputs: with another one it is built in full.
+
+    Returns:
+        Its rows: of the whole table, or of the night's slice.
+    """
+    run = runs.find_run(run_id)
+    with stage(run_id, f"build {table.name}"), builds.alone(table):
+        known = shop_sources(settings().sources)
+        defined = definition(code, [known[name] for name in sources])
+        if table.rebuild.kind == "as_of":
+            return _build_slice(run, table, inputs_of(run, table, inputs, sources), builder, defined)
+        return _build_table(run, table, inputs_of(run, table, inputs, sources), builder, defined)
+
+
+def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
+    """Build the night's slice of a table; others stay."""
+    with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
+        made = _make(run, table, builder, inputs.all_files, folder)
+        digest = digest_of(made.files, made.table)
+        columns = made.table.lake_columns
+        version = merge.commit_slice(
+            connection,
+            table.schema,
+            table.name,
+            columns,
+            [made.table[name].lake_name for name in table.primary_key],
+            duck.relation([str(file) for file in made.files], columns),
+            (table.rebuild.column or "", day_number(table.rebuild.slice_of(run.night))),
+        )
+    builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table, defined)
+    return int(made.rows)
+
+
+def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
+    """Build what of a table may have changed since its last build, and commit what did."""
+    base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
+    make = partial(_make, run, table, builder)
+    kept = keep_up(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
+    builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, defined)
+    return kept.rows
+
+
+def _make(
+    run: Run,
+    table: Table,
+    builder: Callable[..., Any],
+    files: Mapping[str, Sequence[str]],
+    folder: Path,
+) -> Any:
+    """Have a table built, and if this night compares it, a second time."""
+    build_on = partial(
+        builder,
+        table.name,
+        files,
+        shop_sources(settings().sources),
+        as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
+        first_day=partial(first_day, run, copies.clean_versions(run.run_id)),
+        resources=settings(),
+    )
+    made = build_on(engine=run.engine, into=folder / "first")
+    if run.parity and _is_sampled(run, table):
+        _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
+    return made
+
+
+def inputs_of(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sources: Iterable[str]) -> Inputs:
+    """What a table is built from.
+
+    The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
+    sources alone, and so is what it needs of them. So is a table that needs one which the night does not publish.
+    """
+    versions = {"clean": copies.clean_versions(run.run_id), **builds.versions(run)}
+    known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
+    is_earlier = table.rebuild.kind == "as_of" and run.night != run.horizon
+    if is_earlier or not known:
+        inputs = {name: ("clean", name) for name in sorted(sources)}
+    return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
+
+
+def _is_sampled(run: Run, table: Table) -> bool:
+    """Whether a table is one of the night's ``parity_percent``: other tables each night, the same for a retry."""
+    drawn = crc32(f"{run.night} {table.qualified_name}".encode()) % 100
+    return drawn < settings().parity_percent
+
+
+def _compare(run: Run, one: Any, other: Any) -> None:
+    """Enter whether two builds of a table are equal.
+
+    Raises:
+        ContractError: naming the first row and column that differ: one of the engines is wrong, and which is unknown.
+    """
+    difference = first_difference(one.files, other.files, one.table, (one.engine, other.engine))
+    builds.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
+    if difference:
+        raise ContractError(f"two engines disagree; nothing is published. {difference}")
+
+
+def first_day(run: Run, clean: Mapping[str, int]) -> int:
+    """The first business day of the shop, as a day number: of its first order or movement; the horizon if none."""
+    days = [day_number(run.horizon)]
+    with duck.session() as connection:
+        for name, source in shop_sources(settings().sources).items():
+            if source.begins and source.opens_calendar:
+                rows = stored_rows("clean", name, source.lake_columns, clean[name])
+                found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
+                days += [int(found[0])] if found and found[0] is not None else []
+    return min(days)

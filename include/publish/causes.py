@@ -1,0 +1,157 @@
+"""Why a figure of an earlier day changed: the changed rows of the shop that bear on it.
+
+Belongs here: which changed rows count for which restated figure. Does not: what changed, which is ``changed_rows``'s;
+which figures were restated, which is ``restatements``'s. Everything happens in tables of the publication's transaction:
+
+    restated_<table>   key, old, new                      what was restated (given)
+    causes_of_<table>  key, source, level, rows, keys     what bears on it, of every source
+    why_<table>        key, causes                        the same, one row per figure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL
+
+from include.contract import Table
+from include.publish.changed_rows import staged
+
+SAMPLE: Final = 5  # keys of rows that are named per figure and source; their number is always told
+
+
+def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_by: Mapping[str, Sequence[str]]) -> None:
+    """Create ``why_…``: per restated figure, of every source how many changed rows bear on it, and some of their keys.
+
+    First those that have the figure's own day and keys. Where there are none: for a figure of, say, a product, those
+    of the same product from earlier days (stock is carried on); for one of the whole shop, those that share, say, the
+    customer with a row of that day (whose first order it may have become).
+
+    Args:
+        connection: the publication's.
+        table: with a day in its key.
+        shared_by: of each source with changed rows, the columns by which they find a figure.
+    """
+    name, key = table.name, table.primary_key
+    keys = ", ".join(key)
+    connection.execute(
+        SQL(
+            f"""
+            create temp table causes_of_{name} (
+                {", ".join(f"{one} {table[one].type.postgres}" for one in key)},
+                source text, level int, rows bigint, keys text[]
+            ) on commit drop;
+            create index on causes_of_{name} ({keys});
+            analyze restated_{name}
+            """
+        )
+    )
+    row = connection.execute(
+        "select sources from audit.tables where schema_name = %s and table_name = %s", [table.schema, name]
+    ).fetchone()
+    is_of_something = any(table[one].key_of for one in key)
+    sources = sorted(set(shared_by) & set(row[0] if row else ()))
+    for source in sources:
+        _enter_same_day(connection, table, source, 1, [one for one in key if one in shared_by[source]])
+    for source in sources:
+        shared = [one for one in key if one in shared_by[source]]
+        if not is_of_something:
+            _enter_same_day(connection, table, source, 2, [])
+        elif any(table[one].key_of for one in shared):
+            _enter_earlier(connection, table, source, shared)
+    connection.execute(
+        SQL(
+            f"""
+            create temp table why_{name} on commit drop as
+            select {keys}, jsonb_object_agg(source, jsonb_build_object('rows', rows, 'keys', keys)) as causes
+            from causes_of_{name}
+            group by {keys};
+            analyze why_{name}
+            """
+        )
+    )
+
+
+def _enter_same_day(
+    connection: psycopg.Connection[TupleRow], table: Table, source: str, level: int, shared: Sequence[str]
+) -> None:
+    """Enter the changed rows of a source that have a figure's own day and the shared columns.
+
+    On the first level a row's own days count; on the second those of rows that are related to it.
+    """
+    key = ", ".join(f"restated.{one}" for one in table.primary_key)
+    same = "".join(f" and changed.{one} = restated.{one}" for one in shared)
+    connection.execute(
+        SQL(
+            f"""
+            insert into causes_of_{table.name} ({", ".join(table.primary_key)}, source, level, rows, keys)
+            select
+                {key}, %(source)s, %(level)s, count(distinct changed.row_key),
+                (array_agg(distinct changed.row_key order by changed.row_key))[1:{SAMPLE}]
+            from restated_{table.name} as restated
+            join {staged(source)} as changed
+                on changed.day = restated.day and changed.related = %(related)s{same}
+            where {_not_explained(table, level)}
+            group by {key}
+            """
+        ),
+        {"source": source, "level": level, "related": level > 1},
+    )
+
+
+def _enter_earlier(connection: psycopg.Connection[TupleRow], table: Table, source: str, shared: Sequence[str]) -> None:
+    """Enter the changed rows of a source with a figure's keys, of its day and all before; the latest are named.
+
+    They are counted as they follow each other, once per row: joined with each day behind them they would be as many as
+    the square of a past that changed as a whole.
+    """
+    name, keys = f"counted_{table.name}_{source}", ", ".join(shared)
+    connection.execute(
+        SQL(
+            f"""
+            create temp table {name} on commit drop as
+            select
+                {keys}, since, count(*) over rows_so_far as rows,
+                array_agg(row_key) over (rows_so_far rows between {SAMPLE - 1} preceding and current row) as keys
+            from (
+                select {keys}, row_key, min(coalesce(day, '-infinity')) as since
+                from {staged(source)}
+                where not related
+                group by {keys}, row_key
+            ) as changed
+            window rows_so_far as (partition by {keys} order by since, row_key);
+            create index on {name} ({keys}, since, rows);
+            analyze {name}
+            """
+        )
+    )
+    same = "".join(f"counted.{one} = restated.{one} and " for one in shared)
+    connection.execute(
+        SQL(
+            f"""
+            insert into causes_of_{table.name} ({", ".join(table.primary_key)}, source, level, rows, keys)
+            select
+                {", ".join(f"restated.{one}" for one in table.primary_key)}, %(source)s, 2, earlier.rows,
+                array(select unnest(earlier.keys) as one order by one)
+            from restated_{table.name} as restated
+            cross join lateral (
+                select rows, keys
+                from {name} as counted
+                where {same}since <= restated.day
+                order by since desc, rows desc
+                limit 1
+            ) as earlier
+            where {_not_explained(table, 2)}
+            """
+        ),
+        {"source": source},
+    )
+
+
+def _not_explained(table: Table, level: int) -> str:
+    """A predicate: no cause of a lower level was found for a restated figure."""
+    same = " and ".join(f"found.{one} = restated.{one}" for one in table.primary_key)
+    return f"not exists (select from causes_of_{table.name} as found where found.level < {level} and {same})"
