@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from include.contract import Table
+from include.contract.code import code_of
 from transforms.parameters import PARAMETERS
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ def code_digest(table: Table, build: Callable[..., Any]) -> str:
     said = hashlib.sha256(repr(table).encode())
     said.update(PARAMETERS.model_dump_json().encode())
     for file in sorted(_closure(Path(inspect.getfile(build)).resolve(), _RUNS_EVERY_BUILD)):
-        said.update(_code(file).encode())
+        said.update(code_of(file).encode())
     return said.hexdigest()
 
 
@@ -72,13 +73,3 @@ def _file_of(name: str) -> Path | None:
     """The file of a module or package of this project."""
     path = _ROOT.joinpath(*name.strip(".").split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
-
-
-@cache
-def _code(file: Path) -> str:
-    """A module's code, without comments and docstrings."""
-    module = ast.parse(file.read_text())
-    for node in ast.walk(module):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(module)

@@ -1,4 +1,4 @@
-"""What decides a published table's rows beside its inputs, as a fingerprint: with another one it is built in full."""
+"""A table's definition: a fingerprint of what decides its rows besides its inputs; a new one means a full build."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from pathlib import Path
 
 from include.build import incremental
 from include.contract import Source
+from include.contract.code import code_of
 from include.settings import settings
 
 
 def definition(code: str, sources: Iterable[Source]) -> str:
-    """A fingerprint of a table's code, of what it is told of the sources, and of the shop's time zone.
+    """A fingerprint of a table's code, of what that code is told about the sources, and of the shop's time zone.
 
     Args:
         code: a digest of the table's code (``transforms.definition``).
-        sources: the sources that it is made from, however far back.
+        sources: the sources that it is made from, directly or through other tables.
     """
-    said = hashlib.sha256(f"{code} {settings().timezone}".encode())
-    said.update(Path(incremental.__file__).read_bytes())
+    fingerprint = hashlib.sha256(f"{code} {settings().timezone}".encode())
+    fingerprint.update(code_of(Path(incremental.__file__)).encode())
     for source in sorted(sources, key=lambda one: one.name):
         columns = [(column.lake_name, str(column.type)) for column in source.lake_columns]
-        said.update(repr((source.name, source.begins, dict(source.later), columns)).encode())
-    return said.hexdigest()
+        fingerprint.update(repr((source.name, source.begins, dict(source.later), columns)).encode())
+    return fingerprint.hexdigest()

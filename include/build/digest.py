@@ -1,4 +1,4 @@
-"""Whether two copies of a table are equal, to the last bit: a digest of its rows, and the first that differ."""
+"""Whether two copies of a table are equal to the last bit: a digest of the rows, and the first row that differs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from include.lake import duckdb_session as duck
 
 
 def digest_of(files: Sequence[str | Path], table: Table) -> str:
-    """A digest of a table's rows: equal for equal rows, whatever engine wrote them, in whatever files.
+    """A digest of a table's rows: equal for equal rows, whichever engine wrote them, into whichever files.
 
-    It adds up a hash per row, so that rows need no order and memory no bound; a key is unique, so no row can hide
-    behind another. A float counts by its shortest exact text, an instant by its microseconds.
+    It adds up one hash per row: rows need no order, and memory does not grow with them. Keys are unique, so no row can
+    cancel another. A float is hashed as its shortest exact text, an instant as its microseconds.
 
     Args:
         files: Parquet files that hold the table's lake columns.
@@ -31,7 +31,7 @@ def digest_after(before: str, changes: Path | None, table: Table) -> str:
 
     Args:
         before: its digest before.
-        changes: the file of the rows that the commit replaced (``_old``) and put there; None when nothing differed.
+        changes: the file of the rows that the commit replaced (``_old``) and wrote; None when nothing differed.
         table: what it holds.
     """
     if changes is None:
@@ -59,9 +59,9 @@ def first_difference(
 
     Args:
         left: Parquet files of one copy.
-        right: of the other.
+        right: Parquet files of the other.
         table: what they hold.
-        names: what the copies are called in the answer.
+        names: what the result calls the copies.
 
     Returns:
         A sentence that names table, key, column and both values; None when the copies are equal.
@@ -72,9 +72,14 @@ def first_difference(
     order = ", ".join(f"coalesce(l.{name}, r.{name})" for name in key)
     with duck.session() as session:
         found = session.execute(
-            f"select l, r from (select *, true as _there from {_relation(left, table)}) l"
-            f" full join (select *, true as _there from {_relation(right, table)}) r using ({both})"
-            f" where l._there is null or r._there is null or {differ} order by {order} limit 1"
+            f"""
+            select l, r
+            from (select *, true as _there from {_relation(left, table)}) l
+            full join (select *, true as _there from {_relation(right, table)}) r using ({both})
+            where l._there is null or r._there is null or {differ}
+            order by {order}
+            limit 1
+            """
         ).fetchone()
     if found is None:
         return None
@@ -94,7 +99,7 @@ def _relation(files: Sequence[str | Path], table: Table) -> str:
 
 
 def _text(column: Column, of: str = "") -> str:
-    """A value as text that no other value of its type shares; a null as one that no value has."""
+    """A value as text that no other value of its type has; a null as text that no value has."""
     name = f"{of}.{column.lake_name}" if of else column.lake_name
     if column.type is Type.AT:
         name = f"epoch_us({name})"

@@ -1,4 +1,4 @@
-"""Incremental selection: the values that changed inputs touch, and the input rows that those values need.
+"""Incremental selection: the values that changed inputs touch, and the input rows needed to compute them again.
 
 Belongs here: whether a table can be built incrementally from an earlier build, and what changed since. Does not: what a
 table depends on (``Rebuild`` in its declaration), and how it is built.
@@ -24,7 +24,7 @@ TOUCHED = "touched"  # the relation of touched values, with one column: value
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a build: for each of its parameters the layer and name of a table, and its version."""
+    """The inputs of a build: for each of its parameters, a table's layer and name, and its version."""
 
     tables: Mapping[str, tuple[str, str]]
     versions: Mapping[str, int]
@@ -60,7 +60,7 @@ def find_touched(
         inputs: what this build reads.
         base: the earlier build.
         horizon: the data-through date of this build, the last whole business day.
-        sources: the shop's sources; later events are hidden from a build.
+        sources: the shop's sources; a build does not see events after its horizon.
 
     Returns:
         Whether the change feed is complete; otherwise the table needs a full build.
@@ -102,16 +102,16 @@ def find_touched(
 
 
 def within(table: Table, base: Build, horizon: date) -> str:
-    """A predicate over a table's lake columns: the rows that are computed again. It reads ``touched``."""
+    """A predicate over a table's lake columns: the rows to compute again. It reads ``touched``."""
     touched = _is_touched(table.rebuild.column or "")
     carried = _carried(table, base, horizon)
     return f"({touched} or {carried.day} >= {day_number(base.horizon)})" if carried else touched
 
 
-def cut(
+def write_needed_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, base: Build, horizon: date, folder: Path
 ) -> dict[str, list[str]]:
-    """Write the input rows that the rows ``within`` need; earlier rows as sums where new days carry them on.
+    """Write the input rows needed to compute the rows ``within``; as sums where new days only continue from them.
 
     Returns:
         The file of each of the build's parameters.
@@ -120,7 +120,7 @@ def cut(
     files, carried = {}, _carried(table, base, horizon)
     for parameter in table.rebuild.through:
         file = folder / f"{parameter}.parquet"
-        rows = f"select * from all_{parameter} where {_bears(table.rebuild, parameter)}"
+        rows = f"select * from all_{parameter} where {_is_needed(table.rebuild, parameter)}"
         if carried:
             rows = (
                 _with_opening_sums(table, carried, base)
@@ -138,12 +138,12 @@ def _is_touched(column: str) -> str:
 
 
 def _carried(table: Table, base: Build, horizon: date) -> Carried | None:
-    """How new days carry on from the earlier build; None where there are no new days."""
+    """How new days continue from the earlier build; None where there are no new days."""
     return table.rebuild.carried if horizon != base.horizon else None
 
 
 def _before_new_days(table: Table, parameter: str, base: Build, horizon: date) -> str:
-    """A predicate: a changed ``row`` of an input affects days that are not computed again anyway."""
+    """A predicate: a changed ``row`` of an input affects days before the new ones, which are computed anyway."""
     carried = _carried(table, base, horizon)
     if carried and parameter == carried.moves:
         return f"row.{carried.moved_on} <= {day_number(base.horizon)}"
@@ -151,10 +151,10 @@ def _before_new_days(table: Table, parameter: str, base: Build, horizon: date) -
 
 
 def _with_opening_sums(table: Table, carried: Carried, base: Build) -> str:
-    """A query for the movements: all rows of touched values; of others the new days, and the sums before them.
+    """A query for the movements: all rows of touched values; of other values the new days, and the sums before them.
 
-    The sums stand on the day before the first new one. The last day of the earlier build counts as new: what applied to
-    it as the last day no longer does.
+    The sums are dated on the day before the first new day. The last day of the earlier build counts as new, because
+    what applied to it as the last day no longer does.
     """
     rows, since, per = f"all_{carried.moves}", day_number(base.horizon), ", ".join(carried.per)
     touched = _is_touched(table.rebuild.column or "")
@@ -172,7 +172,7 @@ def _with_opening_sums(table: Table, carried: Carried, base: Build) -> str:
     """
 
 
-def _bears(rebuild: Rebuild, parameter: str) -> str:
+def _is_needed(rebuild: Rebuild, parameter: str) -> str:
     """A predicate: a touched value needs this row of an input."""
     found = []
     for path in rebuild.through[parameter]:
@@ -184,7 +184,7 @@ def _bears(rebuild: Rebuild, parameter: str) -> str:
             found.append(_is_touched(column))
     group, _, opening = (rebuild.filled or "").partition("@")
     if opening == parameter:
-        # Always needed: the first day of a group decides which days it has.
+        # A group's first row is always needed: its day decides which days the group has.
         (day,) = rebuild.own(parameter)
         found.append(f"({group}, {day}) in (select ({group}, min({day})) from all_{parameter} group by {group})")
     return " or ".join(found)
@@ -193,7 +193,7 @@ def _bears(rebuild: Rebuild, parameter: str) -> str:
 def _filled(table: Table, base: Build, horizon: date) -> list[str]:
     """Queries for the days that a filled table gains or loses without a changed row: new days, and moved beginnings.
 
-    A group that begins earlier than before gains days; one that begins later loses some.
+    A group that begins earlier than before gains days; one that begins later loses days.
     """
     group, _, opening = (table.rebuild.filled or "").partition("@")
     if not group:
@@ -226,7 +226,7 @@ def _parquet(files: Sequence[str]) -> str:
 
 
 def _newly_shown(source: Source, base: date, horizon: date) -> str:
-    """A predicate: a row already read has an event after the base's data-through date, and not after ours."""
+    """A predicate: a row read before has an event after the base's data-through date, and not after ours."""
     days = [*([source.begins] if source.begins else []), *source.later]
     known = [f"{day} > {day_number(base)} and {day} <= {day_number(horizon)}" for day in days]
     return " or ".join(known) or "false"

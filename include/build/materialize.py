@@ -1,7 +1,7 @@
-"""Keeping a table of the lake up with its inputs: on from its last build where it can be told what changed, else whole.
+"""Materializing a table of the lake: incremental where the change feed is complete, full otherwise.
 
-Belongs here: the order of finding, cutting, building, committing and following the digest. Does not: any of these
-steps, which builds may be gone on from (the ledger), and what a build is (whoever calls).
+Belongs here: the order of the steps (find what changed, write its inputs, build, commit, update the digest). Does not:
+the steps themselves, which builds can be continued (the ledger), and how a table is built (the caller).
 """
 
 from __future__ import annotations
@@ -27,56 +27,56 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A table that holds what follows from its inputs.
+class Materialized:
+    """A table that is up to date with its inputs.
 
     Attributes:
-        engine: what built it.
-        version: the version of the lake that holds it.
-        rows: how many it holds.
-        digest: of all its rows.
-        went_on: whether only what changed since its base was computed.
+        engine: the engine that built it.
+        version: its version in the lake.
+        rows: its number of rows.
+        digest: the digest of all its rows.
+        is_incremental: whether only what changed since its base was computed.
     """
 
     engine: str
     version: int
     rows: int
     digest: str
-    went_on: bool
+    is_incremental: bool
 
 
-def keep_up(
+def materialize(
     table: Table,
     inputs: Inputs,
     base: Build | None,
     horizon: date,
     sources: Mapping[str, Source],
     make: Callable[[Mapping[str, Sequence[str]], Path], Any],
-) -> Kept:
-    """Build what of a table may have changed since its last build, and commit what did.
+) -> Materialized:
+    """Build the rows of a table that may have changed since its last build, and commit those that did.
 
     Args:
-        table: the table, whole or rebuilt by a column.
+        table: the table, rebuilt in full or by a column.
         inputs: what the build reads.
-        base: the build that made the table's latest version, if it may be gone on from.
-        horizon: the last whole business day that the table is to cover.
+        base: the build that made the table's latest version, if this one can continue from it.
+        horizon: the last whole business day that the table must cover.
         sources: the shop's sources.
-        make: turns files of the inputs, by parameter, into files of the table in a folder, as
-            ``transforms.build.build`` gives them.
+        make: turns files of the inputs, by parameter, into files of the table in a folder; returns what
+            ``transforms.build.build`` returns.
 
     Raises:
-        lake.Damaged: when an input cannot be read. What there is of the table itself is written over then.
+        lake.Damaged: when an input cannot be read. If the table itself cannot be read, it is overwritten instead.
     """
     try:
-        return _bring_up(table, inputs, base, horizon, sources, make)
+        return _build_and_commit(table, inputs, base, horizon, sources, make)
     except lake.Damaged as damaged:
         if (damaged.layer, damaged.table) != (table.schema, table.name):
             raise
-        _log.warning("%s; it is built anew", damaged)
-    return _bring_up(table, inputs, None, horizon, sources, make, unseen=True)
+        _log.warning("%s; it is built in full", damaged)
+    return _build_and_commit(table, inputs, None, horizon, sources, make, overwrite=True)
 
 
-def _bring_up(
+def _build_and_commit(
     table: Table,
     inputs: Inputs,
     base: Build | None,
@@ -84,20 +84,20 @@ def _bring_up(
     sources: Mapping[str, Source],
     make: Callable[[Mapping[str, Sequence[str]], Path], Any],
     *,
-    unseen: bool = False,
-) -> Kept:
-    """Do so once; ``unseen``: without a look at what is there."""
+    overwrite: bool = False,
+) -> Materialized:
+    """Materialize once; with ``overwrite``, without reading what the table holds."""
     with blamed(), lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         within = "true"
         if base and incremental.find_touched(connection, table, inputs, base, horizon, sources):
             within = incremental.within(table, base, horizon)
-            files = incremental.cut(connection, table, base, horizon, folder / "inputs")
+            files = incremental.write_needed_rows(connection, table, base, horizon, folder / "inputs")
         else:
             base, files = None, inputs.all_files
         made = make(files, folder)
         key = [table[name].lake_name for name in table.primary_key]
         columns = made.table.lake_columns
         rows = duck.relation([str(file) for file in made.files], columns)
-        done = merge.commit(connection, table.schema, table.name, columns, key, rows, within, unseen=unseen)
+        done = merge.commit(connection, table.schema, table.name, columns, key, rows, within, overwrite=overwrite)
         digest = digest_after(base.digest, done.changes, made.table) if base else digest_of(made.files, made.table)
-    return Kept(made.engine, done.version, done.rows, digest, base is not None)
+    return Materialized(made.engine, done.version, done.rows, digest, base is not None)

@@ -1,4 +1,4 @@
-"""The gate: tonight's rows are checked by Great Expectations, then accepted, quarantined, or they stop the night.
+"""The gate: Great Expectations checks tonight's rows, which are then accepted or quarantined, or stop the night.
 
 Belongs here: which rows are checked, by which rules, and where they go. Does not: what the rules are (``contract``,
 ``sources``), and reading the shop (``extract``).

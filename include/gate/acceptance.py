@@ -1,4 +1,4 @@
-"""Acceptance: unless the night is refused, accepted rows go into lake/clean and the others into lake/quarantine."""
+"""Acceptance: unless the night is stopped, accepted rows go into lake/clean and the others into lake/quarantine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 
 from include.contract import Source
-from include.gate.row_outcomes import counts_of, give_verdicts
-from include.gate.tolerance import refuse
+from include.gate.row_outcomes import counts_of, load_checked_rows
+from include.gate.tolerance import stop_unless_allowed
 from include.lake import duckdb_session as duck
 from include.lake import merge, orphans, writes
 from include.lake import tables as lake
@@ -31,19 +31,19 @@ def accept(
     found: LayerVersions | None = None,
     begin: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[str, int]]:
-    """Merge accepted rows into lake/clean and put rejected ones, whole, into lake/quarantine.
+    """Merge accepted rows into lake/clean and write rejected rows, with all their columns, to lake/quarantine.
 
     Nothing is written unless the night may go on for every source.
 
     Args:
         sources: the shop's sources.
-        outcomes: per source, how it did by its rules (``ledger.outcomes_of``).
-        run: the run whose rows are tonight's.
-        full: per source, whether this run read all of it.
-        prove: compares what was written of a source with what the shop holds (``completeness.kept_proof``).
-        approved: the figures beyond the tolerance that an operator approved (``tolerance.Excess``).
-        found: the versions of both layers that this run's first try found; the latest where nothing is said. What that
-            try has written since is no past to judge by: a row that it released is released by this one too.
+        outcomes: per source, the outcome of each rule (``ledger.outcomes_of``).
+        run: the run that tonight's rows belong to.
+        full: per source, whether this run read the whole table.
+        prove: compares what was written for a source with what the shop holds (``completeness.kept_proof``).
+        approved: the figures that an operator approved (``tolerance.Excess``); None where nobody did.
+        found: the versions of both layers that this run's first try found; by default the latest. A retry must not
+            count from what the first try wrote: a row released by the first try is released by the retry too.
         begin: called before anything is written.
 
     Returns:
@@ -51,16 +51,16 @@ def accept(
         clean_version, held_version (see ``audit.source_counts``).
 
     Raises:
-        Forgotten: when what waited at the gate is gone.
+        Forgotten: when a file of the hand-off is gone.
         Incomplete: when what was written is not what the shop holds.
-        NightStopped: when a rule that stops was broken, or more than the tolerance would be in quarantine
-            and nobody approved just that.
+        NightStopped: when a rule that stops a night was broken, or when more rows than tolerated would be in
+            quarantine and nobody approved exactly these.
     """
     with duck.session() as connection:
         open_night(connection, sources, run, full, found)
-        give_verdicts(connection, sources, run)
+        load_checked_rows(connection, sources, run)
         counts = {name: counts_of(connection, source, full=full[name]) for name, source in sources.items()}
-        refuse(connection, sources, outcomes, counts, approved)
+        stop_unless_allowed(connection, sources, outcomes, counts, approved)
         begin()
         for name, source in sources.items():
             counts[name] |= _write(connection, source, full=full[name])
@@ -71,30 +71,30 @@ def accept(
 
 
 def empty_damaged(sources: Iterable[str]) -> None:
-    """Empty the layers of sources that cannot be read: all rows are about to be read anew, and judged.
+    """Empty the layers of sources that cannot be read, before all their rows are read and checked again.
 
-    Whoever calls it has the turn. Were the run to die then, the next one's proof would find that every row lacks.
+    The caller holds the turn. If the run dies after this, the next run's proof finds that every row is missing.
     """
     for name in sources:
         for layer in ("clean", "quarantine"):
             try:
                 must_be_readable(lake.files(layer, name))
             except Damaged as damaged:
-                _log.warning("%s; it is emptied and read anew", damaged)
+                _log.warning("%s; it is emptied and read again", damaged)
                 writes.empty(layer, name)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:
-    """Bring lake/clean and lake/quarantine of one source up to the verdict; gives the versions of both."""
+    """Write the outcome of one source's rows to lake/clean and lake/quarantine, and return the versions of both."""
     name = source.name
     columns = ", ".join(column.lake_name for column in source.lake_columns)
-    judged = f"{has_key(source, 'row', f'verdict_{name}')} or {has_key(source, 'row', f'gone_{name}')}"
-    accepted = f"(select {columns} from verdict_{name} where len(_broken) = 0)"
+    decided = f"{has_key(source, 'row', f'checked_{name}')} or {has_key(source, 'row', f'gone_{name}')}"
+    accepted = f"(select {columns} from checked_{name} where len(_broken) = 0)"
     version = merge.commit(
-        connection, "clean", name, source.lake_columns, source.primary_key, accepted, "true" if full else judged
+        connection, "clean", name, source.lake_columns, source.primary_key, accepted, "true" if full else decided
     ).version
     held = connection.execute(
-        f"select {columns}, _unreadable, _broken, _amount_cents from verdict_{name} where len(_broken) > 0"
+        f"select {columns}, _unreadable, _broken, _amount_cents from checked_{name} where len(_broken) > 0"
     )
     orphans.clear_table("quarantine", name)
     held_version = writes.replace("quarantine", name, held.to_arrow_reader(100_000))

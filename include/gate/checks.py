@@ -1,4 +1,4 @@
-"""Great Expectations judges; the engine selects by the same rules; the two counts must agree."""
+"""Great Expectations checks the rows, the engine selects the broken ones by the same rules; the counts must agree."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ EXAMPLES = 5  # keys of broken rows that the ledger keeps per rule
 
 
 class GateDisagreement(RuntimeError):
-    """Great Expectations and the engine counted a rule's broken rows differently: neither is believed."""
+    """Great Expectations and the engine counted a rule's broken rows differently; neither count is trusted."""
 
 
-def judge(
+def check_source(
     sources: Mapping[str, Source],
     name: str,
     run: str,
@@ -42,42 +42,44 @@ def judge(
     snapshot_at: str,
     rechecked: Collection[str] = (),
 ) -> list[Outcome]:
-    """Judge tonight's candidates of one source; the judged rows wait at the gate.
+    """Check tonight's candidates of one source, and leave the checked rows at the gate.
 
     Args:
         sources: the shop's sources.
-        name: the one to judge.
-        run: the run whose rows are tonight's.
-        full: per source, whether this run read all of it.
-        snapshot_at: the shop's clock at the snapshot, as ISO text: what lies after it lies in the future.
-        rechecked: the sources of which every row is checked anew.
+        name: the source to check.
+        run: the run that tonight's rows belong to.
+        full: per source, whether this run read the whole table.
+        snapshot_at: the shop's clock at the snapshot, as ISO text; anything later is in the future.
+        rechecked: the sources of which every row is checked again.
 
     Raises:
-        Forgotten: when it is gone from the gate which rows these are.
-        GateDisagreement: when the two judges disagree.
+        Forgotten: when the list of rows to check is gone from the gate.
+        GateDisagreement: when Great Expectations and the engine disagree.
     """
-    handoff.forget_old_runs()
+    handoff.remove_old_runs()
     with duck.session() as connection:
         connection.execute(f"create table tonight as select timestamptz {duck.quoted(snapshot_at)} as _snapshot_at")
         needed = {name}.union(*(derived.needs for derived in sources[name].all_derived))
         open_night(connection, {one: source for one, source in sources.items() if one in needed}, run, full)
         write_candidates(connection, sources, name, run, full=full[name], rechecked=name in rechecked)
-    return _outcomes(sources[name], handoff.judged_file(run, name), run)
+    return _outcomes(sources[name], handoff.checked_file(run, name), run)
 
 
-def audit(table: Table, version: int, night: date, run: str, changes: Sequence[str] | None = None) -> list[Outcome]:
-    """Judge a built table in the lake by its own rules; of a table of slices, the night's.
+def check_table(
+    table: Table, version: int, night: date, run: str, changes: Sequence[str] | None = None
+) -> list[Outcome]:
+    """Check a built table in the lake by its own rules; of a table of slices, only the night's slice.
 
     Args:
         table: what was built.
         version: its version in the lake.
         night: the night's business day.
-        run: names the Data Docs page, where these are wanted.
-        changes: files that name the keys of the rows to judge (``lake.changes``); all rows where not given. Whether a
-            key is there once is asked of the whole table.
+        run: names the Data Docs page, if these pages are written.
+        changes: files with the keys of the rows to check (``lake.changes``); all rows if not given. Whether a key is
+            unique is checked in the whole table.
 
     Raises:
-        GateDisagreement: when the two judges disagree.
+        GateDisagreement: when Great Expectations and the engine disagree.
     """
     if changes is not None and not changes:
         return _nothing_broken(table)
@@ -93,8 +95,12 @@ def audit(table: Table, version: int, night: date, run: str, changes: Sequence[s
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{table.name}.parquet"
         connection.execute(
-            f"copy (select *, count(*) over (partition by {key}) as _copies from {rows} {window})"
-            f" to {duck.quoted(str(file))} (format parquet)"
+            f"""
+            copy (
+                select *, count(*) over (partition by {key}) as _copies
+                from {rows} {window}
+            ) to {duck.quoted(str(file))} (format parquet)
+            """
         )
     outcomes = _outcomes(table, file, run)
     file.unlink()
@@ -102,8 +108,8 @@ def audit(table: Table, version: int, night: date, run: str, changes: Sequence[s
 
 
 def _outcomes(table: Table, file: Path, run: str) -> list[Outcome]:
-    """Both judges on the same file, one after the other: DuckDB's memory is free again when the frames are made."""
-    if not pq.read_metadata(file).num_rows:  # to import Great Expectations takes longer than all the rest
+    """Check a file by the engine first, then by Great Expectations: DuckDB's memory is free before frames are made."""
+    if not pq.read_metadata(file).num_rows:  # importing Great Expectations takes longer than all the rest
         return _nothing_broken(table)
     with duck.session() as connection:
         rows = f"read_parquet({duck.quoted(str(file))})"
@@ -127,7 +133,7 @@ def _outcomes(table: Table, file: Path, run: str) -> list[Outcome]:
 
 
 def _nothing_broken(table: Table) -> list[Outcome]:
-    """The outcomes of no rows."""
+    """The outcomes where there are no rows to check."""
     return [Outcome(rule, 0, 0, []) for rule in table.all_rules]
 
 
@@ -145,7 +151,7 @@ def _examples(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, br
 
 
 def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter[str]]:
-    """Per rule, how many rows Great Expectations looked at and how many it found broken; batch by batch."""
+    """Per rule, how many rows Great Expectations evaluated and how many it found broken; checked batch by batch."""
     evaluated: Counter[str] = Counter()
     broken: Counter[str] = Counter()
     from include.contract.expectations import suite
@@ -160,7 +166,7 @@ def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter
         for single in result.results:
             rule = str(single.expectation_config.meta["rule"])
             if single.exception_info.get("raised_exception") or "unexpected_count" not in single.result:
-                raise RuntimeError(f"{table.qualified_name}, rule {rule} could not be judged: {_reason(single)}")
+                raise RuntimeError(f"{table.qualified_name}, rule {rule} could not be checked: {_reason(single)}")
             evaluated[rule] += int(single.result["element_count"])
             broken[rule] += int(single.result["unexpected_count"])
         if settings().data_docs:
@@ -169,21 +175,21 @@ def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter
 
 
 def _reason(single: Any) -> str:
-    """What Great Expectations says of a rule it could not evaluate, without the traceback it wraps it in."""
+    """Why Great Expectations could not evaluate a rule: its messages, without the traceback around them."""
     infos = [single.exception_info, *single.exception_info.values()]
-    said = {
+    messages = {
         str(info["exception_message"]) for info in infos if isinstance(info, dict) and info.get("exception_message")
     }
-    return "; ".join(sorted(said)) or str(single.exception_info)
+    return "; ".join(sorted(messages)) or str(single.exception_info)
 
 
 def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:
-    """The file's rows as frames of at most ``settings().batch_rows`` rows; only what the rules read.
+    """The file's rows as frames of at most ``settings().batch_rows`` rows, with only the columns that the rules read.
 
-    Instants become microseconds since 1970: they compare alike, and Great Expectations, which hashes every frame it is
-    given, hashes an integer 15 times faster. Columns are Arrow-backed, so that integers stay integers beside nulls; but
-    Great Expectations compares a column of anything else than numpy's numbers row by row (600,000 order items in 1.4 s
-    instead of 0.6 s), so whole numbers without a null are numpy's.
+    Instants become microseconds since 1970. They compare the same, and Great Expectations hashes every frame it gets:
+    an integer takes a fifteenth of the time. Columns are Arrow-backed, so that integers stay integers beside nulls. But
+    Great Expectations compares every column that is not of numpy's numbers row by row (600,000 order items in 1.4 s
+    instead of 0.6 s), so integers without a null are numpy's.
     """
     import pandas as pd
 
@@ -201,7 +207,7 @@ def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:
 
 @cache
 def _context() -> Any:
-    """One ephemeral context per process: a file context under parallel tasks lost its data sources."""
+    """One ephemeral context per process: with parallel tasks, a file context lost its data sources."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -212,7 +218,7 @@ def _context() -> Any:
 
 
 def _write_data_docs(result: Any, file: Path) -> None:
-    """Great Expectations' own page of a result; it loads remote files when opened, hence a setting."""
+    """Write Great Expectations' own page of a result; it loads remote files when opened, so a setting turns it on."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
 

@@ -1,7 +1,7 @@
-"""What waits at the gate: the files that a run leaves there between its tasks, until there is a verdict on all rows.
+"""The hand-off: the files that a run's tasks leave at the gate for each other, until every row has its outcome.
 
-Belongs here: where they lie, and how long they are kept. Does not: what is in them (``selection``), nor what becomes
-of it (``row_outcomes``, ``acceptance``).
+Belongs here: where the files are, and how long they are kept. Does not: what is in them (``selection``), and what is
+done with it (``row_outcomes``, ``acceptance``).
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ KEPT_SECONDS = 2 * 24 * 3600
 
 
 class Forgotten(RuntimeError):
-    """What a run left at the gate is not there any more; the message says what to clear."""
+    """A file that a run left at the gate is gone; the message says which task to clear."""
 
 
 def folder(run: str) -> Path:
-    """Where all lies that a run leaves at the gate."""
+    """The folder of a run's files at the gate."""
     return _runs() / run
 
 
-def judged_file(run: str, source: str) -> Path:
-    """Where the judged rows of a source wait."""
+def checked_file(run: str, source: str) -> Path:
+    """The file of a source's checked rows."""
     return folder(run) / f"{source}.parquet"
 
 
 def touched_file(run: str, source: str) -> Path:
-    """Where the keys of the rows of a source wait that are to be judged."""
+    """The file with the keys of a source's rows to check."""
     return folder(run) / f"{source}.touched.parquet"
 
 
 def sums_file(run: str, source: str) -> Path:
-    """Where the shop's sums of a source wait for the proof after it is accepted."""
+    """The file of the shop's sums of a source, for the proof after acceptance."""
     return folder(run) / f"{source}.sums.json"
 
 
-def leave(connection: duckdb.DuckDBPyConnection, rows: str, file: Path) -> None:
-    """Write a file of the gate, which is there whole or not at all.
+def write(connection: duckdb.DuckDBPyConnection, rows: str, file: Path) -> None:
+    """Write a file at the gate; it is there complete or not at all.
 
     Args:
         connection: a session of ``include.lake.duckdb_session``.
         rows: a DuckDB query.
-        file: where they wait.
+        file: where its rows are written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
@@ -58,36 +58,36 @@ def leave(connection: duckdb.DuckDBPyConnection, rows: str, file: Path) -> None:
 
 
 def waiting(file: Path) -> Path:
-    """A file that a run left at the gate.
+    """The path of a file that a run left at the gate.
 
     Raises:
         Forgotten: when it is gone.
     """
     if not file.exists():
         raise Forgotten(
-            f"{file.name} of run {file.parent.name} is no longer at the gate, where what waits is kept for"
-            f" {KEPT_SECONDS // 86_400} days: clear begin and all that follows"
+            f"{file.name} of run {file.parent.name} is no longer at the gate, where files are kept for"
+            f" {KEPT_SECONDS // 86_400} days: clear begin and all tasks after it"
         )
     return file
 
 
 def clear(run: str) -> None:
-    """Take away what an earlier try of a run left at the gate; what comes next is as new as it is."""
+    """Remove what an earlier try of a run left at the gate, so that its new files are not taken for old ones."""
     shutil.rmtree(folder(run), ignore_errors=True)
 
 
 def old_runs() -> list[Path]:
-    """What runs left at the gate two days ago or more; their rows are in the lake, or will be read again."""
+    """The folders that runs left at the gate more than two days ago; their rows are in the lake or are read again."""
     old = []
     for left in _runs().glob("*"):
-        with suppress(FileNotFoundError):  # another task has just forgotten it
+        with suppress(FileNotFoundError):  # another task has just removed it
             if time.time() - left.stat().st_mtime > KEPT_SECONDS:
                 old.append(left)
     return old
 
 
-def forget_old_runs() -> None:
-    """Remove them."""
+def remove_old_runs() -> None:
+    """Remove the folders of ``old_runs``."""
     for left in old_runs():
         shutil.rmtree(left, ignore_errors=True)
 

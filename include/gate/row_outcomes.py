@@ -1,4 +1,4 @@
-"""The verdict on every judged row: the rules it broke itself, and its family's; and what that makes of each source."""
+"""The outcome of every checked row: the rules it broke itself and those its family broke; and each source's counts."""
 
 from __future__ import annotations
 
@@ -14,78 +14,82 @@ from include.lake.night_views import same_key
 
 
 class NightStopped(RuntimeError):
-    """The gate will not let this night be published; the message names tables, rules and rows."""
+    """The gate does not let this night be published; the message names tables, rules and rows."""
 
 
-def give_verdicts(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str) -> None:
-    """Create ``verdict_<source>``: the judged rows with every rule they broke, their own and their family's.
+def load_checked_rows(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], run: str) -> None:
+    """Create ``checked_s`` for every source ``s``: the checked rows with the rules that they and their families broke.
 
     Args:
-        connection: a session in which the night is open.
+        connection: a session after ``open_night``.
         sources: the shop's sources.
-        run: the run whose rows wait at the gate.
+        run: the run that left the checked rows at the gate.
 
     Raises:
-        Forgotten: when they do not any more.
+        Forgotten: when they are gone.
     """
     for name in sources:
-        rows = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.judged_file(run, name))))})"
-        connection.execute(f"create temp table verdict_{name} as select *, 0::bigint as _amount_cents from {rows}")
+        rows = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.checked_file(run, name))))})"
+        connection.execute(f"create temp table checked_{name} as select *, 0::bigint as _amount_cents from {rows}")
     for name, source in sources.items():
-        _hold_incomplete_wholes(connection, sources, name, source)
+        _hold_where_parts_do_not_add_up(connection, sources, name, source)
     for child, column, parent in part_links(sources):
         key = sources[parent].primary_key[0]
         connection.execute(
-            f"update verdict_{child} set _broken = list_append(_broken, 'follows_{parent}') where {column} in"
-            f" (select {key} from verdict_{parent} where len(_broken) > 0)"
+            f"""
+            update checked_{child} set _broken = list_append(_broken, 'follows_{parent}')
+            where {column} in (select {key} from checked_{parent} where len(_broken) > 0)
+            """
         )
     for name, source in sources.items():
         if source.amount:
-            # An item held with its order is counted there.
+            # The money of an item that is held with its order is counted in the order.
             counted_there = (
                 f"list_has_any(_broken, {[f'follows_{p}' for c, _, p in part_links(sources) if c == name]}::varchar[])"
             )
             connection.execute(
-                f"update verdict_{name} set _amount_cents = coalesce(try_cast({source.amount} as bigint), 0)"
-                f" where len(_broken) > 0 and not {counted_there}"
+                f"""
+                update checked_{name} set _amount_cents = coalesce(try_cast({source.amount} as bigint), 0)
+                where len(_broken) > 0 and not {counted_there}
+                """
             )
 
 
-def _hold_incomplete_wholes(
+def _hold_where_parts_do_not_add_up(
     connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], name: str, source: Source
 ) -> None:
-    """Hold a row whose accepted parts do not add up to it: publishing the rest of it would be half the truth."""
+    """Hold a row whose accepted parts do not add up to it: the accepted parts alone would give wrong figures."""
     whole = source.whole
     if whole is None or whole.parts not in sources:
         return
     key = source.primary_key[0]
     connection.execute(
         f"""
-        update verdict_{name} set _broken = list_append(_broken, '{whole.rule}')
+        update checked_{name} set _broken = list_append(_broken, '{whole.rule}')
         from (
             select row.{key}, coalesce({whole.sum_sql}, 0) as accepted
-            from verdict_{name} as row
-            left join verdict_{whole.parts} as part on part.{key} = row.{key} and len(part._broken) = 0
+            from checked_{name} as row
+            left join checked_{whole.parts} as part on part.{key} = row.{key} and len(part._broken) = 0
             group by row.{key}
         ) as sums
-        where len(_broken) = 0 and sums.{key} = verdict_{name}.{key} and sums.accepted <> {whole.equals}
+        where len(_broken) = 0 and sums.{key} = checked_{name}.{key} and sums.accepted <> {whole.equals}
         """
     )
 
 
 def counts_of(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:
-    """What tonight does to one source, in rows (see ``audit.source_counts``).
+    """What tonight does to one source, as row counts (see ``audit.source_counts``).
 
     Raises:
-        NightStopped: when a row that was read got no verdict, or two.
+        NightStopped: when a row that was read has no outcome, or two.
     """
     name = source.name
-    key = same_key(source, "verdict", "old")
-    tonight = f"from verdict_{name} as verdict where"
+    key = same_key(source, "row", "old")
+    tonight = f"from checked_{name} as row where"
     rejected, fine = "len(_broken) > 0", "len(_broken) = 0"
     was_held = f"exists (select 1 from held_{name} as old where {key})"
-    judged = f"exists (select 1 from verdict_{name} as verdict where {key})"
-    gone = f"exists (select 1 from gone_{name} as verdict where {key})"
+    checked = f"exists (select 1 from checked_{name} as row where {key})"
+    gone = f"exists (select 1 from gone_{name} as row where {key})"
 
     def count(rows: str) -> int:
         return _scalar(connection, f"select count(*) {rows}")
@@ -101,7 +105,7 @@ def counts_of(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bo
         "released": count(f"{tonight} {fine} and {was_held}"),
         "recalled": count(f"{tonight} _origin = 'family' and {rejected}"),
         "clean_rows": count(f"{tonight} {fine}")
-        + (0 if full else count(f"from clean_{name} as old where not {judged} and not {gone}")),
+        + (0 if full else count(f"from clean_{name} as old where not {checked} and not {gone}")),
         "held_rows": count(f"{tonight} {rejected}"),
     }
 

@@ -1,8 +1,8 @@
-"""Which rows the gate judges tonight, each with its derived columns and the rules it broke.
+"""Which rows the gate checks tonight, each with its derived columns and the rules it broke.
 
-A source's candidates are the rows that changed, the rows in quarantine (what they waited for may have come), and the
-rows whose family changed: an order is judged with all its items and refunds, or not at all. On a full read they are
-the whole table.
+A source's candidates are the rows that changed, the rows in quarantine (what they waited for may have arrived), and
+the rows whose family changed: an order is checked with all its items and refunds, or not at all. On a full read, every
+row is a candidate.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from include.lake.night_views import has_key, lacks_key, open_night, read_column
 def keep_touched(
     sources: Mapping[str, Source], run: str, full: Mapping[str, bool], rechecked: Collection[str] = ()
 ) -> None:
-    """Keep at the gate, for every source, the keys of the rows to judge, where not all of them are.
+    """Write the keys of the rows to check to the gate, for every source of which not all rows are checked.
 
-    Once for all sources: families spread over them, and each would come to the same.
+    This is done once for all sources: families span several sources, so each source would compute the same.
 
     Args:
         sources: the shop's sources.
-        run: the run whose rows are tonight's.
-        full: per source, whether this run read all of it.
-        rechecked: the sources of which every row is checked anew, and with it its family.
+        run: the run that tonight's rows belong to.
+        full: per source, whether this run read the whole table.
+        rechecked: the sources of which every row is checked again, together with its family.
     """
     whole = {name: full[name] or name in rechecked for name in sources}
-    some = [name for name, source in sources.items() if not is_judged_whole(source, full=whole[name])]
+    some = [name for name, source in sources.items() if not checks_every_row(source, full=whole[name])]
     if not some:
         return
     with duck.session() as connection:
         open_night(connection, sources, run, full)
         _find_touched(connection, sources, full, rechecked)
         for name in some:
-            handoff.leave(connection, f"from touched_{name}", handoff.touched_file(run, name))
+            handoff.write(connection, f"from touched_{name}", handoff.touched_file(run, name))
 
 
 def _find_touched(
@@ -47,21 +47,27 @@ def _find_touched(
     full: Mapping[str, bool],
     rechecked: Collection[str],
 ) -> None:
-    """Create ``touched_s`` for every source."""
+    """Create ``touched_s`` for every source ``s``: the keys of its rows to check."""
     for name, source in sources.items():
         key = ", ".join(source.primary_key)
-        # What a full read no longer finds was deleted, as what the proof found; its family is judged without it.
-        whole = full[name] or name in rechecked
-        deleted = f" union select {key} from {'known' if whole else 'gone'}_{name}"
+        # Deleted rows are those that a full read no longer finds, and those that the proof found deleted. Their
+        # families are checked without them.
+        deleted = "known" if full[name] or name in rechecked else "gone"
         connection.execute(
-            f"create temp table touched_{name} as"
-            f" select {key} from raw_{name} union select {key} from held_{name}{deleted}"
+            f"""
+            create temp table touched_{name} as
+            select {key} from raw_{name}
+            union
+            select {key} from held_{name}
+            union
+            select {key} from {deleted}_{name}
+            """
         )
     for source in sources.values():
         for column in source.key_columns:
             owner = column.key_of or ""
             if owner in sources and (full[owner] or _holds_rows(connection, f"gone_{owner}")):
-                _touch_orphans(connection, source, column, sources[owner])
+                _touch_references_to_deleted(connection, source, column, sources[owner])
     _spread_over_families(connection, sources)
 
 
@@ -74,33 +80,44 @@ def write_candidates(
     full: bool,
     rechecked: bool = False,
 ) -> None:
-    """Leave the candidates of one source at the gate: lake columns, gate columns, ``_origin`` and ``_broken``.
+    """Write the candidates of one source to the gate: lake columns, gate columns, ``_origin`` and ``_broken``.
 
-    Unless the source ``is_judged_whole``, which they are was kept before. ``_origin`` is ``changed``, ``held`` or
-    ``family``; ``_broken`` lists the quarantine rules the row broke.
+    Unless ``checks_every_row`` holds for the source, ``keep_touched`` has written before which rows they are.
+    ``_origin`` is ``changed``, ``held`` or ``family``; ``_broken`` lists the quarantine rules the row broke.
     """
     source, chosen = sources[name], "true"
-    if not is_judged_whole(source, full=full or rechecked):
+    if not checks_every_row(source, full=full or rechecked):
         touched = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.touched_file(run, name))))})"
         chosen = has_key(source, "row", touched)
-    derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
-    copies = f"count(*) over (partition by {', '.join(f'row.{k}' for k in source.primary_key)}) as _copies"
-    # Of a source that was read whole every row is tonight's.
-    origin = (
-        "'changed' as _origin"
-        if full
-        else f"case when {has_key(source, 'row', f'raw_{name}')} then 'changed'"
-        f" when {has_key(source, 'row', f'held_{name}')} then 'held' else 'family' end as _origin"
-    )
     read = [f"row.{column.lake_name}" for column in read_columns(source)]
-    snapshot = "(select max(_snapshot_at) from tonight) as _snapshot_at"
-    rows = f"select {', '.join([*read, *derived, copies, origin, snapshot])} from {name} as row where {chosen}"
-    judged = f"select *, {broken_rules(source)} as _broken from ({rows})"
-    handoff.leave(connection, judged, handoff.judged_file(run, name))
+    derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
+    if full:
+        origin = "'changed'"  # after a full read, every row is tonight's
+    else:
+        origin = f"""
+            case
+                when {has_key(source, "row", f"raw_{name}")} then 'changed'
+                when {has_key(source, "row", f"held_{name}")} then 'held'
+                else 'family'
+            end
+        """
+    candidates = f"""
+        select *, {broken_rules(source)} as _broken
+        from (
+            select
+                {", ".join([*read, *derived])},
+                count(*) over (partition by {", ".join(f"row.{k}" for k in source.primary_key)}) as _copies,
+                {origin} as _origin,
+                (select max(_snapshot_at) from tonight) as _snapshot_at
+            from {name} as row
+            where {chosen}
+        )
+    """
+    handoff.write(connection, candidates, handoff.checked_file(run, name))
 
 
-def is_judged_whole(source: Source, *, full: bool) -> bool:
-    """Whether every row of a source is judged: then nobody asks which rows were touched, which takes a while to say."""
+def checks_every_row(source: Source, *, full: bool) -> bool:
+    """Whether every row of a source is checked; then the touched rows, which take a while to find, are not needed."""
     return full or source.judged_whole
 
 
@@ -124,18 +141,27 @@ def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
     return f"cast(null as {derived.column.type.duckdb})"
 
 
-def _touch_orphans(connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source) -> None:
-    """Touch the rows that hold the key of a row that was deleted; both key columns are called the same."""
+def _touch_references_to_deleted(
+    connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source
+) -> None:
+    """Touch the rows that hold the key of a deleted row; the key column has the same name in both sources."""
     key = ", ".join(f"row.{k}" for k in source.primary_key)
     connection.execute(
-        f"insert into touched_{source.name} select {key} from known_{source.name} as row where row.{column.name} in"
-        f" (select gone.{column.name} from known_{owner.name} as gone where {lacks_key(owner, 'gone', owner.name)})"
-        f" except select * from touched_{source.name}"
+        f"""
+        insert into touched_{source.name}
+        select {key} from known_{source.name} as row
+        where row.{column.name} in (
+            select gone.{column.name} from known_{owner.name} as gone
+            where {lacks_key(owner, "gone", owner.name)}
+        )
+        except
+        select * from touched_{source.name}
+        """
     )
 
 
 def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> None:
-    """Touch every row of every family that has a touched row: first up to the parents, then down to all their parts."""
+    """Touch every row of a family that has a touched row: first up to the parents, then down to all their parts."""
     links = part_links(sources)
     for child, column, parent in reversed(links):
         parents = " union ".join(
@@ -148,13 +174,17 @@ def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mappin
     for child, column, parent in links:
         key = ", ".join(f"row.{k}" for k in sources[child].primary_key)
         connection.execute(
-            f"insert into touched_{child} select {key} from {child} as row"
-            f" where row.{column} in (select * from touched_{parent}) except select * from touched_{child}"
+            f"""
+            insert into touched_{child}
+            select {key} from {child} as row where row.{column} in (select * from touched_{parent})
+            except
+            select * from touched_{child}
+            """
         )
 
 
 def part_links(sources: Mapping[str, Source]) -> Sequence[tuple[str, str, str]]:
-    """(source, its column, the source it is part of), parents before their parts."""
+    """Links of a source to the source it is part of, as (child, its column, parent); parents before their parts."""
     links = [
         (name, column.name, column.key_of)
         for name, source in sources.items()

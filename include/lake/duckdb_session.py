@@ -1,4 +1,4 @@
-"""DuckDB as the night uses it: bounded memory, UTC, the shop's business day, Postgres attached without a leak."""
+"""DuckDB as the night uses it: bounded memory, UTC, the shop's business day, Postgres without leaking a password."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from include.contract import Column
 from include.lake import orphans
 from include.settings import settings
 
-# What libpq, and DuckDB itself where it connects again, say of a server that went away. While DuckDB commits, libpq may
-# have nothing to say: a server that is there always gives a reason.
+# What libpq, and DuckDB itself when it reconnects, say about a server that went away. While DuckDB commits, libpq may
+# give no reason; a server that is still there always gives one.
 _GONE = re.compile(
     "server closed the connection|terminating connection|no connection to the server|Unable to connect to Postgres"
     r'|Failed to execute query "COMMIT":\s*\Z'
@@ -29,9 +29,9 @@ _PASSWORD = re.compile(r"password=(?:'(?:\\.|[^'\\])*'|\S+)")
 
 @contextmanager
 def session() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection of its own; what does not fit its memory limit spills to a folder that goes with it.
+    """A new DuckDB connection; what exceeds its memory limit spills to a folder that is removed with it.
 
-    The SQL function ``business_day(instant)`` gives the business day of an instant as days since 1970-01-01.
+    The SQL function ``business_day(instant)`` returns the business day of an instant, as days since 1970-01-01.
 
     Raises:
         ConnectionError: when an attached Postgres went away; the message never holds the password.
@@ -44,22 +44,24 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set preserve_insertion_order = false")
         connection.execute("set enable_progress_bar = false")
         connection.execute(
-            "create macro business_day(instant) as"
-            f" date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))"
+            f"""
+            create macro business_day(instant) as
+            date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))
+            """
         )
         yield connection
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """What DuckDB says in this block holds no password, and that a Postgres went away is a ``ConnectionError``."""
+    """Remove the password from DuckDB's errors in this block; raise ``ConnectionError`` when a Postgres went away."""
     try:
         yield
     except duckdb.Error as error:
-        # Where it connects again in vain, DuckDB quotes the password. The error stays the context of the one raised
-        # here, and is itself what is told where it is none of a lost connection: so it is the error that is changed.
+        # When it cannot reconnect, DuckDB quotes the password. The error itself is changed, because it is raised again
+        # unless a connection was lost, and otherwise stays the context of the error raised here.
         error.args = (_PASSWORD.sub("password=…", str(error)),)
-        # DuckDB has no class for a lost connection: what comes is its most general one, or that of a transaction.
+        # DuckDB has no class for a lost connection: it raises its most general error, or that of a transaction.
         if not _GONE.search(str(error)):
             raise
         raise ConnectionError(str(error)) from None
@@ -79,10 +81,10 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
         connection.execute(f"attach {quoted(dsn)} as {name} (type postgres{mode})")
         return
     except duckdb.Error as error:
-        said = str(error)
-    # Raised outside the handler: the original, which quotes the password, is not even this one's context.
+        message = str(error)
+    # Raised outside the handler, so that the original error, which quotes the password, is not even its context.
     where = f"{conninfo.get('user')}@{conninfo.get('host')}:{conninfo.get('port', 5432)}/{conninfo.get('dbname')}"
-    reason = said.replace(dsn, where).replace(str(conninfo.get("password") or "\0"), "…")
+    reason = message.replace(dsn, where).replace(str(conninfo.get("password") or "\0"), "…")
     raise ConnectionError(f"no connection to {name}: {reason}")
 
 
@@ -92,8 +94,8 @@ def relation(files: Sequence[str], columns: Sequence[Column], *, of_other_column
     Args:
         files: their paths.
         columns: the columns of the relation.
-        of_other_columns: whether a file may lack a column, which is null then, or hold it in another type, which is
-            cast then, and null where its value does not fit.
+        of_other_columns: whether a file may lack a column (it is null then) or hold it in another type (it is cast
+            then, and null where its value does not fit).
     """
     empty = ", ".join(f"cast(null as {column.type.duckdb}) as {column.lake_name}" for column in columns)
     if not files:
@@ -115,7 +117,7 @@ def relation(files: Sequence[str], columns: Sequence[Column], *, of_other_column
 
 
 def keys(files: Sequence[str], key: str) -> str:
-    """A statement that gives the distinct keys (columns, by comma) in Parquet files, of which there is at least one."""
+    """A query for the distinct keys (columns, separated by commas) in Parquet files; it needs at least one file."""
     return f"select distinct {key} from read_parquet([{', '.join(quoted(file) for file in files)}])"
 
 
@@ -126,6 +128,6 @@ def quoted(text: str) -> str:
 
 @cache
 def _postgres_scanner() -> Path:
-    """The scanner's file in its wheel: loaded from there, nothing is installed or downloaded."""
+    """The scanner's file in its wheel; loading it from there installs and downloads nothing."""
     folder = Path(str(files("duckdb_extension_postgres_scanner")))
     return next(folder.rglob("postgres_scanner.duckdb_extension"))

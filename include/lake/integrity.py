@@ -1,7 +1,7 @@
 """Integrity of the lake: a file is damaged when it is missing, has another size than in the log, or cannot be read.
 
-Belongs here: telling a damaged file from every other failure, whichever library read it. Does not: the repair. A
-published table is rebuilt by its next build, and the copy of the shop is read anew by a full refresh.
+Belongs here: telling a damaged file from every other failure, whichever library read it. Does not: the repair. The next
+build rebuilds a published table, and a full refresh reads the copy of the shop again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 from include.settings import settings
 
 _REMEDIES = {
-    "raw": "run nightly again",
-    "gone": "run nightly again",
-    "reporting": "the next night builds it anew",
-    "features": "run features again for the days of its slices",
+    "raw": "Run nightly again",
+    "gone": "Run nightly again",
+    "reporting": "The next night rebuilds it",
+    "features": "Run features again for the days of its slices",
 }
-_COPY = "run nightly with full_refresh, which reads it anew from the shop"
+_COPY = "Run nightly with full_refresh, which reads it again from the shop"
 
 # The files that were opened in the innermost ``blamed`` block.
 _opened: ContextVar[set[str] | None] = ContextVar("opened_files", default=None)
 
 
 class Damaged(RuntimeError):
-    """A file of the lake is damaged; nothing was read or made from it.
+    """A file of the lake is damaged; nothing was read from it or made of it.
 
     Attributes:
         layer: the layer of its table.
@@ -37,9 +37,7 @@ class Damaged(RuntimeError):
         """Name the table and the remedy."""
         self.layer, self.table, *_ = Path(file).resolve().relative_to(settings().lake.resolve()).parts
         reason = " ".join(reason.split())
-        super().__init__(
-            f"{self.layer}.{self.table} is damaged: {file} {reason}. To heal it, {_REMEDIES.get(self.layer, _COPY)}"
-        )
+        super().__init__(f"{self.layer}.{self.table} is damaged: {file} {reason}. {_REMEDIES.get(self.layer, _COPY)}")
 
 
 def check(files: Iterable[str], bytes_by_name: Mapping[str, int]) -> None:
@@ -47,10 +45,10 @@ def check(files: Iterable[str], bytes_by_name: Mapping[str, int]) -> None:
 
     Args:
         files: their paths.
-        bytes_by_name: the size of each, by its name.
+        bytes_by_name: the size of each file, by file name.
 
     Raises:
-        Damaged: naming the first.
+        Damaged: naming the first damaged file.
     """
     files = list(files)
     if (opened_files := _opened.get()) is not None:
@@ -86,8 +84,8 @@ def must_be_readable(files: Iterable[str]) -> None:
 def blamed() -> Iterator[None]:
     """Turn a failure in this block into ``Damaged`` where a damaged file of the lake caused it.
 
-    After a failure every file that was opened in the block is read once more. Errors of our own and lost connections
-    are raised as they are, without that.
+    After a failure, every file that was opened in the block is read once more. Our own errors and lost connections are
+    raised as they are, without that check.
 
     Raises:
         Damaged: naming table and file.

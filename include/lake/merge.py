@@ -1,7 +1,7 @@
-"""Committing a table's new rows as what differs from its old ones, and saying what that was.
+"""Committing a table's new rows: only what differs from the old ones is written, and a change file records it.
 
-A commit names a file of the rows that it replaced (``_old``) and of those that it put there. So whoever read the
-version before, the builds of other tables and the warehouse, can follow with just these rows.
+A commit names its change file: the rows that it replaced (``_old``) and the rows that it wrote. With these rows alone,
+readers of the version before (builds of other tables, the warehouse) can catch up.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from include.lake.rows import has_columns, rows_of
 from include.lake.rows import rows as stored_rows
 
 _GONE = "_gone"
-# Of a table's rows; beyond that, writing it anew is as quick as merging, and holds no rows in memory (16,000 changes
-# all over 6 M rows: 22 s to write them all, 26 s to merge).
-_MOST_MERGED = 0.1
+# A share of the table's rows. If more differ, rewriting the table is as quick as merging, and holds no rows in memory
+# (16,000 changes spread over 6 M rows: 22 s to rewrite all, 26 s to merge).
+_MAX_MERGED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Committed:
-    """What a commit came to.
+    """The result of a commit.
 
     Attributes:
         version: the version that holds the rows.
-        rows: how many it holds.
-        changes: the file of old and new rows; None where nothing differed, or nothing was there before.
+        rows: how many rows it holds.
+        changes: the change file; None where nothing differed, or where all rows were written without a comparison.
     """
 
     version: int
@@ -50,11 +50,11 @@ def commit(
     rows: str,
     within: str = "true",
     *,
-    unseen: bool = False,
+    overwrite: bool = False,
 ) -> Committed:
-    """Make a table of the lake hold some rows, in one commit that changes only what differs; nobody else writes it.
+    """Make a table of the lake hold the given rows, in one commit that changes only what differs; no one else writes.
 
-    A table that was written with other columns is written anew: a new column is null in the rows that stay.
+    A table that was written with other columns is rewritten: a new column is null in the rows that stay.
 
     Args:
         connection: a session of ``include.lake.duckdb_session``.
@@ -62,17 +62,18 @@ def commit(
         name: the table.
         columns: its columns.
         key: the lake columns that identify a row.
-        rows: a relation with these columns: all rows that the table is to hold where ``within`` is true.
-        within: a predicate on these columns of ``row``: other rows stay as they are.
-        unseen: whether all that is there is written over, because it cannot be read; ``within`` is true then.
+        rows: a relation with these columns: all rows that the table must hold where ``within`` is true.
+        within: a predicate on these columns of ``row``; other rows stay as they are.
+        overwrite: whether to replace the table without reading it, because it cannot be read; ``within`` must be true
+            then.
 
     Raises:
-        lake.Damaged: when what is there cannot be read.
+        lake.Damaged: when the table cannot be read.
     """
     names = ", ".join(column.lake_name for column in columns)
     orphans.clear_table(layer, name)
     version = lake.version(layer, name)
-    if version is None or unseen:
+    if version is None or overwrite:
         version = writes.replace(layer, name, _reader(connection, f"select {names} from {rows}"))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     stored = lake.stored(layer, name, version)
@@ -83,7 +84,7 @@ def commit(
         select {names} from {before} as row where not coalesce({within}, false)
     """
     if stored.files and not has_columns(stored, columns):
-        # No file says what this changes: whoever followed the table's changes reads it whole once.
+        # This commit has no change file: whoever follows the change feed reads the whole table once.
         version = writes.replace(layer, name, _reader(connection, everything))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     file = lake.changes_file(layer, name)
@@ -104,7 +105,7 @@ def commit(
     if not differing:
         file.unlink()
         return Committed(version, total, None)
-    if differing > _MOST_MERGED * total:
+    if differing > _MAX_MERGED_SHARE * total:
         version = writes.replace(layer, name, _reader(connection, everything), file)
     else:
         same = " and ".join(f"other.{one} = row.{one}" for one in key)
@@ -126,10 +127,11 @@ def commit_slice(
     rows: str,
     within: tuple[str, int],
 ) -> int:
-    """Make one slice of a table hold some rows, in one commit; nobody else writes it, and other slices stay.
+    """Make one slice of a table hold the given rows, in one commit; other slices stay, and no one else writes.
 
-    Where the table was written with other columns, the other slices come along in the columns of now: a new one is null
-    in them. Where that is no row of the table any more, because its key is another, they stay in earlier versions only.
+    If the table was written with other columns, the other slices are rewritten with the current ones; a new column is
+    null in them. If their rows do not fit the table any more, because its key changed, they stay in earlier versions
+    only.
 
     Args:
         connection: a session of ``lake.duckdb_session``.
@@ -138,7 +140,7 @@ def commit_slice(
         columns: its columns.
         key: the lake columns that identify a row.
         rows: a relation with these columns: the rows of the slice.
-        within: the integer column that makes the slices, and its value in this one.
+        within: the integer column that makes the slices, and its value in this slice.
 
     Returns:
         The version that holds the slice.

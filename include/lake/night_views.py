@@ -1,4 +1,4 @@
-"""The views of a night: what its gate and its proofs see of every source, in one DuckDB session.
+"""The views of a night: what the gate and the proofs see of every source, in one DuckDB session.
 
 For every source ``s`` of the shop:
     raw_s    the rows of this run;
@@ -36,9 +36,9 @@ def open_night(
     Args:
         connection: a session of ``include.lake.duckdb_session``.
         sources: the shop's sources.
-        run: the run whose rows are tonight's.
-        full: per source, whether this run read all of it.
-        found: the versions of clean and quarantine that were there before; the latest where nothing is said.
+        run: the run that tonight's rows belong to.
+        full: per source, whether this run read the whole table.
+        found: the versions of clean and quarantine that the run found; by default the latest.
     """
     for name, source in sources.items():
         read = read_columns(source)
@@ -52,21 +52,29 @@ def open_night(
         for layer, rows in layers.items():
             connection.execute(f"create or replace view {layer}_{name} as select * from {rows}")
         connection.execute(
-            f"create or replace view known_{name} as"
-            f" select *, null::varchar as _unreadable from clean_{name} union all by name select * from held_{name}"
+            f"""
+            create or replace view known_{name} as
+            select *, null::varchar as _unreadable from clean_{name}
+            union all by name
+            select * from held_{name}
+            """
         )
-        unchanged = (
-            f"select {names} from known_{name} as old where {lacks_key(source, 'old', f'raw_{name}')}"
-            f" and {lacks_key(source, 'old', f'gone_{name}')}"
-        )
+        unchanged = f"""
+            union all by name
+            select {names} from known_{name} as old
+            where {lacks_key(source, "old", f"raw_{name}")} and {lacks_key(source, "old", f"gone_{name}")}
+        """
         connection.execute(
-            f"create or replace view {name} as select {names} from raw_{name}"
-            + ("" if full[name] else f" union all by name {unchanged}")
+            f"""
+            create or replace view {name} as
+            select {names} from raw_{name}
+            {"" if full[name] else unchanged}
+            """
         )
 
 
 def _known_rows(layer: str, name: str, columns: Sequence[Column], found: LayerVersions | None) -> str:
-    """The rows of a layer: of the version that was there before, of which there may have been none; or the latest."""
+    """The rows of a layer in the version that the run found (none if there was none); by default in the latest."""
     if not found or name not in found:
         return stored_rows(layer, name, columns)
     version = found[name][layer]
@@ -74,22 +82,22 @@ def _known_rows(layer: str, name: str, columns: Sequence[Column], found: LayerVe
 
 
 def same_key(source: Source, left: str, right: str) -> str:
-    """A predicate: two rows carry the same key (a missing key is like a missing key)."""
+    """A predicate: two rows have the same key (two missing keys are the same)."""
     return " and ".join(f"{left}.{k} is not distinct from {right}.{k}" for k in source.primary_key)
 
 
 def has_key(source: Source, row: str, relation: str) -> str:
-    """A predicate: some row of a relation carries the same key as this one."""
+    """A predicate: some row of a relation has the same key as this one."""
     return f"exists (select 1 from {relation} as other where {same_key(source, row, 'other')})"
 
 
 def read_columns(source: Source) -> tuple[Column, ...]:
-    """What is read of a source: its columns, and what of them the lake cannot hold."""
+    """What is read of a source: its columns, and the values that the lake cannot hold."""
     return (*source.columns, UNREADABLE)
 
 
 def lacks_key(source: Source, row: str, relation: str) -> str:
-    """A predicate: no row of a relation carries the same key as this one."""
+    """A predicate: no row of a relation has the same key as this one."""
     return f"not {has_key(source, row, relation)}"
 
 

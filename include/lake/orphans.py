@@ -3,8 +3,8 @@
 A table of the lake has one writer at a time (``accept`` takes turns, ``builds.alone``; every run has its own partition
 of raw). So a file that no commit names is an orphan, however new it is. A spill folder carries the id of its process.
 
-Belongs here: files that nobody can have read. Does not: files that were in use and no longer are (``housekeeping``),
-and staging tables, which every publication drops before it creates its own.
+Belongs here: files that nobody can have read. Does not: files that were in use once (``housekeeping``), and staging
+tables, which every publication drops before it creates its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DRAFT = re.compile(r"^_commit_|\.tmp$|#\d+$")  # the name of an unfinished comm
 def clear_table(layer: str, table: str) -> None:
     """Remove a table's orphan files and orphan change files: those whose writer was killed before its commit.
 
-    Only files newer than the latest commit are looked at: the writer of that commit has removed the older ones.
+    Only files newer than the latest commit are checked: the writer of that commit has removed the older ones.
     """
     folder = lake.folder(layer, table)
     log = folder / "_delta_log"
@@ -58,7 +58,7 @@ def clear_spill() -> None:
 
 
 def spill_prefix() -> str:
-    """The first part of the name of this process's spill folders (the engines use the same)."""
+    """The prefix of the names of this process's spill folders (the engines use it too)."""
     return f"stocktake-{os.getpid()}-"
 
 

@@ -1,6 +1,6 @@
-"""The rows of a version of a table, in the columns that are declared now, whatever they were when it was written.
+"""The rows of a version of a table, in the columns declared now, even if it was written with other columns.
 
-A column that was not there then is null. One that had another type is cast, and null where its value does not fit.
+A column that did not exist then is null. One that had another type is cast, and null where its value does not fit.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ def rows(
     """A DuckDB relation of a version's rows (None: the latest), or of one run's, with the given columns.
 
     Raises:
-        Damaged: when a file is not there as it was written.
-        deltalake.exceptions.DeltaError: when the table has no such version any more.
+        Damaged: when a file is missing or has another size than it was written with.
+        deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
     return rows_of(lake.stored(layer, table, version, run), columns)
 
 
 def rows_of(stored: Stored, columns: Sequence[Column]) -> str:
-    """The same of what was looked up before."""
+    """The same relation, of a version that was looked up before."""
     return duck.relation(stored.files, columns, of_other_columns=bool(lacking(stored, columns)))
 
 
 def lacking(stored: Stored, columns: Collection[Column]) -> set[str]:
-    """The names of the columns that a version does not hold, or holds in another type; none of one without a file."""
+    """The names of the columns that a version lacks or holds in another type; none where the version has no file."""
     declared = lake.column_types(
         Schema.from_arrow(pa.schema([pa.field(column.lake_name, arrow_type(column.type)) for column in columns]))
     )

@@ -1,6 +1,6 @@
 """The lake: Delta tables in layers, read as the Parquet files of a pinned version.
 
-Belongs here: where a table lies, its versions and files, its change feed. Does not: writing, which is ``writes``'s.
+Belongs here: a table's folder, its versions and files, its change feed. Does not: writing (``writes``).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Commit:
 
     Attributes:
         version: the version it made.
-        at: its time.
-        changes: its change file; None where there is none.
+        at: when it was made.
+        changes: its change file; None where it has none.
         keeps_rows: whether it is a compaction: other files, the same rows.
     """
 
@@ -52,11 +52,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Stored:
-    """What lies in a version of a table.
+    """What a version of a table holds.
 
     Attributes:
         files: absolute paths of its Parquet files, sorted.
-        types: the type of each column as the Delta log has it, by name; none where the table was never written.
+        types: the type of each column in the Delta log, by name; none where the table was never written.
     """
 
     files: Sequence[str]
@@ -70,7 +70,7 @@ def folder(layer: str, table: str) -> Path:
 
 @contextmanager
 def scratch(layer: str, table: str) -> Iterator[Path]:
-    """A temporary folder beside the tables, where a cluster's machines see it too.
+    """A temporary folder beside the tables, where all machines of a cluster see it.
 
     Only one process at a time builds a table (``builds.alone``): files found here were left by a killed process.
     """
@@ -93,7 +93,7 @@ def files(layer: str, table: str, version: int | None = None, run: str | None = 
 
     Raises:
         Damaged: when a file is missing or has another size than it was written with.
-        deltalake.exceptions.DeltaError: when the table has no such version any more.
+        deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
     return list(stored(layer, table, version, run).files)
 
@@ -102,8 +102,8 @@ def stored(layer: str, table: str, version: int | None = None, run: str | None =
     """The files of a version (None: the latest), or of one run's rows, and the types of its columns.
 
     Raises:
-        Damaged: when a file is not there as it was written.
-        deltalake.exceptions.DeltaError: when the table has no such version any more.
+        Damaged: when a file is missing or has another size than it was written with.
+        deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
     opened = open_table(layer, table, version)
     types = column_types(opened.schema()) if opened else {}
@@ -111,12 +111,12 @@ def stored(layer: str, table: str, version: int | None = None, run: str | None =
 
 
 def column_types(schema: Schema) -> dict[str, str]:
-    """The type of each column of a Delta schema, by name; the run that a row belongs to is no column of it."""
+    """The type of each column of a Delta schema, by name, without the column of the run."""
     return {field.name: str(field.type) for field in schema.fields if field.name != RUN}
 
 
 def named_files(layer: str, table: str, version: int | None = None) -> list[str]:
-    """The same files, without a check that they exist."""
+    """The Parquet files of a version (None: the latest), without a check that they exist."""
     opened = open_table(layer, table, version)
     return sorted(opened.file_uris()) if opened else []
 
@@ -129,7 +129,7 @@ def slice_files(layer: str, table: str, version: int, column: str, value: int) -
 
     Raises:
         Damaged: when a file is missing or has another size than it was written with.
-        deltalake.exceptions.DeltaError: when the table has no such version any more.
+        deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
     return _checked(open_table(layer, table, version), [(column, "=", value)])
 
@@ -145,8 +145,8 @@ def commits(layer: str, table: str) -> list[Commit]:
     entries, opened = [], open_table(layer, table, None)
     while opened:
         entries, before = opened.history(), opened.version()
-        # Delta (1.6) lists the commits of this moment, but numbers them down from the version that was opened: after a
-        # commit in between, every number would be off by one. So it is read again until no commit came in between.
+        # Delta (1.6) lists the commits as of now, but numbers them backwards from the version that was opened: a commit
+        # in between shifts every number by one. So the history is read again until no commit came in between.
         opened.update_incremental()
         if opened.version() == before:
             break
@@ -162,13 +162,13 @@ def commits(layer: str, table: str) -> list[Commit]:
 
 
 def settled_version(layer: str, table: str) -> int | None:
-    """The latest version that changed rows, compactions aside; None where nothing was written."""
+    """The latest version that changed rows, ignoring compactions; None where nothing was written."""
     found = commits(layer, table)
     return next((commit.version for commit in found if not commit.keeps_rows), found[-1].version if found else None)
 
 
 def columns(layer: str, table: str, version: int) -> set[str] | None:
-    """The columns of a version; None where the version, or one of its files, is no longer there."""
+    """The columns of a version; None where the version or one of its files is gone."""
     try:
         opened = open_table(layer, table, version)
         _checked(opened)
@@ -213,10 +213,10 @@ def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
 
 
 def _checked(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
-    """The files of a version, after a check that each exists with its size in the log.
+    """The files of a version, after a check that each exists and has its size in the log.
 
     Raises:
-        Damaged: naming the first that does not.
+        Damaged: naming the first damaged file.
     """
     if opened is None:
         return []
@@ -231,7 +231,7 @@ def open_table(layer: str, table: str, version: int | None) -> DeltaTable | None
     """A table as of a version (None: the latest); None where it was never written.
 
     Raises:
-        deltalake.exceptions.DeltaError: when it has no such version any more, which is not the same as no rows.
+        deltalake.exceptions.DeltaError: when it no longer has this version, which is not the same as having no rows.
     """
     try:
         return DeltaTable(folder(layer, table), version=version)

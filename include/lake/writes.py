@@ -1,4 +1,4 @@
-"""The only commits to Delta tables: each is one whole version, or nothing."""
+"""The only commits to Delta tables: each makes one complete version, or nothing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _COMMIT_OPTIONS: Final[Mapping[str, Any]] = {
     # By default Delta removes log entries older than thirty days at every hundredth commit; older publications could
     # no longer be opened. ``pipeline.housekeeping`` decides what is removed, because it knows what is needed.
     "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
-    # DuckDB's row group size: Delta's default of a million rows is held in memory until full, and leaves a filter on an
-    # ordered key no group to skip. Small dictionary pages: numbers that seldom repeat are stored plain. 6 M synthetic
-    # order lines: written in 0.9 s, read in 0.4 s; with Delta's defaults 2.5 s and 0.7 s. The files are 12 % larger.
+    # DuckDB's row group size: Delta's default of a million rows is held in memory until full, and a filter on an
+    # ordered key can skip no group. Small dictionary pages: numbers that seldom repeat are stored plain. 6 M synthetic
+    # order lines are written in 0.9 s and read in 0.4 s; with Delta's defaults 2.5 s and 0.7 s. Files are 12 % larger.
     "writer_properties": WriterProperties(
         max_row_group_size=122_880, dictionary_page_size_limit=16_384, compression="LZ4_RAW"
     ),
@@ -37,7 +37,7 @@ _REFUSED = re.compile(r"\(os error (\d+)\)")
 
 @contextmanager
 def _system_errors() -> Iterator[None]:
-    """Turn a system error (a full disk) into an ``OSError``; Delta only names it in the text of its own error."""
+    """Turn a system error (such as a full disk) into an ``OSError``; Delta only names it in its own error's text."""
     try:
         yield
     except DeltaError as error:
@@ -64,9 +64,9 @@ def empty(layer: str, table: str) -> None:
 
 @_system_errors()
 def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) -> None:
-    """Write the rows of one run; a second time replaces them, and no other run's.
+    """Write the rows of one run; writing them again replaces them, and no other run's rows.
 
-    Rows of other columns than the table has start it anew: those of earlier runs stay in its earlier versions.
+    If the columns differ from the table's, all its rows are replaced; those of earlier runs stay in earlier versions.
     """
     target, opened = folder(layer, table), open_table(layer, table, None)
     if opened is None:
@@ -120,7 +120,7 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
     Args:
         layer: the layer.
         table: the table.
-        rows: all of its rows.
+        rows: all its rows.
         changes: the commit's change file; see ``tables.changes``.
 
     Returns:
@@ -152,7 +152,7 @@ def merge(
         table: the table.
         key: the columns that identify a row; ``rows`` holds each key once.
         rows: the table's columns and the boolean column ``gone``; all of them are held in memory.
-        gone: the name of that column; it marks a row to delete, of which only the key counts.
+        gone: the name of that column; it marks a row to delete, of which only the key is used.
         changes: the commit's change file; see ``tables.changes``.
 
     Returns:
@@ -182,5 +182,5 @@ def merge(
 
 
 def _change_file(changes: Path | None) -> CommitProperties | None:
-    """The metadata with which a commit names its change file."""
+    """The commit metadata that names its change file."""
     return CommitProperties(custom_metadata={CHANGES: str(changes)}) if changes else None

@@ -101,14 +101,14 @@ def validate(run_id: str, name: str) -> dict[str, int]:
     Raises:
         Forgotten: when what was read is gone from the gate.
     """
-    from include.gate.checks import judge
+    from include.gate.checks import check_source
 
     run = runs.find_run(run_id)
     snapshot_at, since = copies.snapshot_of(run_id)
     sources = shop_sources(settings().sources)
     with stage(run_id, f"validate {name}"):
         rechecked = copies.rechecked(run_id)
-        outcomes = judge(sources, name, run.slug, _full(since), snapshot_at.isoformat(), rechecked)
+        outcomes = check_source(sources, name, run.slug, _full(since), snapshot_at.isoformat(), rechecked)
         expectations.record_outcomes(run_id, sources[name].qualified_name, outcomes)
     return {outcome.rule.name: outcome.broken for outcome in outcomes if outcome.broken}
 
@@ -173,7 +173,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
         ContractError: naming table, rule and rows, when any other rule was broken; and every proof that failed, with
             both sides and the first keys.
     """
-    from include.gate.checks import audit as judge_table
+    from include.gate.checks import check_table
 
     run, versions, built = runs.find_run(run_id), builds.built_versions(run_id), typed(tables)
     found: dict[str, dict[str, int]] = {}
@@ -181,7 +181,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     with stage(run_id, "audit"):
         for table in built:
             version = versions[table.name]
-            outcomes = judge_table(table, version, run.night, run.slug, unpublished(run, table, version))
+            outcomes = check_table(table, version, run.night, run.slug, unpublished(run, table, version))
             expectations.record_outcomes(run_id, table.qualified_name, outcomes)
             broken = [outcome for outcome in outcomes if outcome.broken]
             found[table.name] = {outcome.rule.name: outcome.broken for outcome in broken}

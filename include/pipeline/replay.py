@@ -16,7 +16,7 @@ from typing import Any
 from include.contract import Source, Table
 from include.extract.completeness import keep_copy
 from include.gate import handoff
-from include.gate.row_outcomes import counts_of, give_verdicts
+from include.gate.row_outcomes import counts_of, load_checked_rows
 from include.gate.selection import keep_touched
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
@@ -118,7 +118,7 @@ def _counts(session: Any, sources: Mapping[str, Source], run: Run) -> list[dict[
     """Give the verdicts in a session; per source, what they make of it."""
     full = dict.fromkeys(sources, False)
     open_night(session, sources, run.slug, full)
-    give_verdicts(session, sources, run.slug)
+    load_checked_rows(session, sources, run.slug)
     return [counts_of(session, source, full=False) for source in sources.values()]
 
 

@@ -11,7 +11,7 @@ from zlib import crc32
 from include.build.definition import definition
 from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
-from include.build.materialize import keep_up
+from include.build.materialize import materialize
 from include.contract import ContractError, Table
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
@@ -80,7 +80,7 @@ def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., 
     """Build what of a table may have changed since its last build, and commit what did."""
     base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
     make = partial(_make, run, table, builder)
-    kept = keep_up(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
+    kept = materialize(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
     builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, defined)
     return kept.rows
 

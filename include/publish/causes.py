@@ -1,10 +1,10 @@
-"""Why a figure of an earlier day changed: the changed rows of the shop that bear on it.
+"""Why a figure of an earlier day changed: the changed rows of the shop that explain it.
 
-Belongs here: which changed rows count for which restated figure. Does not: what changed, which is ``changed_rows``'s;
-which figures were restated, which is ``restatements``'s. Everything happens in tables of the publication's transaction:
+Belongs here: which changed rows explain which restated figure. Does not: finding the changed rows (``changed_rows``) or
+the restated figures (``restatements``). All work is done in tables of the publication's transaction:
 
-    restated_<table>   key, old, new                      what was restated (given)
-    causes_of_<table>  key, source, level, rows, keys     what bears on it, of every source
+    restated_<table>   key, old, new                      the restated figures (given)
+    causes_of_<table>  key, source, level, rows, keys     the changed rows that explain them, by source
     why_<table>        key, causes                        the same, one row per figure
 """
 
@@ -20,20 +20,20 @@ from psycopg.sql import SQL
 from include.contract import Table
 from include.publish.changed_rows import staged
 
-SAMPLE: Final = 5  # keys of rows that are named per figure and source; their number is always told
+SAMPLE: Final = 5  # keys that are named per figure and source; the number of rows is always given
 
 
 def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_by: Mapping[str, Sequence[str]]) -> None:
-    """Create ``why_…``: per restated figure, of every source how many changed rows bear on it, and some of their keys.
+    """Create ``why_…``: per restated figure and source, how many changed rows explain it, and some of their keys.
 
-    First those that have the figure's own day and keys. Where there are none: for a figure of, say, a product, those
-    of the same product from earlier days (stock is carried on); for one of the whole shop, those that share, say, the
-    customer with a row of that day (whose first order it may have become).
+    First come changed rows with the figure's own day and keys. If there are none: for a figure of, say, a product,
+    changed rows of the same product from earlier days (stock is carried forward); for a figure of the whole shop,
+    changed rows of, say, a customer who also has a row on that day (which may have become the first order).
 
     Args:
         connection: the publication's.
-        table: with a day in its key.
-        shared_by: of each source with changed rows, the columns by which they find a figure.
+        table: a table with a day in its key.
+        shared_by: per source with changed rows, the columns that link its rows to a figure.
     """
     name, key = table.name, table.primary_key
     keys = ", ".join(key)
@@ -52,13 +52,13 @@ def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_b
     row = connection.execute(
         "select sources from audit.tables where schema_name = %s and table_name = %s", [table.schema, name]
     ).fetchone()
-    is_of_something = any(table[one].key_of for one in key)
+    is_of_entity = any(table[one].key_of for one in key)
     sources = sorted(set(shared_by) & set(row[0] if row else ()))
     for source in sources:
         _enter_same_day(connection, table, source, 1, [one for one in key if one in shared_by[source]])
     for source in sources:
         shared = [one for one in key if one in shared_by[source]]
-        if not is_of_something:
+        if not is_of_entity:
             _enter_same_day(connection, table, source, 2, [])
         elif any(table[one].key_of for one in shared):
             _enter_earlier(connection, table, source, shared)
@@ -78,9 +78,9 @@ def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_b
 def _enter_same_day(
     connection: psycopg.Connection[TupleRow], table: Table, source: str, level: int, shared: Sequence[str]
 ) -> None:
-    """Enter the changed rows of a source that have a figure's own day and the shared columns.
+    """Enter the changed rows of a source that have a figure's own day and its values in the shared columns.
 
-    On the first level a row's own days count; on the second those of rows that are related to it.
+    Level 1 uses the days of the changed rows; level 2 uses the days of rows related to them.
     """
     key = ", ".join(f"restated.{one}" for one in table.primary_key)
     same = "".join(f" and changed.{one} = restated.{one}" for one in shared)
@@ -103,10 +103,10 @@ def _enter_same_day(
 
 
 def _enter_earlier(connection: psycopg.Connection[TupleRow], table: Table, source: str, shared: Sequence[str]) -> None:
-    """Enter the changed rows of a source with a figure's keys, of its day and all before; the latest are named.
+    """Enter the changed rows of a source with a figure's keys, from its day or earlier; the latest are named.
 
-    They are counted as they follow each other, once per row: joined with each day behind them they would be as many as
-    the square of a past that changed as a whole.
+    The count is a running total, so each row is read once. A join with every later day would grow with the square of
+    the history if all of it changed.
     """
     name, keys = f"counted_{table.name}_{source}", ", ".join(shared)
     connection.execute(
@@ -152,6 +152,6 @@ def _enter_earlier(connection: psycopg.Connection[TupleRow], table: Table, sourc
 
 
 def _not_explained(table: Table, level: int) -> str:
-    """A predicate: no cause of a lower level was found for a restated figure."""
+    """A predicate: the restated figure has no cause of a lower level."""
     same = " and ".join(f"found.{one} = restated.{one}" for one in table.primary_key)
     return f"not exists (select from causes_of_{table.name} as found where found.level < {level} and {same})"

@@ -1,7 +1,7 @@
-"""The rows of the shop that changed between two copies, staged in the warehouse: what may be why a figure changed.
+"""The shop's rows that changed between two copies, staged in the warehouse: possible causes of a changed figure.
 
-Belongs here: finding them in the lake, and staging them with their days and keys. Does not: which of them bear on which
-figure, which is ``causes``'s.
+Belongs here: finding them in the lake, and staging them with their days and keys. Does not: which of them explain which
+figure (``causes``).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from include.lake.rows import rows as stored_rows
 def staged(source: str) -> str:
     """The table of a source's changed rows: row_key, day, related, and the keys that a figure may have.
 
-    ``related`` rows are not changed themselves: they share, say, the customer with a changed row, which is named.
+    A ``related`` row did not change: it shares, say, the customer with a changed row, whose key is in ``row_key``.
     """
     return f"staging.changed_{source}"
 
 
 def find_changed(session: duckdb.DuckDBPyConnection, source: Source, before: int | None, after: int | None) -> bool:
-    """Create ``changed_…``: a source's rows that differ between two versions of its copy, as they were and as they are.
+    """Create ``changed_…``: a source's rows that differ between two versions of its copy, the old and the new ones.
 
     Returns:
-        Whether that can be told; otherwise it is empty.
+        Whether the difference is known; if not, ``changed_…`` is empty.
     """
     name, columns = source.name, source.lake_columns
     nothing = f"create view changed_{name} as from {duck.relation([], columns)}"
@@ -43,7 +43,7 @@ def find_changed(session: duckdb.DuckDBPyConnection, source: Source, before: int
         return False
     try:
         files = lake.changes("clean", name, *sorted((before, after)))
-    except DeltaError:  # the later of the two is not in the lake any more
+    except DeltaError:  # the lake no longer has the later version
         files = None
     if files is not None:
         session.execute(f"create view changed_{name} as select * from {duck.relation(files, columns)}")
@@ -54,7 +54,7 @@ def find_changed(session: duckdb.DuckDBPyConnection, source: Source, before: int
             return False
         with blamed():
             _compare_versions(session, source, before, after)
-    except lake.Damaged:  # such as the one that a full refresh replaces
+    except lake.Damaged:  # for example the copy that a full refresh replaces
         session.execute(nothing)
         return False
     return True
@@ -84,14 +84,14 @@ def stage_changed(
     """Stage a source's changed rows with their days and the keys that a figure may have.
 
     Args:
-        session: with the warehouse attached, and every source's changed rows.
+        session: a session with the warehouse attached, and ``changed_…`` of every source.
         source: the source.
-        sources: all of them.
-        versions: of their copies.
-        wanted: the key columns of the tables of days.
+        sources: all sources.
+        versions: the versions of their copies.
+        wanted: the key columns of the tables by day.
 
     Returns:
-        Those of ``wanted`` that a row has, itself or in the row it is a part of, or in its parts.
+        The columns of ``wanted`` that a row has, or its parent row, or its parts.
     """
     own = {column.lake_name for column in source.lake_columns}
     found, joins = [name for name in wanted if name in own], ""
@@ -131,7 +131,7 @@ def stage_changed(
 
 
 def _relatives(source: Source, sources: Mapping[str, Source]) -> list[tuple[Source, str]]:
-    """The sources whose rows a row belongs to, or that belong to it, and the column that both have."""
+    """The sources of a row's parent and of its parts, each with the column that both sides have."""
     above = [
         (sources[one.key_of], one.name)
         for one in source.columns
@@ -145,7 +145,7 @@ def _relatives(source: Source, sources: Mapping[str, Source]) -> list[tuple[Sour
 
 
 def _all_rows(source: Source, versions: Mapping[str, int]) -> str:
-    """A relation of a source's rows as they are, and of changed ones as they were too."""
+    """A relation of a source's current rows and of its changed rows, old and new."""
     known = source.name in versions
     rows = (
         stored_rows("clean", source.name, source.lake_columns, versions[source.name])

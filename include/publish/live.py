@@ -1,4 +1,4 @@
-"""The live tables: they are there, their rows become what is staged, and the ledger says how many that were."""
+"""The live tables: writing their comments, replacing the rows that differ, and counting them in the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.publish.restatements import Watch
 from include.publish.table_version import TableVersion
 from include.publish.verification import Touched
 
-_SAID = """
+_COMMENTS = """
 select concat_ws('.', case when attname is null then 'table ' else 'column ' end || %(table)s, attname), description
 from pg_description left join pg_attribute on attrelid = objoid and attnum = objsubid
 where classoid = 'pg_class'::regclass and objoid = %(table)s::regclass
@@ -21,17 +21,17 @@ where classoid = 'pg_class'::regclass and objoid = %(table)s::regclass
 
 
 def write_comments(connection: psycopg.Connection[TupleRow], table: Table) -> None:
-    """Have a live table's comments say what is declared.
+    """Write the declared comments of a live table.
 
-    A comment that says so is left alone: to write it Postgres would wait for a vacuum of the table, and end it.
+    An unchanged comment is not written: writing one waits for a vacuum of the table, and cancels it.
 
     Args:
         connection: in a transaction.
         table: with its key types resolved.
     """
-    said: dict[str, str] = dict(connection.execute(_SAID, {"table": table.qualified_name}).fetchall())
+    current: dict[str, str] = dict(connection.execute(_COMMENTS, {"table": table.qualified_name}).fetchall())
     for what, text in comments(table).items():
-        if said.get(what) != text:
+        if current.get(what) != text:
             connection.execute(SQL("comment on {} is {}").format(SQL(what), Literal(text)))
 
 
@@ -43,15 +43,15 @@ def replace_what_differs(
     watched: Watch,
     touched: Touched | None = None,
 ) -> None:
-    """Delete live rows that are not staged as they are, insert staged rows that are not live.
+    """Delete live rows that are not staged unchanged, and insert staged rows that are not live.
 
     Args:
         connection: in the publication's transaction.
         one: the table.
         publication_id: the publication.
         run: its run.
-        watched: what is kept of the rows that are replaced.
-        touched: the rows that are looked at; without it all, or the table's slices.
+        watched: keeps the replaced rows, to find restatements.
+        touched: the rows to compare; by default all rows, or the table's slices.
     """
     table = one.table
     live = f"{table.schema}.{table.name}"

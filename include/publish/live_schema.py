@@ -1,7 +1,7 @@
-"""The live tables' columns, types and keys: compared with what is declared, and altered in a publication's transaction.
+"""The live tables' columns, types and keys: compared with the declaration, altered in a publication's transaction.
 
-A table is altered in place, so views, grants and indexes that analysts made stay. What a dropped column or table would
-break is named before anything is done: Postgres itself would drop an index without a word.
+A table is altered in place, so views, grants and indexes that analysts made stay. Whatever a dropped column or table
+would break is named before anything is changed: Postgres itself would drop an index silently.
 
 Belongs here: what differs, what depends on it, and the statements. Does not: the rows (``live``).
 """
@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 from include.contract import ContractError, Table
 from include.contract.ddl import create_table, warehouse_columns
 
-# A reader's long query holds its table until it ends; waiting for it, an alteration makes all others wait behind it.
+# A long query locks its table until it ends. While an alteration waits for it, all other readers wait too.
 LOCK_TIMEOUT: Final = "10s"
 
 _COLUMNS = """
@@ -38,8 +38,8 @@ select conname, array(
 from pg_constraint
 where conrelid = to_regclass(%s) and contype = 'p'
 """
-# What depends on a column (of the columns named; of the table itself, for all), but for what goes with the table's own
-# declaration: its primary key and its columns' "not null".
+# What depends on the named columns, or on the whole table, except what belongs to the table's own declaration: its
+# primary key and its columns' "not null".
 _DEPENDENTS = """
 select distinct
     coalesce(attname::text, ''),
@@ -61,18 +61,17 @@ order by 2, 1
 
 @dataclass(frozen=True)
 class Difference:
-    """What of a live table is not as it is declared.
+    """How a live table differs from its declaration.
 
     Attributes:
-        table: its declaration.
-        missing: whether there is no such table.
+        table: the declaration.
+        missing: whether the table does not exist.
         added: declared columns that it lacks, with their types.
-        dropped: columns that are declared no more; not those that somebody else added.
-        retyped: columns of another type, with the declared one.
-        loosened: columns that are declared to be null sometimes, and may not be.
-        tightened: columns that are declared to be never null, and may be.
-        key: the name and the columns of a primary key that is another one, also by a type; None where it is as
-            declared.
+        dropped: columns that are no longer declared, except columns that somebody else added.
+        retyped: columns of another type than declared, with the declared type.
+        loosened: columns that are declared nullable, but are not nullable yet.
+        tightened: columns that are declared never null, but are still nullable.
+        key: the name and columns of the live primary key if it differs in columns or types; None if it is as declared.
     """
 
     table: Table
@@ -86,22 +85,22 @@ class Difference:
 
     @property
     def is_of_rows(self) -> bool:
-        """Whether rows that are live now cannot be the declared ones."""
+        """Whether the difference concerns rows: the live rows cannot be the declared ones."""
         return bool(self.missing or self.added or self.dropped or self.retyped or self.key)
 
     @property
     def sentences(self) -> list[str]:
-        """What is to be done, for a person; nothing where the table is as declared."""
+        """The alterations to make, for a person; empty if the table is as declared."""
         if self.missing:
             return ["create table"]
-        said = [f"add column {name} {kind}" for name, kind in self.added.items()]
-        said += [f"drop column {name}" for name in self.dropped]
-        said += [f"make column {name} {kind}" for name, kind in self.retyped.items()]
-        said += [f"let column {name} be null" for name in self.loosened]
-        said += [f"never let column {name} be null" for name in self.tightened]
+        actions = [f"add column {name} {kind}" for name, kind in self.added.items()]
+        actions += [f"drop column {name}" for name in self.dropped]
+        actions += [f"change the type of column {name} to {kind}" for name, kind in self.retyped.items()]
+        actions += [f"make column {name} nullable" for name in self.loosened]
+        actions += [f"make column {name} not null" for name in self.tightened]
         if self.key:
-            said.append(f"key ({', '.join(self.table.primary_key)}), was ({', '.join(self.key[1])})")
-        return said
+            actions.append(f"change the key to ({', '.join(self.table.primary_key)}), was ({', '.join(self.key[1])})")
+        return actions
 
 
 def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Difference:
@@ -115,12 +114,12 @@ def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Differ
     if not rows:
         return Difference(table, missing=True)
     found = {name: (kind, never_null) for name, kind, never_null, _ in rows}
-    # A column that somebody else added is not ours to drop. Every declared one carries a comment.
+    # Every declared column has a comment. One without was added by somebody else and is not ours to drop.
     ours = {name for name, _, _, has_comment in rows if has_comment}
     declared = warehouse_columns(table)
     shared = [name for name in declared if name in found]
     key = connection.execute(_KEY, [table.qualified_name]).fetchone() or ("", [])
-    retyped = {name: declared[name].type for name in shared if found[name][0] != _plain(declared[name].type)}
+    retyped = {name: declared[name].type for name in shared if found[name][0] != _catalogue_type(declared[name].type)}
     same_key = list(key[1]) == list(table.primary_key) and not retyped.keys() & set(table.primary_key)
     return Difference(
         table,
@@ -134,7 +133,7 @@ def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Differ
 
 
 def published_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """The qualified names of the live tables that a publication wrote once."""
+    """The qualified names of the live tables that any publication has written."""
     found = connection.execute(
         """
         select distinct schema_name || '.' || table_name
@@ -147,16 +146,16 @@ def published_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
 
 
 def gone_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """Those of them that this shop has no more, by what the ledger knows of its tables."""
+    """The published tables that this shop no longer has, according to the ledger."""
     known = connection.execute("select schema_name || '.' || table_name from audit.tables where left_out is null")
-    there = {name for (name,) in known}
-    return [name for name in published_tables(connection) if name not in there]
+    current = {name for (name,) in known}
+    return [name for name in published_tables(connection) if name not in current]
 
 
 def refuse_breaking(
     connection: psycopg.Connection[TupleRow], tables: Iterable[Table], gone: Iterable[str] = ()
 ) -> None:
-    """Refuse to alter or drop what something else in the warehouse needs.
+    """Refuse to alter or drop anything that something else in the warehouse needs.
 
     Args:
         connection: to the warehouse.
@@ -164,33 +163,33 @@ def refuse_breaking(
         gone: live tables that are to be dropped.
 
     Raises:
-        ContractError: naming every table, column and what needs it.
+        ContractError: naming every table and column, and what needs it.
     """
     reasons = [reason for table in tables for reason in _broken(connection, difference(connection, table))]
     for name in gone:
         reasons += [
-            f"{name} is no table any more, and {needed} needs it"
+            f"{name}: the table is to be dropped, and {needed} needs it"
             for _, needed, _ in _dependents(connection, name, [], whole=True)
         ]
     if reasons:
         raise ContractError(
-            f"the tables' new definition would break what others made in the warehouse; nothing is done."
+            f"the tables' new definition would break what others made in the warehouse; nothing is changed."
             f" {' | '.join(reasons)} | Change or drop it first"
         )
 
 
 def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Collection[str] = ()) -> None:
-    """Make a live table take the rows that are declared: create or alter it, before its rows are replaced.
+    """Make a live table accept the declared rows: create or alter it, before its rows are replaced.
 
-    Of a table whose key changes, all rows go: none of them is a row of the new grain.
+    If its key changes, all its rows are deleted: none of them is a row of the new grain.
 
     Args:
         connection: in the publication's transaction.
         table: the declaration, with its key types resolved.
-        lacking: columns that are null in what is published, whatever they are declared to be.
+        lacking: columns that are null in what is published, even if declared never null.
 
     Raises:
-        ContractError: when something else in the warehouse needs what is dropped.
+        ContractError: when something else in the warehouse needs what is altered or dropped.
         psycopg.errors.LockNotAvailable: when a reader holds the table for longer than ``LOCK_TIMEOUT``.
     """
     differs = difference(connection, table)
@@ -208,7 +207,7 @@ def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Coll
 
 
 def tighten(connection: psycopg.Connection[TupleRow], table: Table) -> None:
-    """Have a live table refuse what is not declared, as far as its rows allow it, after they were replaced."""
+    """Make a live table refuse undeclared rows, as far as its own rows allow it, after they were replaced."""
     differs = difference(connection, table)
     name = table.qualified_name
     full = [
@@ -228,7 +227,7 @@ def tighten(connection: psycopg.Connection[TupleRow], table: Table) -> None:
 
 
 def drop_gone(connection: psycopg.Connection[TupleRow]) -> None:
-    """Drop the live tables that this shop has no more, in a night's transaction.
+    """Drop the live tables that this shop no longer has, in a night's transaction.
 
     Raises:
         ContractError: when something else in the warehouse needs one.
@@ -241,7 +240,7 @@ def drop_gone(connection: psycopg.Connection[TupleRow]) -> None:
 
 
 def _loosening(differs: Difference, null: Iterable[str]) -> Iterator[str]:
-    """What ``alter table`` does, in an order that Postgres takes."""
+    """The actions of ``alter table``, in an order that Postgres accepts."""
     if differs.key and differs.key[0]:
         yield f"drop constraint {differs.key[0]}"
     for name in differs.dropped:
@@ -256,7 +255,7 @@ def _loosening(differs: Difference, null: Iterable[str]) -> Iterator[str]:
 
 
 def _broken(connection: psycopg.Connection[TupleRow], differs: Difference) -> Iterator[str]:
-    """What the alteration of a table would break, a sentence each."""
+    """What altering a table would break, one sentence each."""
     name = differs.table.qualified_name
     for column, needed, _ in _dependents(connection, name, differs.dropped):
         yield f"{name}: the column {column} is to be dropped, and {needed} needs it"
@@ -268,7 +267,7 @@ def _broken(connection: psycopg.Connection[TupleRow], differs: Difference) -> It
 def _dependents(
     connection: psycopg.Connection[TupleRow], table: str, columns: Sequence[str], *, whole: bool = False
 ) -> list[tuple[str, str, bool]]:
-    """What depends on some columns of a table, or on all of it: the column, a description, whether it is a view."""
+    """What depends on some columns of a table, or on the whole table: column, description, whether it is a view."""
     if not columns and not whole:
         return []
     asked = {"table": table, "columns": list(columns), "whole": whole}
@@ -278,7 +277,7 @@ def _dependents(
 
 @contextmanager
 def _brief_waits(connection: psycopg.Connection[TupleRow], *, needed: bool) -> Iterator[None]:
-    """Wait for a lock no longer than ``LOCK_TIMEOUT`` in this block, where something is altered in it at all."""
+    """Wait no longer than ``LOCK_TIMEOUT`` for a lock in this block, if it alters anything (``needed``)."""
     if needed:
         connection.execute(SQL(f"set local lock_timeout = '{LOCK_TIMEOUT}'"))
     yield
@@ -286,6 +285,6 @@ def _brief_waits(connection: psycopg.Connection[TupleRow], *, needed: bool) -> I
         connection.execute("set local lock_timeout to default")
 
 
-def _plain(kind: str) -> str:
-    """A type as Postgres writes it."""
+def _catalogue_type(kind: str) -> str:
+    """A type as Postgres's catalogue writes it."""
     return {"numeric(18, 2)": "numeric(18,2)", "timestamptz": "timestamp with time zone"}.get(kind, kind)

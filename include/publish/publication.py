@@ -79,7 +79,7 @@ def enter_verdicts(
             connection.execute(SQL(quarantine.STAGED))
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
         for name, source in sources.items():
-            quarantine.stage(session, source, f"(from verdict_{name} where len(_broken) > 0)")
+            quarantine.stage(session, source, f"(from checked_{name} where len(_broken) > 0)")
         with connection.transaction():
             quarantine.sync(connection, run)
             connection.execute("update audit.runs set judged_at = now() where run_id = %s", [run.run_id])

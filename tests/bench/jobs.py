@@ -283,7 +283,7 @@ def _judged(run_id: str, source: str) -> int:
     from include.gate import handoff
     from include.ledger import runs
 
-    return int(parquet.read_metadata(handoff.judged_file(runs.find_run(run_id).slug, source)).num_rows)
+    return int(parquet.read_metadata(handoff.checked_file(runs.find_run(run_id).slug, source)).num_rows)
 
 
 def _published_rows(run_id: str, tables: Sequence[str]) -> dict[str, str]:

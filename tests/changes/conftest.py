@@ -1,15 +1,15 @@
-"""Which kinds of change are tried: one of every mechanism, or all of them with ``--every-change``."""
+"""Which changes are tried: some, several in one night; or, with ``--every-change``, every kind by itself as well."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.changes.kinds import KINDS
+from tests.changes.kinds import KINDS, SAMPLES
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for ``kind`` runs for every one that is tried."""
     if "kind" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every-change")
-        tried = [kind for kind in KINDS if every or kind.is_sample]
-        metafunc.parametrize("kind", tried, ids=[kind.name for kind in tried])
+        tried = {kind.name: kind for kind in ((*SAMPLES, *KINDS) if every else SAMPLES)}
+        metafunc.parametrize("kind", tried.values(), ids=tried)

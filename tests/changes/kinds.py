@@ -74,7 +74,6 @@ class Kind:
         gone: tables that are there before and no more after.
         past: why the night before cannot be put back; None where it can.
         otherwise: the tables that are put back in other columns or types than they had.
-        is_sample: whether ``make test`` tries it: one of every mechanism.
     """
 
     name: str
@@ -85,7 +84,6 @@ class Kind:
     gone: tuple[str, ...] = ()
     past: str | None = None
     otherwise: tuple[str, ...] = ()
-    is_sample: bool = False
 
 
 _NOTE = Column("note", Type.TEXT, "What the payment provider calls it; null before payment.", nullable=True)
@@ -173,6 +171,7 @@ def _note(orders: Frame, order_lines: Frame) -> Frame:
 
 
 TABLES_AS_THEY_ARE: Final[Mapping[str, Published]] = dict(TABLES)
+SOURCES_AS_THEY_ARE: Final[Mapping[str, Source]] = dict(SOURCES)
 _ORDERS: Final = TABLES["orders"].table
 _MARK = Column("mark", Type.INTEGER, "Twice the units.")
 
@@ -292,9 +291,7 @@ _ORDERS_ALONE = ("reporting.orders",)
 _NEW = "are not declared as when they were read"
 
 KINDS: Final = (
-    Kind(
-        "a source's column is added", _add_source_column, refused=f"{_NEW} .orders: column note is new", is_sample=True
-    ),
+    Kind("a source's column is added", _add_source_column, refused=f"{_NEW} .orders: column note is new"),
     Kind("a source's column is dropped", _drop_source_column, refused=f"{_NEW} .orders: column payment_id is gone"),
     Kind("a source's column is renamed", _rename_source_column, refused=f"{_NEW} .orders: column payment_reference"),
     Kind("a source's column is retyped", _retype_source_column, refused="column reorder_point is text, was integer"),
@@ -306,19 +303,18 @@ KINDS: Final = (
         _change_key_type,
         refused="product_id is text, of the key, was integer, of the key",
         otherwise=("reporting.order_lines",),
-        is_sample=True,
     ),
-    Kind("the time zone changes", _move_time_zone, refused="derived column ordered_on is another one", is_sample=True),
+    Kind("the time zone changes", _move_time_zone, refused="derived column ordered_on is another one"),
     Kind("a rule is added", _add_rule),
-    Kind("a rule is tightened", _tighten_rule, is_sample=True),
-    Kind("a rule is loosened", _drop_rule, before=_tighten_rule, is_sample=True),
-    Kind("a table's column is added", _add_table_column, otherwise=_ORDERS_ALONE, is_sample=True),
+    Kind("a rule is tightened", _tighten_rule),
+    Kind("a rule is loosened", _drop_rule, before=_tighten_rule),
+    Kind("a table's column is added", _add_table_column, otherwise=_ORDERS_ALONE),
     Kind("a table's column is dropped", _drop_table_column, otherwise=_ORDERS_ALONE),
     Kind("a table's column is renamed", _rename_table_column, otherwise=_ORDERS_ALONE),
-    Kind("a table's column is retyped", _retype_table_column, otherwise=_ORDERS_ALONE, is_sample=True),
+    Kind("a table's column is retyped", _retype_table_column, otherwise=_ORDERS_ALONE),
     Kind("a table's column may be null from now on", _let_table_column_be_null),
     Kind("a table's column is never null from now on", _require_table_column, before=_let_table_column_be_null),
-    Kind("a feature is added", _add_feature, is_sample=True),
+    Kind("a feature is added", _add_feature),
     Kind("a table is added", _add_table, names=("moods",)),
     Kind(
         "a table is dropped",
@@ -326,7 +322,6 @@ KINDS: Final = (
         before=_add_table,
         names=("moods",),
         gone=("reporting.moods",),
-        is_sample=True,
     ),
     Kind("a table's rebuild changes", _change_rebuild),
     Kind(
@@ -335,7 +330,6 @@ KINDS: Final = (
         before=_add_table,
         names=("moods",),
         past="reporting.moods: version 0 is of another grain: it has no customer_id",
-        is_sample=True,
     ),
     Kind(
         "a source vanishes",
@@ -343,7 +337,6 @@ KINDS: Final = (
         names=_WITHOUT_REFUNDS,
         refused="other sources than when it was read|order_items",
         gone=tuple(f"reporting.{name}" for name in _MADE_OF_REFUNDS),
-        is_sample=True,
     ),
     Kind(
         "a source appears",
@@ -351,6 +344,60 @@ KINDS: Final = (
         names=_WITHOUT_REFUNDS,
         before=_lose_source,
         refused="other sources than when it was read",
-        is_sample=True,
     ),
 )
+
+
+def _make_many(declared: Declarations) -> None:
+    """One change of every sort, in one day."""
+    for make in (
+        _add_source_column, _retype_source_column, _let_source_column_be_null, _add_derived_column, _add_rule,
+        _tighten_rule, _add_and_retype_table_columns, _add_feature, _add_table,
+    ):  # fmt: skip
+        make(declared)
+
+
+def _add_and_retype_table_columns(declared: Declarations) -> None:
+    columns = _with(_with_column(_ORDERS.columns, _MARK), "hours_to_ship", type=Type.INTEGER)
+    declared.table("orders", _with_mark_and_whole_hours, columns=_with(columns, "item_count", nullable=True))
+
+
+def _with_mark_and_whole_hours(orders: Frame, order_lines: Frame) -> Frame:
+    return _with_whole_hours(orders, order_lines).with_columns(mark=nw.col("units") * 2)
+
+
+def _take_many_back(declared: Declarations) -> None:
+    """Everything is declared as it was: columns, rules and a table are dropped, types and nulls go back."""
+    for name, source in SOURCES_AS_THEY_ARE.items():
+        declared.patch.setitem(_SOURCES, name, source)
+    for name, table in TABLES_AS_THEY_ARE.items():
+        declared.patch.setitem(_TABLES, name, table)
+    declared.drop_table("moods")
+    for file in settings_folder().glob("*.sql"):
+        shutil.copy(file, declared.folder)
+
+
+def _change_key_type_and_time_zone(declared: Declarations) -> None:
+    _change_key_type(declared)
+    _move_time_zone(declared)
+
+
+_BY_NAME: Final = {kind.name: kind for kind in KINDS}
+# What ``make test`` tries: all mechanisms, several in one night; ``make changes`` tries each kind by itself as well.
+SAMPLES: Final = (
+    Kind(
+        "many at once", _make_many, names=("moods",), otherwise=_ORDERS_ALONE,
+        refused=f"{_NEW}.*inventory: column reorder_point is text, was integer.*order_items: derived column weight",
+    ),
+    Kind(
+        "many at once, taken back", _take_many_back, before=_make_many, names=("moods",), otherwise=_ORDERS_ALONE,
+        gone=("reporting.moods",), refused=f"{_NEW}.*orders: column note is gone",
+    ),
+    Kind(
+        "a key's type and the time zone change", _change_key_type_and_time_zone,
+        otherwise=("reporting.order_lines",), refused="product_id is text, of the key, was integer",
+    ),
+    _BY_NAME["a table's grain changes"],
+    _BY_NAME["a source vanishes"],
+    _BY_NAME["a source appears"],
+)  # fmt: skip

@@ -26,7 +26,7 @@ from include.demo_shop.complete_journey import __main__ as command
 from include.extract import snapshot as extraction
 from include.extract.completeness import kept_proof
 from include.gate.acceptance import accept
-from include.gate.checks import judge
+from include.gate.checks import check_source
 from include.lake import tables as lake
 from include.local.embedded_postgres import Cluster
 from include.settings import ROOT, settings
@@ -155,7 +155,7 @@ def night(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             # Great Expectations and deltalake use what their own dependencies, or they themselves, deprecate.
             warnings.simplefilter("ignore", DeprecationWarning)
             for name in sources:
-                judge(sources, name, "run", full, read.snapshot_at.isoformat())
+                check_source(sources, name, "run", full, read.snapshot_at.isoformat())
             counts = accept(sources, {}, "run", full, kept_proof("run", sources))
         for name in sources:
             counts[name]["extracted"] = read.sources[name].extracted

@@ -65,7 +65,7 @@ _OF_NIGHT: Final = (
     ("accept", "not-recorded", "proven, the ledger does not know", Point(f"{_COPIES}.record_accepted")),
     ("accept", "recorded", "the ledger knows, nobody heard", Point(f"{_COPIES}.record_accepted", after=True)),
     ("build order_lines", "cut", "its inputs are cut, nothing is built",
-     Point("include.build.incremental.cut", after=True)),
+     Point("include.build.incremental.write_needed_rows", after=True)),
     ("build order_lines", "built", "built, not committed", Point(_DIFFERENCE)),
     ("build order_lines", "changes-written", "what changes is written beside, not committed",
      Point(f"{_LAKE}.merge", of=("reporting", "order_lines"))),

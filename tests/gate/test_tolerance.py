@@ -170,7 +170,7 @@ def test_an_approval_is_good_for_these_rows_alone(nights: Nights, lost: str) -> 
     lose(nights, LOST + 1)
     nightly.extract(lost)
     judge(lost)
-    with pytest.raises(NightStopped, match="not what stands at the gate now: clear check_tolerance"):
+    with pytest.raises(NightStopped, match="no longer those that were approved: clear check_tolerance"):
         nightly.accept(lost)
     assert versions() == before
     nightly.check_tolerance(lost)

@@ -127,7 +127,7 @@ def live(history: History, folder: Path, counts: Counter[str]) -> None:
         for name in NAMES[: night.dies_after]:
             may = TABLES[name].table.rebuild.through and name in warehouse.bases and not night.anew
             counts["could go on"] += bool(may)
-            if warehouse.bring_up(name, horizon, anew=night.anew).went_on:
+            if warehouse.bring_up(name, horizon, anew=night.anew).is_incremental:
                 went_on.add(name)
         counts["went on"] += len(went_on)
         counts.update(went_on)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
-from include.build.materialize import Kept, keep_up
+from include.build.materialize import Materialized, materialize
 from include.contract import Derived, Source
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
@@ -73,11 +73,11 @@ class Warehouse:
     bases: dict[str, Build] = field(default_factory=dict)
     _folders: int = 0
 
-    def bring_up(self, name: str, horizon: date, *, anew: bool) -> Kept:
+    def bring_up(self, name: str, horizon: date, *, anew: bool) -> Materialized:
         """Bring a table up to its inputs in the lake."""
         layers = TABLES[name].layers
         inputs = Inputs(layers, {parameter: lake.version(*place) or 0 for parameter, place in layers.items()})
-        kept = keep_up(
+        kept = materialize(
             TABLES[name].table,
             inputs,
             None if anew else self.bases.get(name),

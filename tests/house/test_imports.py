@@ -96,7 +96,7 @@ RULES: Rules = {
             ("include/extract/snapshot.py", "from transforms.build import build", "imports transforms.build.build"),
             ("include/pipeline/nightly.py", "def late():\n    from dags import nightly", "imports dags.nightly"),
             ("include/ledger/listener.py", "import plugins.stocktake", "include.ledger.listener imports plugins"),
-            ("include/ledger/builds.py", "from include.build.incremental import cut", "imports include.build"),
+            ("include/ledger/builds.py", "from include.build.incremental import find_touched", "imports include.build"),
             ("include/lake/merge.py", "from include.gate.selection import keep_touched", "imports include.gate"),
             ("include/gate/acceptance.py", "from include.extract import completeness", "imports include.extract"),
             ("include/audit/balance.py", "from include.publish import live", "imports include.publish.live"),

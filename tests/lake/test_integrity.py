@@ -88,7 +88,9 @@ def test_a_table_can_be_emptied_or_written_over_without_a_look_at_it(file: Path)
         one = merge.commit(session, "clean", "orders", NUMBER, ["number"], "(select 1::bigint as number)")
     garble(Path(lake.files("clean", "orders", one.version)[0]))
     with duck.session() as session:
-        two = merge.commit(session, "clean", "orders", NUMBER, ["number"], "(select 2::bigint as number)", unseen=True)
+        two = merge.commit(
+            session, "clean", "orders", NUMBER, ["number"], "(select 2::bigint as number)", overwrite=True
+        )
     assert (two.rows, two.changes) == (1, None)
     assert lake.changes("clean", "orders", one.version, two.version) is None
 
