@@ -31,7 +31,7 @@ nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= 
 republish: .venv/.installed ## Put a past night back: NIGHT=2026-11-20 SHOP= PUBLICATION=
 	@$(STOCKTAKE) republish --night "$(NIGHT)" $(if $(PUBLICATION),--publication $(PUBLICATION))
 
-replay: .venv/.installed ## Judge the quarantine again, without reading the shop: SHOP= ENGINE= DRY_RUN=1
+replay: .venv/.installed ## Check the quarantine again, without reading the shop: SHOP= ENGINE= DRY_RUN=1
 	@$(STOCKTAKE) replay --engine $(ENGINE) $(if $(call yes,$(DRY_RUN)),--dry-run)
 
 ui: .venv/.installed ## Start Airflow and say where it is and how to log in: SHOP=

@@ -1,6 +1,6 @@
 """# nightly: yesterday's orders and stock, proven and published
 
-Takes one consistent copy of the shop's tables, judges every row, builds the reporting tables, and publishes all of them
+Takes one consistent copy of the shop's tables, checks every row, builds the reporting tables, and publishes all of them
 in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix. The published tables
 start `features`, which makes the feature sets of the same day.
 
@@ -25,7 +25,7 @@ or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. The n
 |---|---|---|
 | `date` | `2026-11-21` | the business day; default: the partition key, else the last closed day |
 | `engine` | `duckdb` | what builds the tables: pandas, duckdb, dask, spark; `auto` goes by their size |
-| `full_refresh` | `true` | read and judge everything again, not only what changed |
+| `full_refresh` | `true` | read and check everything again, not only what changed |
 | `dry_run` | `true` | stop before publishing: the lake is brought up to date, the warehouse's tables stay |
 | `parity` | `spark` | build a sample of the tables on this engine as well; a row that differs stops the night |
 
@@ -88,7 +88,7 @@ with DAG(
     params={
         "date": Param(None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."),
         "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
-        "full_refresh": Param(False, type="boolean", description="Read and judge everything, not only what changed."),
+        "full_refresh": Param(False, type="boolean", description="Read and check everything, not only what changed."),
         "dry_run": Param(False, type="boolean", description="Stop before publishing."),
         "parity": Param(
             None,

@@ -1,6 +1,6 @@
-"""# replay: the quarantine, judged again without reading the shop
+"""# replay: the quarantine, checked again without reading the shop
 
-Judges every row in quarantine, and its family, by the rules as they are now. Rows that pass are accepted and flow into
+Checks every row in quarantine, and its family, by the rules as they are now. Rows that pass are accepted and flow into
 exactly the days that they belong to; what changes is built, proven and published in one transaction, as by a night. For
 the morning on which a rule proved too strict: loosen it in `include/sources`, replay, and nobody waits for the night.
 
@@ -10,7 +10,7 @@ published, with the shop as it was read for that. It is refused while a night is
 
 **What stays** The watermarks: the next night reads what it would have read. Rows in quarantine that were mended or
 deleted in the shop: only a night knows. Rows that were accepted: a rule that was tightened is not applied to them, save
-to families of rows in quarantine and to sources of which every row is judged every night; the next night applies it to
+to families of rows in quarantine and to sources of which every row is checked every night; the next night applies it to
 all. A past night that was put back stays, unless something is released: then all is brought forward.
 
 **Running it again** releases nothing, and then publishes nothing: `sift` says so, and what comes after it is skipped.
@@ -30,8 +30,8 @@ with the keys of the released rows.
 `nightly`.
 
 - `begin`: a night is not over, it left the lake ahead of what is published, or the sources are not declared as when
-  they were read: let it end, or run `nightly`, which judges the quarantine as well.
-- `sift`, `accept` or `publish` say they were overtaken: a night ran beside it, and has judged the quarantine itself.
+  they were read: let it end, or run `nightly`, which checks the quarantine as well.
+- `sift`, `accept` or `publish` say they were overtaken: a night ran beside it, and has checked the quarantine itself.
 - `accept`: copy and quarantine together are not what they were: run `nightly` with `full_refresh`.
 """
 

@@ -16,14 +16,14 @@ from transforms.registry import TABLES
 
 @task
 def validate(run: str, source: str) -> dict[str, int]:
-    """Judge the rows of one source."""
+    """Check the rows of one source."""
     from include.pipeline import nightly
 
     return nightly.validate(run, source)
 
 
 def validates(run: str, sources: Iterable[str]) -> TaskGroup:
-    """One task per source that judges its rows."""
+    """One task per source that checks its rows."""
     with TaskGroup("validates") as group:
         for name in sources:
             validate.override(task_id=name)(run, name)
@@ -80,7 +80,7 @@ def builds(run: str, tables: Iterable[str]) -> TaskGroup:
 
 @task
 def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
-    """Judge what was built by each table's own rules, and prove that a night adds up."""
+    """Check what was built by each table's own rules, and prove that a night adds up."""
     from include.pipeline import nightly
 
     return nightly.audit(run, [TABLES[name].table for name in tables])

@@ -43,7 +43,7 @@ def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
         facts += [
             f"- Known from `{day}` on: {', '.join(f'`{name}`' for name in names)}" for day, names in table.later.items()
         ]
-        facts += ["- Every row is judged every night, changed or not"] if table.judged_whole else []
+        facts += ["- Every row is checked every night, changed or not"] if table.judged_whole else []
         facts.append(f"- Waits for an approval: a night with more than {table.tolerance:.1%} of its rows in quarantine")
     else:
         rebuild = table.rebuild

@@ -16,7 +16,7 @@ def _without_spark() -> Iterator[None]:
     """Hide Spark from an import.
 
     Great Expectations imports every backend it finds, and pyspark 4.3's Connect ends a ``python -m`` process that does
-    so ("Skipping doctests"). The gate judges pandas frames.
+    so ("Skipping doctests"). The gate checks pandas frames.
     """
     there = sys.modules.get("pyspark")
     sys.modules["pyspark"] = None  # type: ignore[assignment] # what makes an import fail

@@ -1,4 +1,4 @@
-"""Rules: what a row must satisfy, said once, for two judges.
+"""Rules: what a row must satisfy, said once, for two checkers: Great Expectations and the engine.
 
 Each rule carries a Great Expectations expectation (which counts) and the DuckDB predicate of a broken row (which
 selects). The gate runs both and stops when they disagree. A null breaks no rule but ``filled``: whether a column may

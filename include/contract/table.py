@@ -217,7 +217,7 @@ class Source(Table):
         whole: what the accepted parts of a row must add up to; None where a row has no parts.
         amount: a DuckDB expression of the money a row stands for, in cents; None where it stands for none.
         currency: the lake column with that money's currency.
-        judged_whole: whether every row is judged every night, changed or not: for a small table whose derived
+        judged_whole: whether every row is checked every night, changed or not: for a small table whose derived
             columns follow another's changes.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
     """
@@ -269,7 +269,7 @@ class Source(Table):
         return read
 
     def meaning_of(self, rule: str) -> str:
-        """What a rule means that holds a row, also one about its family, which the gate alone judges."""
+        """What a rule means that holds a row, also one about its family, which the gate alone checks."""
         if rule.startswith("follows_"):
             return f"Held with its row of {rule.removeprefix('follows_')}."
         if self.whole and self.whole.rule == rule:

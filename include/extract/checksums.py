@@ -1,8 +1,9 @@
-"""Checksums of a source's rows, computed in the shop and over the copy, and remembered where no row changed.
+"""Checksums of a source's rows, computed in the shop and over the copy, and cached where no row changed.
 
-The hash of a row is md5 over a text of the contract's columns that Postgres and DuckDB write in the same way; a sum of
-hashes needs no order. Both sides sum by bucket of keys. Belongs here: texts, sums, and the files that remember sums.
-Does not: what happens where two sums differ.
+The hash of a row is the md5 of a text of the contract's columns, which Postgres and DuckDB write in the same way. A sum
+of hashes does not depend on the order of rows. Both sides sum by bucket of keys.
+
+Belongs here: texts, sums, and the files that cache sums. Does not: what happens if two sums differ.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from include.settings import settings
 
 _log = logging.getLogger(__name__)
 
-BUCKETS = 4096  # a power of two; for one late row of 6 M, 1,500 are read again
+BUCKETS = 4096  # a power of two; for one late row of 6 M, 1,500 rows are read again
 
-# Sums are remembered by piece, many to a bucket: one row in 365, spread over all keys, touches every bucket.
-# Consecutive integers share a piece, so new rows touch few of them.
+# Sums are cached by piece, not by bucket: if one row in 365 changes, spread over all keys, every bucket changes. A
+# bucket has many pieces. Consecutive integers share a piece, so new rows change few pieces.
 _NEIGHBOURS = 6  # bits: 64 keys
 _PIECES_OF_NUMBERS = 1 << 18
 _PIECES_OF_TEXTS = 1 << 16
-_MOST_CHANGED = 0.25  # of the pieces; above that, summing all of them is as quick
+_MOST_CHANGED = 0.25  # of the pieces; above that, summing all of them is as fast
 
 Sums = Mapping[str, tuple[int, int]]  # by bucket, the number of rows and the sum of their hashes
 
 
 def bucket_sql(source: Source) -> str:
-    """An expression, the same in Postgres and DuckDB: the bucket of a row, by the first column of its key."""
+    """An expression, the same in Postgres and DuckDB: a row's bucket, from the first column of its key."""
     return f"coalesce(cast({_part(source, BUCKETS)} as varchar), '')"
 
 
@@ -50,42 +51,42 @@ def shop_sums(connection: duckdb.DuckDBPyConnection, source: Source, typed: str)
     Args:
         connection: a session in which the shop is attached.
         source: the source.
-        typed: the Postgres statement that gives the rows in the lake's types.
+        typed: the Postgres statement that returns the rows in the lake's types.
     """
-    return _by_bucket(connection, source, f"({_asked(_shop_pieces(source, typed))})")
+    return _by_bucket(connection, source, f"({_in_shop(_shop_pieces(source, typed))})")
 
 
 def whole_shop_sums(
-    connection: duckdb.DuckDBPyConnection, source: Source, rows: str, typed: str, *, anew: bool = False
+    connection: duckdb.DuckDBPyConnection, source: Source, rows: str, typed: str, *, ignore_cache: bool = False
 ) -> Sums:
     """The sums of all rows of the shop; Postgres computes only the checksums that may have changed.
 
-    Postgres takes its own hash of every row as a fingerprint (``hash_record_extended``: 6 M rows in 1.3 s, where md5
-    over their text takes 6.0 s). A piece whose fingerprints have the same sum as on an earlier night holds the same
-    rows, and so has the same checksum, which is remembered beside the lake. It depends on the rows alone: not on the
-    night, the shop or the copy.
+    Postgres computes its own hash of every row as a fingerprint (``hash_record_extended``: 6 M rows in 1.3 s, where md5
+    of their text takes 6.0 s). If the fingerprints of a piece have the same sum as on an earlier night, it holds the
+    same rows and has the same checksum, which is cached beside the lake. A checksum depends only on the rows, not on
+    the night, the shop or the copy.
 
     Args:
         connection: a session in which the shop is attached.
         source: the source.
-        rows: the Postgres statement that gives all rows.
-        typed: the statement that gives them in the lake's types.
-        anew: compute everything, whatever is remembered.
+        rows: the Postgres statement that returns all rows.
+        typed: the statement that returns them in the lake's types.
+        ignore_cache: compute everything.
     """
-    name, file = source.name, _kept_folder(source) / f"{_fingerprint(source, typed)}.shop.parquet"
-    connection.execute(f"create or replace temp table prints_{name} as {_asked(_prints_sql(source, rows))}")
+    name, file = source.name, _cache_folder(source) / f"{_statement_digest(source, typed)}.shop.parquet"
+    connection.execute(f"create or replace temp table prints_{name} as {_in_shop(_fingerprints_sql(source, rows))}")
     connection.execute(
         f"create or replace temp table same_{name} as select piece, '' as hashes from prints_{name} limit 0"
     )
-    if not anew and (remembered := _remembered(file)):
-        connection.register("remembered", remembered)
+    if not ignore_cache and (cached := _read_cached(file)):
+        connection.register("cached", cached)
         connection.execute(
             f"""
             insert into same_{name}
-            select piece, hashes from prints_{name} join remembered using (piece, rows, prints)
+            select piece, hashes from prints_{name} join cached using (piece, rows, prints)
             """
         )
-        connection.unregister("remembered")
+        connection.unregister("cached")
     changed = connection.execute(
         f"select piece from prints_{name} where piece is not null and piece not in (select piece from same_{name})"
     ).fetchall()
@@ -101,16 +102,16 @@ def whole_shop_sums(
         create or replace temp table sums_{name} as
         select piece, rows, hashes from prints_{name} join same_{name} using (piece)
         union all
-        {_asked(_shop_pieces(source, some))}
+        {_in_shop(_shop_pieces(source, some))}
         """
     )
-    kept = f"select piece, rows, prints, hashes from prints_{name} join (from sums_{name}) as sums using (piece, rows)"
-    _keep(connection, kept, file)
+    known = f"select piece, rows, prints, hashes from prints_{name} join (from sums_{name}) as sums using (piece, rows)"
+    _write(connection, known, file)
     return _by_bucket(connection, source, f"sums_{name}")
 
 
 def copy_sums_sql(source: Source, rows: str, sign: str = "") -> str:
-    """The DuckDB statement for the sums of a relation; with the sign ``-``, to be subtracted from others."""
+    """The DuckDB statement for the sums of a relation; with the sign ``-`` they are subtracted from others."""
     hashed = f"cast(cast('0x' || substr(md5({copy_text(source)}), 1, 15) as bigint) as hugeint)"
     return f"""
         select
@@ -125,27 +126,30 @@ def copy_sums_sql(source: Source, rows: str, sign: str = "") -> str:
 def known_sums_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
     """A statement for the sums of every Parquet file of the copy.
 
-    A file never changes, so it is summed once. Its sums are kept beside the lake, under a name made of the file's name,
-    size and time and of the statement: a night sums only new files. Sums of files that the copy no longer has are
-    removed after two days.
+    A file never changes, so it is summed once. Its sums are cached beside the lake, under a name made from the file's
+    name, size and time and from the statement: a night sums only new files. Sums of files that the copy no longer has
+    are removed after two days.
     """
-    kept = []
+    cached = []
     for layer in ("clean", "quarantine"):
         for file in lake.files(layer, source.name):
             seen = Path(file).stat()
             identity = f"{file} {seen.st_size} {seen.st_mtime_ns} {copy_sums_sql(source, layer)}"
-            kept.append(_kept_folder(source) / f"{hashlib.sha256(identity.encode()).hexdigest()}.parquet")
-            if not kept[-1].exists():
+            cached.append(_cache_folder(source) / f"{hashlib.sha256(identity.encode()).hexdigest()}.parquet")
+            if not cached[-1].exists():
                 columns = (*source.columns, UNREADABLE) if layer == "quarantine" else source.columns
                 rows = duck.relation([file], columns)
                 if layer == "clean":
                     rows = f"(select *, null::varchar as _unreadable from {rows})"
-                _keep(connection, copy_sums_sql(source, rows), kept[-1])
-    for other in set(_kept_folder(source).iterdir()) - set(kept):  # not at once: another night may be about to read it
+                _write(connection, copy_sums_sql(source, rows), cached[-1])
+    # Old files are not removed at once: another night may be about to read them.
+    for other in set(_cache_folder(source).iterdir()) - set(cached):
         if time.time() - other.stat().st_mtime > KEPT_SECONDS:
             other.unlink(missing_ok=True)
     nothing = "select null::varchar as bucket, 0::bigint as rows, 0::decimal(38, 0) as hashes where false"
-    return f"select * from read_parquet([{', '.join(duck.quoted(str(file)) for file in kept)}])" if kept else nothing
+    return (
+        f"select * from read_parquet([{', '.join(duck.quoted(str(file)) for file in cached)}])" if cached else nothing
+    )
 
 
 def copy_text(source: Source) -> str:
@@ -155,7 +159,7 @@ def copy_text(source: Source) -> str:
 
 
 def _part(source: Source, parts: int) -> str:
-    """An expression, the same in Postgres and DuckDB: the number of a row's part of the keys; null without a key."""
+    """An expression, the same in Postgres and DuckDB: the number of a row's part of the keys; null if no key."""
     key = source[source.primary_key[0]]
     if key.type is Type.INTEGER:
         return f"({key.lake_name} >> {_NEIGHBOURS}) & {parts - 1}"
@@ -167,7 +171,7 @@ def _piece_sql(source: Source) -> str:
     return _part(source, _PIECES_OF_NUMBERS if is_number else _PIECES_OF_TEXTS)
 
 
-def _prints_sql(source: Source, rows: str) -> str:
+def _fingerprints_sql(source: Source, rows: str) -> str:
     """The Postgres statement that sums fingerprints: piece, number of rows, sum as text."""
     key = source[source.primary_key[0]]
     values = ", ".join(column.type.identity_sql(f"source.{column.name}") for column in source.columns)
@@ -185,9 +189,9 @@ def _prints_sql(source: Source, rows: str) -> str:
 
 def _shop_pieces(source: Source, typed: str) -> str:
     """The Postgres statement that sums rows: piece, number of rows, sum of hashes as text."""
-    # As hexadecimal digits: arithmetic with numerics took a sixth of the whole statement (1.2 M rows, 3.2 s and 2.7 s).
+    # As hexadecimal digits: arithmetic with numerics took a sixth of the statement (1.2 M rows: 3.2 s, now 2.7 s).
     text = _row_text(source, "encode(timestamptz_send({}), 'hex')")
-    # Fifteen hexadecimal digits behind a zero: a bigint that is never negative.
+    # Fifteen hexadecimal digits after a zero: a bigint that is never negative.
     hashed = f"('x0' || substr(md5({text}), 1, 15))::bit(64)::bigint"
     prints = f"""
         select {_piece_sql(source)} as piece, {hashed} as print
@@ -198,8 +202,8 @@ def _shop_pieces(source: Source, typed: str) -> str:
 
 def _grouped(prints: str, name: str) -> str:
     """The Postgres statement that sums ``print`` by ``piece``: piece, number of rows, sum as text."""
-    # Of a union Postgres does not estimate the number of groups. Otherwise it estimates one per key, and sums on a
-    # single core: 12 M rows take 4.0 s, with the union 2.7 s on two.
+    # For a union, Postgres does not estimate the number of groups. Without the union it estimates one group per key and
+    # sums on a single core: 12 M rows take 4.0 s; with the union, 2.7 s on two cores.
     return f"""
         select piece, count(*) as rows, sum(print)::text as {name}
         from (
@@ -229,36 +233,36 @@ def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
     return int((connection.execute(f"select count(*) from {rows}").fetchone() or (0,))[0])
 
 
-def _asked(statement: str) -> str:
+def _in_shop(statement: str) -> str:
     """The DuckDB statement that runs a statement in the shop."""
     return f"select * from postgres_query('shop', {duck.quoted(statement)})"
 
 
-def _fingerprint(source: Source, typed: str) -> str:
-    """A digest of both statements: remembered sums are good only for the same ones."""
-    return hashlib.sha256((_prints_sql(source, "") + _shop_pieces(source, typed)).encode()).hexdigest()
+def _statement_digest(source: Source, typed: str) -> str:
+    """A digest of both statements: cached sums are valid only for the same statements."""
+    return hashlib.sha256((_fingerprints_sql(source, "") + _shop_pieces(source, typed)).encode()).hexdigest()
 
 
-def _kept_folder(source: Source) -> Path:
+def _cache_folder(source: Source) -> Path:
     folder = settings().lake / "sums" / source.name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _remembered(file: Path) -> pa.Table | None:
-    """The content of a file of sums; None where it is missing or unreadable, and everything is computed then."""
+def _read_cached(file: Path) -> pa.Table | None:
+    """The content of a file of sums; None if it is missing or unreadable: then everything is computed."""
     try:
-        # Opened once: DuckDB opens a file when it binds and again when it reads, and another night may replace it.
+        # Opened once: DuckDB opens a file when it binds and when it reads, and another night may replace it in between.
         with file.open("rb") as handle:
             return parquet.read_table(handle)
     except FileNotFoundError:
         return None
     except pa.ArrowException as error:
-        _log.warning("%s cannot be read, everything is summed anew: %s", file, error)
+        _log.warning("%s cannot be read, so all rows are summed again: %s", file, error)
         return None
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, statement: str, file: Path) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, statement: str, file: Path) -> None:
     """Write a file of sums atomically."""
     partial = file.with_suffix(f".{uuid4()}")
     connection.execute(f"copy ({statement}) to {duck.quoted(str(partial))} (format parquet)")
@@ -266,7 +270,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, statement: str, file: Path) -> 
 
 
 def _row_text(source: Source, instant: str) -> str:
-    """A row as text, different for different rows: its columns, escaped, with nulls as a text that no value has."""
+    """A row as text, different for different rows: its columns, escaped; null is a text that no value has."""
     return f"concat_ws('|', {', '.join(_column_text(column, instant) for column in read_columns(source))})"
 
 

@@ -1,9 +1,9 @@
-"""The completeness proof: copy and shop hold the same rows, by checksums that each side computes for itself.
+"""The completeness proof: copy and shop hold the same rows, by checksums that each side computes itself.
 
 A watermark over ``updated_at`` misses rows that were deleted, and rows that were committed late with an old time. So in
 the snapshot of the extraction, Postgres sums a hash per row, by bucket of keys; DuckDB does the same over the copy:
 accepted rows, quarantined rows, and the rows just read. Where a bucket differs, its rows are read again. Rows that the
-copy lacked were late; rows that only the copy has were deleted. After the gate the sums must be equal once more.
+copy lacked were late; rows that only the copy has were deleted. After the gate the sums must be equal again.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class ShopSums:
-    """The shop's side of a source, in its snapshot.
+    """The shop's sums of a source, in its snapshot.
 
     Attributes:
-        rows: the number of its rows.
+        rows: the number of the source's rows.
         where: a predicate, the same in Postgres and DuckDB, for the rows that were summed.
-        buckets: the sums of those.
+        buckets: the sums of these rows.
     """
 
     rows: int
@@ -48,14 +48,14 @@ class ShopSums:
     buckets: Sums
 
     def keep(self, run: str, source: str) -> None:
-        """Save it with the hand-off to the gate, for the proof after the gate."""
+        """Save the sums with the hand-off to the gate, for the proof after the gate."""
         file = handoff.sums_file(run, source)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"rows": self.rows, "where": self.where, "buckets": dict(self.buckets)}))
 
     @classmethod
     def kept(cls, run: str, source: str) -> ShopSums:
-        """Read what ``keep`` saved.
+        """Read the sums that ``keep`` saved.
 
         Raises:
             Forgotten: when the file is gone.
@@ -89,7 +89,7 @@ class Comparison:
         """Raise ``Incomplete`` unless both sides are equal."""
         if self.differing or self.rows_differ:
             raise Incomplete(
-                f"the copy is not the shop's; nothing is published. {self.source}: the shop has {self.shop.rows:,}"
+                f"the copy differs from the shop; nothing is published. {self.source}: the shop has {self.shop.rows:,}"
                 f" rows, the copy {self.copy_rows:,}; {len(self.differing):,} of {BUCKETS:,} buckets of keys differ"
             )
 
@@ -103,7 +103,7 @@ def compare(
         connection: a session with the views of the night.
         source: the source.
         shop: the shop's side.
-        run: the run that will replace rows of the copy, to compare the copy as the night will leave it; without one,
+        run: the run that will replace rows of the copy: the copy is compared as this run will leave it. Without a run,
             the copy is compared as it is.
         full: whether that run read everything.
     """
@@ -164,9 +164,9 @@ def prove(connection: duckdb.DuckDBPyConnection, source: Source, shop: ShopSums)
 
 
 def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> None:
-    """Save the sums of the copy in place of the shop's, for the proof after the gate of a replay.
+    """Save the sums of the copy in place of the shop's, for a replay's proof after the gate.
 
-    Rows that only move between accepted and quarantined leave the sums as they are.
+    Rows that only move between accepted and quarantined do not change the sums.
 
     Args:
         connection: a session with the views of the night.
@@ -178,9 +178,9 @@ def keep_copy(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -
 
 
 def new_keys_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str:
-    """A predicate, the same in Postgres and DuckDB, that holds for every row with a new key, and for some others.
+    """A predicate, the same in Postgres and DuckDB, that is true for every row with a new key, and for some others.
 
-    For integers it is a range, which Postgres finds by its index; for other keys it names their buckets.
+    For integer keys it is a range, which Postgres can find by index; for other keys it lists their buckets.
     """
     key, new = source[source.primary_key[0]], f"new_{source.name}"
     connection.execute(
@@ -204,16 +204,16 @@ def find_late_and_deleted(
     """Find the late rows, which the copy lacks, and the deleted keys, which only the copy has.
 
     Args:
-        connection: a session with the views of the night, and ``again_s`` with the shop's rows of the buckets.
+        connection: a session with the views of the night, and ``again_…`` with the shop's rows of the buckets.
         source: the source.
         buckets: the buckets that differ.
 
     Returns:
-        Two relations: the shop's rows of every key whose rows differ, and the keys that are only in the copy.
+        Two relations: the shop's rows of every key whose rows differ, and the keys that only the copy has.
     """
     name, key = source.name, ", ".join(source.primary_key)
     some = ", ".join(f"'{bucket}'" for bucket in buckets)
-    # "except all" counts duplicates: of a row that is twice in the shop, the copy may lack one.
+    # "except all" counts duplicates: if the shop has a row twice, the copy may lack one of them.
     connection.execute(
         f"""
         create or replace temp table differing_{name} as

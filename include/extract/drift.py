@@ -1,8 +1,8 @@
 """Schema drift: the shop's tables must still have the schema that somebody last accepted.
 
 The expected schema is ``schema.toml`` in the shop's folder, written by ``make schema``. Without that file it is the
-schema that the first night found, which the ledger keeps. The file comes before the ledger: writing it accepts a
-change.
+schema that the first night found, which the ledger keeps. The file takes precedence over the ledger: writing it accepts
+a change.
 
 A new column is recorded and ignored, and so is a numeric that holds more digits than before. A missing table, column,
 key or foreign key, another type, or other enum labels stop the night before anything is written. A key that is missing
@@ -62,9 +62,9 @@ class Relation:
     Attributes:
         columns: type by column, as Postgres writes it: ``numeric(14,2)``.
         enums: labels in order, by column of an enum type.
-        keys: ``key (order_id)``, of the primary key and every other unique one.
+        keys: ``key (order_id)``, for the primary key and every other unique key.
         foreign_keys: ``foreign key (customer_id) references public.customers (customer_id)``.
-        comment: the shop's comment; it may name keys that were set aside.
+        comment: the shop's comment; it may name keys that are missing on purpose.
     """
 
     columns: Mapping[str, str]
@@ -82,8 +82,8 @@ def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
     """The schema that a night must find.
 
     Args:
-        run_id: the night's run; the ledger enters it beside a schema seen for the first time.
-        statements: the shop's statement of every source.
+        run_id: the night's run; the ledger records it with a schema that is seen for the first time.
+        statements: the shop's statement for every source.
 
     Raises:
         SchemaDrift: when the folder's file lacks a source.
@@ -102,7 +102,8 @@ def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
     if missing := {name: text for name, text in statements.items() if name not in known}:
         schema |= observe(missing)
         ledger.keep_first_schemas(
-            run_id, {name: (digests[name], _plain(relations)) for name, relations in schema.items() if name in missing}
+            run_id,
+            {name: (digests[name], _as_json(relations)) for name, relations in schema.items() if name in missing},
         )
     return schema
 
@@ -122,10 +123,10 @@ def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
                 read[name] = [row[0] for row in shop.execute(_READ).fetchall()]
                 shop.rollback()
                 shop.execute("deallocate stocktake_schema")
-            row = shop.execute(_question({one for names in read.values() for one in names}).encode()).fetchone()
+            row = shop.execute(_catalogue_query({one for names in read.values() for one in names}).encode()).fetchone()
     except psycopg.OperationalError as error:  # names host, port and role, never the password
         raise ConnectionError(f"no connection to the shop: {error}") from None
-    found = _answered(row[0] if row else "{}")
+    found = _relations(row[0] if row else "{}")
     return {name: {relation: found[relation] for relation in relations} for name, relations in read.items()}
 
 
@@ -148,19 +149,19 @@ def check(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Change]
     for source, relations in schema.items():
         for name in relations:
             readers.setdefault(name, []).append(source)
-    row = connection.execute("select found from postgres_query('shop', ?)", [_question(readers)]).fetchone()
-    found = _answered(row[0] if row else "{}")
+    row = connection.execute("select found from postgres_query('shop', ?)", [_catalogue_query(readers)]).fetchone()
+    found = _relations(row[0] if row else "{}")
     refused: dict[str, None] = {}  # each once, in order
     news: dict[Change, None] = {}
     for relations in schema.values():
         for name, was in relations.items():
             who = f"{'sources' if len(readers[name]) > 1 else 'source'} {', '.join(readers[name])}"
-            refused |= {f"{who}: {reason}": None for reason in _losses(name, was, found.get(name))}
-            news |= dict.fromkeys(_news(name, was, found[name])) if name in found else {}
+            refused |= {f"{who}: {reason}": None for reason in _breaking_changes(name, was, found.get(name))}
+            news |= dict.fromkeys(_harmless_changes(name, was, found[name])) if name in found else {}
     if refused:
         raise SchemaDrift(
             f"the shop's schema has changed; nothing is written, yesterday's tables stay. {' | '.join(refused)} |"
-            " If this is meant, adapt the .sql files that read it, then `make schema`"
+            " If this is intended, adapt the .sql files that read it, then run `make schema`"
         )
     return list(news)
 
@@ -191,14 +192,14 @@ def _from_file(file: Path, sources: Iterable[str]) -> Schema:
         schema = {source: {name: relations[name] for name in names} for source, names in content["reads"].items()}
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise SchemaDrift(
-            f"{file} does not say what the shop's tables are ({error}): `make schema` writes it"
+            f"{file} does not describe the shop's tables ({error}): run `make schema` to write it"
         ) from error
     if unknown := [source for source in sources if source not in schema]:
-        raise SchemaDrift(f"{file} does not say what {', '.join(unknown)} reads: `make schema` writes it anew")
+        raise SchemaDrift(f"{file} does not say what {', '.join(unknown)} reads: run `make schema` to write it again")
     return {source: schema[source] for source in sources}
 
 
-def _losses(name: str, was: Relation, now: Relation | None) -> Iterator[str]:
+def _breaking_changes(name: str, was: Relation, now: Relation | None) -> Iterator[str]:
     """What is missing or changed in a relation, one sentence each."""
     if now is None:
         yield f"table {name}: expected, found no table of that name"
@@ -223,7 +224,7 @@ def _losses(name: str, was: Relation, now: Relation | None) -> Iterator[str]:
                 yield f"{what} of {name}: expected {key}, found {'; '.join(there) or 'none'}"
 
 
-def _news(name: str, was: Relation, now: Relation) -> Iterator[Change]:
+def _harmless_changes(name: str, was: Relation, now: Relation) -> Iterator[Change]:
     for column, kind in now.columns.items():
         if column not in was.columns:
             yield Change(name, column, f"new column, {kind}")
@@ -232,20 +233,21 @@ def _news(name: str, was: Relation, now: Relation) -> Iterator[Change]:
 
 
 def _is_wider(was: str, now: str) -> bool:
-    """Whether a numeric has more digits before its point, and as many behind it."""
+    """Whether a numeric has more digits before its decimal point, and as many after it."""
     before, after = _NUMERIC.fullmatch(was), _NUMERIC.fullmatch(now)
     return bool(before and after and before[2] == after[2] and int(before[1]) < int(after[1]))
 
 
-def _question(names: Iterable[str]) -> str:
+def _catalogue_query(names: Iterable[str]) -> str:
     return _CATALOGUE.read_text().replace(":names", Literal("\n".join(sorted(names))).as_string(None))
 
 
-def _answered(text: str) -> dict[str, Relation]:
+def _relations(text: str) -> dict[str, Relation]:
+    """The relations in the answer to ``_catalogue_query``."""
     return {name: Relation(**described) for name, described in json.loads(text).items()}
 
 
-def _plain(relations: Relations) -> dict[str, Any]:
+def _as_json(relations: Relations) -> dict[str, Any]:
     return {name: asdict(relation) for name, relation in relations.items()}
 
 
@@ -255,7 +257,7 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """A string, or a list of strings, as TOML: JSON is that, as long as there is nothing else in it."""
+    """A string or a list of strings as TOML; for these, JSON is valid TOML."""
     if isinstance(value, list) and sum(map(len, value)) > 100:
         return "[\n" + "".join(f"    {json.dumps(one, ensure_ascii=False)},\n" for one in value) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
--- Tables and views of the shop as its catalogue has them, as one JSON object by name; names come line by line.
+-- The shop's tables and views in its catalogue, as one JSON object by name; the names are given one per line.
 select coalesce(json_object_agg(relation.name, json_build_object(
     'columns', (
         select coalesce(json_object_agg(attname, format_type(atttypid, atttypmod) order by attnum), '{}')

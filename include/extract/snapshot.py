@@ -1,4 +1,4 @@
-"""Extraction: every source table is read in one repeatable-read snapshot and appended to lake/raw, the landing."""
+"""Extraction: every source table is read in one repeatable-read snapshot and appended to lake/raw, the landing zone."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from include.lake.night_views import has_key, open_night
 from include.ledger.drift import Change
 from include.settings import settings
 
-_WINDOW = re.compile(r"(?<!:):changed_since\b")  # not the type of a cast
+_WINDOW = re.compile(r"(?<!:):changed_since\b")  # not a cast to a type of that name
 
 EVERYTHING = "-infinity"  # the window of a full read
-_MOST_HEALED = BUCKETS // 8  # buckets that differ; above that, reading everything is cheaper than looking for the rows
+_MOST_HEALED = BUCKETS // 8  # differing buckets; above that, reading everything is cheaper than finding the rows
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Read:
     """The counts of one source in one snapshot.
 
     Attributes:
-        changed_since: the window that was read: the one asked for, or ``EVERYTHING``.
+        changed_since: the window that was read: the requested one, or ``EVERYTHING``.
         extracted: rows read.
         source_rows: rows in the shop.
-        late: rows read because of the proof alone: committed or changed with a time before the window.
-        gone: keys of the copy that the shop no longer has; found by the proof.
+        late: rows that only the proof found: committed or changed with a time before the window.
+        gone: deleted keys that only the proof found: the copy has them, the shop no longer does.
         known: rows in the copy before.
-        replaced: of those, rows whose key was read again.
-        deleted: of those, rows that the shop no longer has.
+        replaced: known rows whose key was read again.
+        deleted: known rows that the shop no longer has.
         proof: how much of the copy was compared with the shop, by checksums.
     """
 
@@ -64,9 +64,9 @@ class Extraction:
     Attributes:
         snapshot_at: the shop's clock at the snapshot.
         changed_until: the new watermark. It lies before the start of every transaction that was open in the shop then:
-            the rows that such a transaction commits later carry the time of its start.
+            rows that such a transaction commits later carry the time of its start.
         sources: the counts of each source.
-        news: changes of the shop's schema that stop nothing.
+        news: changes of the shop's schema that do not stop the night.
     """
 
     snapshot_at: datetime
@@ -84,36 +84,36 @@ def extract(
 ) -> Extraction:
     """Read the changed rows of every source into lake/raw, in one snapshot, and prove the copy complete.
 
-    Where copy and shop differ, the rows are read again, and deleted keys go to lake/gone as tombstones. A second try of
-    a run replaces the rows of the first.
+    Where copy and shop differ, the rows are read again, and deleted keys go to lake/gone as tombstones. A second
+    attempt of a run replaces the rows of the first.
 
     Args:
         sources: the shop's sources, by name.
         changed_since: per source an ISO instant, or ``EVERYTHING``.
         run: the run that these rows belong to.
         proofs: per source, how much of the copy is compared; by default all of it.
-        schema: the expected schema of the shop; by default any.
+        schema: the expected schema of the shop; by default any schema is accepted.
 
     Raises:
         Incomplete: when copy and shop still differ after reading again.
         SchemaDrift: when the shop's schema is not the expected one; nothing is written then.
         OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
-        duckdb.Error: when Postgres refuses a shop's SQL; the message names the source.
+        duckdb.Error: when Postgres refuses the shop's SQL; the message names the source.
     """
     read: dict[str, Read] = {}
     with duck.session() as connection:
         duck.attach(connection, "shop", settings().shop_url, read_only=True)
         with _snapshot(connection):
-            snapshot_at, changed_until = _row(connection, _CLOCK)
+            snapshot_at, changed_until = _shop_row(connection, _CLOCK)
             news = drift.check(connection, schema or {})
             for name, source in sources.items():
-                with _named(name):
+                with _naming_source(name):
                     scope = (proofs or {}).get(name, Scope.WHOLE)
                     read[name] = _Reading(connection, source, run, snapshot_at).read(changed_since[name], scope)
     return Extraction(snapshot_at, changed_until, read, news)
 
 
-# A role without the right to see other sessions gets null for their start; then only the proof finds what they commit.
+# A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit.
 _CLOCK = """
 select now(), least(now(), (
     select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
@@ -123,7 +123,7 @@ select now(), least(now(), (
 
 @dataclass(frozen=True)
 class _Reading:
-    """The reading of one source, in the snapshot of a session."""
+    """Reads one source, in the snapshot of a session."""
 
     connection: duckdb.DuckDBPyConnection
     source: Source
@@ -137,11 +137,11 @@ class _Reading:
             orphans.clear_run(layer, name, self.run)
         writes.forget_run("gone", name, self.run)
         extracted = self._write(typed_sql(self.source, changed_since))
-        self._open(full=full)
-        shop = self._shop(scope, anew=full)
+        self._open_views(full=full)
+        shop = self._shop_sums(scope, ignore_cache=full)
         compared = self._compare(shop, full=full)
         if scope is not Scope.WHOLE and compared.rows_differ:
-            scope, shop = Scope.WHOLE, self._shop(Scope.WHOLE, anew=full)
+            scope, shop = Scope.WHOLE, self._shop_sums(Scope.WHOLE, ignore_cache=full)
             compared = self._compare(shop, full=full)
         late = gone = 0
         if len(compared.differing) > _MOST_HEALED and not full:
@@ -149,15 +149,15 @@ class _Reading:
             extracted = self._write(typed_sql(self.source, EVERYTHING))
         elif compared.differing and not full:
             late, gone = self._heal(compared.differing)
-        self._open(full=full)
+        self._open_views(full=full)
         if compared.differing:
             self._compare(shop, full=full).must_hold()
         shop.keep(self.run, name)
-        known, replaced, deleted = self._before(full=full)
+        known, replaced, deleted = self._counts_before(full=full)
         return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
 
-    def _before(self, *, full: bool) -> tuple[int, int, int]:
-        """Counts of the copy as it was before: all rows, rows read again, rows deleted."""
+    def _counts_before(self, *, full: bool) -> tuple[int, int, int]:
+        """Counts of the copy as it was before the run: all rows, rows read again, rows deleted."""
         read = has_key(self.source, "row", f"raw_{self.source.name}")
         gone = "true" if full else has_key(self.source, "row", f"gone_{self.source.name}")
         found = self.connection.execute(
@@ -171,18 +171,18 @@ class _Reading:
     def _compare(self, shop: ShopSums, *, full: bool) -> Comparison:
         return compare(self.connection, self.source, shop, self.run, full=full)
 
-    def _open(self, *, full: bool) -> None:
+    def _open_views(self, *, full: bool) -> None:
         open_night(self.connection, {self.source.name: self.source}, self.run, {self.source.name: full})
 
-    def _shop(self, scope: Scope, *, anew: bool) -> ShopSums:
-        """The shop's sums, of all keys or of new ones."""
+    def _shop_sums(self, scope: Scope, *, ignore_cache: bool) -> ShopSums:
+        """The shop's sums, of all keys or only of new ones."""
         connection, source = self.connection, self.source
         everything, typed = shop_sql(source, EVERYTHING), typed_sql(source, EVERYTHING)
         if scope is Scope.WHOLE:
-            buckets = whole_shop_sums(connection, source, everything, typed, anew=anew)
+            buckets = whole_shop_sums(connection, source, everything, typed, ignore_cache=ignore_cache)
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
         where = new_keys_sql(connection, source)
-        rows = _row(connection, f"select count(*) as rows from ({everything}) as source")[0]
+        rows = _shop_row(connection, f"select count(*) as rows from ({everything}) as source")[0]
         return ShopSums(rows, where, shop_sums(connection, source, f"select * from ({typed}) as whole where {where}"))
 
     def _heal(self, buckets: Sequence[str]) -> tuple[int, int]:
@@ -203,7 +203,7 @@ class _Reading:
         return int(counts[0][0]), int(counts[1][0])
 
     def _write(self, statement: str) -> int:
-        """Write the rows of a statement to lake/raw, in place of those of an earlier try of the run."""
+        """Write the rows of a statement to lake/raw, replacing those of an earlier attempt of the run."""
         counts: list[int] = []
         rows = self._stamped("select * from postgres_query('shop', ?)", [statement])
         writes.replace_run("raw", self.source.name, self.run, _counted(rows, counts))
@@ -228,9 +228,9 @@ def _instant(text: str) -> str:
 def typed_sql(source: Source, changed_since: str) -> str:
     """The Postgres statement that reads a source in the lake's types.
 
-    Rows with the same key as a changed row are read too: if a key is there twice, the gate must see both rows. A value
-    that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and its text
-    stands in ``_unreadable``.
+    Rows with the same key as a changed row are read too: if a key exists twice, the gate must see both rows. A value
+    that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and its text is
+    added to ``_unreadable``.
     """
     values, complaints, all_readable = [], [], []
     for column in source.columns:
@@ -271,14 +271,14 @@ def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        # It fails on a broken connection, and is still tried here: DuckDB, closing it, would end the whole process.
+        # This fails on a broken connection, but must be tried: otherwise closing it makes DuckDB end the whole process.
         with suppress(duckdb.Error):
             connection.execute("rollback")
 
 
 @contextmanager
-def _named(source: str) -> Iterator[None]:
-    """Name the source in an error."""
+def _naming_source(source: str) -> Iterator[None]:
+    """Add the source's name to an error."""
     try:
         with duck.guarded():
             yield
@@ -297,6 +297,6 @@ def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchR
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def _row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
+def _shop_row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
     """The single row of a statement run in the shop."""
     return connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone() or ()

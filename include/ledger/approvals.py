@@ -1,4 +1,4 @@
-"""What the ledger says of approvals: what operators were asked to let through, and what they said."""
+"""Approvals in the ledger: the questions that operators were asked, and their answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.ledger.connection import connect
 
 
 class Answer(StrEnum):
-    """What came of a question; ``UNANSWERED``: nobody said anything in time."""
+    """The answer to a question; ``UNANSWERED``: nobody answered in time."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -28,8 +28,8 @@ class Question:
     Attributes:
         approval_id: its number.
         figures: a digest of the rows that would be held.
-        evidence: what is told of them (``include.gate.tolerance.Excess``).
-        answer: one of ``Answer``; None while it is waited for.
+        evidence: what the operator is shown (``include.gate.tolerance.Excess``).
+        answer: one of ``Answer``; None until there is one.
     """
 
     approval_id: int
@@ -39,13 +39,13 @@ class Question:
 
 
 def withdraw(run_id: str) -> None:
-    """Forget the question of a run that nobody answered: a run waits for one answer at most."""
+    """Delete the unanswered question of a run: a run waits for at most one answer."""
     with connect() as connection:
         connection.execute("delete from audit.approvals where run_id = %s and answer is null", [run_id])
 
 
 def ask(run_id: str, figures: str, evidence: Sequence[dict[str, Any]]) -> None:
-    """Enter a question; what the run was answered before no longer counts."""
+    """Record a question; earlier answers to the run no longer count."""
     with connect() as connection:
         connection.execute(
             "insert into audit.approvals (run_id, figures, evidence) values (%s, %s, %s)",
@@ -54,7 +54,7 @@ def ask(run_id: str, figures: str, evidence: Sequence[dict[str, Any]]) -> None:
 
 
 def latest(run_id: str) -> Question | None:
-    """The question that a run asked last; None where it asked none."""
+    """The last question of a run; None if it asked none."""
     with connect() as connection, connection.cursor(row_factory=class_row(Question)) as cursor:
         return cursor.execute(
             "select approval_id, figures, evidence, answer from audit.approvals where run_id = %s"
@@ -64,13 +64,13 @@ def latest(run_id: str) -> Question | None:
 
 
 def approved_figures(run_id: str) -> str | None:
-    """The figures that a run may go on with; None unless its last question was answered by an approval."""
+    """The figures that a run may continue with; None unless its last question was approved."""
     asked = latest(run_id)
     return asked.figures if asked and asked.answer == Answer.APPROVED else None
 
 
 def record_answer(run_id: str, answer: Answer, answered_by: str | None) -> None:
-    """Note the answer to the question that a run asked last; the first answer stays."""
+    """Record the answer to the last question of a run; the first answer stays."""
     with connect() as connection:
         connection.execute(
             """

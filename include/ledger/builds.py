@@ -1,4 +1,4 @@
-"""What the ledger says of built tables: which version a run made, from what, and which a later run may go on from."""
+"""Builds in the ledger: which version of a table a run made, from what, and which build a later run may continue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.ledger.runs import Run
 
 @dataclass(frozen=True)
 class Build:
-    """An earlier build that a table can be updated from.
+    """An earlier build that an incremental build can continue from.
 
     Attributes:
         version: of the table in the lake.
@@ -33,16 +33,16 @@ class Build:
 
 @contextmanager
 def alone(table: Table) -> Iterator[None]:
-    """Hold a table of the lake: of nights that build it at once, one waits for the other."""
+    """Lock a table of the lake: if two nights build it at once, one waits for the other."""
     with held(f"build {table.qualified_name}"):
         yield
 
 
 def find_base(run: Run, table: Table, version: int | None, definition: str) -> Build | None:
-    """The build that made a version of a table, if this run may go on from it.
+    """The build that made a version of a table, if this run may continue from it.
 
-    It may not when it was asked to make everything anew or on another engine, nor when the tables' definitions or
-    the shop's numbers were others then, nor when it covers later days.
+    It may not if the run is a full refresh or asks for another engine, if the table's definition or the shop's numbers
+    were different then, or if that build covers later days.
     """
     if run.full_refresh or version is None:
         return None
@@ -69,7 +69,7 @@ def find_base(run: Run, table: Table, version: int | None, definition: str) -> B
 
 
 def last_definition(table: Table) -> str | None:
-    """The definition that a table was built by last; None where it never was, or that is not known."""
+    """The definition of a table's latest build; None if it was never built, or if the definition is not known."""
     with connect() as connection:
         row = connection.execute(
             "select definition from audit.builds where schema_name = %s and table_name = %s"
@@ -80,7 +80,7 @@ def last_definition(table: Table) -> str | None:
 
 
 def versions(run: Run) -> dict[str, dict[str, int]]:
-    """The versions that a run's builds may read, by schema and table: its own, and those of the copy it builds from."""
+    """The versions that a run's builds may read, by schema and table: its own, and those of the copy it uses."""
     with connect() as connection:
         rows = connection.execute(
             """
@@ -112,7 +112,7 @@ def record(
     inputs: Mapping[str, int],
     definition: str,
 ) -> None:
-    """Note a built table, in place of what an earlier attempt built."""
+    """Record a built table, replacing what an earlier attempt recorded."""
     with connect() as connection:
         connection.execute(
             """
@@ -132,7 +132,7 @@ def record(
 
 
 def built_versions(run_id: str) -> dict[str, int]:
-    """Per table the run has built, its version in the lake."""
+    """Per table that the run has built, its version in the lake."""
     with connect() as connection:
         return dict(
             connection.execute(
@@ -142,7 +142,7 @@ def built_versions(run_id: str) -> dict[str, int]:
 
 
 def record_parity(run_id: str, table: Table, engine: str, other: str, difference: str | None) -> None:
-    """Note whether two engines built the same table."""
+    """Record whether two engines built the same table."""
     with connect() as connection:
         connection.execute(
             """

@@ -1,4 +1,4 @@
-"""The way into the warehouse as its owner, and the ledger's tables there."""
+"""Connections to the warehouse as its owner, locks on it, and the setup of the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def held(name: str) -> Iterator[psycopg.Connection[TupleRow]]:
     """Hold a lock that others of the same name wait for: ``accept``, ``publish``, ``build reporting.orders``, …
 
     Yields:
-        The connection that holds it, in no transaction; the lock ends with the block, or with the process.
+        The connection that holds the lock, in no transaction; the lock ends with the block, or with the process.
     """
     with connect() as connection:
         connection.execute("select pg_advisory_lock(hashtext(%s))", [f"stocktake.{name}"])
@@ -38,11 +38,11 @@ def held(name: str) -> Iterator[psycopg.Connection[TupleRow]]:
 
 
 def prepare() -> None:
-    """Bring the warehouse's schemas, the ledger and its grants to what this code knows; usually there is nothing to do.
+    """Bring the warehouse's schemas, the ledger and its grants up to date; usually there is nothing to do.
 
     Raises:
         NewerLedger: when the ledger was written by a newer Stocktake.
-        LedgerBusy: when somebody else held it for too long; another try may have more luck.
+        LedgerBusy: when another session held a lock for too long; another attempt may succeed.
     """
     with connect() as connection:
         migrate(connection)

@@ -1,4 +1,4 @@
-"""What the ledger says of the copy of the shop: what was read, accepted and kept aside, and up to when it goes."""
+"""The copy of the shop in the ledger: what was read, accepted and quarantined, and up to which instant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LayerVersions: TypeAlias = Mapping[str, Mapping[str, int | None]]  # by source a
 
 
 def watermarks() -> dict[str, datetime]:
-    """Per source, up to when its changes are published."""
+    """Per source, the instant up to which its changes are published."""
     with connect() as connection:
         return dict(connection.execute("select source, changed_until from audit.watermarks").fetchall())
 
@@ -37,15 +37,16 @@ def newest_copy() -> tuple[int, date, date] | None:
 
 
 def unfinished(run_id: str, publication: int) -> tuple[str, date, str] | None:
-    """A run that keeps the lake from being the copy that a publication left, or soon will.
+    """Find a run that keeps a publication's copy from being used: the lake differs from it, or soon will.
 
     Args:
         run_id: the run that asks.
         publication: the newest publication of a night.
 
     Returns:
-        Its id, its night, and which: ``died``, while it changed the lake, which only a run that reads everything puts
-        right; ``open``: it is not over; ``unpublished``: what it accepted of a later snapshot never was. None if none.
+        Its id, its night and the reason; None if there is no such run. ``died``: it died while it changed the lake,
+        which only a full refresh repairs; ``open``: it is still running; ``unpublished``: it accepted rows of a later
+        snapshot that were never published.
     """
     with connect() as connection:
         return connection.execute(
@@ -71,12 +72,14 @@ def unfinished(run_id: str, publication: int) -> tuple[str, date, str] | None:
 
 
 def take_copy(run: Run) -> None:
-    """Note that a run goes by the copy that was published: it has read nothing itself, and its window is empty."""
+    """Record that a run uses the published copy: it reads nothing itself, and its window is empty."""
     with connect() as connection:
         connection.execute(
-            "update audit.runs set snapshot_at = published.snapshot_at, accepting_from = null"
-            " from audit.publications as published"
-            " where runs.run_id = %s and published.publication_id = %s",
+            """
+            update audit.runs set snapshot_at = published.snapshot_at, accepting_from = null
+            from audit.publications as published
+            where runs.run_id = %s and published.publication_id = %s
+            """,
             [run.run_id, run.built_from],
         )
         connection.execute("delete from audit.source_counts where run_id = %s", [run.run_id])
@@ -114,16 +117,16 @@ def record_extracted(
     rechecked: Collection[str] = (),
     anew: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
-    """Note what the snapshot gave.
+    """Record the result of the snapshot.
 
     Args:
         run_id: the run.
         snapshot_at: the shop's clock at the snapshot.
         changed_until: the watermark that the run's publication will set.
         sources: per source its changed_since, extracted, source_rows, late, gone, known, replaced, deleted and proof.
-        definitions: per source, what decides the rows of its copy, where that is known.
-        rechecked: the sources of which every row is checked anew.
-        anew: per source that is read or checked anew for its definition, why.
+        definitions: per source, what decides the rows of its copy, if that is known.
+        rechecked: the sources whose rows are all checked again.
+        anew: per source that is read or checked again because its definition changed, the reasons.
     """
     with connect() as connection:
         connection.execute(
@@ -154,7 +157,7 @@ def record_extracted(
 
 
 def snapshot_of(run_id: str) -> tuple[datetime, dict[str, str]]:
-    """When the run's snapshot was taken, and per source since when it read changes.
+    """When the run's snapshot was taken, and per source the start of its window.
 
     Raises:
         KeyError: when the run has extracted nothing yet.
@@ -170,7 +173,7 @@ def snapshot_of(run_id: str) -> tuple[datetime, dict[str, str]]:
 
 
 def rechecked(run_id: str) -> frozenset[str]:
-    """The sources of which a run checks every row anew, from the copy."""
+    """The sources whose rows a run checks again, all of them, from the copy."""
     with connect() as connection:
         rows = connection.execute(
             "select source from audit.source_counts where run_id = %s and rechecked", [run_id]
@@ -179,9 +182,10 @@ def rechecked(run_id: str) -> frozenset[str]:
 
 
 def definitions() -> dict[str, SourceDefinition | None]:
-    """Per source, the definition that the copy in the lake was made by; None where it is not known.
+    """Per source, the definition that the copy in the lake was made with; None if it is not known.
 
-    It is that of the night that accepted rows last, published or not: a replay leaves the others as they were judged.
+    It is that of the latest night that accepted rows, published or not. A replay does not count: it does not check the
+    other rows again.
     """
     with connect() as connection:
         rows = connection.execute(
@@ -197,7 +201,7 @@ def definitions() -> dict[str, SourceDefinition | None]:
 
 
 def rows_of_copy() -> dict[str, int]:
-    """Per source that the last night accepted, the rows of its copy, accepted or in quarantine."""
+    """Per source of the last night that accepted rows, the number of rows in its copy, accepted or in quarantine."""
     with connect() as connection:
         return dict(
             connection.execute(
@@ -228,7 +232,7 @@ def clean_versions(run_id: str) -> dict[str, int]:
 
 
 def accounts(run_id: str) -> list[dict[str, Any]]:
-    """Per source of a run, what was known of its rows, read, accepted and kept aside, and in which versions it is."""
+    """Per source of a run, how many rows were known, read, accepted and quarantined, and the versions of its copy."""
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """
@@ -241,9 +245,9 @@ def accounts(run_id: str) -> list[dict[str, Any]]:
 
 
 def accepting_from(run_id: str) -> LayerVersions | None:
-    """Which versions an earlier try of a run found when it began to change the lake; None where there was none.
+    """The versions that an earlier attempt of a run found when it began to change the lake; None if there was none.
 
-    A run that has read the shop, or taken the published copy, anew since begins anew.
+    If the run has read the shop or taken the published copy again since then, it starts over.
     """
     with connect() as connection:
         row = connection.execute("select accepting_from from audit.runs where run_id = %s", [run_id]).fetchone()
@@ -251,11 +255,11 @@ def accepting_from(run_id: str) -> LayerVersions | None:
 
 
 def begin_accepting(run_id: str, found: LayerVersions) -> None:
-    """Note that a run is about to change lake/clean and lake/quarantine, which is more than one commit.
+    """Record that a run is about to change lake/clean and lake/quarantine, which takes more than one commit.
 
     Args:
         run_id: the run.
-        found: the versions that its first try finds there.
+        found: the versions that its first attempt finds there.
     """
     with connect() as connection:
         connection.execute(
@@ -264,14 +268,14 @@ def begin_accepting(run_id: str, found: LayerVersions) -> None:
 
 
 def was_interrupted_accepting(run_id: str) -> bool:
-    """Whether some other run died between lake/clean and lake/quarantine and none has read everything since."""
+    """Whether another run died between lake/clean and lake/quarantine, with no full refresh since."""
     with connect() as connection:
         found = connection.execute("select from audit.runs where accepting and run_id <> %s limit 1", [run_id])
         return found.fetchone() is not None
 
 
 def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Note what the gate did, per source: accepted, quarantined, released, recalled, …"""
+    """Record what the gate did, per source: accepted, quarantined, released, recalled, …"""
     with connect() as connection:
         connection.cursor().executemany(
             """
@@ -284,7 +288,7 @@ def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> Non
             """,
             [{"run_id": run_id, "source": source, **figures} for source, figures in counts.items()],
         )
-        # A run that read everything has put right what others left half done.
+        # A run that read everything has repaired what other runs left unfinished.
         connection.execute(
             """
             update audit.runs set accepting = false

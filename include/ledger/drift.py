@@ -1,4 +1,4 @@
-"""What the ledger knows of the shop's schema: what the first night found, and what was new on later ones."""
+"""The shop's schema in the ledger: what the first night found, and what was new on later nights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.ledger.connection import connect
 
 @dataclass(frozen=True)
 class Change:
-    """Something new in the shop's schema that stops nothing.
+    """Something new in the shop's schema that does not stop the night.
 
     Attributes:
         relation: the table or view: ``public.orders``.
@@ -27,10 +27,10 @@ class Change:
 
 
 def first_schemas(statements: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Per source, the tables that its statement reads as the first night with it found them.
+    """Per source, the tables that its statement reads, as the first night with this statement found them.
 
     Args:
-        statements: a digest of every source's statement; what was found with another one does not count.
+        statements: a digest of every source's statement; schemas found with another statement do not count.
     """
     with connect() as connection:
         rows = connection.execute("select source, statement, relations from audit.source_schemas").fetchall()
@@ -38,7 +38,7 @@ def first_schemas(statements: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def keep_first_schemas(run_id: str, schemas: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
-    """Keep what a run found, per source: a digest of its statement, and the tables that it reads."""
+    """Record what a run found, per source: a digest of its statement, and the tables that it reads."""
     with connect() as connection:
         connection.cursor().executemany(
             """
@@ -52,7 +52,7 @@ def keep_first_schemas(run_id: str, schemas: Mapping[str, tuple[str, Mapping[str
 
 
 def record_changes(run_id: str, changes: Iterable[Change]) -> None:
-    """Note what is new; what an earlier run noted already is not."""
+    """Record what is new; what an earlier run has already recorded is skipped."""
     with connect() as connection:
         connection.cursor().executemany(
             """

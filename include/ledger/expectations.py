@@ -1,4 +1,4 @@
-"""What the ledger says of rules: how many rows of a table broke each."""
+"""Rule results in the ledger: how many rows of a table broke each rule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Outcome:
 
     Attributes:
         rule: the rule.
-        evaluated: rows it was judged on.
+        evaluated: rows that were checked.
         broken: rows that broke it.
         examples: keys of the first of them.
     """
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
-    """How a table did by each of its rules in a run: rule, severity, evaluated, broken, examples."""
+    """A table's result for each of its rules in a run: rule, meaning, severity, evaluated, broken, examples."""
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """
@@ -42,7 +42,7 @@ def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
 
 
 def record_outcomes(run_id: str, table: str, outcomes: Iterable[Outcome]) -> None:
-    """Note how a table did by each of its rules, in place of what an earlier attempt noted."""
+    """Record a table's result for each of its rules, replacing what an earlier attempt recorded."""
     rows: list[tuple[Any, ...]] = [
         (run_id, table, o.rule.name, o.rule.meaning, o.rule.severity, o.evaluated, o.broken, list(o.examples))
         for o in outcomes

@@ -1,8 +1,8 @@
-"""The ledger's own schema: numbered migrations, each applied once, and definitions that follow their text.
+"""The ledger's own schema: numbered migrations, each applied once, and definitions, applied whenever they change.
 
-A migration changes tables: ``migrations/0002_<name>.sql``. A definition is what can be made anew at any time (a view,
+A migration changes tables: ``migrations/0002_<name>.sql``. A definition can be created again at any time (a view,
 comments, grants): ``definitions/<name>.sql``. It is executed when its text changed, or when somebody changed by hand
-what it makes. An ordinary night finds both as they should be, writes nothing and waits for no lock.
+what it creates. On an ordinary night both are up to date: nothing is written and no lock is waited for.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from psycopg.rows import TupleRow
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 DEFINITIONS: Final = Path(__file__).with_name("definitions")
+# The order in which definitions are applied; a view's definition has the view's name.
 ORDER: Final = (
     "audit.verdicts",
     "reporting.data_status",
     "comments",
     "grants",
-)  # of the definitions; a view by its name
+)
 PATIENCE: Final = timedelta(seconds=60)
 
 _FILE = re.compile(r"(\d{4})_([a-z][a-z0-9_]*)\.sql")
 
 
 class WrongMigrations(RuntimeError):
-    """The files of the migrations, or the ledger they are for, cannot be right; the message says what is wrong."""
+    """The migration files, or the migrations recorded in the ledger, are wrong; the message says how."""
 
 
 class NewerLedger(WrongMigrations):
@@ -41,12 +42,12 @@ class NewerLedger(WrongMigrations):
 
 
 class LedgerBusy(psycopg.OperationalError):
-    """Somebody else held the ledger, or a relation that had to change, for too long; trying again helps."""
+    """Another session locked the ledger, or a relation that had to change, for too long; trying again helps."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """A numbered change of the ledger's tables: the first is 1, each is one more than that before it."""
+    """A numbered change of the ledger's tables; numbers start at 1 and have no gaps."""
 
     number: int
     name: str
@@ -55,14 +56,14 @@ class Migration:
 
 @dataclass(frozen=True)
 class Definition:
-    """What can be made anew at any time."""
+    """Something that can be created again at any time."""
 
     name: str
     text: bytes
 
     @property
     def digest(self) -> str:
-        """Of its text."""
+        """A digest of its text."""
         return hashlib.sha256(self.text).hexdigest()
 
 
@@ -72,18 +73,18 @@ def migrate(
     definitions: Sequence[Definition] | None = None,
     patience: timedelta = PATIENCE,
 ) -> None:
-    """Bring the ledger to what this code knows.
+    """Bring the ledger up to date.
 
     Args:
-        connection: of the warehouse's owner, in a transaction of its own: all of it is done, or nothing.
-        migrations: what ``read_migrations`` gives, unless said otherwise.
-        definitions: what ``read_definitions`` gives, unless said otherwise.
-        patience: how long it waits for each lock.
+        connection: of the warehouse's owner, in a transaction of its own: everything is applied, or nothing.
+        migrations: by default, those of ``read_migrations``.
+        definitions: by default, those of ``read_definitions``.
+        patience: how long to wait for each lock.
 
     Raises:
         NewerLedger: when the ledger has a migration that this code does not know.
         WrongMigrations: when the files' numbers or the ledger's are not 1, 2, 3, ….
-        LedgerBusy: when a lock was not to be had in time.
+        LedgerBusy: when a lock was not granted in time.
     """
     migrations = read_migrations() if migrations is None else migrations
     definitions = read_definitions() if definitions is None else definitions
@@ -94,7 +95,7 @@ def migrate(
             "select set_config('lock_timeout', %s, true)", [f"{patience / timedelta(milliseconds=1):.0f}"]
         )
         connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
-        # Asked again: whoever had the lock may have done it.
+        # Checked again: whoever held the lock may have applied them.
         for migration in _missing(connection, migrations):
             connection.execute(migration.text)
             connection.execute(
@@ -104,10 +105,10 @@ def migrate(
             if _stale(connection, [definition]):
                 _define(connection, definition)
     except LockNotAvailable as error:
-        held = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise LedgerBusy(
-            f"the ledger could not be prepared, for somebody else held it for {patience.total_seconds():g} s"
-            f" ({held}): run this again, or end the session that holds it"
+            f"the ledger could not be prepared: another session held a lock for {patience.total_seconds():g} s"
+            f" ({reason}); run this again, or end that session"
         ) from error
 
 
@@ -124,29 +125,29 @@ def read_migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
     """The migrations that this code knows, in order.
 
     Raises:
-        WrongMigrations: when a number is missing or there twice, or a file is named otherwise.
+        WrongMigrations: when a number is missing or used twice, or a file has another kind of name.
     """
     found = []
     for file in sorted(folder.glob("*.sql")):
         name = _FILE.fullmatch(file.name)
         if name is None:
-            raise WrongMigrations(f"{file.name} is no name of a migration; one is called 0002_what_it_does.sql")
+            raise WrongMigrations(f"{file.name} is not named like a migration, such as 0002_what_it_does.sql")
         found.append(Migration(int(name[1]), name[2], file.read_bytes()))
-    _must_count([one.number for one in found], f"of the migrations in {folder.name}/")
+    _check_numbers([one.number for one in found], f"the migrations in {folder.name}/")
     return tuple(found)
 
 
 def read_definitions(folder: Path = DEFINITIONS) -> tuple[Definition, ...]:
-    """The definitions in the order in which they are made."""
+    """The definitions, in the order in which they are applied."""
     return tuple(Definition(name, (folder / f"{name}.sql").read_bytes()) for name in ORDER)
 
 
-def _must_count(numbers: Sequence[int], whose: str) -> None:
+def _check_numbers(numbers: Sequence[int], what: str) -> None:
     for expected, number in enumerate(numbers, 1):
         if number < expected:
-            raise WrongMigrations(f"{whose} the number {number} is there twice: give the later one the next number")
+            raise WrongMigrations(f"{what}: number {number} is used twice; give the later one the next number")
         if number > expected:
-            raise WrongMigrations(f"{whose} the number {expected} is missing; the next one is {number}")
+            raise WrongMigrations(f"{what}: number {expected} is missing; the next one is {number}")
 
 
 def _missing(connection: psycopg.Connection[TupleRow], migrations: Sequence[Migration]) -> Sequence[Migration]:
@@ -158,9 +159,9 @@ def _missing(connection: psycopg.Connection[TupleRow], migrations: Sequence[Migr
     if applied and applied[-1][0] > len(migrations):
         raise NewerLedger(
             f"the ledger was written by a newer Stocktake: it has migration {applied[-1][0]}, {applied[-1][1]}, and"
-            f" this code knows {len(migrations)}; run that newer one, or bring back the warehouse from before"
+            f" this code knows {len(migrations)}; run the newer Stocktake, or restore the warehouse from before it"
         )
-    _must_count([number for number, _ in applied], "of the migrations that the ledger has")
+    _check_numbers([number for number, _ in applied], "the migrations recorded in the ledger")
     for (number, name), known in zip(applied, migrations, strict=False):
         if name != known.name:
             raise WrongMigrations(f"migration {number} is {name} in the ledger and {known.name} in the code")
@@ -168,13 +169,13 @@ def _missing(connection: psycopg.Connection[TupleRow], migrations: Sequence[Migr
 
 
 def _stale(connection: psycopg.Connection[TupleRow], definitions: Sequence[Definition]) -> list[Definition]:
-    """The definitions whose text is another than what was executed, or of which the database has something else."""
+    """The definitions whose text changed since it was executed, or whose objects were changed in the database."""
     recorded: dict[str, tuple[str, str | None]] = {
         name: (digest, made)
         for name, digest, made in connection.execute("select name, digest, made from audit.definitions").fetchall()
     }
-    made = _made(connection)
-    return [one for one in definitions if recorded.get(one.name) != (one.digest, made.get(one.name))]
+    existing = _existing(connection)
+    return [one for one in definitions if recorded.get(one.name) != (one.digest, existing.get(one.name))]
 
 
 def _define(connection: psycopg.Connection[TupleRow], definition: Definition) -> None:
@@ -184,16 +185,16 @@ def _define(connection: psycopg.Connection[TupleRow], definition: Definition) ->
         insert into audit.definitions (name, digest, made) values (%s, %s, %s)
         on conflict (name) do update set digest = excluded.digest, made = excluded.made, applied_at = now()
         """,
-        [definition.name, definition.digest, _made(connection).get(definition.name)],
+        [definition.name, definition.digest, _existing(connection).get(definition.name)],
     )
 
 
-def _made(connection: psycopg.Connection[TupleRow]) -> dict[str, str]:
-    """What the database has of each definition, as a digest. It reads the catalog, so it waits for nobody."""
-    return dict(connection.execute(_MADE).fetchall())
+def _existing(connection: psycopg.Connection[TupleRow]) -> dict[str, str]:
+    """A digest of what the database has of each definition. It reads only the catalogue, so it waits for no lock."""
+    return dict(connection.execute(_EXISTING).fetchall())
 
 
-_MADE = """
+_EXISTING = """
 with ours as (
     select pg_class.oid, nspname || '.' || relname as name, nspname, relkind
     from pg_class
@@ -208,7 +209,7 @@ analyst as (
 ),
 
 facts (definition, fact) as (
-    -- A view is its rule and its comments.
+    -- A view consists of its rule and its comments.
     select ours.name, pg_rewrite.ev_action::text
     from ours
     join pg_rewrite on pg_rewrite.ev_class = ours.oid
@@ -221,7 +222,7 @@ facts (definition, fact) as (
     join pg_description on pg_description.objoid = ours.oid and pg_description.classoid = 'pg_class'::regclass
     where ours.relkind = 'v' or ours.nspname = 'audit'
     union all
-    -- Of grants, what is lacking: whatever else is granted is not ours.
+    -- For grants, what is missing: any other grants are not ours.
     select 'grants', 'nobody to grant to'
     where not exists (select from analyst)
     union all

@@ -1,4 +1,4 @@
-"""What the ledger says of publications: how far they go, and which version of a feature set each holds."""
+"""Publications in the ledger: which days they cover, and which version of a feature set each one holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PastNight:
         night: the business day it was for.
         horizon: the last whole business day that its tables cover.
         published_at: when it was published.
-        snapshot_at: when it had read the shop.
+        snapshot_at: when it read the shop.
         versions: per reporting table, the version in the lake.
     """
 
@@ -33,7 +33,7 @@ class PastNight:
 
 
 def past_nights(night: date) -> list[PastNight]:
-    """Every publication of a night, the newest first; a replay of it is one, putting one back is none."""
+    """Every publication of a night, the newest first; a replay counts, putting the night back does not."""
     with connect() as connection:
         rows = connection.execute(
             """
@@ -53,13 +53,13 @@ def past_nights(night: date) -> list[PastNight]:
 
 @dataclass(frozen=True)
 class LiveCopy:
-    """What live tables were built from.
+    """The copy that the live tables were built from.
 
     Attributes:
         horizon: the last whole business day that they cover.
         versions: per source, the version of lake/clean.
         tables: the tables that were published with it, by qualified name.
-        is_put_back: whether it is a past night's that was put back.
+        is_put_back: whether it is the copy of a past night that was put back.
     """
 
     horizon: date
@@ -69,11 +69,11 @@ class LiveCopy:
 
 
 def live_copy(run: Run | None = None, tables: Iterable[Table] = ()) -> LiveCopy | None:
-    """The copy of the shop behind what readers have now; None before the first publication.
+    """The copy of the shop behind the tables that readers see now; None before the first publication.
 
     Args:
-        run: one that builds some tables: these may be older than the others. Any other, or none, means all of them.
-        tables: what that run publishes.
+        run: a run that builds some tables: these may be older than the others. Any other run, or None: all tables.
+        tables: the tables that this run publishes.
     """
     with connect() as connection:
         row = connection.execute(
@@ -126,19 +126,19 @@ def published_nights() -> list[date]:
 
 
 def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | None]:
-    """The slices of a table of slices in which what is live differs from what a run makes live, by night.
+    """The slices of a table that a run must publish, by night: those in which the live rows may differ.
 
-    Each night's slice is what that night published last. So for a night it is its own, unless a past one was put back
-    before it: then those of the nights that were taken away then, too. For a past night that is put back it is the
-    slices of the nights that were published since. A replay counts as the night that it is for.
+    Each night's slice is the one that this night published last. A night publishes its own slice. If a past night was
+    put back before it, it also publishes the slices that were removed then. A run that puts a past night back publishes
+    the slices of the nights published since. A replay counts as its night.
 
     Args:
-        run: a night, or one that puts one back; not published yet.
-        table: the table.
-        version: of a night, the version that holds its slice.
+        run: a night, a replay, or a run that puts a night back; not published yet.
+        table: a table of slices.
+        version: for a night, the version that holds its slice.
 
     Returns:
-        By night, the version that holds its slice; None where there is to be none.
+        By night, the version that holds its slice; None if the slice is to be deleted.
     """
     with connect() as connection:
         rows = connection.execute(
@@ -182,7 +182,7 @@ def published_horizon() -> date | None:
 
 
 def live_version(table: Table, version: int) -> int | None:
-    """The version of a table that is live, where it was built by the same definition as another version; else None."""
+    """The live version of a table, if it was built with the same definition as a given version; else None."""
     with connect() as connection:
         row = connection.execute(
             """
@@ -209,10 +209,10 @@ def live_version(table: Table, version: int) -> int | None:
 
 
 def published_slices(table: str | None, until: int | None) -> list[tuple[int, date, datetime, int, bool]]:
-    """What was published of a feature set (None: of any), in order, up to and with a publication (None: all).
+    """What was published of a feature set (None: of any), in order, up to and including a publication (None: all).
 
     Returns:
-        Per publication its id, the night it was for, when it was, the version in the lake, whether it changed a row.
+        Per publication its id, its night, its time, the version in the lake, and whether it changed a row.
     """
     with connect() as connection:
         return connection.execute(

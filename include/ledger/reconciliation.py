@@ -1,4 +1,4 @@
-"""What the ledger says of reconciliation: the proofs that nothing was lost or multiplied, held or not."""
+"""Reconciliation in the ledger: the proofs that nothing was lost or multiplied, whether they held or not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from include.ledger.connection import connect
 
-EXAMPLES = 5  # groups that differ which the ledger keeps per proof
+EXAMPLES = 5  # differing groups that the ledger keeps per proof
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Proof:
     """Two sides that were compared, group by group.
 
     Attributes:
-        audit: what the proof is called.
-        meaning: what holds when it does; one sentence.
-        sides: what the two sides are.
-        groups: how many were compared: orders, days, shelves, rows.
-        differing: those in which any measure differs.
-        totals: per measure, what both sides add up to.
+        audit: the name of the proof.
+        meaning: what is true if the proof holds; one sentence.
+        sides: the names of the two sides.
+        groups: how many groups were compared: orders, days, shelves, rows.
+        differing: how many groups differ in any measure.
+        totals: per measure, the totals of both sides.
         examples: the first groups that differ, each with both values.
     """
 
@@ -57,12 +57,12 @@ def _figures(proof: Proof) -> list[dict[str, object]]:
 
 
 def record(run_id: str, proofs: Iterable[Proof], *, anew: bool = False) -> None:
-    """Note proofs, held or not, in place of what an earlier attempt noted; it stays, whatever becomes of the night.
+    """Record proofs, held or not, replacing those of an earlier attempt; they stay whatever happens to the night.
 
     Args:
         run_id: the run.
         proofs: what was compared.
-        anew: whether these are the run's first: then all that an earlier attempt noted is forgotten.
+        anew: whether these are the attempt's first proofs: then all proofs of an earlier attempt are deleted.
     """
     rows = [
         (run_id, p.audit, p.meaning, *p.sides, p.groups, p.differing, Jsonb(_figures(p)), list(p.examples))

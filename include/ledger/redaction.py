@@ -1,4 +1,4 @@
-"""Secrets out of what is written down for others to read: errors quote connection strings."""
+"""Removes secrets from texts that others will read: errors quote connection strings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from include.settings import settings
 
 _HIDDEN = "***"
-_TELLTALE = 6  # characters; a shorter password is a word that turns up by itself
+_SHORTEST_SECRET = 6  # characters; a shorter password may be an ordinary word in a text
 _IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]+(?=@)")
 _IN_PAIR = re.compile(r"(\b\w*(?:password|passwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s'\",;)]+)", re.I)
 
@@ -26,8 +26,8 @@ def _secrets() -> list[str]:
     """Every secret setting and the password in it, longest first."""
     try:
         values = [value.get_secret_value() for _, value in settings() if isinstance(value, SecretStr)]
-    except ValidationError:  # an incomplete environment has no secrets to tell
+    except ValidationError:  # an incomplete environment has no known secrets
         return []
     passwords = [urlsplit(value).password or "" for value in values]
     found = {*values, *passwords, *map(unquote, passwords)}
-    return sorted((secret for secret in found if len(secret) >= _TELLTALE), key=len, reverse=True)
+    return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)

@@ -1,9 +1,9 @@
-"""What the ledger still needs of the lake, and which of its own rows are past their time.
+"""What the ledger still needs of the lake, and which of its own rows can be deleted.
 
-One rule for both. A run is kept whole, its rows here and the versions that it read and made, if it or a publication of
-it is young enough, if it is not over, or if what is published, or accepted, last came from it. Of what is older stay,
-for ever: a publication and its run (every published row names one), which version of a feature set it published
-(training sets read features as they were known), and rows in quarantine that are open.
+One rule decides both. A run is kept whole, with its rows here and the versions that it read and made, if it or one of
+its publications is recent, if it is not over, or if it made what was last published or accepted. Some older rows are
+kept forever: publications and their runs (every published row names a publication), the version of each feature set
+that a publication published (training sets read features as they were known), and open rows of the quarantine.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from psycopg.sql import SQL, Identifier
 from include.ledger.connection import connect
 from include.ledger.runs import slug
 
-_YOUNG = "published_at >= %(since)s"
+_RECENT = "published_at >= %(since)s"
 _LATEST = (
     "publication_id in (select max(publication_id) from audit.publication_tables group by schema_name, table_name)"
 )
 
 _KEPT_RUNS = f"""
     select run_id from audit.runs where started_at >= %(since)s or state = 'running' or accepting
-    union select run_id from audit.publications where {_YOUNG} or {_LATEST}
+    union select run_id from audit.publications where {_RECENT} or {_LATEST}
     union (
         select run_id from audit.runs join audit.source_counts using (run_id)
         where accepted is not null order by snapshot_at desc, started_at desc limit 1
     )
 """
-# Of which publication the copy of the shop, and a table, can be published again.
+# The publications whose copy of the shop, or whose table, can be published again.
 _KEPT_SOURCES = f"""
-    select publication_id from audit.publications where {_YOUNG}
+    select publication_id from audit.publications where {_RECENT}
     union select max(publication_id) from audit.publication_sources
 """
 _KEPT_TABLES = f"""
     select publication_id, schema_name, table_name from audit.publication_tables
     join audit.publications using (publication_id)
-    where {_YOUNG} or (publication_id, schema_name, table_name) in (
+    where {_RECENT} or (publication_id, schema_name, table_name) in (
         select max(publication_id), schema_name, table_name from audit.publication_tables
         group by schema_name, table_name
     )
@@ -59,7 +59,7 @@ _VERSIONS = f"""
     where (publication_id, schema_name, table_name) in ({_KEPT_TABLES})
 """
 
-_PAST = {
+_DELETIONS = {
     **{
         table: f"delete from audit.{table} where run_id not in ({_KEPT_RUNS})"
         for table in ("stages", "source_counts", "expectation_results", "builds", "parity", "conservation", "approvals")
@@ -77,9 +77,9 @@ class Needs:
 
     Attributes:
         versions: the versions of each table, by layer and name.
-        slices: of feature sets, for each publication ever: its version, and the night whose slice it published.
-        runs: the runs that are kept, as their folders and partitions are called.
-        past_runs: those that are not, likewise.
+        slices: for feature sets and each publication ever: its version, and the night whose slice it published.
+        runs: the runs that are kept, by the names of their folders and partitions.
+        past_runs: the runs that are not kept, likewise.
     """
 
     versions: Mapping[tuple[str, str], frozenset[int]]
@@ -89,7 +89,7 @@ class Needs:
 
 
 def needs(since: datetime) -> Needs:
-    """What is needed when what is older than an instant may go."""
+    """What is needed if everything older than an instant may be deleted."""
     asked = {"since": since}
     versions: dict[tuple[str, str], set[int]] = {}
     slices: dict[tuple[str, str], set[tuple[int, date]]] = {}
@@ -113,32 +113,32 @@ def needs(since: datetime) -> Needs:
 
 
 def forget(since: datetime, *, dry_run: bool) -> dict[str, int]:
-    """Delete the ledger's rows that are past their time, in one transaction.
+    """Delete the ledger's rows that are no longer needed, in one transaction.
 
     Args:
-        since: what is older may go.
-        dry_run: whether it is only counted.
+        since: everything older may be deleted.
+        dry_run: whether the rows are only counted.
 
     Returns:
-        Rows per table, of those of which there were any.
+        The number of rows per table, without tables that have none.
     """
     asked = {"since": since}
     with connect() as connection, connection.transaction(force_rollback=dry_run):
-        gone = {table: connection.execute(SQL(statement), asked).rowcount for table, statement in _PAST.items()}
-        # Whatever else names a run keeps it, in tables that are not thought of here too.
-        naming = connection.execute(
+        gone = {table: connection.execute(SQL(statement), asked).rowcount for table, statement in _DELETIONS.items()}
+        # Any other row that references a run keeps it, including rows of tables that are not listed here.
+        references = connection.execute(
             """
             select conrelid::regclass::text, attname from pg_constraint
             join pg_attribute on attrelid = conrelid and attnum = any(conkey)
             where contype = 'f' and confrelid = 'audit.runs'::regclass
             """
         ).fetchall()
-        unnamed = [
+        unreferenced = [
             SQL(" and not exists (select from {} as other where other.{} = runs.run_id)").format(
                 Identifier(*table.split(".")), Identifier(column)
             )
-            for table, column in naming
+            for table, column in references
         ]
-        runs = SQL(f"delete from audit.runs where run_id not in ({_KEPT_RUNS})") + SQL("").join(unnamed)
+        runs = SQL(f"delete from audit.runs where run_id not in ({_KEPT_RUNS})") + SQL("").join(unreferenced)
         gone["runs"] = connection.execute(runs, asked).rowcount
     return {table: rows for table, rows in gone.items() if rows}

@@ -1,4 +1,4 @@
-"""Runs of the DAGs: what was asked for, how each ended, how long its stages took, and whose turn it is."""
+"""Runs of the DAGs: what was requested, how each ended, how long its stages took, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from include.ledger.connection import connect, held
 
 
 class Kind(StrEnum):
-    """What a run does, whatever its DAG is called."""
+    """What a run does, whatever the name of its DAG."""
 
-    NIGHT = "night"  # reads the shop, judges every row, publishes all reporting tables
-    TABLES = "tables"  # builds some tables from the published copy of the shop: the features, or a DAG of one's own
-    REPLAY = "replay"  # judges the quarantine again, and publishes the night anew
+    NIGHT = "night"  # reads the shop, checks every row, publishes all reporting tables
+    TABLES = "tables"  # builds some tables from the published copy of the shop: the features, or a DAG of your own
+    REPLAY = "replay"  # checks the quarantine again, and publishes the night again
     REPUBLISH = "republish"  # puts a past night back
 
     @property
     def publishes_night(self) -> bool:
-        """Whether it judges rows and publishes the copy of the shop with all tables made from it."""
+        """Whether it checks rows and publishes the copy of the shop with all tables made from it."""
         return self in PUBLISH_NIGHT
 
     @property
@@ -37,27 +37,27 @@ class Kind(StrEnum):
         return self is Kind.TABLES
 
 
-# For statements: which kinds publish a night, and after which readers have another night than before.
+# For SQL statements: the kinds that publish a night, and the kinds that change which night readers see.
 PUBLISH_NIGHT: Final = (Kind.NIGHT, Kind.REPLAY)
 SHOW_NIGHT: Final = (*PUBLISH_NIGHT, Kind.REPUBLISH)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run, of whatever kind.
+    """One run, of any kind.
 
     Attributes:
         run_id: as Airflow knows it.
         night: the business day it is for; feature sets get this day's slice.
         horizon: the last whole business day that its reporting tables cover.
         engine: what builds the tables; ``auto`` leaves it to each table.
-        full_refresh: whether everything is read and judged again.
+        full_refresh: whether everything is read and checked again.
         dry_run: whether it stops before publishing.
-        parity: a second engine on which a sample of the tables is built and compared; None: none.
+        parity: a second engine on which a sample of the tables is built and compared; None for no comparison.
         dag: the DAG whose run it is, as Airflow knows it.
         kind: what it does.
-        built_from: of tables, the publication whose copy of the shop they are built from; of a past night that is
-            put back, the publication that had published it; of a replay, the one whose quarantine is judged again.
+        built_from: for tables, the publication whose copy of the shop they are built from; for a past night that is
+            put back, the publication that published it; for a replay, the one whose quarantine is checked again.
     """
 
     run_id: str
@@ -78,12 +78,12 @@ class Run:
 
     @property
     def puts_back(self) -> int | None:
-        """The publication that it puts back; None unless that is what it does."""
+        """The publication that it puts back; None for other kinds of run."""
         return self.built_from if self.kind is Kind.REPUBLISH else None
 
     @property
     def replays(self) -> int | None:
-        """The publication whose quarantine it judges again; None unless that is what it does."""
+        """The publication whose quarantine it checks again; None for other kinds of run."""
         return self.built_from if self.kind is Kind.REPLAY else None
 
 
@@ -93,7 +93,7 @@ def slug(run_id: str) -> str:
 
 
 def open_run(run: Run) -> None:
-    """Enter a run; entering it again (a retry, a cleared task) starts its record anew.
+    """Record a run; recording it again (a retry, a cleared task) starts its record over.
 
     Raises:
         ValueError: when a run of another DAG has this id.
@@ -121,7 +121,7 @@ def open_run(run: Run) -> None:
 
 
 def find_run(run_id: str) -> Run:
-    """The run as it was entered.
+    """The run as it was recorded.
 
     Raises:
         KeyError: when the ledger has no such run.
@@ -140,13 +140,13 @@ def find_run(run_id: str) -> Run:
 
 
 def finish_run(run_id: str, state: str, error: str | None = None, dag: str | None = None) -> None:
-    """Say how a run ended. The first error of a run is the one that is kept.
+    """Record how a run ended. The first error of a run is kept.
 
     Args:
-        run_id: the run; one that the ledger does not know changes nothing.
+        run_id: the run; if the ledger does not know it, nothing changes.
         state: ``success`` or ``failed``.
         error: what it failed with.
-        dag: the DAG whose run is meant, where another may have one of the same id.
+        dag: the DAG of the run, if another DAG may have a run with the same id.
     """
     with connect() as connection:
         connection.execute(
@@ -162,7 +162,7 @@ def finish_run(run_id: str, state: str, error: str | None = None, dag: str | Non
 
 
 def resume_run(run_id: str, dag: str) -> None:
-    """Say that a DAG's run goes on (some of its tasks were cleared): what it failed with is over."""
+    """Record that a DAG's run resumes (some of its tasks were cleared): its earlier error is deleted."""
     with connect() as connection:
         connection.execute(
             """
@@ -175,7 +175,7 @@ def resume_run(run_id: str, dag: str) -> None:
 
 @contextmanager
 def timed(run_id: str, name: str) -> Iterator[None]:
-    """Time a stage of a run; what is kept is its latest attempt that came to an end."""
+    """Time a stage of a run; the latest attempt that completed is kept."""
     started_at, start = datetime.now(UTC), time.monotonic()
     yield
     with connect() as connection:
@@ -189,32 +189,32 @@ def timed(run_id: str, name: str) -> Iterator[None]:
 
 
 class Overtaken(RuntimeError):
-    """Another night read the shop later, or covers later days, or its quarantine was replayed; running again helps."""
+    """Another run read the shop later, covers later days, or replayed this night's quarantine; running again helps."""
 
 
 @contextmanager
 def turn(
     step: str, run: Run, snapshot_at: datetime, tables: Sequence[Table] = ()
 ) -> Iterator[psycopg.Connection[TupleRow]]:
-    """Take turns at a step that changes what all nights share; a night that was overtaken by a later one has none.
+    """Take turns at a step that changes what all nights share; a night that a later one has overtaken gets no turn.
 
-    A replay is later than the night whose snapshot it has; of two, the one that began from the newer publication.
+    A replay is later than the night whose snapshot it has; of two replays, the one from the newer publication is later.
 
     Args:
-        step: ``accept`` (the lake's turn); ``publish``, ``tables`` or ``republish`` (the warehouse's).
+        step: ``accept`` (for the lake); ``publish``, ``tables`` or ``republish`` (for the warehouse).
         run: this night's run.
         snapshot_at: when this night's snapshot was taken.
         tables: for ``tables``, what is published.
 
     Yields:
-        The connection that holds the turn; it ends with the block, or with the process.
+        The connection that holds the turn; the turn ends with the block, or with the process.
 
     Raises:
-        Overtaken: when a night with a later snapshot, or one that covers later days, has taken its turn already;
-            for tables, when their slices of the same day were published from a later snapshot, or reporting tables
-            of another night since the run began; for a replay, when anything was published of a night since it began.
+        Overtaken: when a night with a later snapshot, or one that covers later days, has already taken its turn;
+            for tables, when their slices of the same day were published from a later snapshot, or reporting tables of
+            another night were published since the run began; for a replay, when a night was published since it began.
     """
-    # Whatever publishes waits for whatever else does: they share the staging tables.
+    # All publishers wait for each other: they share the staging tables.
     with held("accept" if step == "accept" else "publish") as connection:
         asked = {
             "snapshot_at": snapshot_at,
@@ -231,11 +231,11 @@ def turn(
         later = connection.execute(_LATER[step], asked).fetchone()
         connection.commit()
         if later:
-            raise Overtaken(f"run {later[0]} is ahead and is done with {step} already: run this one again, from begin")
+            raise Overtaken(f"run {later[0]} is ahead and has already done {step}: run this one again, from begin")
         yield connection
 
 
-# With the same snapshot: for a night its replay; for a replay whatever was published since it began.
+# With the same snapshot: for a night, its replay; for a replay, any publication since it began.
 _REPLAYED = """
     select run_id from audit.publications join audit.runs using (run_id)
     where run_id <> %(run)s and publications.snapshot_at = %(snapshot_at)s
@@ -273,24 +273,24 @@ _LATER = {
                 and schema_name || '.' || table_name = any(%(tables)s)
                 and (
                     later.night = %(night)s and later.snapshot_at > %(snapshot_at)s
-                    -- A reporting table is the same whole table for all days: from the newer copy it is newer.
+                    -- A reporting table is one table for all days: the one from the newer copy is newer.
                     or schema_name || '.' || table_name = any(%(reporting)s) and later.built_from > %(built_from)s
                         and later.kind = 'tables'
                 )
         )
-        -- And what is shown beside it is of the copy that it was built from.
+        -- And readers must still see the night whose copy it was built from.
         or cardinality(%(reporting)s::text[]) > 0 and kind = any(%(show_night)s) and publication_id > %(built_from)s
         limit 1
     """,
-    # Later nights are what a past one is put back from.
+    # Putting a past night back is meant to undo later nights: none of them overtakes it.
     "republish": "select run_id from audit.runs where false",
 }
 
 
 def record_tables(tables: Iterable[tuple[str, str, Sequence[str], str | None]]) -> None:
-    """Say which tables there are: (schema, name, sources read, why it is left out or None)."""
+    """Record which tables there are: (schema, name, sources read, why it is left out or None)."""
     with connect() as connection:
-        connection.execute("lock table audit.tables in share row exclusive mode")  # nights that begin together
+        connection.execute("lock table audit.tables in share row exclusive mode")  # two nights may begin at once
         connection.execute("delete from audit.tables")
         connection.cursor().executemany(
             "insert into audit.tables (schema_name, table_name, sources, left_out) values (%s, %s, %s, %s)",

@@ -1,4 +1,4 @@
-"""A night in a page of text, for the person who started it."""
+"""The summary of a night as text, for the person who started it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
 
     Args:
         run_id: the night's run.
-        features_run: the run that made the night's features; None where none did.
+        features_run: the run that made the night's features; None if there is none.
 
     Raises:
         KeyError: when the ledger knows no such run.
@@ -29,7 +29,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
             raise KeyError(f"the ledger has no run {run_id!r}")
         parts = [
             _heading(cursor, run),
-            _anew(cursor, run_id),
+            _read_again(cursor, run_id),
             _sources(cursor, run_id),
             _quarantine(cursor, run_id),
             _tables(cursor, runs),
@@ -87,8 +87,8 @@ def _sources(cursor: _Cursor, run_id: str) -> str:
     return _table(rows)
 
 
-def _anew(cursor: _Cursor, run_id: str) -> str:
-    """Why sources were read or checked anew: their definition had changed since the copy was made."""
+def _read_again(cursor: _Cursor, run_id: str) -> str:
+    """Why sources were read or checked again: their definition had changed since the copy was made."""
     rows = cursor.execute(
         """
         select source, rechecked, array_to_string(anew, ', ') as why
@@ -97,7 +97,7 @@ def _anew(cursor: _Cursor, run_id: str) -> str:
         [run_id],
     ).fetchall()
     return "\n".join(
-        f"All rows of {row['source']} were {'checked' if row['rechecked'] else 'read'} anew: {row['why']}"
+        f"All rows of {row['source']} were {'checked' if row['rechecked'] else 'read'} again: {row['why']}"
         for row in rows
     )
 

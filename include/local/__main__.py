@@ -79,7 +79,7 @@ def replay(
     engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
 ) -> None:
-    """Judge the quarantine again, without reading the shop, and say what was released."""
+    """Check the quarantine again, without reading the shop, and say what was released."""
     machine = Machine.ready()
     with airflow_for_one_run(machine) as api:
         publish(

@@ -1,13 +1,13 @@
-"""Housekeeping: what no publication, run or reader needs any more goes from the lake, the pages and the ledger.
+"""Housekeeping: removes what no publication, run or reader needs any more from the lake, the pages and the ledger.
 
-Delta's own vacuum goes by age: it takes the files of a night that is to be published again, once they were replaced a
-week ago. Here a file stays for as long as a version that somebody needs holds it:
+Delta's own vacuum goes by age: it would remove the files of a night that may be put back, a week after they were
+replaced. Here a file stays as long as a version that somebody needs holds it:
 
 - a version of a run or publication that is kept (``ledger.retention``);
 - of a feature set, the slice that any publication ever published: training sets read it as it was known then;
 - a version that was the latest one at some time since ``Limits.safe_since``: somebody may be reading it.
 
-What was written since then stays in any case: a commit under way may be about to name it. Old rows of raw and gone are
+Files written since then stay in any case: a commit under way may be about to name them. Old rows of raw and gone are
 first taken out of their tables. Training sets are never touched.
 
 Belongs here: what of the lake's folders may go, and compaction. Does not: what the ledger needs, and its own rows.
@@ -76,14 +76,14 @@ def check(conf: Mapping[str, object]) -> None:
 
 
 def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SMALL) -> dict[str, int]:
-    """Lay the small files of lake/clean and of the reporting tables together, each while no night writes it.
+    """Compact the small files of lake/clean and of the reporting tables, each table while no night writes it.
 
-    Tables of slices stay as they are: a slice is a file, and writing it again would write all that lie with it again.
+    Tables of slices are left alone: a slice is a file of its own, and compaction would mix it with others.
 
     Args:
         tables: what is published.
-        dry_run: whether it is only said.
-        most_small: tables with more small files than this.
+        dry_run: only report what would be done.
+        most_small: compact tables with more small files than this.
 
     Returns:
         Per table, how many small files it had.
@@ -105,7 +105,7 @@ def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SM
 
 
 def forget_runs(limits: Limits, *, dry_run: bool) -> dict[str, int]:
-    """Take what runs past their time read out of lake/raw and lake/gone, and remove their report and Data Docs pages.
+    """Delete the rows of old runs from lake/raw and lake/gone, and remove their report and Data Docs pages.
 
     Returns:
         Per table, how many runs' rows; and how many pages.
@@ -251,7 +251,7 @@ def _written(file: Path) -> datetime:
 
 
 def _remove(files: Iterable[Path], *, dry_run: bool) -> dict[str, int]:
-    """Remove files; of a run, the folder too that is empty then.
+    """Remove files, and the folder of a run once it is empty.
 
     Returns:
         How many files and bytes.

@@ -93,7 +93,7 @@ def extract(run_id: str) -> dict[str, int]:
 
 
 def validate(run_id: str, name: str) -> dict[str, int]:
-    """Judge tonight's rows of one source.
+    """Check tonight's rows of one source.
 
     Returns:
         Broken rows, per rule that was broken.
@@ -138,7 +138,7 @@ def check_tolerance(run_id: str) -> bool:
 def accept(run_id: str) -> dict[str, dict[str, int]]:
     """Merge accepted rows into lake/clean, put rejected ones into quarantine, or stop the night.
 
-    Tried again after it died half-way, it judges by what its first try found, and so comes to the same.
+    A retry after a crash starts from the versions that the first try found, so its outcome is the same.
 
     Returns:
         Per source what happened, in rows.
@@ -162,7 +162,7 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
 
 
 def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
-    """Judge what was built by each table's own rules: the rows that are not published as they are.
+    """Check what was built by each table's own rules: the rows that are not published as they are.
 
     Of a night it is also proven that nothing was lost or multiplied.
 

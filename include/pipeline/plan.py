@@ -31,7 +31,7 @@ class Known:
 
     Attributes:
         table: its declaration.
-        sources: the sources that it is made from, however far back.
+        sources: the sources it is made from, directly or through other tables.
         left_out: why this shop has no such table; None where it has.
         code: a digest of the code that decides its rows.
     """

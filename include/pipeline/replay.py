@@ -1,6 +1,6 @@
-"""The steps of the DAG ``replay``, where they differ from a night's: the quarantine is judged again, no shop is read.
+"""The steps of the DAG ``replay``, where they differ from a night's: the quarantine is checked again, no shop is read.
 
-Belongs here: which copy is judged, when that is refused, and whether there is anything to release. Does not: the gate,
+Belongs here: which copy is checked, when that is refused, and whether there is anything to release. Does not: the gate,
 building, proving and publishing, which are a night's own steps and do for a replay what they do for it.
 
 A replay has the snapshot of the night that was published last, and moves no watermark. Its rows are the quarantine and
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class NotOver(RuntimeError):
-    """The lake is not what the last publication left, or soon will not be; the message says why. Nothing is changed."""
+    """The lake is not, or soon will not be, what the last publication left; the message says why. Nothing changed."""
 
 
 def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> Run:
@@ -92,9 +92,9 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
 
 
 def sift(run_id: str) -> bool:
-    """Whether there is anything to release; where there is not, what was judged is entered in the ledger all the same.
+    """Whether there is anything to publish; if not, the outcome of the check is entered in the ledger nevertheless.
 
-    There is too where the lake is ahead of what is published: an earlier replay released rows and came no further.
+    There is also something to publish when an earlier replay released rows to the lake and died before it published.
 
     Raises:
         Overtaken: when a night was published since the run began.
@@ -115,7 +115,7 @@ def sift(run_id: str) -> bool:
 
 
 def _counts(session: Any, sources: Mapping[str, Source], run: Run) -> list[dict[str, int]]:
-    """Give the verdicts in a session; per source, what they make of it."""
+    """Load the checked rows into a session; returns per source what would be released, recalled and held."""
     full = dict.fromkeys(sources, False)
     open_night(session, sources, run.slug, full)
     load_checked_rows(session, sources, run.slug)

@@ -32,11 +32,11 @@ FORM = ("night", "publication")  # what a person may ask of a run
 
 
 class NightGone(RuntimeError):
-    """A past night cannot be put back as it was; the message says of which tables, and why. Nothing was changed."""
+    """A past night cannot be put back as it was; the message names the tables and says why. Nothing was changed."""
 
 
 def begin(run_id: str, conf: Mapping[str, Any]) -> Run:
-    """Enter a run: which night is put back, and as which of its publications left it.
+    """Enter a run: which night is put back, and from which of its publications.
 
     Args:
         run_id: as Airflow knows it.
@@ -68,7 +68,7 @@ def publish(run_id: str, tables: Iterable[Table]) -> str:
         A sentence that says what is live now.
 
     Raises:
-        NightGone: when the lake has not all of it any more.
+        NightGone: when the lake no longer has all of it.
     """
     run = runs.find_run(run_id)
     past = next(one for one in publications.past_nights(run.night) if one.publication_id == run.built_from)

@@ -35,15 +35,15 @@ def build(
 ) -> int:
     """Build one table from the versions that this run made, commit it to the lake and enter it in the ledger.
 
-    A table that is rebuilt by a column goes on from its last build: only what the inputs' changes touch is computed.
+    A table that is rebuilt by a column continues from its last build: only what the changed inputs touch is computed.
 
     Args:
         run_id: the run.
         table: the table.
         inputs: for each of its build's parameters, the layer and the name of the table it names.
-        sources: the shop's tables it is made from, however far back.
+        sources: the sources it is made from, directly or through other tables.
         builder: what turns files of the inputs into files of the table: ``transforms.build.build``.
-        code: a digest of what decides the table's rows beside its inputs: with another one it is built in full.
+        code: a digest of the code that decides the table's rows; with another one it is built in full.
 
     Returns:
         Its rows: of the whole table, or of the night's slice.
@@ -58,7 +58,7 @@ def build(
 
 
 def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
-    """Build the night's slice of a table; others stay."""
+    """Build the night's slice of a table; its other slices stay."""
     with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         made = _make(run, table, builder, inputs.all_files, folder)
         digest = digest_of(made.files, made.table)
@@ -77,7 +77,7 @@ def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., 
 
 
 def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
-    """Build what of a table may have changed since its last build, and commit what did."""
+    """Build and commit the rows of a table that may have changed since its last build."""
     base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
     make = partial(_make, run, table, builder)
     kept = materialize(table, inputs, base, run.horizon, shop_sources(settings().sources), make)

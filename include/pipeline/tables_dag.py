@@ -1,7 +1,7 @@
 """The steps of a DAG that builds some tables from the published copy of the shop, where they differ from a night's.
 
 The DAG ``features`` is one, and so is every DAG of one's own. Belongs here: what is asked for, which copy it is built
-from, and publishing. Does not: building and judging, which is what ``nightly`` does for any table.
+from, and publishing. Does not: building and checking, which is what ``nightly`` does for any table.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_b
 
     First come changed rows with the figure's own day and keys. If there are none: for a figure of, say, a product,
     changed rows of the same product from earlier days (stock is carried forward); for a figure of the whole shop,
-    changed rows of, say, a customer who also has a row on that day (which may have become the first order).
+    changed rows of, say, a customer who also has a row on that day (it may have become the customer's first order).
 
     Args:
         connection: the publication's.

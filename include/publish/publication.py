@@ -1,4 +1,4 @@
-"""The three publications: a night's (a replay of it is one), some tables', and a past night's that is put back."""
+"""The three publications: of a night or its replay, of some tables, and of a past night that is put back."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from include.settings import settings
 
 
 def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], sources: Mapping[str, Source]) -> int:
-    """Publish a night. Publishing it again, from the same lake versions, is to have published it once.
+    """Publish a night. Publishing it again, from the same lake versions, changes nothing.
 
-    After a past night was put back, this brings every table forward again, other nights' slices too. A replay of a
-    night's quarantine is published as the night was; the watermarks stay, for it has read nothing.
+    After a past night was put back, this brings every table forward again, including other nights' slices. A replay of
+    a night's quarantine is published like the night; the watermarks stay, because it has read nothing.
 
     Args:
         run: the night's run, or a replay.
-        snapshot_at: the shop's clock at its snapshot: of a night the new watermark.
-        built: its tables, all of them.
+        snapshot_at: the shop's clock at its snapshot; for a night, the new watermark.
+        built: all its tables.
         sources: the shop's sources, for quarantine and watermarks.
 
     Returns:
@@ -43,8 +43,8 @@ def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], so
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
-        ContractError: when the live tables are not what the lake holds; nothing is changed then.
-        Overtaken: when a night that read the shop later, or a replay of this one, is published already.
+        ContractError: when the live tables differ from the lake; nothing is changed then.
+        Overtaken: when a night that read the shop later, or a replay of this one, is already published.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("publish", run, snapshot_at) as connection:
@@ -62,16 +62,16 @@ def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], so
 def enter_verdicts(
     run: Run, snapshot_at: datetime, session: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]
 ) -> None:
-    """Enter what a replay made of the quarantine where none of it is released, and so nothing published.
+    """Record the results of a replay that releases no row from the quarantine and so publishes nothing.
 
     Args:
         run: the replay.
-        snapshot_at: when the shop was read whose rows it judged.
-        session: a session in which the verdicts are given.
+        snapshot_at: when the rows that it checked were read from the shop.
+        session: a session with the checked rows (``checked_…``).
         sources: the shop's sources.
 
     Raises:
-        Overtaken: when a night was published since the replay began.
+        Overtaken: when a night was published after the replay began.
     """
     with turn("publish", run, snapshot_at) as connection:
         with connection.transaction():
@@ -87,23 +87,23 @@ def enter_verdicts(
 
 
 def publish_tables(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
-    """Publish tables that were built from a published copy; the quarantine and the watermarks are the night's and stay.
+    """Publish tables that were built from a published copy; the night's quarantine and watermarks stay as they are.
 
-    Of a table of slices it is the run's night that is published, of others all rows.
+    A table of slices publishes the slice of the run's night; any other table publishes all its rows.
 
     Args:
         run: the run, of the kind ``tables``.
-        snapshot_at: when the shop was read that the tables are built from.
-        built: its tables, all of them: reporting tables, or feature sets.
+        snapshot_at: when the copy that the tables are built from was read from the shop.
+        built: all its tables: reporting tables, or feature sets.
 
     Returns:
-        The publication's id. Its horizon is the run's; of feature sets that of their latest day that is published.
+        The publication's id. Its horizon is the run's; for feature sets, their latest published day.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
-        ContractError: when the live tables are not what the lake holds; nothing is changed then.
-        Overtaken: when slices of this day from a later snapshot are published already, or another night is shown by
-            now than the one that reporting tables were built for.
+        ContractError: when the live tables differ from the lake; nothing is changed then.
+        Overtaken: when slices of this day from a later snapshot are already published, or readers now see another
+            night than the one that the reporting tables were built for.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("tables", run, snapshot_at, [one.table for one in built]) as connection:
@@ -114,24 +114,26 @@ def publish_tables(run: Run, snapshot_at: datetime, built: list[TableVersion]) -
             replace(one, slices={run.night: one.version}) if one.table.rebuild.kind == "as_of" else one for one in built
         ]
         with _publication(connection, run, snapshot_at, horizon, built, {}) as publication_id:
-            pass  # nothing belongs to it but its tables
+            pass  # only the tables are published
     return publication_id
 
 
 def publish_past(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
-    """Put a past night's reporting tables back; quarantine and watermarks stay, for the shop's changes since are known.
+    """Put a past night's reporting tables back.
+
+    Quarantine and watermarks stay, because the shop's changes since then are still known.
 
     Args:
         run: the run of the DAG ``republish``; ``built_from`` is the publication that it puts back.
-        snapshot_at: when that publication had read the shop.
-        built: its tables, all of them, with the versions that it had published.
+        snapshot_at: when that publication read the shop.
+        built: all its tables, with the versions that it published.
 
     Returns:
         The new publication's id.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
-        ContractError: when the live tables are not what the lake holds; nothing is changed then.
+        ContractError: when the live tables differ from the lake; nothing is changed then.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
     with turn("republish", run, snapshot_at) as connection:
@@ -140,9 +142,12 @@ def publish_past(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> 
         built = _with_slices(run, built)
         with _publication(connection, run, snapshot_at, run.horizon, built, {}) as publication_id:
             connection.execute(
-                "update audit.publication_tables as now set rows = past.rows from audit.publication_tables as past"
-                " where now.publication_id = %s and past.publication_id = %s"
-                " and past.schema_name = now.schema_name and past.table_name = now.table_name",
+                """
+                update audit.publication_tables as now set rows = past.rows
+                from audit.publication_tables as past
+                where now.publication_id = %s and past.publication_id = %s
+                    and past.schema_name = now.schema_name and past.table_name = now.table_name
+                """,
                 [publication_id, run.built_from],
             )
     return publication_id
@@ -157,7 +162,7 @@ def _publication(
     built: list[TableVersion],
     sources: Mapping[str, Source],
 ) -> Iterator[int]:
-    """Publish tables in the transaction that the block completes; it is committed when the block ends.
+    """Publish tables in one transaction. The block can add to it; it is committed when the block ends.
 
     Yields:
         The publication's id.
@@ -186,7 +191,7 @@ def _publication(
 
 
 def _null_columns(run: Run, one: TableVersion) -> frozenset[str]:
-    """The columns that are null in what is published, because the lake's version is older than they are."""
+    """The columns that are null in the published rows, because the version in the lake is older than the columns."""
     table = one.table
     if one.window is None and run.puts_back is None:
         return frozenset()
@@ -202,7 +207,7 @@ def _null_columns(run: Run, one: TableVersion) -> frozenset[str]:
 
 
 def _with_slices(run: Run, built: list[TableVersion]) -> list[TableVersion]:
-    """The tables, each with the slices in which what is live and what is to be live may differ."""
+    """The tables, each with the slices in which the live rows may differ from the rows to publish."""
     return [
         replace(one, slices=publications.slices_to_publish(run, one.table, one.version))
         if one.table.rebuild.kind == "as_of"
@@ -214,7 +219,7 @@ def _with_slices(run: Run, built: list[TableVersion]) -> list[TableVersion]:
 def _find_published(
     connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime, built: list[TableVersion]
 ) -> int | None:
-    """The newest publication, if it is this one: an earlier try died after its commit. What it left to do is done."""
+    """The newest publication, if an earlier attempt of this run committed it and then died; finishes its cleanup."""
     with connection.transaction():
         found = connection.execute(
             """
@@ -237,7 +242,7 @@ def _find_published(
 
 
 def _horizon(connection: psycopg.Connection[TupleRow], run: Run, tables: Sequence[Table]) -> date:
-    """How far tables go after a run: to the run's own horizon; feature sets to their latest published slice."""
+    """The horizon of a publication: the run's own; for feature sets, that of their latest published slice."""
     features = [table.name for table in tables if table.schema == "features"]
     if not features:
         return run.horizon
@@ -263,12 +268,12 @@ def _enter(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: date
         [run.run_id, run.night, horizon, snapshot_at],
     ).fetchone()
     if row is None:
-        raise RuntimeError("the ledger gave no publication id")
+        raise RuntimeError("the ledger returned no publication id")
     return int(row[0])
 
 
 def _note_copy(connection: psycopg.Connection[TupleRow], run: Run, publication_id: int) -> None:
-    """Note which copy of the shop was published, so that features can be built from it whatever the run does later."""
+    """Record which copy of the shop was published: features can be built from it, whatever the run does later."""
     connection.execute(
         """
         insert into audit.publication_sources

@@ -1,4 +1,4 @@
-"""The quarantine, as the ledger tells of it: what is held now, and what became of what was held before."""
+"""The quarantine in the ledger: the rows held now, and what became of rows held before."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ create unlogged table staging.accepted_keys (source text, row_key text)
 
 
 def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None = None) -> None:
-    """Stage the rows in quarantine, and which of the rows that the ledger holds open were accepted since.
+    """Stage the rows in quarantine, and the keys of rows that are open in the ledger but have been accepted since.
 
     Args:
         session: a session with the warehouse attached.
         source: the source.
-        held: a relation of the rows in quarantine; what the lake has where not given.
+        held: a relation of the rows in quarantine; by default those in the lake.
     """
     files = lake.files("quarantine", source.name)
     if not files and not lake.files("clean", source.name):
@@ -65,7 +65,7 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None =
 
 
 def sync(connection: psycopg.Connection[TupleRow], run: Run) -> None:
-    """Close what is no longer held as it was, open what is newly held; rows held as before stay as they are."""
+    """Close entries of rows that are no longer held unchanged, open entries of newly held rows, keep all others."""
     same = (
         "now.source = held.source and now.row_key = held.row_key and now.rules = held.rules"
         " and now.row_values::jsonb = held.row_values"

@@ -1,7 +1,7 @@
-"""What a publication changes of days that were published before: every figure, old and new, and the rows behind it.
+"""Restatements: every figure of an earlier day that a publication changes, old and new, and the rows that caused it.
 
-Belongs here: which tables have days, and which of their rows a publication replaced. Does not: replacing them, which is
-``live``'s; finding why, which is ``changed_rows``'s and ``causes``'s. The publication's transaction records all of it.
+Belongs here: which tables have days, and which of their rows a publication replaced. Does not: replacing them
+(``live``) or finding the causes (``changed_rows``, ``causes``). The publication's transaction records everything.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from include.publish.live_schema import Difference
 from include.settings import settings
 from include.sources import shop_sources
 
-DAY = "day"  # the column that makes a table one of days
+DAY = "day"  # a table with this column in its key is a table by day
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What a publication is watched for.
+    """What is watched during a publication, to find restatements.
 
     Attributes:
-        until: the last day that was published before and is published now.
-        tables: those with a day in their key.
-        changed: of each source with rows that differ between the two copies, the columns by which they find a figure.
-        is_known: whether that could be told of every source.
-        new_columns: by table, the columns that were not published before, or in another type: they restate nothing.
+        until: the last day that was published before and is published again now.
+        tables: the tables with a day in their key.
+        changed: per source with rows that differ between the two copies, the columns that link its rows to a figure.
+        is_known: whether the differences of every source are known.
+        new_columns: per table, the columns that were not published before, or had another type: they restate nothing.
     """
 
     until: date | None = None
@@ -46,13 +46,13 @@ class Watch:
     new_columns: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def keeping(self, table: Table, side: str, statement: str, row: str = "") -> str:
-        """A statement that does the same and keeps the rows it deletes (``old``) or inserts (``new``) of a table.
+        """Extend a statement so that it also keeps the rows it deletes (``old``) or inserts (``new``).
 
         Args:
             table: the table.
             side: ``old`` or ``new``.
             statement: a delete or an insert.
-            row: what the statement calls a row, with a dot.
+            row: the statement's alias for a row, with a dot.
         """
         if table not in self.tables:
             return statement
@@ -60,20 +60,20 @@ class Watch:
         returned = ", ".join(f"{row}{name}" for name in names)
         return f"""
             with changed as ({statement} returning {returned})
-            insert into {_kept(table, side)} select {", ".join(names)} from changed
+            insert into {_kept_rows(table, side)} select {", ".join(names)} from changed
         """
 
 
 def watch(run: Run, differs: Iterable[Difference]) -> Watch:
-    """Find out what a run's publication may restate; stage the rows of the shop that may be why.
+    """Find out what a run's publication may restate, and stage the shop's rows that may be the cause.
 
     Args:
-        run: a night, or one that puts one back; not published yet.
-        differs: what of its live tables is not as declared. A table, a grain or a column that was not published before
-            restates nothing.
+        run: a run that is not published yet.
+        differs: how its live tables differ from their declaration. A table, grain or column that was not published
+            before restates nothing.
 
     Returns:
-        A watch on no table where nothing was published before.
+        A watch without tables if nothing was published before.
 
     Raises:
         duckdb.Error: when the warehouse or the lake cannot be read.
@@ -103,14 +103,14 @@ def watch(run: Run, differs: Iterable[Difference]) -> Watch:
 
 
 def keep(connection: psycopg.Connection[TupleRow], watched: Watch) -> None:
-    """Make room for the rows that are replaced; it goes with the transaction."""
+    """Create temporary tables for the replaced rows; they are dropped with the transaction."""
     for table in watched.tables:
         names = ", ".join(column.name for column in table.columns)
         for side in ("old", "new"):
             connection.execute(
                 SQL(
                     f"""
-                    create temp table {_kept(table, side)} on commit drop as
+                    create temp table {_kept_rows(table, side)} on commit drop as
                     select {names} from {table.qualified_name} with no data
                     """
                 )
@@ -118,7 +118,7 @@ def keep(connection: psycopg.Connection[TupleRow], watched: Watch) -> None:
 
 
 def record(connection: psycopg.Connection[TupleRow], watched: Watch, publication_id: int) -> None:
-    """Enter every figure of an earlier day that the publication changed, after its tables were replaced."""
+    """Record every figure of an earlier day that the publication changed, after its tables were replaced."""
     for table in watched.tables:
         new = watched.new_columns.get(table.name, ())
         metrics = [name for name in _metrics(table) if name not in new]
@@ -130,18 +130,18 @@ def record(connection: psycopg.Connection[TupleRow], watched: Watch, publication
 def _find_restated(
     connection: psycopg.Connection[TupleRow], table: Table, metrics: Sequence[str], until: date | None
 ) -> int:
-    """Create ``restated_…``: the rows of earlier days that are not what they were; returns how many there are."""
+    """Create ``restated_…``: the rows of earlier days that changed; returns their number."""
     name, key = table.name, ", ".join(table.primary_key)
     old, new = (", ".join(f"{side}.{metric}" for metric in metrics) for side in ("old", "new"))
-    # Postgres takes a table that it has not looked at for a small one, and joins a large one row by row.
-    connection.execute(SQL(f"analyze {_kept(table, 'old')}, {_kept(table, 'new')}"))
+    # Postgres assumes that a table without statistics is small, and would join a large one row by row.
+    connection.execute(SQL(f"analyze {_kept_rows(table, 'old')}, {_kept_rows(table, 'new')}"))
     return connection.execute(
         SQL(
             f"""
             create temp table restated_{name} on commit drop as
             select {key}, to_jsonb(old) as old, to_jsonb(new) as new
-            from {_kept(table, "old")} as old
-            full join {_kept(table, "new")} as new using ({key})
+            from {_kept_rows(table, "old")} as old
+            full join {_kept_rows(table, "new")} as new using ({key})
             where day <= %s and ({old}) is distinct from ({new})
             """
         ),
@@ -179,5 +179,5 @@ def _metrics(table: Table) -> list[str]:
     return [column.name for column in table.columns if column.name not in table.primary_key]
 
 
-def _kept(table: Table, side: str) -> str:
+def _kept_rows(table: Table, side: str) -> str:
     return f"{side}_{table.name}"

@@ -1,6 +1,6 @@
-"""Staging: the rows whose keys the lake's commits name since the version that is live, and the quarantine.
+"""Staging: the rows that changed since the live version, by the lake's change feed, and the quarantine.
 
-All rows of a table where that is not known, or everything was asked for; of a table of slices, the ones to publish.
+All rows of a table if its changes are not known, or on a full refresh; of a table of slices, the slices to publish.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from include.settings import settings
 
 
 def unpublished(run: Run, table: Table, version: int) -> list[str] | None:
-    """The files that say in which rows a version of a table may differ from what is published.
+    """The change files that name the rows in which a version of a table may differ from the published one.
 
     Returns:
-        Absolute paths (``lake.changes``); None where all rows are to be looked at: what is published is not known, was
-        built from another definition, is not a past of this version, is a slice, or everything was asked for.
+        Absolute paths (``lake.changes``); None if all rows must be compared: the published version is unknown, was
+        built from another definition, does not precede this version or is a slice, or this is a full refresh.
     """
     live = publications.live_version(table, version)
     if run.full_refresh or table.rebuild.kind == "as_of" or live is None:
@@ -46,17 +46,17 @@ def stage(
     sources: Mapping[str, Source],
     differs: Mapping[str, Difference],
 ) -> dict[str, Touched]:
-    """Load what changed of every table, and the quarantine, into staging.
+    """Load the changed rows of every table, and the quarantine, into staging.
 
     Args:
         connection: to the warehouse, in no transaction.
         run: the run that publishes.
         built: its tables.
         sources: the shop's sources, for the quarantine.
-        differs: by qualified name, what of a live table is not as declared: where that is of rows, all are staged.
+        differs: by qualified name, how a live table differs from its declaration; if rows differ, all are staged.
 
     Returns:
-        By qualified name, which rows are staged, of the tables of which these are not all.
+        By qualified name, which rows are staged, for the tables that are not staged in full.
     """
     changes = {one.staged: unpublished(run, one.table, one.version) for one in built}
     for one in built:
@@ -78,7 +78,7 @@ def stage(
             quarantine.stage(session, source)
     with connection.transaction():
         for one in built:
-            # After the load: sorting once is cheaper than a place in the index for every row as it comes.
+            # After the load: sorting once is cheaper than inserting every row into the index.
             key = ", ".join(one.table.primary_key)
             for staged in (one.staged, one.staged_keys):
                 connection.execute(SQL(f"alter table {staged} add primary key ({key}); analyze {staged}"))
@@ -88,14 +88,14 @@ def stage(
 
 
 def drop(connection: psycopg.Connection[TupleRow]) -> None:
-    """Drop every staging table, also those that a killed publisher left."""
+    """Drop every staging table, including those left by a killed publisher."""
     rows = connection.execute("select tablename from pg_tables where schemaname = 'staging'").fetchall()
     for (name,) in rows:
         connection.execute(SQL("drop table {}").format(Identifier(STAGING, name)))
 
 
 def _touched(one: TableVersion, changes: Sequence[str]) -> Touched:
-    """The rows whose keys some files name."""
+    """The rows whose keys the change files name."""
     if not changes:
         return Touched("false", "false")
     key = ", ".join(one.table[name].lake_name for name in one.table.primary_key)
@@ -106,7 +106,7 @@ def _touched(one: TableVersion, changes: Sequence[str]) -> Touched:
 
 
 def _load(session: duckdb.DuckDBPyConnection, one: TableVersion, changes: list[str] | None) -> None:
-    """Stage the rows of a table whose keys some files name, and these keys; all rows, or its slices, without files."""
+    """Stage the rows whose keys the change files name, and these keys; without files (None), all rows or slices."""
     table, rebuild = one.table, one.table.rebuild
     if changes is not None and not changes:
         return

@@ -1,4 +1,4 @@
-"""What waits to be published."""
+"""A version of a table that is to be published."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ STAGING = "staging"
 
 @dataclass(frozen=True)
 class TableVersion:
-    """A table that waits to be published.
+    """A version of a table that is to be published.
 
     Attributes:
-        table: what it is, with its key types resolved.
+        table: the declaration, with its key types resolved.
         version: its version in the lake.
-        slices: of a table of slices, those that are published: by the night that wrote one, the version that holds it;
-            None where it is to be gone.
-        null_columns: the columns that are null in it, whatever they are declared to be: it is older than they are.
+        slices: for a table of slices, those to publish: by the night that wrote a slice, the version that holds it;
+            None if the slice is to be deleted.
+        null_columns: columns that are null in it, even if declared never null: the version is older than they are.
     """
 
     table: Table
@@ -30,7 +30,7 @@ class TableVersion:
 
     @property
     def window(self) -> list[date] | None:
-        """The values of the rebuild column that are published; None: all rows are."""
+        """The values of the rebuild column that are published; None if all rows are."""
         rebuild = self.table.rebuild
         return [rebuild.slice_of(night) for night in self.slices] if rebuild.kind == "as_of" else None
 
@@ -41,5 +41,5 @@ class TableVersion:
 
     @property
     def staged_keys(self) -> str:
-        """The staging table of the keys to replace, where these are not all."""
+        """The staging table of the keys to replace, if not all rows are replaced."""
         return f"{STAGING}.keys_{self.table.schema}_{self.table.name}"

@@ -1,8 +1,8 @@
-"""The proof of a publication: what Postgres holds after the load is what the lake holds, to the last bit.
+"""The proof of a publication: after the load, Postgres holds what the lake holds, to the last bit.
 
-Both sides add up a hash per row for themselves: DuckDB over the lake's Parquet files, Postgres over the live table,
-whose values are turned back into the lake's. So a value that was changed on the way or in the warehouse is seen,
-wherever that happened. Only where the sums differ are rows compared one by one.
+Each side sums a hash per row: DuckDB over the lake's Parquet files, Postgres over the live table, whose values are
+converted back to the lake's. So a changed value is found, whether it changed on the way or in the warehouse. Rows are
+compared one by one only if the sums differ.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from include.ledger.reconciliation import EXAMPLES, Proof
 from include.ledger.runs import Run
 from include.publish.table_version import TableVersion
 
-_HASHES = "staging.lake_hashes"  # the lake's rows, where they are compared one by one; undone with the transaction
+_HASHES = "staging.lake_hashes"  # the lake's rows, when they are compared one by one; rolled back with the transaction
 _BATCH = 100_000
 
 # Fifteen hexadecimal digits of an md5: a bigint that is never negative.
@@ -36,7 +36,7 @@ _POSTGRES_HASH = "('x0' || substr(md5(concat_ws('|', {})), 1, 15))::bit(64)::big
 
 @dataclass(frozen=True)
 class Touched:
-    """The rows of a table that a publication wrote, where it did not write all of them, said for both sides.
+    """The rows of a table that a publication wrote, if it did not write all of them, as a predicate for each side.
 
     Attributes:
         in_lake: a DuckDB predicate over the table's lake columns.
@@ -48,28 +48,28 @@ class Touched:
 
 
 _ALL = Touched()
-_NOWHERE: Mapping[str, Touched] = MappingProxyType({})
+_COMPARE_ALL: Mapping[str, Touched] = MappingProxyType({})
 
 
 def prove_published(
     connection: psycopg.Connection[TupleRow],
     run: Run,
     built: Iterable[TableVersion],
-    touched: Mapping[str, Touched] = _NOWHERE,
+    touched: Mapping[str, Touched] = _COMPARE_ALL,
 ) -> None:
-    """Compare the live tables with the lake's versions; of a table by night, the slices that it publishes.
+    """Compare the live tables with the versions in the lake; for a table by night, the published slices.
 
-    The figures are entered beside the publication's transaction: those of a proof that failed stay when it is undone.
+    The results are recorded outside the publication's transaction: those of a failed proof stay after the rollback.
 
     Args:
         connection: the publication's transaction, after it wrote its rows.
         run: the run that publishes.
         built: what it publishes.
-        touched: by qualified name, the rows of a table that were written. Of the others only the number is compared.
-            All are, where nothing is said.
+        touched: by qualified name, the rows of a table that were written; its other rows are only counted. A table
+            that is not named is compared in full.
 
     Raises:
-        ContractError: naming table, both sides and the first keys that differ.
+        ContractError: naming the table, both sides and the first keys that differ.
     """
     with duck.session() as session:
         proofs = [
@@ -127,7 +127,7 @@ class _Comparison:
             differing, examples = self._find_differing()
         return Proof(
             f"published_{self._table.name}",
-            f"What Postgres holds of {self._table.qualified_name} is what the lake holds, to the last bit.",
+            f"Postgres and the lake hold the same rows of {self._table.qualified_name}, to the last bit.",
             ("the lake", "Postgres"),
             max(totals["rows"]),
             differing,
@@ -136,7 +136,7 @@ class _Comparison:
         )
 
     def _find_differing(self) -> tuple[int, list[str]]:
-        """How many rows of the window differ, at least one, and the first of them."""
+        """The number of rows in the window that differ, at least one, and the first of them."""
         key = [self._table[name] for name in self._table.primary_key]
         names = ", ".join(column.name for column in key)
         self._postgres.execute(
@@ -149,16 +149,21 @@ class _Comparison:
                 for row in rows:
                     copy.write_row(row)
         differing = self._in_postgres(
-            f"select {', '.join(f'{c.name}::text' for c in key)}, count(*) over () from {_HASHES} as lake"
-            f" full join (select {names}, {self._live_hash} as hash from {self._live}) as live using ({names})"
-            f" where lake.hash is distinct from live.hash order by {names} limit {EXAMPLES}"
+            f"""
+            select {", ".join(f"{c.name}::text" for c in key)}, count(*) over ()
+            from {_HASHES} as lake
+            full join (select {names}, {self._live_hash} as hash from {self._live}) as live using ({names})
+            where lake.hash is distinct from live.hash
+            order by {names}
+            limit {EXAMPLES}
+            """
         )
         self._postgres.execute(SQL(f"drop table {_HASHES}"))
-        # The rows may be equal one by one where one side has one of them twice.
+        # If one side has a row twice, the rows may still be equal one by one.
         return (differing[0][-1] if differing else 1), [self._example(row[:-1]) for row in differing]
 
     def _example(self, values: tuple[str, ...]) -> str:
-        """A row that differs, with every column that does, on both sides."""
+        """A row that differs: each differing column, on both sides."""
         columns = self._columns
         key = dict(zip(self._table.primary_key, values, strict=True))
         is_in_lake = " and ".join(f"{_lake_shown(self._table[n])} = {duck.quoted(v)}" for n, v in key.items())
@@ -183,14 +188,14 @@ class _Comparison:
         return self._postgres.execute(SQL(statement)).fetchall()
 
 
-# A value is hashed as the text that Postgres writes for it, which costs it the least: amounts and instants with their
-# decimal point. The lake's side writes the same from its integers and does not ask the loader's casts, which are on
-# trial. A text comes after its length, so that no two rows are written alike; of the others none is written as
-# nothing, which is null. Documents have no place here: Postgres writes them in its own way.
+# A value is hashed as the text that Postgres writes for it, because that is the cheapest: amounts and instants with a
+# decimal point. The lake's side builds the same text from its integers. It does not use the loader's casts, which are
+# being tested. A text value follows its length, so different rows always give different texts; for other types, only
+# null is an empty text. JSON columns cannot be compared this way: Postgres formats them differently.
 
 
 def _lake_text(column: Column) -> str:
-    """What a value of the lake adds to the text of its row."""
+    """The text of a value in the lake, as part of the text of its row."""
     name = column.lake_name
     if column.type is Type.TEXT:
         return f"coalesce(strlen({name}), -1), coalesce({name}, '')"
@@ -224,12 +229,12 @@ def _postgres_text(column: Column) -> str:
         name = f"extract(epoch from {name})"
     elif column.type is Type.RATIO:
         name = f"('x' || encode(float8send({name}), 'hex'))::bit(64)::bigint"
-    # Written as it is where it is never null: a cast of its own costs as much again.
+    # No cast if it is never null: the cast would double the cost.
     return f"coalesce(({name})::text, '')" if column.nullable else name
 
 
 def _lake_shown(column: Column) -> str:
-    """A value of the lake as a person reads it."""
+    """A value in the lake as a person reads it."""
     if column.type is Type.AT:
         return f"cast(timezone('UTC', {column.lake_name}) as varchar)"
     return f"cast({column.type.to_warehouse_sql(column.lake_name)} as varchar)"

@@ -1,6 +1,6 @@
 """The night's report: a page per run, written to a folder and served behind Airflow's login.
 
-Belongs here: reading the ledger for people, and the layout of the pages. Does not: writing the ledger, or any decision.
+Belongs here: reading the ledger for people, and the layout of the pages. Does not: writing the ledger or deciding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _Message = MutableMapping[str, Any]
 class OnDemand:
     """The web app as an ASGI application that is built at its first request.
 
-    Every process of Airflow loads the plugins, each task's too; only the API server needs FastAPI, which takes 2 s.
+    Every Airflow process loads the plugins, even each task; only the API server needs FastAPI, which takes 2 s to load.
     """
 
     async def __call__(

@@ -26,7 +26,7 @@ _HEADERS = {
 
 @cache
 def application() -> FastAPI:
-    """The app. Every page needs a login; its own documentation pages are off."""
+    """The app. Every page needs a login; FastAPI's documentation pages are off."""
     app = FastAPI(
         title="Stocktake",
         docs_url=None,
@@ -53,7 +53,7 @@ def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLRespon
         return _html(page.render(run_id, home))
     except KeyError:
         sentence = (
-            f"The ledger has no run {run_id}. If Airflow has it, it has not begun or it failed before it was entered: "
+            f"The ledger has no run {run_id}. If Airflow has it, it has not begun or it failed before it was recorded: "
             "the log of its task begin says why."
         )
         return _html(page.render_message("Unknown run", sentence, home), status=404)

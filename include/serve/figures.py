@@ -63,7 +63,7 @@ left join lateral (
 ) as standing on true
 """
 
-# The quarantine after this publication, or after a replay without one: rows are opened and closed at that instant.
+# The quarantine after this publication, or after a replay without one: its entries open and close at that instant.
 _HELD = """
 with held as (
     select * from audit.quarantine
@@ -80,16 +80,16 @@ class Night:
         run: its row of ``runs``.
         sources: per source, its row counts.
         held: per source, its rows in quarantine after the publication, by rule, with samples; empty if none. A replay
-            that published nothing has them too.
+            that published nothing has this too.
         resolved: per source and outcome, rows that left the quarantine.
         tables: the tables published, or built if nothing was published.
-        broken: results of broken rules, the gravest first.
-        fine: per table, results of rules that hold.
+        broken: results of broken rules, the most severe first.
+        fine: per table, results of rules that no row broke.
         stages: seconds per stage.
         schema_changes: changes of the shop's schema that this run saw first.
         proofs: results of the reconciliation, failed ones first.
-        restated: figures of earlier days that it changed, tables with the fewest keys and the latest days first, with
-            ``total``, the number of all.
+        restated: figures of earlier days that it changed, tables with the fewest keys and the latest days first;
+            ``total`` is the number of all figures.
         approvals: the questions to operators, and their answers.
     """
 
@@ -113,7 +113,7 @@ class Night:
 
     @property
     def released(self) -> dict[str, Decimal]:
-        """The money of all rows that were released from it, by currency."""
+        """The money of all rows that were released from quarantine, by currency."""
         return _summed([row for row in self.resolved if row["outcome"] == "released"])
 
 
@@ -170,7 +170,7 @@ def runs() -> list[Row]:
 
 
 def status() -> list[Row]:
-    """``reporting.data_status``, what needs attention first.
+    """``reporting.data_status``, tables that need attention first.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.

@@ -1,4 +1,4 @@
-"""The report pages as HTML: each is a single file, for phones, dark mode and paper too."""
+"""The report pages as HTML: each is a single file that also works on phones, in dark mode and on paper."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(run: Run) -> Path:
     """
     page = settings().reports / run.slug / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    # A reader meanwhile sees the old page or the new one, complete.
+    # Meanwhile a reader sees the complete old page or the complete new one.
     unfinished = page.with_suffix(f".{os.getpid()}")
     unfinished.write_text(_night(run.run_id, last_task=True), encoding="utf-8")
     return unfinished.replace(page)
@@ -79,7 +79,7 @@ def render_status(home: str) -> str:
 
 
 def render_message(word: str, sentence: str, home: str) -> str:
-    """A page with a message, in place of one that cannot be shown."""
+    """A page with a message, shown instead of a page that cannot be shown."""
     return _template("message.html.j2", verdict=Verdict(Mood.BAD, word, sentence), home=home)
 
 
@@ -118,7 +118,7 @@ def _number(value: int | None) -> str:
 
 
 def _money(amounts: Mapping[str, Decimal | str]) -> str:
-    """Amounts by currency, never added: ``1,234.50 EUR · 7.00 USD``; a currency may be unknown."""
+    """Amounts by currency, never added up: ``1,234.50 EUR · 7.00 USD``; a currency may be unknown."""
     listed = [
         f"{Decimal(amount):,.2f} {'of no currency' if currency == '?' else currency}".replace(" ", NO_BREAK)
         for currency, amount in sorted(amounts.items())

@@ -11,7 +11,7 @@ from typing import Any
 from include.ledger.redaction import redacted
 from include.ledger.runs import Kind
 
-# An error as the listener writes it: the task, the kind of error unless it is one of our own, and the message.
+# An error as the listener writes it: the task, the type of the error unless it is one of our own, and the message.
 _ERROR = re.compile(r"(?P<task>[\w.-]+): (?:(?P<kind>[A-Z]\w*): )?(?P<message>.+)", re.DOTALL)
 _JUDGES = {
     "extract": "The reading of the shop",
@@ -39,7 +39,7 @@ class Verdict:
         mood: its urgency.
         word: one or two words: Published, Stopped, Failed, Dry run, …
         sentence: the whole verdict.
-        reasons: every reason that stopped the night; the sentence has the first.
+        reasons: every reason that stopped the night; the sentence names the first.
     """
 
     mood: Mood
@@ -53,7 +53,7 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
 
     Args:
         run: the run's row of ``figures.runs``.
-        last_task: whether the run's last task asks; a publication that is missing then will not come.
+        last_task: whether the run's last task asks: if there is no publication by then, none will come.
     """
     if run["state"] == "failed":
         return _failed(run)
@@ -67,10 +67,10 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
     if run["dry_run"] and (run["state"] == "success" or run["audited"]):
         return _dry(run)
     if run["state"] == "success":
-        return Verdict(Mood.ATTENTION, "Nothing published", "It was declared finished without a publication.")
+        return Verdict(Mood.ATTENTION, "Nothing published", "The run was marked as finished without a publication.")
     if last_task:
         return Verdict(
-            Mood.BAD, "Nothing published", "It came to its end without a publication; the red task says why."
+            Mood.BAD, "Nothing published", "The run ended without a publication; the log of the red task says why."
         )
     if run["waits"]:
         return Verdict(

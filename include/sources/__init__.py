@@ -1,6 +1,6 @@
-"""What the night reads of a shop: one contract per table, and per shop one folder of SQL that reads it into them.
+"""What the night reads from a shop: one contract per table, and one folder of SQL per shop that fills them.
 
-Belongs here: a source's columns, keys, rules and derived columns. Does not: how they are extracted or judged.
+Belongs here: a source's columns, keys, rules and derived columns. Does not: how they are extracted or checked.
 """
 
 from __future__ import annotations
@@ -38,33 +38,34 @@ SOURCES: Final[Mapping[str, Source]] = {
 def key_types(folder: Path) -> dict[str, Type]:
     """The type of every source's single-column key in a shop.
 
-    It is what the contract declares, unless the shop's folder has a ``keys.toml`` with lines such as
-    ``orders = "uuid"``.
+    It is the declared type, unless the shop's folder has a ``keys.toml`` with lines such as ``orders = "uuid"``.
 
     Args:
         folder: the shop's folder of .sql files.
 
     Raises:
-        ValueError: naming the file, when it is no TOML or names an unknown source or type.
+        ValueError: when the file is not valid TOML, or names an unknown source or type; it names the file.
     """
-    types = {name: source[source.primary_key[0]].type for name, source in SOURCES.items() if _single(source)}
+    types = {
+        name: source[source.primary_key[0]].type for name, source in SOURCES.items() if _has_single_column_key(source)
+    }
     file = folder / "keys.toml"
     if file.exists():
         for name, kind in _declared_keys(file).items():
             if name not in types or kind not in (Type.INTEGER, Type.TEXT, Type.UUID):
-                raise ValueError(f"{file}: {name} = {kind!r}: a source and one of integer, text, uuid")
+                raise ValueError(f"{file}: {name} = {kind!r}: expected a source and one of integer, text, uuid")
             types[name] = Type(str(kind))
     return types
 
 
 def shop_sources(folder: Path) -> dict[str, Source]:
-    """The sources that a shop has, with its key types: those with a .sql file in its folder.
+    """The sources that a shop has (a .sql file in its folder), with the shop's key types.
 
     Raises:
         ValueError: when a .sql file belongs to no source.
     """
-    if strangers := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
-        raise ValueError(f"{folder}: no source contract is called {', '.join(strangers)}")
+    if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
+        raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
     keys = key_types(folder)
     return {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
 
@@ -76,5 +77,5 @@ def _declared_keys(file: Path) -> dict[str, object]:
         raise ValueError(f"{file}: {error}") from error
 
 
-def _single(source: Source) -> bool:
+def _has_single_column_key(source: Source) -> bool:
     return len(source.primary_key) == 1

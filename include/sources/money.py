@@ -1,10 +1,10 @@
-"""The currencies of the world, and how much of one an order may come to."""
+"""The currencies in circulation, and the largest credible amount of an order."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# 30 million in major units. Sharing out a discount multiplies two amounts of an order: 3e9 × 3e9 still fits an int64.
+# 30 million in major units. Allocating a discount multiplies two amounts of an order: 3e9 × 3e9 still fits an int64.
 MOST_CENTS: Final = 3_000_000_000
 
 # ISO 4217 codes of money in circulation.

@@ -8,13 +8,13 @@ from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
 from include.sources.time import FIRST_DAY
 
-# Where orders are placed, as the shop says it. An order from elsewhere is published all the same, with a warning.
+# Where orders are placed, in the shop's words. An order from any other channel is still published, with a warning.
 CHANNELS = ("web", "app", "marketplace", "store", "phone")
 
 _CANCELLED = Condition("status", "cancelled")
 _NOT_CANCELLED = Condition("status", "cancelled", negated=True)
 
-# Where a status stands on its way; a cancelled order stands beyond every other, since nothing follows it.
+# The position of a status in an order's life; cancelled is last, because nothing follows it.
 _STEP = (
     "case {status} when 'pending' then 0 when 'processing' then 1 when 'shipped' then 2 when 'delivered' then 3 "
     "when 'cancelled' then 4 end"
@@ -22,13 +22,13 @@ _STEP = (
 
 
 def _day(instant: str) -> Derived:
-    """The business day of an instant, null before it is known."""
+    """The business day of an instant; null until the instant is known."""
     name = instant.replace("_at", "_on")
     return Derived(Column(name, Type.DAY, f"Business day of {instant}.", nullable=True), f"business_day(row.{instant})")
 
 
 def _seconds(name: str, start: str, end: str) -> Derived:
-    """Whole seconds between two instants: an integer, so that every engine divides the same numbers."""
+    """Whole seconds between two instants; an integer, so that every engine divides the same numbers."""
     column = Column(name, Type.INTEGER, f"Whole seconds from {start} to {end}.", nullable=True)
     return Derived(column, f"date_diff('second', row.{start}, row.{end})")
 
@@ -45,7 +45,7 @@ ORDERS = Source(
         Column("subtotal", Type.CENTS, "Sum of quantity × unit price over the lines."),
         Column("discount", Type.CENTS, "Taken off the subtotal."),
         Column("tax", Type.CENTS, "On subtotal − discount."),
-        Column("tax_due", Type.CENTS, "The tax that the shop's own rate makes; null if it has none.", nullable=True),
+        Column("tax_due", Type.CENTS, "The tax at the shop's own rate; null if it has none.", nullable=True),
         Column("total", Type.CENTS, "What the customer pays: subtotal − discount + tax."),
         Column("shipping_address", Type.JSON, "Where it goes; null when it was handed over.", nullable=True),
         Column("payment_id", Type.TEXT, "The payment provider's reference; null before payment.", nullable=True),
@@ -74,7 +74,7 @@ ORDERS = Source(
         between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
         at_most("discount_cents", "subtotal_cents", "discount_within_subtotal", "Never more than the subtotal."),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
-        equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax is what the shop's rate makes of it."),
+        equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax equals the tax at the shop's own rate."),
         equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
         between("subtotal_cents", "subtotal_credible", "An order comes to 30 million or less.", most=MOST_CENTS),
         equal("total_cents", "parts_total_cents", "total_equals_parts", "Total = subtotal − discount + tax."),
@@ -120,7 +120,9 @@ ORDERS = Source(
             needs=("order_items",),
         ),
         Derived(
-            Column("status_step", Type.INTEGER, "Where the status stands on its way, 0 to 4.", nullable=True),
+            Column(
+                "status_step", Type.INTEGER, "The position of the status in an order's life, 0 to 4.", nullable=True
+            ),
             _STEP.format(status="row.status"),
         ),
         Derived(

@@ -1,4 +1,4 @@
-"""How far back a shop's trade can go."""
+"""The earliest day on which a shop can have traded."""
 
 from __future__ import annotations
 

@@ -387,7 +387,7 @@ _BY_NAME: Final = {kind.name: kind for kind in KINDS}
 SAMPLES: Final = (
     Kind(
         "many at once", _make_many, names=("moods",), otherwise=_ORDERS_ALONE,
-        refused=f"{_NEW}.*inventory: column reorder_point is text, was integer.*order_items: derived column weight",
+        refused=f"{_NEW}.*order_items: derived column weight is new; inventory: column reorder_point is text",
     ),
     Kind(
         "many at once, taken back", _take_many_back, before=_make_many, names=("moods",), otherwise=_ORDERS_ALONE,

@@ -48,7 +48,7 @@ class Shop:
     def sums(self, *, anew: bool = False) -> Sums:
         """What a night finds that may remember others."""
         everything, typed = shop_sql(self.source, EVERYTHING), typed_sql(self.source, EVERYTHING)
-        return whole_shop_sums(self.session, self.source, everything, typed, anew=anew)
+        return whole_shop_sums(self.session, self.source, everything, typed, ignore_cache=anew)
 
     def right_sums(self) -> Sums:
         """What there is to find."""

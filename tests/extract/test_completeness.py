@@ -81,7 +81,7 @@ def test_a_copy_that_is_not_the_shops_is_not_published(nights: Nights, monkeypat
         broken.setattr(
             writes, "merge", lambda layer, name, key, rows, *rest: merge(layer, name, key, _without_first(rows), *rest)
         )
-        with pytest.raises(Incomplete, match=r"the copy is not the shop's; .*\. products: the shop.*buckets"):
+        with pytest.raises(Incomplete, match=r"the copy differs from the shop; .*\. products: the shop.*buckets"):
             nights.report(NEXT_DAY)
     assert nights.published() == before
     nights.report(NEXT_DAY)

@@ -121,7 +121,7 @@ def test_a_run_that_is_cleared_forgets_what_it_failed_with(ledger: Database) -> 
 
 def test_a_run_that_took_too_long_says_so(ledger: Database) -> None:
     listener.on_dag_run_failed(dag_run(), "timed_out")
-    assert entry(ledger) == ("failed", "the run took longer than it may", True)
+    assert entry(ledger) == ("failed", "the run took longer than it is allowed to", True)
 
 
 def test_a_run_that_never_began_changes_nothing(ledger: Database) -> None:

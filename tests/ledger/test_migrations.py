@@ -242,7 +242,7 @@ def test_a_migration_that_fails_leaves_nothing(warehouse: Database) -> None:
 def test_a_lock_that_is_not_had_in_time_is_said_and_tried_again(warehouse: Database) -> None:
     with psycopg.connect(warehouse.url("loader")) as other:
         other.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
-        with pytest.raises(LedgerBusy, match=r"somebody else held it for 0.2 s") as said, connect() as connection:
+        with pytest.raises(LedgerBusy, match=r"another session held a lock for 0.2 s") as said, connect() as connection:
             migrate(connection, patience=timedelta(seconds=0.2))
     assert len(str(said.value).splitlines()) == 1
     assert TASK_DEFAULTS["retry_policy"].evaluate(said.value, 1, 4).action is RetryAction.DEFAULT
@@ -375,7 +375,7 @@ def test_a_newer_ledger_is_refused(warehouse: Database) -> None:
 @pytest.mark.parametrize(
     ("by_hand", "said"),
     [
-        ("delete from audit.migrations where number = 1", "the ledger has the number 1 is missing"),
+        ("delete from audit.migrations where number = 1", "recorded in the ledger: number 1 is missing"),
         (
             "update audit.migrations set name = 'other' where number = 1",
             "is other in the ledger and ledger in the code",
@@ -394,9 +394,9 @@ def test_a_ledger_whose_numbers_cannot_be_right_is_refused(warehouse: Database, 
     ("names", "said"),
     [
         (["0001_ledger.sql", "0003_more.sql"], "number 2 is missing; the next one is 3"),
-        (["0001_ledger.sql", "0002_mine.sql", "0002_yours.sql"], "number 2 is there twice"),
+        (["0001_ledger.sql", "0002_mine.sql", "0002_yours.sql"], "number 2 is used twice"),
         (["0002_more.sql"], "number 1 is missing"),
-        (["0001_ledger.sql", "2_more.sql"], "2_more.sql is no name of a migration"),
+        (["0001_ledger.sql", "2_more.sql"], "2_more.sql is not named like a migration"),
     ],
 )
 def test_files_whose_numbers_cannot_be_right_are_refused(tmp_path: Path, names: list[str], said: str) -> None:

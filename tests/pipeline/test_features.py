@@ -176,7 +176,7 @@ def test_features_from_an_older_copy_of_the_shop_never_replace_newer_ones(every_
     every_table.build(early, every_table.features)
     every_table.report()
     every_table.feature()
-    with pytest.raises(Overtaken, match="is ahead and is done with tables already"):
+    with pytest.raises(Overtaken, match="is ahead and has already done tables"):
         tables_dag.publish(early, every_table.features)
 
 

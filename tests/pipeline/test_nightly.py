@@ -203,11 +203,11 @@ def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights
     nightly.extract(early)
     nightly.extract(late)
     nights.judge_and_build(late)
-    with pytest.raises(Overtaken, match=f"{late} is ahead and is done with accept already"):
+    with pytest.raises(Overtaken, match=f"{late} is ahead and has already done accept"):
         nights.judge_and_build(early)
     nights.run()
     before = nights.published()
-    with pytest.raises(Overtaken, match="is done with publish already"):
+    with pytest.raises(Overtaken, match="has already done publish"):
         nightly.publish(late, nights.reporting)
     assert nights.published() == before
 
@@ -218,7 +218,7 @@ def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_aw
     before = nights.published()
     nightly.extract(early)
     nights.judge_and_build(early)
-    with pytest.raises(Overtaken, match="is ahead and is done with publish already"):
+    with pytest.raises(Overtaken, match="is ahead and has already done publish"):
         nightly.publish(early, nights.reporting)
     assert nights.published() == before
 

@@ -70,9 +70,9 @@ def test_every_change_of_a_declaration_is_planned_and_the_night_does_it(nights: 
         "orders": "all 1,498 rows are read anew: column note is new, its SQL is another one",
     }
     assert found.lake["reporting.orders"] == "built in full: its definition is another one"
-    assert found.warehouse == {"reporting.orders": ["let column units be null"]}
+    assert found.warehouse == {"reporting.orders": ["make column units nullable"]}
     assert found.refused is None
-    assert "let column units be null" in str(found)
+    assert "make column units nullable" in str(found)
     after = nights.ask("select attname, attnotnull from pg_attribute where attrelid = 'reporting.orders'::regclass")
     assert before == after
 

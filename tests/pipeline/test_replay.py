@@ -185,7 +185,7 @@ def test_what_passes_a_loosened_rule_flows_into_its_days_and_the_history_tells_a
     assert nights.ask("select has_table_privilege('analyst', 'audit.verdicts', 'select')") == [(True,)]
 
     # What was published first may no longer be published over it.
-    with pytest.raises(runs.Overtaken, match=f"{last} is ahead and is done with publish already"):
+    with pytest.raises(runs.Overtaken, match=f"{last} is ahead and has already done publish"):
         nightly.publish(again, nights.reporting)
 
 

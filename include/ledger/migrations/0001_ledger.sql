@@ -1,7 +1,7 @@
--- The ledger as it was when migrations began: what happened to every row and every table, every night.
+-- The ledger as it was when migrations were introduced: what happened to every row and every table, every night.
 --
--- It makes an empty database, and takes over a ledger from before migrations: hence "if not exists". Later numbers need
--- none of that, for each is applied once.
+-- It fills an empty database, and also upgrades a ledger from before migrations: hence "if not exists". Later migrations
+-- do not need that, because each is applied once.
 
 create schema if not exists audit;
 create schema if not exists reporting;
@@ -43,14 +43,14 @@ create table if not exists audit.runs (
 );
 do $$
 begin
-    -- A ledger from before features had runs of their own. Asked first, for adding takes a lock also where it adds nothing.
+    -- A ledger from before features had runs of their own. Checked first, because "add column" always takes a lock.
     if not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'runs' and column_name = 'built_from'
     ) then
         alter table audit.runs add column dag text not null default 'nightly', add column built_from bigint;
     end if;
-    -- And from before the quarantine was replayed.
+    -- From before replays.
     if not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'runs' and column_name = 'judged_at'
@@ -93,7 +93,7 @@ create table if not exists audit.source_counts (
 );
 do $$
 begin
-    -- A ledger from before the copy was proven by checksums.
+    -- A ledger from before the completeness proof by checksums.
     if not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'source_counts' and column_name = 'proof'
@@ -102,7 +102,7 @@ begin
         alter table audit.source_counts
             add column late bigint not null default 0, add column gone bigint not null default 0, add column proof text;
     end if;
-    -- And from before a table went on from its last build.
+    -- From before incremental builds.
     if exists (select from information_schema.tables where table_schema = 'audit' and table_name = 'builds') and not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'builds' and column_name = 'inputs'
@@ -110,7 +110,7 @@ begin
         alter table audit.builds
             add column inputs jsonb, add column definition text, add column built_at timestamptz not null default now();
     end if;
-    -- And from before every row was accounted for.
+    -- From before every row was accounted for.
     if not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'source_counts' and column_name = 'known'
@@ -118,7 +118,7 @@ begin
         alter table audit.source_counts
             add column known bigint, add column replaced bigint, add column held_version bigint;
     end if;
-    -- And from before an acceptance that was tried again went by what its first try had found.
+    -- From before a retried acceptance continued from the versions that its first attempt had found.
     if not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'runs' and column_name = 'accepting_from'
@@ -173,7 +173,7 @@ create table if not exists audit.builds (
 );
 do $$
 begin
-    -- A ledger from before a build knew its own horizon.
+    -- A ledger from before builds had their own horizon.
     if not exists (
         select from information_schema.columns
         where table_schema = 'audit' and table_name = 'builds' and column_name = 'horizon'

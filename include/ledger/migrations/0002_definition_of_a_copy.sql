@@ -1,4 +1,4 @@
--- A run knows the definition that its copy of each source was made by, and why it read or checked one anew.
+-- A run records the definition that its copy of each source was made with, and why it read or checked a source again.
 alter table audit.source_counts
     add column definition jsonb,
     add column rechecked boolean not null default false,

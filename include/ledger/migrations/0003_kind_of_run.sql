@@ -1,4 +1,4 @@
--- What a run does is said by its kind; which DAG's it is, by dag alone: a shop may have DAGs of its own.
+-- The kind says what a run does; dag only says which DAG it belongs to: a shop may have DAGs of its own.
 
 alter table audit.runs add column kind text;
 
