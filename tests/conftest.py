@@ -21,7 +21,7 @@ from include.demo_shop.history import HistorySize, fill_history
 from include.demo_shop.schema import create_schema
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
-from tests.nights import LAST_DAY, SOME, Nights
+from tests.nights import FEW, LAST_DAY, Nights
 from transforms.engines import ENGINES, Local
 from transforms.engines.spark_engine import SparkEngine
 from transforms.registry import TABLES
@@ -221,11 +221,17 @@ def night_done(
 
 
 @pytest.fixture
-def night_before(request: pytest.FixtureRequest) -> Done | None:
+def built_tables() -> tuple[str, ...]:
+    """The tables that a test's nights build; a file whose tests need others has a fixture of its own."""
+    return FEW
+
+
+@pytest.fixture
+def night_before(request: pytest.FixtureRequest, built_tables: tuple[str, ...]) -> Done | None:
     """For a test marked ``after_a_night``: what the night before left, of the tables that the test builds."""
     if request.node.get_closest_marker("after_a_night") is None:
         return None
-    names = tuple(TABLES) if "every_table" in request.fixturenames else SOME
+    names = tuple(TABLES) if "every_table" in request.fixturenames else built_tables
     done: Done = request.getfixturevalue("night_done")(names)
     return done
 
@@ -241,13 +247,13 @@ def old_shop(small_past: Database) -> Iterator[Database]:
 @pytest.fixture
 def nights(
     old_shop: Database, warehouse_database: Database, night_before: Done | None, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    built_tables: tuple[str, ...], monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Nights]:  # fmt: skip
     """A shop with a past, its warehouse and lake (empty, or as the night before left them), and the nights between."""
     if night_before:
         shutil.copytree(night_before.lake, tmp_path / "lake")
     with nights_between(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
-        yield nights
+        yield replace(nights, names=built_tables)
 
 
 @contextmanager

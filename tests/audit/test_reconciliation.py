@@ -22,12 +22,18 @@ from include.ledger import builds, runs
 from include.pipeline import declarations, nightly, table_build
 from include.settings import ROOT, settings
 from include.sources import SOURCES, shop_sources
-from tests.nights import LAST_DAY, Nights
+from tests.nights import LAST_DAY, SOME, Nights
 from transforms.build import Built, build
 from transforms.registry import TABLES, buildable
 
 BALANCES = {balance.name for balance in balances(SOURCES)}
 Spoil = Callable[[dict[str, Sequence[str]]], None]
+
+
+@pytest.fixture
+def built_tables() -> tuple[str, ...]:
+    """Those that have balances."""
+    return SOME
 
 
 def figures(nights: Nights, run: str) -> dict[str, tuple[bool, int, int]]:

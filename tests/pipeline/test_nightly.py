@@ -17,7 +17,7 @@ from include.lake import writes
 from include.ledger.runs import Overtaken
 from include.pipeline import nightly, run_request
 from include.settings import settings
-from tests.nights import LAST_DAY, Nights
+from tests.nights import LAST_DAY, SOME, Nights
 from transforms.engines import Frame
 from transforms.engines.duckdb_engine import DuckdbEngine
 
@@ -56,8 +56,9 @@ def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
     assert published == expected
 
 
-@pytest.mark.after_a_night
+@pytest.mark.parametrize("built_tables", [SOME], ids=["with stock"])
 def test_stock_at_the_close_equals_the_shelves(nights: Nights) -> None:
+    nights.report()
     shelves = nights.shop.execute("select product_id, warehouse_id, on_hand, reserved from inventory order by 1, 2")
     assert shelves.fetchall() == nights.ask(
         "select product_id, warehouse_id, closing_units, reserved from reporting.inventory_daily"

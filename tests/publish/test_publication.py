@@ -118,7 +118,7 @@ def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, war
         deadline = time.monotonic() + 60
         while not killer.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'"
-            " and datname = current_database() and query like 'delete from reporting.orders %'"
+            " and datname = current_database() and query like '%delete from reporting.orders %'"
         ).fetchall():
             assert time.monotonic() < deadline
         publisher.join()
@@ -142,7 +142,7 @@ def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, wa
                     "select (select max(publication_id) from audit.publications),"
                     " (select sum(gross_margin) from reporting.orders),"
                     " (select sum(gross_margin) from reporting.order_lines),"
-                    " (select sum(gross_margin) from reporting.daily_product_sales)"
+                    " (select sum(net_sales) from reporting.daily_sales)"
                 ).fetchone()
                 assert row
                 seen.add(row)
