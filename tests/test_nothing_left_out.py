@@ -112,7 +112,7 @@ def test_readme_names_no_table_that_there_is_not() -> None:
 
 def test_readme_lists_every_table_that_a_night_publishes() -> None:
     tables = {one.table.qualified_name for name, one in TABLES.items() if name not in unfilled(TABLES)}
-    assert listed(README) == tables
+    assert listed(README) == tables, "README lists what `make nightly` printed: run it, and put its lines there"
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -84,7 +84,7 @@ def dropped(source: str, row: str, folder: Path) -> Spoil:
 def test_every_balance_names_tables_that_exist() -> None:
     known = {f"reporting.{name}" for name, one in TABLES.items() if one.table.schema == "reporting"}
     known |= {f"{layer}.{name}" for layer in ("clean", "quarantine") for name in SOURCES}
-    assert len(BALANCES) == 10
+    assert BALANCES
     for balance in balances(SOURCES):
         assert balance.needs
         assert balance.needs <= known
@@ -157,6 +157,11 @@ DROPPED_ROWS = {
     "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
     "inventory_daily": ("inventory_movements", "movement_id = 7", {"stock_equals_movements", "stock_on_hand"}),
 }
+
+
+def test_what_is_planted_is_planted_into_tables_that_are_built() -> None:
+    assert FAN_OUTS.keys() == DROPPED_ROWS.keys(), "each table is spoiled in both ways"
+    assert FAN_OUTS.keys() <= set(SOME), "SOME of tests/nights.py lists the tables that are built here"
 
 
 @pytest.mark.after_a_night

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - drawn tables are as wide as they are
 """A shop drawn as small tables, built on every engine.
 
 A table is lines of words under a line of column names, all by lake name. ``-`` is null, days are dates, months ``2026-01``, instants are
@@ -45,13 +44,27 @@ def day(text: str) -> int:
 
 
 def rows(table: Table, drawn: str) -> list[dict[str, Any]]:
-    """The rows of a drawn table, by lake name; only the drawn columns."""
+    """The rows of a drawn table; only the drawn columns.
+
+    Columns have the names that they have in the lake: money is a whole number of cents, ``<column>_cents``. A null is
+    drawn as ``-``, a boolean as ``yes`` or ``no``.
+
+    Raises:
+        ValueError: naming the table and the column, or the row, that cannot be read.
+    """
     types = {column.lake_name: column.type for column in table.lake_columns}
     header, *lines = [line.split() for line in drawn.strip().splitlines()] if drawn.strip() else [[]]
-    assert set(header) <= set(types), f"{table.name} has no column {set(header) - set(types)}"
-    return [
-        {name: _value(types[name], word) for name, word in zip(header, line, strict=True)} for line in lines if line
-    ]
+    if unknown := [name for name in header if name not in types]:
+        raise ValueError(f"{table.name} has no column {', '.join(unknown)}; there are {', '.join(types)}")
+    found = []
+    for line in filter(None, lines):
+        if len(line) != len(header):
+            raise ValueError(f"{table.name}, row {' '.join(line)!r}: {len(line)} values under {len(header)} columns")
+        try:
+            found.append({name: _value(types[name], word) for name, word in zip(header, line, strict=True)})
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{table.name}, row {' '.join(line)!r}: {error}; a null is drawn as -") from error
+    return found
 
 
 def _value(kind: Type, word: str) -> Any:

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - drawn tables are as wide as they are
 """features.customer_activity."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - drawn tables are as wide as they are
 """reporting.customer_cohorts."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - drawn tables are as wide as they are
 """reporting.daily_product_sales."""
 
 from __future__ import annotations
