@@ -129,7 +129,7 @@ def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
     nights.feature(LAST_DAY)  # the first day's slice is published a second time, changed
     assert len(lake.files("clean", "customers")) > 1
     compacted = housekeeping.compact(ALL, dry_run=False, most_small=1)
-    assert {"clean.customers", "reporting.order_lines"} <= set(compacted)
+    assert {"clean.customers", "reporting.daily_sales"} <= set(compacted)
     assert {name.split(".")[0] for name in compacted} == {"clean", "reporting"}
     assert len(lake.files("clean", "customers")) == 1
     assert set(goes_on(nights, next_day).values()) == {True}
