@@ -36,8 +36,9 @@ class Place:
 
 
 def recipe(title: str) -> str:
-    """The section of CONTRIBUTING.md."""
-    return (ROOT / "CONTRIBUTING.md").read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    """The section of CONTRIBUTING.md, however its lines are broken."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return " ".join(section.split())
 
 
 def follow(copy: Copy, title: str, places: Sequence[Place], tests: Sequence[str], stale: Sequence[str] = ()) -> None:
