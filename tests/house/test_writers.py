@@ -1,18 +1,14 @@
-"""Who writes the lake and the ledger, who reads the environment, where SQL stands; every rule is shown a violation."""
+"""Who writes the lake and the ledger, who reads the environment, where SQL stands; ``test_rules`` runs the rules."""
 
 from __future__ import annotations
 
 import ast
 import re
 
-import pytest
-
 from tests.house.reading import (
     CODE,
     EMPTY,
-    Check,
     Files,
-    Planted,
     Rules,
     code,
     fragments,
@@ -20,7 +16,6 @@ from tests.house.reading import (
     read_files,
     texts,
     used_of,
-    violations,
     within,
 )
 
@@ -169,18 +164,6 @@ RULES: Rules = {
 
 
 FILES = read_files()
-
-
-@pytest.mark.parametrize("check", [check for check, _ in RULES.values()], ids=RULES)
-def test_the_rule_is_kept(check: Check) -> None:
-    assert check(FILES) == set()
-
-
-@pytest.mark.parametrize(("check", "planted"), violations(RULES).values(), ids=violations(RULES))
-def test_a_violation_would_be_found(check: Check, planted: Planted) -> None:
-    path, text, finding = planted
-    found = check({**FILES, path: text})
-    assert any(finding in one for one in found), found
 
 
 def test_those_who_may_write_the_lake_and_the_ledger_do() -> None:
