@@ -15,9 +15,10 @@ For as long as it alters a table, readers of that table wait.
 **Running it again** changes nothing that has not changed in the shop. A run for an earlier day replaces that
 day's slices of the tables by night; all other tables keep their later days.
 
-**When it waits** at `approve`, more rows would be in quarantine than the contract tolerates. Its page, under Required
-Actions, shows how many, their money, the worst rules and some rows. Approve publishes the night without them; Reject,
-or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. The next night begins after the answer.
+**When it waits** at `approve`, more rows would be in quarantine, or are gone from the shop, than the contract
+tolerates. Its page, under Required Actions, shows how many, their money, the worst rules, the days and some rows.
+Approve publishes the night without them; Reject, or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's
+tables. The next night begins after the answer.
 
 **Parameters** (all optional)
 
@@ -35,13 +36,14 @@ names the table, the rule and the first rows.
 - `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
   names each. Change or drop it first.
 - `extract`: the shop cannot be reached (it retries, with growing pauses), its SQL is refused, or its tables are not
-  what they were: adapt the .sql files that read them, then `make schema`. Or its checksums and the copy's differ, even
-  after those rows were read again: the message says where.
+  what they were: adapt the .sql files that read them, then `make schema`. Or row-level security would hide rows: give
+  the role that reads the shop `bypassrls`. Or its checksums and the copy's differ, even after those rows were read
+  again: the message says where.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
 - `check_tolerance`: a rule that stops the night was broken. Look at the night's report, have the rows fixed in the
   shop, clear `begin`.
-- `approve`: more rows would be in quarantine than the contract tolerates, and an operator said no, or nothing in time.
-  Have the rows fixed in the shop and clear `begin`; or clear `check_tolerance`, to be asked again.
+- `approve`: more rows would be in quarantine, or are gone, than the contract tolerates, and an operator said no, or
+  nothing in time. Have the rows fixed in the shop and clear `begin`; or clear `check_tolerance`, to be asked again.
 - `builds…`: two engines disagree about a row: a bug in a transform or an engine; the message shows both.
 - `audit`: what was built breaks its own rules, or does not add up (lines to orders, orders to days, movements to
   stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all

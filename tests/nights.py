@@ -12,7 +12,7 @@ import psycopg
 
 from include.contract import Table
 from include.demo_shop.constraints import drop_constraint, open_notebook
-from include.ledger import runs
+from include.ledger import approvals, runs
 from include.ledger.runs import Run
 from include.pipeline import nightly, replay, table_build, tables_dag
 from include.settings import settings
@@ -41,11 +41,13 @@ class Nights:
         shop: a connection as the shopkeeper.
         warehouse: a connection as the loader.
         names: the tables that are built; every night the same ones.
+        approves: whether an operator approves whatever a night asks.
     """
 
     shop: psycopg.Connection[Any]
     warehouse: psycopg.Connection[Any]
     names: Collection[str] = FEW
+    approves: bool = False
 
     def run(self, day: date = LAST_DAY, **asked: Any) -> str:
         """Run one night and its features as the DAGs do; ``engine``, ``full_refresh``, ``dry_run`` as in the form."""
@@ -121,7 +123,8 @@ class Nights:
 
     def accept_and_build(self, run_id: str) -> None:
         """Everything between the gate and publishing."""
-        nightly.check_tolerance(run_id)
+        if nightly.check_tolerance(run_id) and self.approves:
+            approvals.record_answer(run_id, approvals.Answer.APPROVED, "ada")
         nightly.accept(run_id)
         self.build(run_id, self.reporting)
 

@@ -44,7 +44,10 @@ def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
             f"- Known from `{day}` on: {', '.join(f'`{name}`' for name in names)}" for day, names in table.later.items()
         ]
         facts += ["- Every row is checked every night, changed or not"] if table.judged_whole else []
-        facts.append(f"- Waits for an approval: a night with more than {table.tolerance:.1%} of its rows in quarantine")
+        facts.append(
+            f"- Waits for an approval: a night with more than {table.tolerance:.1%} of its rows in quarantine, or with"
+            f" more than {table.deletion_tolerance:.1%} of them, or all, gone from the shop"
+        )
     else:
         rebuild = table.rebuild
         lag = f"; the night's slice is of the day {rebuild.lag_days} days before it" if rebuild.lag_days else ""

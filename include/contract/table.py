@@ -19,7 +19,7 @@ _OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 # its key; when the snapshot was taken.
 GATE_COLUMNS = ("_unreadable", "_copies", "_snapshot_at")
 
-TOLERATED_ROWS = 10  # quarantined rows that nobody need approve: one bad row in a table of 40 is no catastrophe
+TOLERATED_ROWS = 10  # rows in quarantine, or deleted, that nobody need approve: one in a table of 40 is no catastrophe
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,7 @@ class Source(Table):
         judged_whole: whether every row is checked every night, changed or not: for a small table whose derived
             columns follow another's changes.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
+        deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
     """
 
     watermark: str = "updated_at"
@@ -232,6 +233,7 @@ class Source(Table):
     currency: str | None = None
     judged_whole: bool = False
     tolerance: float = 0.02
+    deletion_tolerance: float = 0.02
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -59,8 +59,8 @@ Postgres statement that gives the columns of the source's page below, by name an
 Every rule has a name, which is what the quarantine and the report show. A broken rule does one of three things:
 `quarantine` keeps the row aside with every reason, `stop` publishes nothing tonight, `warn` is recorded. A null breaks
 no rule but those that say so. A row in quarantine is checked again every night, and accepted once it breaks no rule.
-With more of a source in quarantine than is tolerated, a night waits for an operator's approval; up to {tolerated} rows
-are always tolerated.
+With more of a source in quarantine than is tolerated, or gone from the shop, a night waits for an operator's approval;
+up to {tolerated} rows are always tolerated, unless they are all that the source had.
 
 Four kinds of rule follow from the columns of any source and are not repeated below, each with severity `quarantine`:
 `readable`; `one_row_per_key`; `<column>_filled` for every column that is not *or null*; and `<source>_exists` for every

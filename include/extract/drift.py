@@ -65,6 +65,7 @@ class Relation:
         keys: ``key (order_id)``, for the primary key and every other unique key.
         foreign_keys: ``foreign key (customer_id) references public.customers (customer_id)``.
         comment: the shop's comment; it may name keys that are missing on purpose.
+        hides_rows: whether row-level security holds for the role that asks.
     """
 
     columns: Mapping[str, str]
@@ -72,6 +73,7 @@ class Relation:
     keys: list[str] = field(default_factory=list)
     foreign_keys: list[str] = field(default_factory=list)
     comment: str = ""
+    hides_rows: bool = False
 
 
 Relations = Mapping[str, Relation]
@@ -204,6 +206,8 @@ def _breaking_changes(name: str, was: Relation, now: Relation | None) -> Iterato
     if now is None:
         yield f"table {name}: expected, found no table of that name"
         return
+    if now.hides_rows:
+        yield f"table {name}: its row-level security would hide rows; the role that reads it needs bypassrls"
     fresh = ", ".join(f"{column} {kind}" for column, kind in now.columns.items() if column not in was.columns)
     for column, kind in was.columns.items():
         found = now.columns.get(column)

@@ -45,6 +45,8 @@ select coalesce(json_object_agg(relation.name, json_build_object(
             from pg_constraint where conrelid = relation.oid and contype = 'f' and conparentid = 0
         ) as foreign_keys
     ),
+    -- A table behind a view is read with the rights of the view's owner, which other policies may hold for.
+    'hides_rows', row_security_active(relation.oid) and has_table_privilege(relation.oid, 'select'),
     'comment', coalesce(obj_description(relation.oid, 'pg_class'), '')
 )), '{}')::text as found
 from (

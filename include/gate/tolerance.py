@@ -1,7 +1,9 @@
 """The tolerance: what stops a night at the gate, what an operator may approve, and the evidence for the decision.
 
-A broken rule that stops a night always stops it. More rows in quarantine than a contract tolerates may be approved by
-an operator who has seen the evidence. The approval holds for exactly these rows.
+A broken rule that stops a night always stops it. An operator who has seen the evidence may approve more rows in
+quarantine than a contract tolerates, and more rows that are gone from the shop: rows also vanish where nobody deleted
+anything (a policy, a narrowed view, a truncated table, another database), and then the proof of completeness holds all
+the same. The approval is for exactly these rows.
 """
 
 from __future__ import annotations
@@ -9,19 +11,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import duckdb
 
 from include.contract import Severity, Source
 from include.contract.table import TOLERATED_ROWS
+from include.gate import evidence
 from include.gate.row_outcomes import NightStopped, counts_of, load_checked_rows
 from include.lake import duckdb_session as duck
 from include.lake.night_views import open_night, row_key
 
-_WORST = 5  # rules per source that the evidence shows
-_SAMPLES = 3  # rows per source that it shows
+_NAMED = 3  # rules per source, and keys, that a sentence names
 
 Outcomes = Mapping[str, Sequence[Mapping[str, Any]]]
 Counts = Mapping[str, Mapping[str, int]]
@@ -29,13 +31,13 @@ Counts = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Excess:
-    """More rows would be in quarantine than is tolerated.
+    """More rows would be in quarantine, or are gone from the shop, than is tolerated.
 
     Attributes:
-        figures: a digest of every row that would be held, with its rules and its money; other rows have another digest.
-        evidence: per source with such rows, worst first: source, held, total, tolerance, over (whether this is more
-            than tolerated), amounts by currency, rules (rule, meaning, rows, amounts) and samples (key, rules, and the
-            values that these rules read).
+        figures: a digest of every row that would be held, with its rules and its money, and of every key that is gone
+            where these are too many; other rows have another digest.
+        evidence: what an operator is shown: per source ``evidence.deleted`` and ``evidence.held``, what is more than
+            tolerated first.
     """
 
     figures: str
@@ -58,14 +60,10 @@ def find_excess(sources: Mapping[str, Source], outcomes: Outcomes, run: str, ful
         open_night(connection, sources, run, full)
         load_checked_rows(connection, sources, run)
         counts = {name: counts_of(connection, source, full=full[name]) for name, source in sources.items()}
-        excess = _over(sources, counts)
+        weighed = _Weighed(connection, sources, counts)
         if reasons := _stopping(outcomes):
-            raise _stopped([*reasons, *_sentences(connection, sources, counts, excess)])
-        if not excess:
-            return None
-        held = sorted((name for name in sources if counts[name]["held_rows"]), key=lambda name: name not in excess)
-        evidence = [_evidence(connection, sources[name], counts[name], over=name in excess) for name in held]
-        return Excess(_figures(connection, sources), evidence)
+            raise _stopped([*reasons, *weighed.sentences()])
+        return Excess(weighed.figures(), weighed.evidence()) if weighed.exceeds else None
 
 
 def stop_unless_allowed(
@@ -85,12 +83,12 @@ def stop_unless_allowed(
         approved: the figures that an operator approved; None where nobody did.
 
     Raises:
-        NightStopped: when a rule that stops a night was broken, or when more rows than tolerated would be held without
-            an approval.
+        NightStopped: when a rule that stops a night was broken, or when more rows than tolerated would be held, or are
+            gone, without an approval.
     """
-    reasons, excess = _stopping(outcomes), _over(sources, counts)
-    if excess and approved != _figures(connection, sources):
-        reasons += _sentences(connection, sources, counts, excess)
+    reasons, weighed = _stopping(outcomes), _Weighed(connection, sources, counts)
+    if weighed.exceeds and approved != weighed.figures():
+        reasons += weighed.sentences()
         if approved:
             reasons.append(
                 "the rows at the gate are no longer those that were approved: clear check_tolerance to be asked again"
@@ -113,118 +111,113 @@ def _stopping(outcomes: Outcomes) -> list[str]:
     ]
 
 
-def _over(sources: Mapping[str, Source], counts: Counts) -> list[str]:
-    """The sources of which more rows than tolerated would be held."""
-    return [
-        name
-        for name, source in sources.items()
-        if counts[name]["held_rows"] > max(TOLERATED_ROWS, source.tolerance * _total(counts[name]))
-    ]
+@dataclass(frozen=True)
+class _Weighed:
+    """The rows at the gate, compared with what each source's contract tolerates."""
 
+    connection: duckdb.DuckDBPyConnection
+    sources: Mapping[str, Source]
+    counts: Counts
 
-def _total(counts: Mapping[str, int]) -> int:
-    return counts["held_rows"] + counts["clean_rows"]
+    @property
+    def exceeds(self) -> bool:
+        """Whether an operator must be asked."""
+        return bool(self.held_over or self.gone_over)
 
+    @cached_property
+    def held_over(self) -> list[str]:
+        """The sources of which more rows than tolerated would be held."""
+        return [
+            name
+            for name, source in self.sources.items()
+            if self.counts[name]["held_rows"] > max(TOLERATED_ROWS, source.tolerance * self._total(name))
+        ]
 
-def _sentences(
-    connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source], counts: Counts, excess: Sequence[str]
-) -> list[str]:
-    """One sentence per source of which too many rows would be held: how many, and its worst rules."""
-    sentences = []
-    for name in excess:
-        source = sources[name]
-        worst = connection.execute(
+    @cached_property
+    def gone_over(self) -> dict[str, tuple[int, int]]:
+        """The sources of which more rows than tolerated are gone, or all: how many, of how many in the copy."""
+        over = {}
+        for name, source in self.sources.items():
+            gone, known, read = self.connection.execute(
+                f"""
+                select
+                    (select count(*) from deleted_{name}),
+                    (select count(*) from known_{name}),
+                    exists (from raw_{name})
+                """
+            ).fetchone() or (0, 0, True)
+            emptied = gone and gone == known and not read
+            if emptied or gone > max(TOLERATED_ROWS, source.deletion_tolerance * known):
+                over[name] = (int(gone), int(known))
+        return over
+
+    def sentences(self) -> list[str]:
+        """One sentence per source and excess: how many rows, of how many, and which."""
+        return [*map(self._too_many_gone, self.gone_over), *map(self._too_many_held, self.held_over)]
+
+    def evidence(self) -> list[dict[str, Any]]:
+        """What an operator is shown (see ``Excess``)."""
+        held = sorted(
+            (name for name in self.sources if self.counts[name]["held_rows"]), key=lambda one: one not in self.held_over
+        )
+        return [
+            *(
+                evidence.deleted(self.connection, self.sources[name], gone, known)
+                for name, (gone, known) in self.gone_over.items()
+            ),
+            *(
+                evidence.held(
+                    self.connection,
+                    self.sources[name],
+                    self.counts[name]["held_rows"],
+                    self._total(name),
+                    over=name in self.held_over,
+                )
+                for name in held
+            ),
+        ]
+
+    def figures(self) -> str:
+        """A digest of the rows that are in excess; it sums hashes, so their order does not matter."""
+        digest = hashlib.sha256()
+        for name, source in sorted(self.sources.items()):
+            text = f"concat_ws('|', {row_key(source)}, list_sort(_broken)::varchar, _amount_cents::varchar)"
+            digest.update(f"{name} {self._sum(text, f'checked_{name} where len(_broken) > 0')}\n".encode())
+        for name in sorted(self.gone_over):
+            digest.update(f"deleted {name} {self._sum(row_key(self.sources[name]), f'deleted_{name}')}\n".encode())
+        return digest.hexdigest()
+
+    def _sum(self, text: str, rows: str) -> tuple[Any, ...] | None:
+        """How many rows there are, and the sum of the hashes of a text of each."""
+        hashed = f"cast(cast('0x' || substr(md5({text}), 1, 15) as bigint) as hugeint)"
+        return self.connection.execute(f"select count(*), sum({hashed}) from {rows}").fetchone()
+
+    def _total(self, name: str) -> int:
+        return self.counts[name]["held_rows"] + self.counts[name]["clean_rows"]
+
+    def _too_many_held(self, name: str) -> str:
+        source = self.sources[name]
+        worst = self.connection.execute(
             f"""
             select rule, count(*) as rows, min(key)
             from (select unnest(_broken) as rule, {row_key(source)} as key from checked_{name})
             group by rule
             order by rows desc, rule
-            limit 3
+            limit {_NAMED}
             """
         ).fetchall()
         listed = "; ".join(f"{rule}: {rows:,} rows, such as {example}" for rule, rows, example in worst)
-        sentences.append(
-            f"{name}: {counts[name]['held_rows']:,} of {_total(counts[name]):,} rows would be in quarantine,"
+        return (
+            f"{name}: {self.counts[name]['held_rows']:,} of {self._total(name):,} rows would be in quarantine,"
             f" more than {source.tolerance:.1%} ({listed})"
         )
-    return sentences
 
-
-def _figures(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> str:
-    """A digest of the rows that would be held; it sums hashes, so their order does not matter."""
-    digest = hashlib.sha256()
-    for name, source in sorted(sources.items()):
-        text = f"concat_ws('|', {row_key(source)}, list_sort(_broken)::varchar, _amount_cents::varchar)"
-        hashed = f"cast(cast('0x' || substr(md5({text}), 1, 15) as bigint) as hugeint)"
-        found = connection.execute(f"select count(*), sum({hashed}) from checked_{name} where len(_broken) > 0")
-        digest.update(f"{name} {found.fetchone()}\n".encode())
-    return digest.hexdigest()
-
-
-def _evidence(
-    connection: duckdb.DuckDBPyConnection, source: Source, counts: Mapping[str, int], *, over: bool
-) -> dict[str, Any]:
-    """What an operator needs to see of one source."""
-    held = f"(select * from checked_{source.name} where len(_broken) > 0)"
-    by_rule = f"(select *, unnest(_broken) as rule from {held})"
-    worst = connection.execute(
-        f"""
-        select rule, count(*) as rows
-        from {by_rule}
-        group by rule
-        order by starts_with(rule, 'follows_'), rows desc, rule
-        limit {_WORST}
-        """
-    ).fetchall()
-    return {
-        "source": source.name,
-        "held": counts["held_rows"],
-        "total": _total(counts),
-        "tolerance": source.tolerance,
-        "over": over,
-        "amounts": _amounts(connection, source, held),
-        "rules": [
-            {
-                "rule": rule,
-                "meaning": source.meaning_of(rule),
-                "rows": rows,
-                "amounts": _amounts(connection, source, f"{by_rule} where rule = {duck.quoted(rule)}"),
-            }
-            for rule, rows in worst
-        ],
-        "samples": _samples(connection, source, held),
-    }
-
-
-def _amounts(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> dict[str, str]:
-    """The money of some rows, by currency."""
-    currency = f"coalesce({source.currency or 'null'}::varchar, '?')"
-    found = connection.execute(
-        f"""
-        select {currency} as currency, sum(_amount_cents) as cents
-        from (from {rows}) as held
-        group by 1
-        having cents <> 0
-        order by 1
-        """
-    ).fetchall()
-    return {currency: f"{Decimal(int(cents)) / 100:.2f}" for currency, cents in found}
-
-
-def _samples(connection: duckdb.DuckDBPyConnection, source: Source, held: str) -> list[dict[str, Any]]:
-    """Some held rows, those worth most first, with only the values that their broken rules read."""
-    columns = [column.lake_name for column in source.lake_columns]
-    found = connection.execute(
-        f"""
-        select {row_key(source)} as key, _broken, {", ".join(f"{name}::varchar" for name in columns)}, _unreadable
-        from {held}
-        order by abs(_amount_cents) desc, key
-        limit {_SAMPLES}
-        """
-    ).fetchall()
-    samples = []
-    for key, rules, *values in found:
-        read = source.read_by(rules)
-        row = dict(zip([*columns, "_unreadable"], values, strict=True))
-        samples.append({"key": key, "rules": rules, "values": {name: row[name] for name in row if name in read}})
-    return samples
+    def _too_many_gone(self, name: str) -> str:
+        source, (gone, known) = self.sources[name], self.gone_over[name]
+        keys = self.connection.execute(
+            f"select {row_key(source)} as key from deleted_{name} order by key limit {_NAMED}"
+        ).fetchall()
+        return (
+            f"{name}: {gone:,} of {known:,} rows are gone from the shop, more than {source.deletion_tolerance:.1%}"
+            f" (such as {', '.join(key for (key,) in keys)})"
+        )

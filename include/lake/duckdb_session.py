@@ -24,6 +24,8 @@ _GONE = re.compile(
     "server closed the connection|terminating connection|no connection to the server|Unable to connect to Postgres"
     r'|Failed to execute query "COMMIT":\s*\Z'
 )
+# DuckDB quotes a statement that Postgres refused, 10,000 characters of it, before it says why.
+_REFUSED = re.compile(r'Failed to (?:prepare|execute) \w+ "(?P<statement>.*)": (?P<reason>.*)', re.DOTALL)
 _PASSWORD = re.compile(r"password=(?:'(?:\\.|[^'\\])*'|\S+)")
 
 
@@ -54,17 +56,30 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Remove the password from DuckDB's errors in this block; raise ``ConnectionError`` when a Postgres went away."""
+    """Make DuckDB's errors in this block fit to be read by others.
+
+    The password is removed. Of a statement that Postgres refused the reason comes first.
+
+    Raises:
+        ConnectionError: instead, when a Postgres went away.
+    """
     try:
         yield
     except duckdb.Error as error:
         # When it cannot reconnect, DuckDB quotes the password. The error itself is changed, because it is raised again
         # unless a connection was lost, and otherwise stays the context of the error raised here.
-        error.args = (_PASSWORD.sub("password=…", str(error)),)
+        message = _PASSWORD.sub("password=…", str(error))
+        refused = None if _GONE.search(message) else _REFUSED.search(message)
+        error.args = (f"{_reason(refused['reason'])}, in: {refused['statement']}" if refused else message,)
         # DuckDB has no class for a lost connection: it raises its most general error, or that of a transaction.
         if not _GONE.search(str(error)):
             raise
         raise ConnectionError(str(error)) from None
+
+
+def _reason(text: str) -> str:
+    """What Postgres says, in one line; without the place in DuckDB's own statement, which only quotes the one sent."""
+    return " ".join(text.partition("\n\nLINE ")[0].split())
 
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, read_only: bool) -> None:

@@ -1,13 +1,14 @@
 """The views of a night: what the gate and the proofs see of every source, in one DuckDB session.
 
 For every source ``s`` of the shop:
-    raw_s    the rows of this run;
-    clean_s  the rows accepted before;
-    held_s   the rows in quarantine before;
-    known_s  both of these;
-    gone_s   the keys that the completeness proof found deleted;
-    s        the shop's table as of tonight's snapshot: tonight's rows, and the known ones that they neither replace
-             nor delete.
+    raw_s      the rows of this run;
+    clean_s    the rows accepted before;
+    held_s     the rows in quarantine before;
+    known_s    both of these;
+    gone_s     the keys that the completeness proof found deleted;
+    deleted_s  the known rows that the shop no longer has;
+    s          the shop's table as of tonight's snapshot: tonight's rows, and the known ones that they neither replace
+               nor delete.
 """
 
 from __future__ import annotations
@@ -59,10 +60,18 @@ def open_night(
             select * from held_{name}
             """
         )
+        not_read = lacks_key(source, "old", f"raw_{name}")
+        connection.execute(
+            f"""
+            create or replace view deleted_{name} as
+            select * from known_{name} as old
+            where {not_read} {"" if full[name] else f"and {has_key(source, 'old', f'gone_{name}')}"}
+            """
+        )
         unchanged = f"""
             union all by name
             select {names} from known_{name} as old
-            where {lacks_key(source, "old", f"raw_{name}")} and {lacks_key(source, "old", f"gone_{name}")}
+            where {not_read} and {lacks_key(source, "old", f"gone_{name}")}
         """
         connection.execute(
             f"""

@@ -1,4 +1,4 @@
-"""The question to an operator: more rows would be in quarantine than is tolerated; may the run go on?
+"""The question to an operator: more rows would be in quarantine, or are gone, than is tolerated; may the run go on?
 
 Belongs here: how it is put in Airflow's form, and what each answer does. Does not: what is too much (the gate).
 """
@@ -38,7 +38,7 @@ class Approval(ApprovalOperator):
             kwargs: what any operator takes.
         """
         self.run_id = run_id
-        super().__init__(subject="Approve what is in quarantine?", **kwargs)
+        super().__init__(subject="May this night be published?", **kwargs)
 
     template_fields = ("run_id",)  # not the question: it quotes rows
 
@@ -86,30 +86,57 @@ def question(evidence: list[dict[str, Any]]) -> tuple[str, str]:
     Args:
         evidence: as ``include.gate.tolerance.Excess`` has it.
     """
-    over = [one for one in evidence if one["over"]]
-    subject = "More rows in quarantine than tolerated: " + ", ".join(
-        f"{one['held']:,} of {one['total']:,} {one['source']}" for one in over
-    )
-    also = [one for one in evidence if not one["over"]]
-    parts = [_ANSWERS.format(hours=f"{settings().approval_hours:g}")]
-    parts += [_source(one) for one in over]
+    gone = [one for one in evidence if "deleted" in one]
+    held = [one for one in evidence if "held" in one and one["over"]]
+    also = [one for one in evidence if "held" in one and not one["over"]]
+    subjects = []
+    if gone:
+        listed = ", ".join(f"{one['deleted']:,} of {one['total']:,} {one['source']}" for one in gone)
+        subjects.append(f"More rows gone from the shop than tolerated: {listed}")
+    if held:
+        listed = ", ".join(f"{one['held']:,} of {one['total']:,} {one['source']}" for one in held)
+        subjects.append(f"More rows in quarantine than tolerated: {listed}")
+    approve = " ".join([*([_TAKEN_OUT] if gone else []), *([_KEPT] if held else [])])
+    parts = [_ANSWERS.format(approve=approve, hours=f"{settings().approval_hours:g}")]
+    parts += map(_deleted, gone)
+    parts += map(_held, held)
     if also:
         listed = ", ".join(
             f"{one['held']:,} of {one['total']:,} {one['source']}{_money(one['amounts'])}" for one in also
         )
         parts.append(f"**Within the tolerance**, held too: {listed}.")
-    return redacted(subject), redacted("\n\n".join(parts))
+    return redacted("; ".join(subjects)), redacted("\n\n".join(parts))
 
 
+_TAKEN_OUT = "The rows that are gone from the shop, and no others, are taken out of the tables."
+_KEPT = (
+    "The rows that break a rule, and no others, are kept in quarantine; everything else is published without them. They"
+    " flow in as soon as they pass their rules."
+)
 _ANSWERS = """\
-- **Approve**: these rows, and no others, are kept in quarantine; everything else is published without them. They flow \
-in as soon as they pass their rules.
-- **Reject**: nothing is published, yesterday's tables stay and this run fails. Have the rows fixed, then clear `begin`.
+- **Approve**: {approve}
+- **Reject**: nothing is published, yesterday's tables stay and this run fails. Have the rows put right, then clear \
+`begin`. The next night asks again only if it finds the same.
 - **No answer** within {hours} h: the same as Reject."""
 
 
-def _source(one: Mapping[str, Any]) -> str:
-    """What is told of one source."""
+def _deleted(one: Mapping[str, Any]) -> str:
+    """What is told of one source of which too many rows are gone."""
+    days, lines = one["days"], [f"### {one['source']}: {one['deleted']:,} of {one['total']:,} rows are gone"]
+    lines[0] += _money(one["amounts"])
+    told = f"Tolerated are {one['tolerance']:.1%}; gone are {one['deleted'] / one['total']:.1%}."
+    if days:
+        told += f" They are of {days['days']:,} days, {days['first']} to {days['last']}."
+    lines.append(
+        f"{told} If nobody deleted them, look for a policy that hides them, a view that was narrowed, a table that was"
+        " emptied, or another database at the same address."
+    )
+    lines.append("Such as: " + ", ".join(map(_code, one["samples"])))
+    return "\n\n".join(lines)
+
+
+def _held(one: Mapping[str, Any]) -> str:
+    """What is told of one source of which too many rows would be held."""
     lines = [
         f"### {one['source']}: {one['held']:,} of {one['total']:,} rows{_money(one['amounts'])}",
         f"Tolerated are {one['tolerance']:.1%}. A row counts under every rule it broke; the worst rules:",

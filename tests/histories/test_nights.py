@@ -222,4 +222,4 @@ def test_incremental_nights_end_in_what_a_full_refresh_publishes(
 def _in_zone(nights: Nights, environment: pytest.MonkeyPatch, number: int) -> Nights:
     environment.setenv("STOCKTAKE_TIMEZONE", ZONES[number % len(ZONES)])
     settings.cache_clear()
-    return replace(nights, names=NAMES)
+    return replace(nights, names=NAMES, approves=True)

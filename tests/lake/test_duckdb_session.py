@@ -67,5 +67,17 @@ def test_an_error_of_another_kind_stays_what_it_is() -> None:
 )
 def test_a_commit_that_fails_for_no_reason_met_no_server(reason: str, kind: type[Exception]) -> None:
     said = f'TransactionContext Error: Failed to commit: Failed to execute query "COMMIT": {reason}\n'
-    with pytest.raises(kind, match="Failed to commit"), duck.guarded():
+    with pytest.raises(kind, match="serialize" if reason else "Failed to commit"), duck.guarded():
         raise duckdb.TransactionException(said)
+
+
+def test_of_a_refused_statement_the_reason_comes_first(warehouse_database: Database) -> None:
+    """A source's statement has ten thousand characters, and the ledger keeps four thousand of an error."""
+    long = f"select 'a \"quoted\": word' as word, {'1 + ' * 1000} 1 as sum from pg_authid"
+    with duck.session() as session:
+        duck.attach(session, "shop", SecretStr(warehouse_database.url("analyst")), read_only=True)
+        with (
+            pytest.raises(duckdb.Error, match="^ERROR: permission denied for table pg_authid, in: "),
+            duck.guarded(),
+        ):
+            session.execute("select * from postgres_query('shop', ?)", [long])

@@ -120,10 +120,10 @@ comment on column audit.quarantine.outcome is
 'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
 
 comment on table audit.approvals is
-'One row per time that a run asked an operator whether it may go on with more rows in quarantine than is tolerated; a question that nobody answered before the run asked anew is not kept.';
+'One row per time that a run asked an operator whether it may go on with more rows in quarantine, or gone from the shop, than is tolerated; a question that nobody answered before the run asked anew is not kept.';
 comment on column audit.approvals.figures is
-'A digest of every row that would be held, its rules and its money: an approval is good for these rows alone.';
+'A digest of every row that would be held, its rules and its money, and of the keys that are gone: an approval is good for these rows alone.';
 comment on column audit.approvals.evidence is
-'Per source with such rows: held of total, money by currency, the worst rules, and some rows.';
+'Per source with such rows: how many of how many, money by currency, and some rows; the worst rules of what would be held, the days of what is gone.';
 comment on column audit.approvals.answer is 'Null while it is waited for; unanswered: nobody said anything in time.';
 comment on column audit.approvals.answered_by is 'As Airflow knows them. Null where nobody did.';
