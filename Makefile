@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.local
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay plan ui psql env schema stop test histories changes kills faults check format table \
+.PHONY: help nightly republish replay plan ui psql env schema stop test test-long histories changes kills faults check format table \
 	lint bench docs requirements
 
 help: ## Show this list
@@ -52,8 +52,11 @@ schema: .venv/.installed ## Write down the shop's tables as every night expects 
 stop: ## Stop Airflow and Postgres
 	@test ! -e .venv/.installed || $(STOCKTAKE) stop
 
-test: lint ## Check everything: style, types, tests
-	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
+test: lint ## Check style, types, and all tests but the long ones
+	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m "not long"
+
+test-long: .venv/.installed ## Run the long tests: many nights, whole histories, every engine, a backfill in Airflow
+	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m long
 
 histories: .venv/.installed ## Compare incremental nights with full rebuilds, through as many random histories: HISTORIES=5000
 	@$(BIN)/pytest tests/histories --histories $(HISTORIES)

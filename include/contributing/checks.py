@@ -1,7 +1,8 @@
 """``make check``: format, lint, types, stale pages and the tests of what changed, all findings at once.
 
 What changed is what git says: against the last commit, and files that git does not know yet. ``affected_tests`` says
-which tests that asks for, by room. What starts servers for minutes is never run here; ``make test`` runs it.
+which tests that asks for, by room. What starts servers for minutes is never run here; ``make test`` runs it, or ``make
+test-long``.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def steps(tests: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """What is checked, by name: a Python module and its arguments. The longest begin."""
     return {
         "types": ("mypy",),
-        "tests": ("pytest", *tests),
+        "tests": ("pytest", "-m", "not long", *tests),
         "pages": ("pytest", PAGES),
         "lint": ("ruff", "check"),
         "format": ("ruff", "format", "--check"),

@@ -91,6 +91,7 @@ def test_every_balance_names_tables_that_exist() -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_every_proof_holds_on_a_night_with_refunds_cancellations_deletions_and_quarantine(nights: Nights) -> None:
     plant(nights.shop, ["total_mismatch", "negative_quantity", "refund_exceeds_line", "negative_stock"])
     nights.shop.execute(
@@ -165,6 +166,7 @@ def test_what_is_planted_is_planted_into_tables_that_are_built() -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_every_fan_out_and_every_dropped_row_is_caught_by_name(nights: Nights, tmp_path: Path) -> None:
     run = nights.begin(full_refresh=True)
     nightly.extract(run)

@@ -53,6 +53,7 @@ def test_other_ways_to_read_the_shop_read_every_row(old_shop: Database, tmp_path
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_features_are_built_into_files_from_what_their_run_was_built_from(nights: Nights, tmp_path: Path) -> None:
     run = nights.feature()
     built = job(

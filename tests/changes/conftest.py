@@ -12,4 +12,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every-change")
         tried = {kind.name: kind for kind in ((*SAMPLES, *KINDS) if every else SAMPLES)}
-        metafunc.parametrize("kind", tried.values(), ids=tried)
+        quick = SAMPLES[0].name
+        kinds = [pytest.param(kind, marks=[] if name == quick else [pytest.mark.long]) for name, kind in tried.items()]
+        metafunc.parametrize("kind", kinds, ids=tried)

@@ -383,7 +383,8 @@ def _change_key_type_and_time_zone(declared: Declarations) -> None:
 
 
 _BY_NAME: Final = {kind.name: kind for kind in KINDS}
-# What ``make test`` tries: all mechanisms, several in one night; ``make changes`` tries each kind by itself as well.
+# All mechanisms, several in one night: ``make test`` tries the first, ``make test-long`` the others; ``make changes``
+# tries each kind by itself as well.
 SAMPLES: Final = (
     Kind(
         "many at once", _make_many, names=("moods",), otherwise=_ORDERS_ALONE,

@@ -65,7 +65,7 @@ def test_sum( ) -> None:
 
 def test_the_check_is_of_format_lint_types_pages_and_tests() -> None:
     assert set(steps(["tests/lake"])) == {"format", "lint", "types", "pages", "tests"}
-    assert steps(["tests/lake"])["tests"] == ("pytest", "tests/lake")
+    assert steps(["tests/lake"])["tests"] == ("pytest", "-m", "not long", "tests/lake")
 
 
 def test_everything_that_is_wrong_is_shown_at_once(copy: Copy) -> None:

@@ -70,6 +70,7 @@ def follow(copy: Copy, title: str, places: Sequence[Place], tests: Sequence[str]
     copy.done("-m", "ruff", "format", "--check")
 
 
+@pytest.mark.long
 def test_a_table(copy: Copy) -> None:
     assert "make table NAME=" in recipe("A table")
     copy.done("-m", "include.contributing", "table", "baskets", "reporting")
@@ -149,6 +150,7 @@ def test_it_arrives(nights: Nights) -> None:
 '''
 
 
+@pytest.mark.long
 def test_a_column(copy: Copy) -> None:
     column = 'Column("is_sent", Type.BOOLEAN, "Whether it goes to an address; null where unknown.", nullable=True),\n'
     reads = "tests/contract/test_sources.py::test_every_shop_that_comes_along_reads_into_the_contracts[{}]"
@@ -236,6 +238,7 @@ def test_it_quarantines_the_planted_row(nights: Nights) -> None:
 '''
 
 
+@pytest.mark.long
 def test_a_rule(copy: Copy) -> None:
     places = (
         Place(
@@ -393,6 +396,7 @@ with DAG(
 '''
 
 
+@pytest.mark.long
 def test_a_dag(copy: Copy) -> None:
     places = (
         Place("include/pipeline/weekly.py", "include/pipeline/<dag>.py", "", STEPS),

@@ -22,6 +22,7 @@ def mypy(copy: Copy) -> list[str]:
 
 
 @pytest.mark.parametrize("layer", ["reporting", "features"])
+@pytest.mark.long
 def test_a_skeleton_passes_as_it_is(copy: Copy, layer: str) -> None:
     said = copy.done("-m", "include.contributing", "table", "refunds_by_weekday", layer)
     file, test = f"transforms/{layer}/refunds_by_weekday.py", "tests/transforms/test_refunds_by_weekday.py"

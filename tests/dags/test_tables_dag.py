@@ -115,6 +115,7 @@ def test_tables_that_make_no_sense_are_refused_when_it_is_read(tmp_path: Path, t
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_its_table_is_published_and_the_next_night_is_right(nights: Nights) -> None:
     name = "reporting.customer_cohorts"
     before, [(night,)] = nights.published(), nights.ask("select max(publication_id) from audit.publication_sources")
@@ -158,6 +159,7 @@ def test_a_run_for_an_earlier_day_makes_its_slices_and_keeps_whole_tables_whole(
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_days_that_are_new_to_its_table_are_no_restatements(nights: Nights) -> None:
     """Also where the night has published these days of other tables long since."""
     names = ("fulfilment_daily",)
@@ -188,6 +190,7 @@ def test_a_night_that_is_published_meanwhile_overtakes_it(nights: Nights) -> Non
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_beside_a_night_that_was_put_back_it_waits_for_the_next(nights: Nights) -> None:
     nights.report(NEXT_DAY)
     republish.begin("back", {"night": LAST_DAY.isoformat()})

@@ -55,6 +55,7 @@ def test_what_a_cursor_does_not_see_is_right_the_next_morning(nights: Nights) ->
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) -> None:
     shop = nights.shop
     nights.set_aside(("inventory_movements", "inventory_movements_order_item_id_fkey"))
@@ -72,6 +73,7 @@ def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) 
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_copy_that_is_not_the_shops_is_not_published(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row lost on its way into the lake, and a value that is another there."""
     before = nights.published()
@@ -96,6 +98,7 @@ def _without_first(rows: Any) -> Any:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_file_that_is_not_what_the_gate_wrote_is_seen_and_healed(nights: Nights) -> None:
     """Files are added up once; one that became another is added up again."""
     nights.report(NEXT_DAY)
@@ -144,6 +147,7 @@ def test_a_source_that_is_seldom_compared_whole_is_counted_and_its_new_keys_are_
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_the_watermark_stays_before_what_is_still_open_in_the_shop(nights: Nights, old_shop: Database) -> None:
     """Its rows will carry the time at which it began, and be committed after the snapshot."""
     with psycopg.connect(old_shop.url("shopkeeper")) as slow:

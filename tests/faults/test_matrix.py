@@ -29,10 +29,10 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.mark.parametrize(
     "name",
     [
-        "accept.between-layers",
+        pytest.param("accept.between-layers", marks=pytest.mark.long),
         "build-order_lines.file",
         "publish.half-replaced",
-        "approval-check_tolerance.asked",
+        pytest.param("approval-check_tolerance.asked", marks=pytest.mark.long),
         "republish-publish.half-replaced",
     ],
 )
@@ -61,6 +61,7 @@ class _Broken(Course):
         return getattr(self._course, name)
 
 
+@pytest.mark.long
 def test_a_planted_defect_turns_its_round_red(course: Course) -> None:
     [fault] = chosen(["accept.recorded"], faults())
     outcome = play(fault, _Broken(course))

@@ -95,6 +95,7 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
 
 @pytest.mark.usefixtures("tolerant")
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(nights: Nights) -> None:
     before = nights.published()
     plant_all(nights)
@@ -115,6 +116,7 @@ def test_rows_fixed_in_the_shop_flow_in_and_the_quarantine_shows_them_released(n
 
 @pytest.mark.usefixtures("tolerant")
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
     with nights.shop.transaction():
         plant(nights.shop, ["nan_price", "status_went_back", "malformed_email"])

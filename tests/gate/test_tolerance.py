@@ -119,6 +119,7 @@ def test_a_question_holds_no_secret_and_nothing_that_markdown_would_make_of_it(m
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_an_approved_night_holds_just_these_rows_and_publishes_the_rest(nights: Nights, lost: str) -> None:
     assert nightly.check_tolerance(lost)
     with pytest.raises(NightStopped, match=rf"orders: {LOST} of .* would be in quarantine, more than 0.0%"):

@@ -193,6 +193,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("number", range((metafunc.config.getoption("histories") or 0) // 500 or A_FEW))
 
 
+@pytest.mark.long
 def test_incremental_nights_end_in_what_a_full_refresh_publishes(
     number: int, little_past: Database, cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ def live(history: History, folder: Path, counts: Counter[str]) -> None:
             assert not warehouse.first_difference(horizon, went_on)
 
 
+@pytest.mark.long
 def test_after_every_night_the_tables_are_those_of_a_full_rebuild(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

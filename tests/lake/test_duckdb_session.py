@@ -77,7 +77,7 @@ def test_of_a_refused_statement_the_reason_comes_first(warehouse_database: Datab
     with duck.session() as session:
         duck.attach(session, "shop", SecretStr(warehouse_database.url("analyst")), read_only=True)
         with (
-            pytest.raises(duckdb.Error, match="^ERROR: permission denied for table pg_authid, in: "),
+            pytest.raises(duckdb.Error, match=r"^ERROR: permission denied for table pg_authid, in: "),
             duck.guarded(),
         ):
             session.execute("select * from postgres_query('shop', ?)", [long])

@@ -70,6 +70,7 @@ def test_features_follow_the_reports_and_publish_only_themselves(every_table: Ni
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_feature_that_fails_leaves_the_reports_published(every_table: Nights) -> None:
     before = every_table.published()
     every_table.report(NEXT_DAY)
@@ -92,6 +93,7 @@ def test_a_feature_that_fails_leaves_the_reports_published(every_table: Nights) 
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_failure_half_way_leaves_the_old_features(every_table: Nights) -> None:
     every_table.report(NEXT_DAY)
     before = every_table.published()
@@ -109,6 +111,7 @@ def test_a_failure_half_way_leaves_the_old_features(every_table: Nights) -> None
     assert every_table.published() != before
 
 
+@pytest.mark.long
 def test_an_earlier_day_is_made_as_of_that_day_and_leaves_later_ones_alone(every_table: Nights) -> None:
     """Its features, made again from a later copy, are those that its own night had made."""
     earlier = LAST_DAY - timedelta(days=7)
@@ -171,6 +174,7 @@ def test_which_day_and_which_copy(every_table: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_features_from_an_older_copy_of_the_shop_never_replace_newer_ones(every_table: Nights) -> None:
     early = every_table.begin_features()
     every_table.build(early, every_table.features)
@@ -207,6 +211,7 @@ def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) ->
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_what_happens_in_the_shop_afterwards_changes_no_feature_of_an_earlier_day(every_table: Nights) -> None:
     """Not even that an order of an earlier day is deleted: what was known of it then was known."""
     statement = "select md5(string_agg(row::text, '|' order by row::text)) from features.{} as row where as_of <= %s"

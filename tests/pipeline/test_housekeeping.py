@@ -120,6 +120,7 @@ def everything() -> dict[Path, tuple[int, int]]:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
     (first_run,), (first_features,) = nights.ask("select run_id from audit.runs order by started_at")
     change_some(nights)

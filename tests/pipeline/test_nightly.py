@@ -113,6 +113,7 @@ def test_engines_that_disagree_stop_the_night(nights: Nights, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("other", ["duckdb", "dask", "spark"])
+@pytest.mark.long
 def test_another_engine_publishes_the_same_rows(nights: Nights, clusters: Callable[[str], None], other: str) -> None:
     nights = replace(nights, names=("order_lines", "orders", "daily_sales"))
     nights.report(engine="pandas")
@@ -141,6 +142,7 @@ def test_data_docs_are_written_only_where_they_are_wanted(nights: Nights, monkey
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nights) -> None:
     nights.shop.execute(
         "update orders set status = 'cancelled', cancelled_at = now(), cancelled_by = 'shop', updated_at = now(),"
@@ -159,6 +161,7 @@ def test_changes_of_a_day_arrive_as_a_full_refresh_would_bring_them(nights: Nigh
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_run_for_an_earlier_day_takes_no_later_days_away(every_table: Nights) -> None:
     before = every_table.published()
     every_table.run(LAST_DAY - timedelta(days=10))
@@ -176,6 +179,7 @@ def test_a_run_for_an_earlier_day_takes_no_later_days_away(every_table: Nights) 
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_labels_are_published_for_the_day_whose_window_the_night_closed(every_table: Nights) -> None:
     """Against the orders themselves; and a night run again sets right what its slice holds."""
     as_of = LAST_DAY - timedelta(days=28)
@@ -199,6 +203,7 @@ def test_labels_are_published_for_the_day_whose_window_the_night_closed(every_ta
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights) -> None:
     early, late = nights.begin(), nights.begin()
     nightly.extract(early)
@@ -213,6 +218,7 @@ def test_a_night_that_was_overtaken_neither_accepts_nor_publishes(nights: Nights
     assert nights.published() == before
 
 
+@pytest.mark.long
 def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_away(nights: Nights) -> None:
     early = nights.begin(LAST_DAY - timedelta(days=3))
     nights.run(LAST_DAY)
@@ -224,6 +230,7 @@ def test_a_night_that_began_before_a_later_day_was_published_does_not_take_it_aw
     assert nights.published() == before
 
 
+@pytest.mark.long
 def test_a_run_that_begins_again_for_later_days_does_not_take_what_it_built_before_for_theirs(nights: Nights) -> None:
     nights = replace(nights, names=("order_lines",))
     early = nights.begin(LAST_DAY - timedelta(days=4))
@@ -239,6 +246,7 @@ def test_a_run_that_begins_again_for_later_days_does_not_take_what_it_built_befo
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_run_that_died_between_the_layers_is_put_right_by_the_next(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +275,7 @@ def _die() -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_line_deleted_in_the_shop_holds_its_order(nights: Nights) -> None:
     nights.set_aside(*((table, f"{table}_order_item_id_fkey") for table in ("inventory_movements", "refunds")))
     nights.shop.execute("delete from order_items where order_item_id = 1")
@@ -279,6 +288,7 @@ def test_a_line_deleted_in_the_shop_holds_its_order(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:
     nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
     before, watermarks = nights.published(), nights.ask("select * from audit.watermarks order by 1")

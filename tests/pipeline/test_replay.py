@@ -84,6 +84,7 @@ def away(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_what_passes_a_loosened_rule_flows_into_its_days_and_the_history_tells_all(
     nights: Nights, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def let_a_day_pass(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_past_night_is_put_back_byte_for_byte_and_the_next_night_brings_all_forward(every_table: Nights) -> None:
     nights = every_table
     then, features = reporting(nights), nights.published()
@@ -96,6 +97,7 @@ def test_a_past_night_is_put_back_byte_for_byte_and_the_next_night_brings_all_fo
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_of_a_night_that_was_published_twice_the_newest_counts_or_the_one_that_is_named(nights: Nights) -> None:
     first = reporting(nights)
     let_a_day_pass(nights)
@@ -134,6 +136,7 @@ def test_what_was_never_published_is_refused_and_the_message_says_what_was(
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_what_the_lake_has_no_more_is_refused_before_anything_is_changed(nights: Nights) -> None:
     nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
     old = lake.files("reporting", "orders", 0)

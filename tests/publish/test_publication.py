@@ -50,6 +50,7 @@ def test_publishing_a_run_twice_is_publishing_it_once(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_failure_half_way_leaves_the_old_night(nights: Nights) -> None:
     """Wherever it fails: at the first table, after the last, at the very end. The retry then publishes all of it."""
     nights.shop.execute("update customers set email = 'nobody', updated_at = now() where customer_id = 1")
@@ -74,6 +75,7 @@ def test_a_failure_half_way_leaves_the_old_night(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_vacuum_of_the_live_tables_is_not_waited_for(nights: Nights) -> None:
     """Whoever waits for its lock ends it after a second; tables that change every night would never be vacuumed."""
     change_much(nights)
@@ -96,6 +98,7 @@ def test_a_vacuum_of_the_live_tables_is_not_waited_for(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, warehouse_database: Database) -> None:
     before = state(nights)
     change_much(nights)
@@ -131,6 +134,7 @@ def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, war
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_reader_in_a_loop_never_sees_two_publications_mixed(nights: Nights, warehouse_database: Database) -> None:
     seen: set[tuple[Any, ...]] = set()
     stop = threading.Event()
@@ -173,6 +177,7 @@ def test_a_lake_version_is_tied_to_its_publication(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_night_looks_only_at_rows_that_are_not_published_as_they_are(nights: Nights) -> None:
     """A live row that no commit of the lake names is neither judged nor compared; a full refresh compares them all."""
     right = nights.published()

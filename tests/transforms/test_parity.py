@@ -20,7 +20,12 @@ from transforms.registry import TABLES
 pytestmark = pytest.mark.usefixtures("own_lake")
 
 
-OTHERS = [engine for engine in ENGINES if engine != "pandas"]
+OTHERS = [
+    # Every table on a cluster takes a minute and a half; test_clusters.py has some of them.
+    pytest.param(engine, marks=[pytest.mark.long] if engine in ("dask", "spark") else [])
+    for engine in ENGINES
+    if engine != "pandas"
+]
 TEXT_KEYS = dict.fromkeys(("orders", "order_items", "customers", "products", "warehouses", "refunds"), Type.TEXT)
 
 
