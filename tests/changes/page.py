@@ -16,8 +16,8 @@ _HEAD: Final = """\
 The code of a source or a table changes, a shop's folder gains or loses a file, or the time zone moves. The next night
 brings lake and warehouse to it by itself; `make plan` says beforehand what it will do. Each line is tested: the night
 before, the change, what is asked then, the next night, and beside it a shop that starts anew with the same rows. Both
-end with the same rows, columns and keys. `make changes` runs every cell; `make test` and `make test-long` several of these in one
-night, and all but full refresh and features after it.
+end with the same rows, columns and keys. `make changes` runs every cell; `make test` and
+`make test-long` several of these in one night, and all but full refresh and features after it.
 
 - **Night, full refresh**: the next night, and one with `full_refresh`, end in what a shop started anew has.
 - **Features, replay**: asked before that night. They run, or say in one sentence that the night comes first.
