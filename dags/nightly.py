@@ -31,7 +31,8 @@ tables. The next night begins after the answer.
 | `parity` | `spark` | build a sample of the tables on this engine as well; a row that differs stops the night |
 
 **When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
-names the table, the rule and the first rows.
+names the table, the rule and the first rows. `report` is red with it, so that a night which somebody stopped, or whose
+task somebody marked as done, is no success either: it says that nothing was published.
 
 - `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
   names each. Change or drop it first.
@@ -125,4 +126,4 @@ with DAG(
     accepted, built = accept(RUN), builds(RUN, REPORTING)
     published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
     begin(RUN) >> extract(RUN) >> validates(RUN, SOURCES) >> check_tolerance(RUN) >> approve(RUN) >> accepted
-    accepted >> built >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()
+    accepted >> built >> audit(RUN, list(REPORTING)) >> published >> report(RUN)

@@ -89,4 +89,4 @@ with DAG(
     built = builds(RUN, REPORTING)
     published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
     begin(RUN) >> validates(RUN, SOURCES) >> sift(RUN) >> check_tolerance(RUN) >> approve(RUN) >> accept(RUN) >> built
-    built >> audit(RUN, list(REPORTING)) >> published >> report(RUN).as_teardown()
+    built >> audit(RUN, list(REPORTING)) >> published >> report(RUN)

@@ -81,4 +81,4 @@ with DAG(
     RUN = "{{ run_id }}"
     published = publish(RUN)
     begin(RUN) >> published
-    published >> report(RUN).as_teardown()
+    published >> report(RUN)

@@ -98,12 +98,14 @@ def publish(run: str, tables: list[str], **context: Any) -> None:
         context["outlet_events"][one].add_partitions(day.isoformat())
 
 
-@task
-def report(run: str) -> str:
-    """Write the run's report page, whatever came of it."""
-    from include.pipeline import nightly
+def report(run: str) -> Any:
+    """A task that writes the run's report page, whatever came of it; its failure is the run's."""
 
-    page = nightly.report(run)
-    if page is None:
-        raise AirflowSkipException("the run was refused before it was entered: the log of begin says why")
-    return page
+    @task(task_id="report")
+    def written(run: str) -> str | None:
+        """Write the report page; fail where the run was to publish and did not, which somebody may have stopped."""
+        from include.pipeline import nightly
+
+        return nightly.report(run)
+
+    return written(run).as_teardown(on_failure_fail_dagrun=True)

@@ -90,7 +90,7 @@ def tables_dag(dag_id: str, *, schedule: Any, tables: Collection[str], doc_md: s
         outlets = [asset(TABLES[name].table) for name in names]
         published = publish.override(outlets=outlets)(run, names)
         begin(run, names) >> builds(run, names) >> audit(run, names) >> published
-        published >> report(run).as_teardown()
+        published >> report(run)
     return dag
 
 

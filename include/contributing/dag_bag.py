@@ -67,6 +67,7 @@ def described(task: Any) -> dict[str, Any]:
         "downstream": sorted(task.downstream_task_ids),
         "outlets": sorted(asset.name for asset in task.outlets),
         "is_teardown": task.is_teardown,
+        "fails_the_run": task.is_teardown and task.on_failure_fail_dagrun,
         "trigger_rule": task.trigger_rule.value,
     }
 

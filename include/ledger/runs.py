@@ -139,8 +139,34 @@ def find_run(run_id: str) -> Run:
     return Run(**{**row, "kind": Kind(row["kind"])})
 
 
+# Whether a run did what it was to: it published; as a dry run it built and audited; as a replay it found nothing to
+# release. Airflow also takes a run for a success whose tasks were marked as ended, or skipped when it was stopped.
+_DID_ITS_WORK = """(
+    exists (select from audit.publications where publications.run_id = runs.run_id)
+    or dry_run and exists (select from audit.stages where stages.run_id = runs.run_id and stage = 'audit')
+    or judged_at is not null
+)"""
+_STOPPED = "it was stopped, or marked as ended, before it published"
+
+
+def why_nothing_published(run_id: str) -> str | None:
+    """Why a run did not do what it was to: the error it failed with; None where it did.
+
+    Raises:
+        KeyError: when the ledger has no such run.
+    """
+    with connect() as connection:
+        found = connection.execute(
+            f"select {_DID_ITS_WORK}, error from audit.runs where run_id = %s", [run_id]
+        ).fetchone()
+    if found is None:
+        raise KeyError(f"the ledger has no run {run_id!r}")
+    done, error = found
+    return None if done and error is None else (error or _STOPPED)
+
+
 def finish_run(run_id: str, state: str, error: str | None = None, dag: str | None = None) -> None:
-    """Record how a run ended. The first error of a run is kept.
+    """Record how a run ended. The first error of a run is kept; one that did not do its work is no success.
 
     Args:
         run_id: the run; if the ledger does not know it, nothing changes.
@@ -150,14 +176,17 @@ def finish_run(run_id: str, state: str, error: str | None = None, dag: str | Non
     """
     with connect() as connection:
         connection.execute(
-            """
+            f"""
             update audit.runs set
-                state = %(state)s,
+                state = case when %(state)s = 'success' and not {_DID_ITS_WORK} then 'failed' else %(state)s end,
                 finished_at = now(),
-                error = case when %(state)s <> 'success' then coalesce(error, %(error)s) end
+                error = case
+                    when %(state)s <> 'success' then coalesce(error, %(error)s)
+                    when not {_DID_ITS_WORK} then coalesce(error, %(stopped)s)
+                end
             where run_id = %(run_id)s and dag = coalesce(%(dag)s, dag)
             """,
-            {"state": state, "error": error, "run_id": run_id, "dag": dag},
+            {"state": state, "error": error, "run_id": run_id, "dag": dag, "stopped": _STOPPED},
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import date, timedelta
@@ -29,6 +30,8 @@ from include.publish.staging import unpublished
 from include.publish.table_version import TableVersion
 from include.settings import settings
 from include.sources import shop_sources
+
+_log = logging.getLogger(__name__)
 
 
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
@@ -214,19 +217,35 @@ def publish(run_id: str, tables: Iterable[Table]) -> date | None:
     return run.night
 
 
+class NothingPublished(RuntimeError):
+    """A run ended without a publication; the message is what it failed with."""
+
+
 def report(run_id: str) -> str | None:
-    """Write the night's report page.
+    """Write the run's report page, whatever came of it, and fail where it did not do what it was to.
+
+    Without this failure Airflow takes a run for a success that somebody stopped: its tasks count as skipped.
 
     Returns:
-        Its path; None for a run that was refused before it was entered in the ledger: there is nothing to tell.
+        The page's path; None where it could not be written, which the log then tells. That fails no night.
+
+    Raises:
+        NothingPublished: when the run published nothing and was to.
     """
     from include.serve.page import write
 
     try:
-        run = runs.find_run(run_id)
+        run, why = runs.find_run(run_id), runs.why_nothing_published(run_id)
     except KeyError:
-        return None
-    return str(write(run))
+        raise NothingPublished("the run was refused before it was entered: the log of begin says why") from None
+    page = None
+    try:
+        page = str(write(run))
+    except Exception:
+        _log.exception("the report page could not be written; /stocktake shows it")
+    if why:
+        raise NothingPublished(f"nothing was published; {why}")
+    return page
 
 
 def _windows(run: Run, sources: Mapping[str, Source], stale: Collection[str]) -> dict[str, str]:

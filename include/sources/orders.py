@@ -91,6 +91,7 @@ ORDERS = Source(
         at_most("cancelled_at", "_snapshot_at", "cancelled_not_in_future", "No order is cancelled in the future."),
         at_most("ordered_at", "shipped_at", "ordered_before_shipped", "An order is placed before it is shipped."),
         at_most("shipped_at", "delivered_at", "shipped_before_delivered", "It is shipped before it is delivered."),
+        at_most("ordered_at", "delivered_at", "ordered_before_delivered", "It is placed before it is delivered."),
         at_most("ordered_at", "cancelled_at", "ordered_before_cancelled", "It is placed before it is cancelled."),
     ),
     amount="total_cents",

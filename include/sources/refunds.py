@@ -21,7 +21,7 @@ REFUNDS = Source(
     columns=(
         Column("refund_id", Type.INTEGER, "The refund."),
         key("order_items", "order_item_id", "The line that was refunded.", part_of=True),
-        Column("quantity", Type.INTEGER, "Units refunded."),
+        Column("quantity", Type.INTEGER, "Units refunded; 0 where only money was given back."),
         Column("amount", Type.CENTS, "Money given back, in the order's currency, before tax."),
         Column("restocked", Type.BOOLEAN, "Whether the units went back on the shelf."),
         Column("refunded_at", Type.AT, "When the money was given back."),
@@ -29,11 +29,17 @@ REFUNDS = Source(
     ),
     primary_key=("refund_id",),
     rules=(
-        between("quantity", "quantity_positive", "A refund is of at least one unit.", least=1),
+        between("quantity", "quantity_not_negative", "A refund is of some units, or of money alone.", least=0),
         between("amount_cents", "amount_not_negative", "A refund gives nothing or more.", least=0),
         at_most("quantity", "line_quantity", "quantity_within_line", "No more units than the line has."),
         at_most("amount_cents", "line_amount_cents", "amount_within_line", "No more money than the line cost."),
         at_most("refunded_units", "line_quantity", "refunds_within_line", "All refunds of a line fit into it."),
+        at_most(
+            "refunded_amount_cents",
+            "line_paid_cents",
+            "refunds_within_paid",
+            "All refunds of a line give back no more than was paid for it.",
+        ),
         at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
         between("refunded_on", "refunded_in_our_time", "No refund is older than 1995.", least=FIRST_DAY),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
@@ -64,6 +70,34 @@ REFUNDS = Source(
             "(select min(parent.ordered_at) from order_items as line join orders as parent using (order_id)"
             " where line.order_item_id = row.order_item_id)",
             needs=("order_items", "orders"),
+        ),
+        Derived(
+            Column(
+                "line_paid",
+                Type.CENTS,
+                "Quantity × unit price, less the line's share of its order's discount, rounded down: the shop may have"
+                " rounded it either way.",
+                nullable=True,
+            ),
+            """(
+                select min(try(
+                    line.quantity::hugeint * line.unit_price_cents - coalesce(
+                        parent.discount_cents::hugeint * line.quantity * line.unit_price_cents
+                            // nullif(parent.subtotal_cents, 0),
+                        0
+                    )
+                ))
+                from order_items as line
+                join orders as parent using (order_id)
+                where line.order_item_id = row.order_item_id
+            )""",
+            needs=("order_items", "orders"),
+        ),
+        Derived(
+            Column("refunded_amount", Type.CENTS, "Money over all refunds of the line.", nullable=True),
+            "(select sum(sibling.amount_cents) from refunds as sibling"
+            " where sibling.order_item_id = row.order_item_id)",
+            needs=("refunds",),
         ),
         Derived(
             Column("refunded_units", Type.INTEGER, "Units over all refunds of the line.", nullable=True),

@@ -213,6 +213,7 @@ def test_a_night_that_needs_no_approval_goes_on_without_one(nightly: Mapping[str
 
 def test_the_report_is_written_whatever_came_of_the_night(nightly: Mapping[str, Any]) -> None:
     assert [name for name, task in nightly["tasks"].items() if task["is_teardown"]] == ["report"]
+    assert nightly["tasks"]["report"]["fails_the_run"]
 
 
 def test_publishing_announces_every_table(nightly: Mapping[str, Any]) -> None:

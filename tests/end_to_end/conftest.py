@@ -162,6 +162,13 @@ class Stack(Machine):
             assert time.monotonic() < deadline, self._unended(run_id, dag, state)
             time.sleep(0.5)
 
+    def finished(self, run_id: str, task: str) -> None:
+        """Wait until a task of a run has ended."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.tasks(run_id)[task]["state"] not in {"success", "failed", "skipped", "upstream_failed"}:
+            assert time.monotonic() < deadline, self._unended(run_id, "nightly", "running")
+            time.sleep(0.5)
+
     def _unended(self, run_id: str, dag: str, state: str) -> str:
         """What is told of a run that takes too long."""
         tasks = {task: (found["state"], found["try_number"]) for task, found in self.tasks(run_id, dag).items()}

@@ -203,7 +203,8 @@ def test_a_request_that_makes_no_sense_fails_at_once_and_says_why(stack: Stack) 
         tasks = stack.tasks(run)
         assert (tasks["begin"]["state"], tasks["begin"]["try_number"]) == ("failed", 1)
         assert message in stack.log(run, "begin")
-        assert tasks["report"]["state"] == "skipped"
+        assert tasks["report"]["state"] == "failed"
+        assert "the run was refused before it was entered: the log of begin says why" in stack.log(run, "report")
         others = {task["state"] for name, task in tasks.items() if name not in {"begin", "report"}}
         assert others == {"upstream_failed"}
     assert stack.published() == before
@@ -310,6 +311,22 @@ def test_the_report_of_a_night_is_for_who_logs_in_and_on_the_disk(stack: Stack) 
     assert f"{stack.last_closed_day}" in served
     written = stack.state / "demo_shop" / "reports" / re.sub(r"[^A-Za-z0-9_-]", "-", run) / "index.html"
     assert all(table in written.read_text() for table in REPORTING)
+
+
+@pytest.mark.usefixtures("scheduled_night")
+@pytest.mark.long
+def test_a_night_that_somebody_stops_is_no_success(stack: Stack) -> None:
+    """Airflow skips what has not run yet, and finds no failed task: it would call the run a success."""
+    before = stack.published()
+    run = stack.trigger().json()["dag_run_id"]
+    while stack.tasks(run)["extract"]["state"] != "running":
+        assert stack.tasks(run)["extract"]["state"] in {None, "scheduled", "queued"}
+    assert stack.api("PATCH", f"dags/nightly/dagRuns/{run}", json={"state": "failed"}).status_code == 200
+    stack.finished(run, "report")
+    assert stack.ended(run) == "failed"
+    assert stack.tasks(run)["report"]["state"] == "failed"
+    assert stack.warehouse("select state from audit.runs where run_id = %s", run) == [("failed",)]
+    assert stack.published() == before
 
 
 @pytest.mark.usefixtures("scheduled_night")

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Collection
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -143,6 +144,72 @@ def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.after_a_night
+def test_refunds_of_a_line_give_back_no_more_than_was_paid_for_it(nights: Nights) -> None:
+    """One refund with each unit would be within the line, and so would all units; but the price came back each time."""
+    shop = nights.shop
+    (whole, reduced, goodwill) = shop.execute(
+        """
+        select distinct on (lines.kind) line.order_item_id, line.quantity, line.quantity * line.unit_price, kind
+        from order_items as line
+        join orders using (order_id)
+        cross join lateral (
+            select case
+                when line.quantity >= 3 and discount = 0 then 'whole'
+                when line.quantity = 1 and discount > 1 and discount * line.unit_price / subtotal > 1 then 'reduced'
+                when line.quantity = 2 and discount = 0 then 'goodwill'
+            end as kind
+        ) as lines
+        where status = 'delivered' and kind is not null
+            and order_id not in (select order_id from refunds join order_items using (order_item_id))
+        order by lines.kind desc, line.order_item_id
+        """
+    ).fetchall()
+    insert = """
+        insert into refunds (refund_id, order_item_id, quantity, amount, restocked, refunded_at)
+        select %(refund)s, %(line)s, %(units)s, %(amount)s, false, ordered_at + interval '1 minute'
+        from order_items
+        join orders using (order_id)
+        where order_item_id = %(line)s
+    """
+
+    def refund(number: int, line: int, units: int, amount: object) -> None:
+        shop.execute(insert, {"refund": number, "line": line, "units": units, "amount": amount})
+
+    shop.execute("alter table refunds drop constraint refunds_quantity_check")
+    for number in range(3):  # three units, each with the money of all
+        refund(900_000 + number, whole[0], 1, whole[2])
+    refund(900_010, reduced[0], 1, reduced[2])  # as if there had been no discount
+    refund(900_020, goodwill[0], 0, "1.00")  # money, and no unit
+    nights.report()
+    found = {
+        int(key): set(rules)
+        for key, rules in nights.ask(
+            "select row_key, rules from audit.quarantine where source = 'refunds' and row_key::int >= 900000"
+        )
+    }
+    assert found == {
+        **{900_000 + number: {"refunds_within_paid"} for number in range(3)},
+        900_010: {"refunds_within_paid"},
+    }
+    line = "select returns, refunded_quantity from reporting.order_lines where order_item_id = %s"
+    assert nights.ask(line, goodwill[0]) == [(Decimal("1.00"), 0)]
+    assert nights.ask(line, whole[0]) == [(Decimal("0.00"), 0)]
+
+
+@pytest.mark.after_a_night
+def test_an_order_that_arrived_before_it_was_placed_is_held(nights: Nights) -> None:
+    """It was never shipped, so that no other rule sees it."""
+    nights.set_aside(("orders", "orders_delivered_at_check"))
+    [(order,)] = nights.shop.execute(
+        "update orders set delivered_at = ordered_at - interval '1 day', shipped_at = null, updated_at = now()"
+        " where order_id = (select min(order_id) from orders where status = 'delivered') returning order_id"
+    ).fetchall()
+    nights.report()
+    assert nights.ask("select rules from audit.quarantine where source = 'orders'") == [(["ordered_before_delivered"],)]
+    assert nights.ask("select count(*) from reporting.orders where order_id = %s", order) == [(0,)]
+
+
 @pytest.mark.after_a_night
 def test_money_at_stake_is_counted_once(nights: Nights) -> None:
     with nights.shop.transaction():

@@ -52,9 +52,36 @@ def entry(ledger: Database) -> tuple[str, str | None, bool]:
     return row
 
 
+def publish(ledger: Database, run_id: str = RUN_ID) -> None:
+    """Enter a publication of a run."""
+    with ledger.connect() as connection:
+        connection.execute(
+            "insert into audit.publications (run_id, night, horizon, snapshot_at) values (%s, %s, %s, now())",
+            [run_id, NIGHT, NIGHT],
+        )
+
+
 def test_a_run_that_finished_is_entered(ledger: Database) -> None:
+    publish(ledger)
     listener.on_dag_run_success(dag_run())
     assert entry(ledger) == ("success", None, True)
+
+
+def test_a_run_that_ended_before_it_published_is_no_success(ledger: Database) -> None:
+    """Somebody stopped it, or marked its tasks as done: Airflow then finds no failed task."""
+    listener.on_dag_run_success(dag_run())
+    assert entry(ledger) == ("failed", "it was stopped, or marked as ended, before it published", True)
+
+
+@pytest.mark.parametrize("audited", [True, False])
+def test_a_dry_run_has_done_its_work_when_it_is_audited(ledger: Database, audited: bool) -> None:
+    with ledger.connect() as connection:
+        connection.execute("update audit.runs set dry_run = true")
+    if audited:
+        with runs.timed(RUN_ID, "audit"):
+            pass
+    listener.on_dag_run_success(dag_run())
+    assert entry(ledger)[0] == ("success" if audited else "failed")
 
 
 def test_the_first_error_of_a_run_is_the_one_that_is_kept(ledger: Database) -> None:
@@ -92,6 +119,7 @@ def test_runs_of_other_dags_are_not_entered(ledger: Database) -> None:
     listener.on_dag_run_success(dag_run("another"))
     listener.on_dag_run_failed(dag_run("another"), "task_failure")
     assert entry(ledger) == ("running", None, False)
+    publish(ledger)
     runs.finish_run(RUN_ID, "success")
     listener.on_dag_run_running(dag_run("another"))
     assert entry(ledger) == ("success", None, True)
@@ -106,6 +134,7 @@ def test_a_dag_of_ones_own_is_known_by_its_runs_and_another_by_its_tags(ledger: 
         listener.on_dag_run_success(weekly)
         assert connection.execute(states).fetchall() == [(RUN_ID, "running"), ("its run", "running")]
         weekly.dag.tags |= {"stocktake"}
+        publish(ledger, "its run")
         listener.on_dag_run_success(weekly)
         assert connection.execute(states).fetchall() == [(RUN_ID, "running"), ("its run", "success")]
 

@@ -381,7 +381,15 @@ def test_a_run_that_is_cleared_later_is_still_for_the_day_it_was_for() -> None:
 
 def test_a_run_that_was_refused_at_once_has_no_report(nights: Nights) -> None:
     nights.begin()
-    assert nightly.report("never entered") is None
+    with pytest.raises(nightly.NothingPublished, match="refused before it was entered"):
+        nightly.report("never entered")
+
+
+def test_a_run_that_was_stopped_has_its_page_and_fails(nights: Nights) -> None:
+    run = nights.begin()
+    with pytest.raises(nightly.NothingPublished, match="nothing was published; it was stopped, or marked as ended"):
+        nightly.report(run)
+    assert list(settings().reports.rglob("*.html"))
 
 
 @pytest.mark.usefixtures("nights")
