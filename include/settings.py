@@ -114,8 +114,13 @@ class Settings(BaseSettings):
         if value is None:
             return value
         with suppress(psycopg.ProgrammingError):
-            psycopg.conninfo.conninfo_to_dict(value.get_secret_value())
-            return value
+            found = {
+                name: str(part) for name, part in psycopg.conninfo.conninfo_to_dict(value.get_secret_value()).items()
+            }
+            # libpq takes the part of a password before a / for a port, and what follows for a database.
+            misread = "@" in found.get("host", "") + found.get("dbname", "")
+            if not misread and all(port.isdigit() for port in found.get("port", "5432").split(",")):
+                return value
         # Said outside the handler: libpq's own words quote the URL, and with it the password.
         raise ValueError("is no URL of a Postgres database; in a password, % @ : / are written %25 %40 %3A %2F")
 

@@ -95,7 +95,15 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://loader:ab%zz@host/db", "postgresl://loader:s3cretpw@host/db", "loader:s3cretpw@host"]
+    "url",
+    [
+        "postgresql://loader:ab%zz@host/db",
+        "postgresl://loader:s3cretpw@host/db",
+        "loader:s3cretpw@host",
+        "postgresql://loader:s3c/s3cret@host/db",  # libpq: port s3c of the host loader, database s3cret@host/db
+        "postgresql://loader:1234/s3cret@host/db",
+        "postgresql://loader:s3c@s3cret@host/db",
+    ],
 )
 def test_a_malformed_url_is_named_and_its_password_is_not(environment: pytest.MonkeyPatch, url: str) -> None:
     environment.setenv("STOCKTAKE_WAREHOUSE_URL", url)
@@ -105,6 +113,19 @@ def test_a_malformed_url_is_named_and_its_password_is_not(environment: pytest.Mo
     assert "is no URL of a Postgres database; in a password, % @ : / are written %25 %40 %3A %2F" in said
     assert "s3cret" not in said
     assert "ab%zz" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///db?host=/tmp/server",
+        "postgresql://a:b@one:1,two:2/db",
+        "host=h user=u password='a/b@c' port=5433",
+    ],
+)
+def test_what_libpq_connects_to_is_a_url(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("STOCKTAKE_WAREHOUSE_URL", url)
+    assert Settings().warehouse_url.get_secret_value() == url
 
 
 def test_a_shop_has_its_own_lead_time(environment: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote
 
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr, ValidationError
 
 from include.settings import settings
@@ -12,6 +13,7 @@ from include.settings import settings
 _HIDDEN = "***"
 _SHORTEST_SECRET = 6  # characters; a shorter password may be an ordinary word in a text
 _IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]+(?=@)")
+_PASSWORD_OF_URL = re.compile(r"://[^/\s:@]*:([^@]+)@")
 _IN_PAIR = re.compile(r"(\b\w*(?:password|passwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s'\",;)]+)", re.I)
 
 
@@ -28,6 +30,7 @@ def _secrets() -> list[str]:
         values = [value.get_secret_value() for _, value in settings() if isinstance(value, SecretStr)]
     except ValidationError:  # an incomplete environment has no known secrets
         return []
-    passwords = [urlsplit(value).password or "" for value in values]
-    found = {*values, *passwords, *map(unquote, passwords)}
+    passwords = [str(conninfo_to_dict(value).get("password") or "") for value in values]
+    as_written = [match[1] for value in values for match in _PASSWORD_OF_URL.finditer(value)]
+    found = {*values, *passwords, *as_written, *(quote(password, safe="") for password in passwords)}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)

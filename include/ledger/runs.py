@@ -88,8 +88,11 @@ class Run:
 
 
 def slug(run_id: str) -> str:
-    """A run's id as a folder or partition name."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", run_id)
+    """A run's id as a folder, file or partition name; no two runs share one.
+
+    What is no letter, digit, ``_`` or ``-`` is written as ``~`` and its code: ``:`` is ``~3a~``.
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"~{ord(found[0]):x}~", run_id)
 
 
 def open_run(run: Run) -> None:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from include.ledger.runs import slug
 from include.settings import settings
 from include.training.entities import Entities, EveryEntity, Query
 from include.training.errors import UnknownPublication, WrongTrainingSet
@@ -69,7 +70,7 @@ def make(run_id: str, form: Mapping[str, Any], publication: int) -> str:
     Returns:
         The path of the JSON beside the Parquet file: what it was made from.
     """
-    name = form["name"] or re.sub(r"[^A-Za-z0-9_-]", "-", run_id)
+    name = form["name"] or slug(run_id)
     note = write_training_set(
         settings().lake / "training_sets" / f"{name}.parquet",
         _entities(form),

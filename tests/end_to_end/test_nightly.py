@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from include.ledger.runs import slug
 from include.sources import SOURCES
 from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack, standalone
 from transforms.registry import TABLES
@@ -309,7 +310,7 @@ def test_the_report_of_a_night_is_for_who_logs_in_and_on_the_disk(stack: Stack) 
     served = page_of(stack, path)
     assert "Published" in served
     assert f"{stack.last_closed_day}" in served
-    written = stack.state / "demo_shop" / "reports" / re.sub(r"[^A-Za-z0-9_-]", "-", run) / "index.html"
+    written = stack.state / "demo_shop" / "reports" / slug(run) / "index.html"
     assert all(table in written.read_text() for table in REPORTING)
 
 
