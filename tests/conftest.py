@@ -59,8 +59,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no process waits for another at the end."""
+    """What runs in a real Airflow is long, and begins: no process waits for another at the end."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    for item in items:
+        if "end_to_end" in item.path.parts:
+            item.add_marker(pytest.mark.long)
 
 
 class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc] # published without types

@@ -232,7 +232,6 @@ def test_a_past_day_goes_green_and_takes_no_later_day_away(stack: Stack, past: t
 
 
 @pytest.mark.usefixtures("scheduled_night")
-@pytest.mark.long
 def test_a_backfill_runs_the_days_it_is_asked_for(stack: Stack) -> None:
     first = stack.last_closed_day - timedelta(days=60)
     # A night counts as its small hour of its day, so the midnight that --to-date names is before that day's night.
@@ -256,7 +255,6 @@ def test_a_backfill_runs_the_days_it_is_asked_for(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("scheduled_night")
-@pytest.mark.long
 def test_features_of_a_past_day_are_asked_for_by_hand(stack: Stack) -> None:
     day = stack.last_closed_day - timedelta(days=45)
     answer = stack.trigger("features", date=day.isoformat(), engine="duckdb")
@@ -315,7 +313,6 @@ def test_the_report_of_a_night_is_for_who_logs_in_and_on_the_disk(stack: Stack) 
 
 
 @pytest.mark.usefixtures("scheduled_night")
-@pytest.mark.long
 def test_a_night_that_somebody_stops_is_no_success(stack: Stack) -> None:
     """Airflow skips what has not run yet, and finds no failed task: it would call the run a success."""
     before = stack.published()
@@ -331,7 +328,6 @@ def test_a_night_that_somebody_stops_is_no_success(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("scheduled_night")
-@pytest.mark.long
 def test_more_in_quarantine_than_is_tolerated_waits_for_an_answer(stack: Stack) -> None:
     """A no leaves everything as it was; asked again, a yes publishes the night without these rows."""
     before = stack.published()
