@@ -255,7 +255,7 @@ def test_the_last_task_does_not_call_a_night_unfinished(ledger: Database) -> Non
 def test_a_page_is_replaced_by_the_next_attempt(ledger: Database) -> None:
     run = extracted(RUN_ID)
     first = page.write(run)
-    assert first == settings().reports / "scheduled__2026-11-22T01-00-00-00-00" / "index.html"
+    assert first == settings().reports / "scheduled__2026-11-22T01~3a~00~3a~00~2b~00~3a~00" / "index.html"
     published(ledger, RUN_ID)
     assert page.write(run) == first
     assert "Published:" in first.read_text(encoding="utf-8")

@@ -45,7 +45,7 @@ def test_a_form_gives_the_same_file_again_when_it_names_the_publication(warehous
     warehouse.publish("customer_activity", DAY, [frequency(1, 5)], at(DAY, 60))
     again = asked | {"name": None, "publication": json.loads(note.read_text())["publication"]}
     note = Path(training_set.make("manual__2+00:00", again, training_set.check(again, again)))
-    assert note.name == "manual__2-00-00.json"
+    assert note.name == "manual__2~2b~00~3a~00.json"
     assert note.with_suffix(".parquet").read_bytes() == made
 
     pq.write_table(pairs((2, at(DAY, 61))), tmp_path / "pairs.parquet")
