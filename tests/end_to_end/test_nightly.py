@@ -317,8 +317,8 @@ def test_a_night_that_somebody_stops_is_no_success(stack: Stack) -> None:
     """Airflow skips what has not run yet, and finds no failed task: it would call the run a success."""
     before = stack.published()
     run = stack.trigger().json()["dag_run_id"]
-    while stack.tasks(run)["extract"]["state"] != "running":
-        assert stack.tasks(run)["extract"]["state"] in {None, "scheduled", "queued"}
+    while (state := stack.tasks(run)["extract"]["state"]) != "running":
+        assert state in {None, "scheduled", "queued"}
     assert stack.api("PATCH", f"dags/nightly/dagRuns/{run}", json={"state": "failed"}).status_code == 200
     stack.finished(run, "report")
     assert stack.ended(run) == "failed"
