@@ -32,7 +32,7 @@ tables. The next night begins after the answer.
 
 **When it is red** Nothing was published; yesterday's tables stand. The failed task's log ends with a sentence that
 names the table, the rule and the first rows. `report` is red with it, so that a night which somebody stopped, or whose
-task somebody marked as done, is no success either: it says that nothing was published.
+task somebody marked as done, is no success either: it says what the run failed with.
 
 - `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
   names each. Change or drop it first.

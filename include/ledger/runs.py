@@ -152,8 +152,8 @@ _DID_ITS_WORK = """(
 _STOPPED = "it was stopped, or marked as ended, before it published"
 
 
-def why_nothing_published(run_id: str) -> str | None:
-    """Why a run did not do what it was to: the error it failed with; None where it did.
+def failure_of(run_id: str) -> str | None:
+    """What a run failed with, or that it was stopped before it did its work; None where it did.
 
     Raises:
         KeyError: when the ledger has no such run.

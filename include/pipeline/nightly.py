@@ -217,8 +217,8 @@ def publish(run_id: str, tables: Iterable[Table]) -> date | None:
     return run.night
 
 
-class NothingPublished(RuntimeError):
-    """A run ended without a publication; the message is what it failed with."""
+class RunFailed(RuntimeError):
+    """A run did not do what it was to; the message is what it failed with."""
 
 
 def report(run_id: str) -> str | None:
@@ -230,21 +230,21 @@ def report(run_id: str) -> str | None:
         The page's path; None where it could not be written, which the log then tells. That fails no night.
 
     Raises:
-        NothingPublished: when the run published nothing and was to.
+        RunFailed: when the run did not do what it was to.
     """
     from include.serve.page import write
 
     try:
-        run, why = runs.find_run(run_id), runs.why_nothing_published(run_id)
+        run, why = runs.find_run(run_id), runs.failure_of(run_id)
     except KeyError:
-        raise NothingPublished("the run was refused before it was entered: the log of begin says why") from None
+        raise RunFailed("the run was refused before it was entered: the log of begin says why") from None
     page = None
     try:
         page = str(write(run))
     except Exception:
         _log.exception("the report page could not be written; /stocktake shows it")
     if why:
-        raise NothingPublished(f"nothing was published; {why}")
+        raise RunFailed(why)
     return page
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
@@ -319,6 +320,7 @@ def test_a_night_that_somebody_stops_is_no_success(stack: Stack) -> None:
     run = stack.trigger().json()["dag_run_id"]
     while (state := stack.tasks(run)["extract"]["state"]) != "running":
         assert state in {None, "scheduled", "queued"}
+        time.sleep(0.2)
     assert stack.api("PATCH", f"dags/nightly/dagRuns/{run}", json={"state": "failed"}).status_code == 200
     stack.finished(run, "report")
     assert stack.ended(run) == "failed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -15,7 +14,7 @@ from include.extract.drift import SchemaDrift
 from include.gate.row_outcomes import NightStopped
 from include.ledger import approvals
 from include.pipeline import nightly
-from include.pipeline.approval import Approval, question
+from include.pipeline.approval import question
 from include.serve import page
 from include.settings import settings
 from include.sources import SOURCES, shop_sources
@@ -50,14 +49,6 @@ def checked(nights: Nights, **asked: Any) -> str:
     nightly.extract(run)
     nights.judge(run)
     return run
-
-
-def approve(run: str) -> None:
-    event = {
-        "chosen_options": ["Approve"], "params_input": {}, "responded_at": datetime.now(UTC),
-        "responded_by_user": {"id": "1", "name": "ada"},
-    }  # fmt: skip
-    Approval(task_id="approve", run_id=run).execute_complete({}, event)
 
 
 @pytest.mark.after_a_night
@@ -143,14 +134,14 @@ def test_an_approval_is_good_for_the_rows_that_were_gone_then(nights: Nights) ->
     delete_some(nights)
     run = checked(nights)
     assert nightly.check_tolerance(run)
-    approve(run)
+    approvals.record_answer(run, approvals.Answer.APPROVED, "ada")
     nights.shop.execute("delete from refunds")
     nightly.extract(run)
     nights.judge(run)
     with pytest.raises(NightStopped, match="no longer those that were approved"):
         nightly.accept(run)
     nightly.check_tolerance(run)
-    approve(run)
+    approvals.record_answer(run, approvals.Answer.APPROVED, "ada")
     nightly.accept(run)
     nights.build(run, nights.reporting)
     nightly.publish(run, nights.reporting)

@@ -381,13 +381,13 @@ def test_a_run_that_is_cleared_later_is_still_for_the_day_it_was_for() -> None:
 
 def test_a_run_that_was_refused_at_once_has_no_report(nights: Nights) -> None:
     nights.begin()
-    with pytest.raises(nightly.NothingPublished, match="refused before it was entered"):
+    with pytest.raises(nightly.RunFailed, match="refused before it was entered"):
         nightly.report("never entered")
 
 
 def test_a_run_that_was_stopped_has_its_page_and_fails(nights: Nights) -> None:
     run = nights.begin()
-    with pytest.raises(nightly.NothingPublished, match="nothing was published; it was stopped, or marked as ended"):
+    with pytest.raises(nightly.RunFailed, match="it was stopped, or marked as ended, before it published"):
         nightly.report(run)
     assert list(settings().reports.rglob("*.html"))
 
