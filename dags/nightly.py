@@ -7,7 +7,8 @@ start `features`, which makes the feature sets of the same day.
 **When** At 04:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
 day; backfill past days with
 `airflow backfill create --dag-id nightly --max-active-runs 1 --from-date 2026-11-01 --to-date 2026-11-04`:
-three nights, one after the other, without the date that it ends at.
+three nights, one after the other, without the date that it ends at. A day that already has a run is left out, whatever
+came of that run; with `--reprocess-behavior failed` those that failed are run again, with `completed` all of them.
 
 **After a change of code or declarations** it reads, checks, builds and alters what it must: `make plan` says what.
 For as long as it alters a table, readers of that table wait.

@@ -57,7 +57,11 @@ with DAG(
     params={
         "night": Param(type="string", format="date", description="The night to put back, 2026-11-20."),
         "publication": Param(
-            None, type=["null", "integer"], minimum=1, description="Which publication of it; else its newest."
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=2**31 - 1,  # with a larger number than Airflow can store, the task dies without a word
+            description="Which publication of it; else its newest.",
         ),
     },
     tags=["stocktake", "republish"],

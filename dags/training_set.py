@@ -42,6 +42,8 @@ from include.pipeline.task_defaults import TASK_DEFAULTS
 
 TEXT: dict[str, Any] = {"type": ["null", "string"]}
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+MOST = 2**31 - 1  # with a larger number than Airflow can store, the task dies without a word
 
 with DAG(
     "training_set",
@@ -52,7 +54,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=6),
     default_args=TASK_DEFAULTS,
     params={
-        "name": Param(None, **TEXT, pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", description="What the files are called."),
+        "name": Param(None, **TEXT, pattern=NAME, maxLength=100, description="What the files are called."),
         "entities_parquet": Param(None, **TEXT, description="A Parquet file of pairs."),
         "entities_sql": Param(None, **TEXT, format="multiline", description="A query that gives pairs."),
         "entities_of": Param(None, **TEXT, description="A feature set, all of whose entities are taken."),
@@ -62,7 +64,9 @@ with DAG(
         "labels": Param([], **NAMES, description="Sets of labels, or single columns: set.column."),
         "ttl_days": Param(7, type=["null", "number"], minimum=0, maximum=36500, description="How old a row may be."),
         "known_only": Param(True, type="boolean", description="Only what was published by the timestamp."),
-        "publication": Param(None, type=["null", "integer"], minimum=1, description="Read up to this publication."),
+        "publication": Param(
+            None, type=["null", "integer"], minimum=1, maximum=MOST, description="Read up to this publication."
+        ),
     },
     tags=["stocktake", "training_set"],
     doc_md=__doc__,

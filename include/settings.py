@@ -7,6 +7,7 @@ Does not: anything computed from data, and anything a night is told when it is s
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,10 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, SecretStr, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# Tried with deltalake 1.6: it panics, or looks for the table in another folder.
+_REFUSED_BY_DELTA = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
 
 
 def _from_json(value: object) -> object:
@@ -50,6 +55,12 @@ class Settings(BaseSettings):
     lake: Path = Field(default=ROOT / ".stocktake" / "demo_shop" / "lake", description="The folder of the Delta lake.")
     reports: Path = Field(
         default=ROOT / ".stocktake" / "demo_shop" / "reports", description="Where each night's report page is written."
+    )
+    folder_mode: str = Field(
+        default="0700",
+        pattern=r"^0?[0-7]{3}$",
+        description="Who may enter both folders, as chmod takes it: they hold personal data. Where tasks or a "
+        "cluster's workers are other users: 0750, with a group that they share.",
     )
     sources: Path = Field(
         default=ROOT / "include" / "sources" / "demo_shop",
@@ -137,6 +148,16 @@ class Settings(BaseSettings):
     @classmethod
     def _below_root(cls, value: Path) -> Path:
         return ROOT / value
+
+    @field_validator("lake")
+    @classmethod
+    def _folder_for_delta(cls, value: Path) -> Path:
+        if found := _REFUSED_BY_DELTA.search(str(value)):
+            raise ValueError(
+                f"{value}: Delta keeps no tables in a folder with {found[0]!r} in its path; choose one without"
+                " [ ] \\ ^ | and %20"
+            )
+        return value
 
     @field_validator("sources")
     @classmethod

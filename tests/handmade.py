@@ -48,7 +48,7 @@ def night(day: date, copy: Mapping[str, Rows], tables: Sequence[tuple[Table, Row
     """
     run, snapshot_at = Run(f"night of {day}", day, day), datetime.combine(day, time(23, 59), UTC)
     runs.open_run(run)
-    runs.record_tables((table.schema, table.name, sorted(copy), None) for table, _ in tables)
+    runs.record_tables((table, copy, None) for table, _ in tables)
     counted = (
         "extracted", "accepted", "quarantined", "released", "recalled", "deleted", "held_rows", "late", "gone", "known",
         "replaced",

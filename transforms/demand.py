@@ -58,12 +58,13 @@ def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.E
 def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
     """``reporting.inventory_daily`` by movements alone, for shelves that had one.
 
-    Unexplained units come from a count made now: a slice of an earlier day must not know them.
+    What is unexplained comes from a count made now: a slice of an earlier day must not know it.
     """
     moved = inventory_movements.select(*SHELF).unique()
     return inventory_daily.join(moved, on=SHELF, how="inner").with_columns(
         closing_units=nw.col("closing_units") - nw.col("unexplained_units"),
-        available=nw.col("available") - nw.col("unexplained_units"),
+        reserved=nw.col("reserved") - nw.col("unexplained_reserved"),
+        available=nw.col("available") - nw.col("unexplained_units") + nw.col("unexplained_reserved"),
     )
 
 

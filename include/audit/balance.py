@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
 import duckdb
 
+from include.contract.types import day_of
 from include.ledger.reconciliation import EXAMPLES, Proof
 
-_EPOCH = date(1970, 1, 1)
 LAYERS = ("clean", "quarantine", "reporting")
 _TABLE = re.compile(rf"\b((?:{'|'.join(LAYERS)})\.\w+)")
 
@@ -141,7 +140,7 @@ def _example(balance: Balance, row: Mapping[str, Any]) -> str:
 
 def _shown(column: str, value: Any) -> str:
     """A key's value for people: a day as its date."""
-    return str(_EPOCH + timedelta(days=value)) if column == "day" and value is not None else str(value)
+    return str(day_of(value)) if column == "day" and value is not None else str(value)
 
 
 def _number(value: int | None) -> str:

@@ -20,23 +20,28 @@ _CARRIED = """
 )
 """
 
-# The stock now, minus the movements after the data-through date, minus the movements in quarantine: those changed the
-# shelf and not the tables. Of a shelf that is itself in quarantine only the movements are known.
+# The stock now, and what of it is reserved, minus the movements after the data-through date, minus the movements in
+# quarantine: those changed the shelf and not the tables. Of a shelf that is itself in quarantine only the movements are
+# known.
+_MOVEMENT = f"""
+    case when {_CHANGES_STOCK} then quantity else 0 end as units,
+    case when changes_reserved then quantity else 0 end as reserved
+"""
 _ON_SHELF = f"""
 (
-    select product_id, warehouse_id, on_hand as units from clean.inventory
+    select product_id, warehouse_id, on_hand as units, reserved from clean.inventory
     union all
-    select product_id, warehouse_id, -quantity from clean.inventory_movements
+    select product_id, warehouse_id, -units, -reserved
+    from (
+        select product_id, warehouse_id, {_MOVEMENT} from clean.inventory_movements where moved_on > horizon()
+        union all
+        select product_id, warehouse_id, {_MOVEMENT} from quarantine.inventory_movements
+    ) as moved
     semi join clean.inventory using (product_id, warehouse_id)
-    where {_CHANGES_STOCK} and moved_on > horizon()
     union all
-    select product_id, warehouse_id, -quantity from quarantine.inventory_movements
-    semi join clean.inventory using (product_id, warehouse_id)
-    where {_CHANGES_STOCK}
-    union all
-    select product_id, warehouse_id, quantity from clean.inventory_movements
+    select product_id, warehouse_id, {_MOVEMENT} from clean.inventory_movements
     anti join clean.inventory using (product_id, warehouse_id)
-    where {_CHANGES_STOCK} and moved_on <= horizon()
+    where moved_on <= horizon()
 )
 """
 
@@ -88,13 +93,13 @@ STOCK_BALANCES: Final = (
     ),
     Balance(
         name="stock_on_hand",
-        meaning="The last day closes with the shop's stock on hand, as of that day.",
+        meaning="The last day closes with the shop's stock on hand, as much of it reserved as there, as of that day.",
         key=_SHELF,
-        one=Side("the shelf", _ON_SHELF, {"units": "sum(units)"}),
+        one=Side("the shelf", _ON_SHELF, {"units": "sum(units)", "reserved": "sum(reserved)"}),
         other=Side(
             "inventory_daily",
             "reporting.inventory_daily where day = horizon()",
-            {"units": "sum(closing_units)"},
+            {"units": "sum(closing_units)", "reserved": "sum(reserved)"},
         ),
     ),
 )

@@ -178,11 +178,15 @@ class Derived:
         sql: a DuckDB expression over the row (alias ``row``) and the sources by name, as they stand tonight.
         needs: the sources named in ``sql``; where one is absent the column is null. The row's own source is there
             without being named; of others, only these are.
+        through: for a source in ``needs`` that is not of the row's family, how a changed row of it leads to the rows
+            that are checked again: by a column that both have (``order_item_id``), or that another source has whose
+            key the changed row holds (``order_id@order_items``).
     """
 
     column: Column
     sql: str
     needs: tuple[str, ...] = ()
+    through: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

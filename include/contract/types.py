@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 
@@ -30,12 +30,19 @@ class Type(StrEnum):
         """The column type in the lake, in DuckDB's spelling."""
         return _DUCKDB[self]
 
-    def readable_sql(self, column: str) -> str:
+    def readable_sql(self, column: str, *, any_bytes: bool = False) -> str:
         """A Postgres predicate: whether the lake can hold this source value without changing it.
 
         NaN, infinities and fractions of a cent have no place in an int64 of cents; the scanner would turn a numeric
-        NaN into 0.00 and an infinite timestamp into the year 9999 without a word (tried on 1.5.5).
+        NaN into 0.00 and an infinite timestamp into the year 9999 without a word (tried on 1.5.5). A database in
+        SQL_ASCII does not look at its texts' bytes, and Postgres fails where it is to send some that are no UTF-8.
+
+        Args:
+            column: an expression of the column's type in the shop.
+            any_bytes: whether a text may hold any bytes.
         """
+        if any_bytes and self in _TEXTS:
+            return f"({hexadecimal(column)} ~ '{_UTF8}')"
         if self is Type.CENTS:
             return f"({column} between -9e15 and 9e15 and {column} = round({column}, 2))"
         if self is Type.AT:
@@ -91,6 +98,22 @@ def day_number(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
+def day_of(number: int) -> date:
+    """The day of such a number."""
+    return date(1970, 1, 1) + timedelta(days=number)
+
+
+def hexadecimal(column: str) -> str:
+    """A Postgres expression: the bytes of a text in a SQL_ASCII database, as hexadecimal digits."""
+    return f"encode(convert_to({column}::text, 'SQL_ASCII'), 'hex')"
+
+
+_TEXTS = (Type.TEXT, Type.JSON)
+# Bytes that are UTF-8, as hexadecimal digits: the Unicode Standard's table of well-formed byte sequences (3-7).
+_UTF8 = (
+    "^([0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9abcef]([89ab].){2}|ed[89].[89ab]."
+    "|f0[9ab].([89ab].){2}|f[1-3]([89ab].){3}|f48.([89ab].){2})*$"
+)
 _POSTGRES = {
     Type.INTEGER: "bigint",
     Type.TEXT: "text",

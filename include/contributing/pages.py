@@ -14,6 +14,7 @@ from typing import Any
 from include.contract.dictionary import page
 from include.contract.table import TOLERATED_ROWS
 from include.contributing.dag_bag import parsed
+from include.pipeline.troubles import TROUBLES
 from include.settings import ROOT
 from include.sources import SOURCES, shop_sources
 from transforms.registry import TABLES, Published, buildable
@@ -260,7 +261,24 @@ def _made_from(one: Published) -> list[str]:
     ]
 
 
+_TROUBLES = "<!-- What stops a night: written by `make docs` -->"
+
+
+def troubles_table() -> str:
+    """What may go wrong, and what becomes of the run, as a table."""
+    rows = [f"| {one.what} | {one.outcome} | {one.then} |" for one in TROUBLES]
+    return "\n".join(["| what happens | the run | what to do |", "|---|---|---|", *rows])
+
+
+def readme() -> str:
+    """README.md: written by hand but for one table."""
+    before, _, after = (ROOT / "README.md").read_text().partition(_TROUBLES)
+    _, _, rest = after.partition(_TROUBLES)
+    return f"{before}{_TROUBLES}\n\n{troubles_table()}\n\n{_TROUBLES}{rest}"
+
+
 PAGES = {
+    "README.md": readme,
     "dags/README.md": dags_page,
     "include/sources/README.md": sources_page,
     "transforms/README.md": tables_page,

@@ -34,6 +34,8 @@ _HEAD = """\
 # The shop's tables that these .sql files read, as they are expected to be. Written by `make schema`; a night that finds
 # a column, key or foreign key gone or changed writes nothing and says so.
 """
+_HIDES = "table {}: its row-level security would hide rows; give the role that reads it `bypassrls`"
+_IF_INTENDED = " | If this is intended, adapt the .sql files that read it, then run `make schema`"
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 _SET_ASIDE = re.compile(r"\[set aside: ([^\]]*)\]")
 
@@ -119,7 +121,9 @@ def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
     """
     read: dict[str, list[str]] = {}
     try:
-        with psycopg.connect(settings().shop_url.get_secret_value(), connect_timeout=10) as shop:
+        with psycopg.connect(
+            settings().shop_url.get_secret_value(), connect_timeout=10, client_encoding="UTF8"
+        ) as shop:
             for name, statement in statements.items():
                 shop.execute(SQL("prepare stocktake_schema as {}").format(SQL(statement)))
                 read[name] = [row[0] for row in shop.execute(_READ).fetchall()]
@@ -153,17 +157,19 @@ def check(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Change]
             readers.setdefault(name, []).append(source)
     row = connection.execute("select found from postgres_query('shop', ?)", [_catalogue_query(readers)]).fetchone()
     found = _relations(row[0] if row else "{}")
-    refused: dict[str, None] = {}  # each once, in order
+    refused: dict[str, bool] = {}  # each once, in order, and whether it may be intended
     news: dict[Change, None] = {}
     for relations in schema.values():
         for name, was in relations.items():
             who = f"{'sources' if len(readers[name]) > 1 else 'source'} {', '.join(readers[name])}"
-            refused |= {f"{who}: {reason}": None for reason in _breaking_changes(name, was, found.get(name))}
+            refused |= {f"{who}: {reason}": True for reason in _breaking_changes(name, was, found.get(name))}
+            if name in found and found[name].hides_rows:
+                refused[f"{who}: {_HIDES.format(name)}"] = False
             news |= dict.fromkeys(_harmless_changes(name, was, found[name])) if name in found else {}
     if refused:
         raise SchemaDrift(
-            f"the shop's schema has changed; nothing is written, yesterday's tables stay. {' | '.join(refused)} |"
-            " If this is intended, adapt the .sql files that read it, then run `make schema`"
+            f"the shop's schema has changed; nothing is written, yesterday's tables stay. {' | '.join(refused)}"
+            + (_IF_INTENDED if any(refused.values()) else "")
         )
     return list(news)
 
@@ -206,8 +212,6 @@ def _breaking_changes(name: str, was: Relation, now: Relation | None) -> Iterato
     if now is None:
         yield f"table {name}: expected, found no table of that name"
         return
-    if now.hides_rows:
-        yield f"table {name}: its row-level security would hide rows; the role that reads it needs bypassrls"
     fresh = ", ".join(f"{column} {kind}" for column, kind in now.columns.items() if column not in was.columns)
     for column, kind in was.columns.items():
         found = now.columns.get(column)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from include.contract import Source
+from include.contract.types import hexadecimal
 from include.extract import drift
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
 from include.extract.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
@@ -105,12 +106,13 @@ def extract(
         duck.attach(connection, "shop", settings().shop_url, read_only=True)
         with _snapshot(connection):
             _shop_row(connection, _EVERY_ROW)
-            snapshot_at, changed_until = _shop_row(connection, _CLOCK)
+            snapshot_at, changed_until, any_bytes = _shop_row(connection, _CLOCK)
             news = drift.check(connection, schema or {})
             for name, source in sources.items():
                 with _naming_source(name):
                     scope = (proofs or {}).get(name, Scope.WHOLE)
-                    read[name] = _Reading(connection, source, run, snapshot_at).read(changed_since[name], scope)
+                    reading = _Reading(connection, source, run, snapshot_at, any_bytes=any_bytes)
+                    read[name] = reading.read(changed_since[name], scope)
     return Extraction(snapshot_at, changed_until, read, news)
 
 
@@ -118,11 +120,15 @@ def extract(
 # and the proof, which sees no more than that, would take them for deleted.
 _EVERY_ROW = "select set_config('row_security', 'off', true)"
 
-# A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit.
+# A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit. And
+# whether the database's texts may hold any bytes.
 _CLOCK = """
-select now(), least(now(), (
-    select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-))
+select
+    now(),
+    least(now(), (
+        select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+    )),
+    current_setting('server_encoding') = 'SQL_ASCII'
 """
 
 
@@ -134,6 +140,7 @@ class _Reading:
     source: Source
     run: str
     snapshot_at: datetime
+    any_bytes: bool
 
     def read(self, changed_since: str, scope: Scope) -> Read:
         """Read the window, compare the copy, and read again where it differs."""
@@ -141,7 +148,7 @@ class _Reading:
         for layer in ("raw", "gone"):
             orphans.clear_run(layer, name, self.run)
         writes.forget_run("gone", name, self.run)
-        extracted = self._write(typed_sql(self.source, changed_since))
+        extracted = self._write(self._typed(changed_since))
         self._open_views(full=full)
         shop = self._shop_sums(scope, ignore_cache=full)
         compared = self._compare(shop, full=full)
@@ -151,7 +158,7 @@ class _Reading:
         late = gone = 0
         if len(compared.differing) > _MOST_HEALED and not full:
             changed_since, full = EVERYTHING, True
-            extracted = self._write(typed_sql(self.source, EVERYTHING))
+            extracted = self._write(self._typed(EVERYTHING))
         elif compared.differing and not full:
             late, gone = self._heal(compared.differing)
         self._open_views(full=full)
@@ -160,6 +167,9 @@ class _Reading:
         shop.keep(self.run, name)
         known, replaced, deleted = self._counts_before()
         return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
+
+    def _typed(self, changed_since: str) -> str:
+        return typed_sql(self.source, changed_since, any_bytes=self.any_bytes)
 
     def _counts_before(self) -> tuple[int, int, int]:
         """Counts of the copy as it was before the run: all rows, rows read again, rows deleted."""
@@ -184,7 +194,7 @@ class _Reading:
     def _shop_sums(self, scope: Scope, *, ignore_cache: bool) -> ShopSums:
         """The shop's sums, of all keys or only of new ones."""
         connection, source = self.connection, self.source
-        everything, typed = shop_sql(source, EVERYTHING), typed_sql(source, EVERYTHING)
+        everything, typed = shop_sql(source, EVERYTHING), self._typed(EVERYTHING)
         if scope is Scope.WHOLE:
             buckets = whole_shop_sums(connection, source, everything, typed, ignore_cache=ignore_cache)
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
@@ -196,7 +206,7 @@ class _Reading:
         """Read the rows of some buckets again; returns the number of late rows and of deleted keys."""
         connection, source, name = self.connection, self.source, self.source.name
         some = ", ".join(f"'{bucket}'" for bucket in buckets)
-        again = f"select * from ({typed_sql(source, EVERYTHING)}) as whole where {bucket_sql(source)} in ({some})"
+        again = f"select * from ({self._typed(EVERYTHING)}) as whole where {bucket_sql(source)} in ({some})"
         connection.execute(
             f"create or replace temp table again_{name} as select * from postgres_query('shop', ?)", [again]
         )
@@ -232,23 +242,29 @@ def _instant(text: str) -> str:
     return f"{sql.Literal(text).as_string(None)}::timestamptz"
 
 
-def typed_sql(source: Source, changed_since: str) -> str:
+def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False) -> str:
     """The Postgres statement that reads a source in the lake's types.
 
     Rows with the same key as a changed row are read too: if a key exists twice, the gate must see both rows. A value
     that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and its text is
-    added to ``_unreadable``.
+    added to ``_unreadable``; of a text that is no UTF-8, its bytes.
+
+    Args:
+        source: the source.
+        changed_since: an ISO instant, or ``EVERYTHING``.
+        any_bytes: whether the shop's texts may hold any bytes: its database is in SQL_ASCII.
     """
     values, complaints, all_readable = [], [], []
     for column in source.columns:
         name = f"source.{column.name}"
-        readable = column.type.readable_sql(name)
+        readable = column.type.readable_sql(name, any_bytes=any_bytes)
         value = column.type.from_source_sql(name)
         if readable == "true":
             values.append(f"{value} as {column.lake_name}")
         else:
             values.append(f"case when {readable} then {value} end as {column.lake_name}")
-            complaints.append(f"case when not {readable} then '{column.name} = ' || {name}::text end")
+            text = hexadecimal(name) if any_bytes else f"{name}::text"
+            complaints.append(f"case when not {readable} then '{column.name} = ' || {text} end")
             all_readable.append(readable)
     unreadable = (
         f"case when not ({' and '.join(all_readable)}) then concat_ws(', ', {', '.join(complaints)}) end"

@@ -6,19 +6,18 @@ It is plain values, which the ledger keeps with the question.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 
 from include.contract import Source
+from include.contract.types import day_of
 from include.lake import duckdb_session as duck
 from include.lake.night_views import row_key
 
 _WORST = 5  # rules per source that are shown
 _SAMPLES = 3  # rows per source that are shown
-_EPOCH = date(1970, 1, 1)
 
 
 def held(connection: duckdb.DuckDBPyConnection, source: Source, rows: int, total: int, *, over: bool) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def _days(connection: duckdb.DuckDBPyConnection, source: Source) -> dict[str, An
     ).fetchone() or (None, None, 0)
     if not days:
         return None
-    return {"first": f"{_EPOCH + timedelta(first)}", "last": f"{_EPOCH + timedelta(last)}", "days": days}
+    return {"first": str(day_of(first)), "last": str(day_of(last)), "days": days}
 
 
 def _amounts(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> dict[str, str]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import duckdb
 
 from include.contract import Source
+from include.contract.families import part_links
 from include.gate import handoff
-from include.gate.selection import part_links
 from include.lake import duckdb_session as duck
 from include.lake.night_views import same_key
 

@@ -1,17 +1,18 @@
 """Which rows the gate checks tonight, each with its derived columns and the rules it broke.
 
 A source's candidates are the rows that changed, the rows in quarantine (what they waited for may have arrived), and
-the rows whose family changed: an order is checked with all its items and refunds, or not at all. On a full read, every
-row is a candidate.
+the rows whose family changed: an order is checked with all its items and refunds, or not at all. Also those of which a
+derived column needs a changed row of another family (``Derived.through``). On a full read, every row is a candidate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import duckdb
 
 from include.contract import Column, Derived, Severity, Source, Table
+from include.contract.families import part_links
 from include.gate import handoff
 from include.lake import duckdb_session as duck
 from include.lake.night_views import has_key, lacks_key, open_night, read_columns
@@ -68,6 +69,12 @@ def _find_touched(
             owner = column.key_of or ""
             if owner in sources and (full[owner] or _holds_rows(connection, f"gone_{owner}")):
                 _touch_references_to_deleted(connection, source, column, sources[owner])
+    for source in sources.values():
+        if not checks_every_row(source, full=full[source.name] or source.name in rechecked):
+            for derived in source.derived:
+                for need, path in derived.through.items():
+                    if need in sources:
+                        _touch_dependents(connection, source, sources[need], path)
     _spread_over_families(connection, sources)
 
 
@@ -160,6 +167,33 @@ def _touch_references_to_deleted(
     )
 
 
+def _touch_dependents(connection: duckdb.DuckDBPyConnection, source: Source, need: Source, path: str) -> None:
+    """Touch the rows to which changed rows of another source lead, as these are now and as they were before."""
+    column, _, by_way_of = path.partition("@")
+    key = ", ".join(f"row.{k}" for k in source.primary_key)
+    changed = [
+        f"select * from {rows} as changed where {has_key(need, 'changed', f'touched_{need.name}')}"
+        for rows in (need.name, f"known_{need.name}")
+    ]
+    if by_way_of:
+        held = next(one.name for one in need.columns if one.key_of == by_way_of)
+        found = [
+            f"select way.{column} from {rows} as way where way.{held} in (select {held} from ({some}) as changed)"
+            for some in changed
+            for rows in (by_way_of, f"known_{by_way_of}")
+        ]
+    else:
+        found = [f"select {column} from ({some}) as changed" for some in changed]
+    connection.execute(
+        f"""
+        insert into touched_{source.name}
+        select {key} from {source.name} as row where row.{column} in ({" union ".join(found)})
+        except
+        select * from touched_{source.name}
+        """
+    )
+
+
 def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> None:
     """Touch every row of a family that has a touched row: first up to the parents, then down to all their parts."""
     links = part_links(sources)
@@ -181,19 +215,3 @@ def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mappin
             select * from touched_{child}
             """
         )
-
-
-def part_links(sources: Mapping[str, Source]) -> Sequence[tuple[str, str, str]]:
-    """Links of a source to the source it is part of, as (child, its column, parent); parents before their parts."""
-    links = [
-        (name, column.name, column.key_of)
-        for name, source in sources.items()
-        for column in source.columns
-        if column.part_of and column.key_of and column.key_of in sources
-    ]
-    children = {child: parent for child, _, parent in links}
-
-    def depth(name: str) -> int:
-        return 1 + depth(children[name]) if name in children else 0
-
-    return sorted(links, key=lambda link: depth(link[0]))

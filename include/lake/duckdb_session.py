@@ -34,6 +34,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     """A new DuckDB connection; what exceeds its memory limit spills to a folder that is removed with it.
 
     The SQL function ``business_day(instant)`` returns the business day of an instant, as days since 1970-01-01.
+    ``convert_to(text, 'UTF8')`` is there so that an expression can be the same as in Postgres.
 
     Raises:
         ConnectionError: when an attached Postgres went away; the message never holds the password.
@@ -51,6 +52,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
             date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))
             """
         )
+        connection.execute("create macro convert_to(text, encoding) as text")  # all its texts are UTF-8
         yield connection
 
 
@@ -90,7 +92,7 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
     """
     connection.execute(f"load {quoted(str(_postgres_scanner()))}")
     conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
-    dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo})
+    dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo, "client_encoding": "UTF8"})
     mode = ", read_only" if read_only else ""
     try:
         connection.execute(f"attach {quoted(dsn)} as {name} (type postgres{mode})")

@@ -118,7 +118,7 @@ def column_types(schema: Schema) -> dict[str, str]:
 def named_files(layer: str, table: str, version: int | None = None) -> list[str]:
     """The Parquet files of a version (None: the latest), without a check that they exist."""
     opened = open_table(layer, table, version)
-    return sorted(opened.file_uris()) if opened else []
+    return _paths(opened) if opened else []
 
 
 def slice_files(layer: str, table: str, version: int, column: str, value: int) -> list[str]:
@@ -220,11 +220,16 @@ def _checked(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None
     """
     if opened is None:
         return []
-    files = sorted(opened.file_uris(file_pruning_predicate=where))
+    files = _paths(opened, where)
     written = pa.table(opened.get_add_actions())
     names = (Path(unquote(path)).name for path in written["path"].to_pylist())
     check(files, dict(zip(names, written["size_bytes"].to_pylist(), strict=True)))
     return files
+
+
+def _paths(opened: DeltaTable, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
+    """The absolute paths of a version's files, sorted. Delta names them as URIs: in a folder ``a b`` as ``a%20b``."""
+    return sorted(unquote(uri) for uri in opened.file_uris(file_pruning_predicate=where))
 
 
 def open_table(layer: str, table: str, version: int | None) -> DeltaTable | None:

@@ -10,7 +10,8 @@ from datetime import date
 from psycopg.types.json import Jsonb
 
 from include.contract import Table
-from include.ledger.connection import connect, held
+from include.ledger.connection import connect
+from include.ledger.locks import held
 from include.ledger.runs import Run
 
 

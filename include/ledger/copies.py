@@ -71,12 +71,40 @@ def unfinished(run_id: str, publication: int) -> tuple[str, date, str] | None:
         ).fetchone()
 
 
+def first_day(run_id: str | None = None) -> date | None:
+    """The first business day of the shop, in the copy of a run; by default, of the night that was published last."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select first_day
+            from audit.runs
+            where run_id = coalesce(
+                %s,
+                (
+                    select run_id
+                    from audit.publications
+                    where publication_id in (select publication_id from audit.publication_sources)
+                    order by publication_id desc limit 1
+                )
+            )
+            """,
+            [run_id],
+        ).fetchone()
+    return row[0] if row else None
+
+
+def record_first_day(run_id: str, day: date | None) -> None:
+    """Record the first business day of the shop, in the copy of a run."""
+    with connect() as connection:
+        connection.execute("update audit.runs set first_day = %s where run_id = %s", [day, run_id])
+
+
 def take_copy(run: Run) -> None:
     """Record that a run uses the published copy: it reads nothing itself, and its window is empty."""
     with connect() as connection:
         connection.execute(
             """
-            update audit.runs set snapshot_at = published.snapshot_at, accepting_from = null
+            update audit.runs set snapshot_at = published.snapshot_at, accepting_from = null, first_day = null
             from audit.publications as published
             where runs.run_id = %s and published.publication_id = %s
             """,
@@ -130,7 +158,10 @@ def record_extracted(
     """
     with connect() as connection:
         connection.execute(
-            "update audit.runs set snapshot_at = %s, changed_until = %s, accepting_from = null where run_id = %s",
+            """
+            update audit.runs set snapshot_at = %s, changed_until = %s, accepting_from = null, first_day = null
+            where run_id = %s
+            """,
             [snapshot_at, changed_until, run_id],
         )
         connection.execute("delete from audit.source_counts where run_id = %s", [run_id])

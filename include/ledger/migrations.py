@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
+
+from include.ledger.connection import connect
+from include.ledger.locks import PATIENCE, patient
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 DEFINITIONS: Final = Path(__file__).with_name("definitions")
@@ -28,7 +30,6 @@ ORDER: Final = (
     "comments",
     "grants",
 )
-PATIENCE: Final = timedelta(seconds=60)
 
 _FILE = re.compile(r"(\d{4})_([a-z][a-z0-9_]*)\.sql")
 
@@ -39,10 +40,6 @@ class WrongMigrations(RuntimeError):
 
 class NewerLedger(WrongMigrations):
     """The ledger has a migration that this code does not know."""
-
-
-class LedgerBusy(psycopg.OperationalError):
-    """Another session locked the ledger, or a relation that had to change, for too long; trying again helps."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +81,14 @@ def migrate(
     Raises:
         NewerLedger: when the ledger has a migration that this code does not know.
         WrongMigrations: when the files' numbers or the ledger's are not 1, 2, 3, ….
-        LedgerBusy: when a lock was not granted in time.
+        LockBusy: when a lock was not granted in time; the message says who holds it.
     """
     migrations = read_migrations() if migrations is None else migrations
     definitions = read_definitions() if definitions is None else definitions
     if not _missing(connection, migrations) and not _stale(connection, definitions):
         return
-    try:
-        connection.execute(
-            "select set_config('lock_timeout', %s, true)", [f"{patience / timedelta(milliseconds=1):.0f}"]
-        )
-        connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
+    with patient(connection, "preparing the ledger", patience):
+        _take_turn(connection)
         # Checked again: whoever held the lock may have applied them.
         for migration in _missing(connection, migrations):
             connection.execute(migration.text)
@@ -104,12 +98,17 @@ def migrate(
         for definition in definitions:
             if _stale(connection, [definition]):
                 _define(connection, definition)
-    except LockNotAvailable as error:
-        reason = str(error).splitlines()[0]
-        raise LedgerBusy(
-            f"the ledger could not be prepared: another session held a lock for {patience.total_seconds():g} s"
-            f" ({reason}); run this again, or end that session"
-        ) from error
+
+
+def prepare() -> None:
+    """Bring the warehouse's schemas, the ledger and its grants up to date; usually there is nothing to do.
+
+    Raises:
+        NewerLedger: when the ledger was written by a newer Stocktake.
+        LockBusy: when another session held a lock for too long; another attempt may succeed.
+    """
+    with connect() as connection:
+        migrate(connection)
 
 
 def pending(connection: psycopg.Connection[TupleRow]) -> list[str]:
@@ -140,6 +139,15 @@ def read_migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
 def read_definitions(folder: Path = DEFINITIONS) -> tuple[Definition, ...]:
     """The definitions, in the order in which they are applied."""
     return tuple(Definition(name, (folder / f"{name}.sql").read_bytes()) for name in ORDER)
+
+
+def _take_turn(connection: psycopg.Connection[TupleRow]) -> None:
+    """Wait for others that change the ledger. Readers do not wait, and a role that may only read cannot hold it."""
+    row = connection.execute("select to_regclass('audit.migrations') is not null").fetchone()
+    if row == (True,):
+        connection.execute("lock table audit.migrations in share row exclusive mode")
+    else:
+        connection.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
 
 
 def _check_numbers(numbers: Sequence[int], what: str) -> None:

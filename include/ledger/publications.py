@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from include.contract import Table
 from include.ledger.connection import connect
-from include.ledger.runs import PUBLISH_NIGHT, SHOW_NIGHT, Run
+from include.ledger.runs import PUBLISH_NIGHT, SHOW_NIGHT, Kind, Run
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
 
     Each night's slice is the one that this night published last. A night publishes its own slice. If a past night was
     put back before it, it also publishes the slices that were removed then. A run that puts a past night back publishes
-    the slices of the nights published since. A replay counts as its night.
+    the slices of the nights published since. A replay counts as its night, and so does a removal, which leaves no row.
 
     Args:
         run: a night, a replay, or a run that puts a night back; not published yet.
         table: a table of slices.
-        version: for a night, the version that holds its slice.
+        version: for a night, or a removal, the version that holds its slice.
 
     Returns:
         By night, the version that holds its slice; None if the slice is to be deleted.
@@ -164,11 +164,33 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
                 "until": run.puts_back,
                 "schema": table.schema,
                 "table": table.name,
-                "publish_night": list(PUBLISH_NIGHT),
-                "show_night": list(SHOW_NIGHT),
+                "publish_night": [*PUBLISH_NIGHT, Kind.REMOVAL],
+                "show_night": [*SHOW_NIGHT, Kind.REMOVAL],
             },
         ).fetchall()
     return {**dict(rows), **({run.night: version} if run.puts_back is None else {})}
+
+
+def slices_of(night: date) -> frozenset[str]:
+    """The tables, by qualified name, that have rows in the slice that a night published last."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            with latest as (
+                select distinct on (schema_name, table_name) schema_name, table_name, rows
+                from audit.publication_tables
+                join audit.publications using (publication_id)
+                where night = %s
+                order by schema_name, table_name, publication_id desc
+            )
+            select schema_name || '.' || table_name
+            from latest
+            join audit.tables using (schema_name, table_name)
+            where sliced and rows > 0
+            """,
+            [night],
+        ).fetchall()
+    return frozenset(name for (name,) in rows)
 
 
 def published_horizon() -> date | None:

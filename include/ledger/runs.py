@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 import psycopg
 from psycopg.rows import TupleRow, dict_row
 
 from include.contract import Table
-from include.ledger.connection import connect, held
+from include.ledger.connection import connect
+from include.ledger.locks import Turn, held
 
 
 class Kind(StrEnum):
@@ -25,6 +27,7 @@ class Kind(StrEnum):
     TABLES = "tables"  # builds some tables from the published copy of the shop: the features, or a DAG of your own
     REPLAY = "replay"  # checks the quarantine again, and publishes the night again
     REPUBLISH = "republish"  # puts a past night back
+    REMOVAL = "removal"  # removes a night's slices
 
     @property
     def publishes_night(self) -> bool:
@@ -90,9 +93,14 @@ class Run:
 def slug(run_id: str) -> str:
     """A run's id as a folder, file or partition name; no two runs share one.
 
-    What is no letter, digit, ``_`` or ``-`` is written as ``~`` and its code: ``:`` is ``~3a~``.
+    What is no letter, digit, ``_`` or ``-`` is written as ``~`` and its code: ``:`` is ``~3a~``. A long one is cut, and
+    ends in a digest: a file system has 255 bytes for a name.
     """
-    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"~{ord(found[0]):x}~", run_id)
+    name = re.sub(r"[^A-Za-z0-9_-]", lambda found: f"~{ord(found[0]):x}~", run_id)
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}~~{sha256(run_id.encode()).hexdigest()[:32]}"
+
+
+_LONGEST = 150
 
 
 def open_run(run: Run) -> None:
@@ -225,29 +233,32 @@ class Overtaken(RuntimeError):
 
 
 @contextmanager
-def turn(
-    step: str, run: Run, snapshot_at: datetime, tables: Sequence[Table] = ()
-) -> Iterator[psycopg.Connection[TupleRow]]:
+def turn(step: str, run: Run, snapshot_at: datetime, tables: Sequence[Table] = ()) -> Iterator[Turn]:
     """Take turns at a step that changes what all nights share; a night that a later one has overtaken gets no turn.
 
     A replay is later than the night whose snapshot it has; of two replays, the one from the newer publication is later.
+    A night that read everything is not held back by a snapshot of the future: a clock was ahead then.
 
     Args:
-        step: ``accept`` (for the lake); ``publish``, ``tables`` or ``republish`` (for the warehouse).
+        step: ``accept`` (for the lake); ``publish``, ``tables``, ``republish`` or ``removal`` (for the
+            warehouse).
         run: this night's run.
         snapshot_at: when this night's snapshot was taken.
         tables: for ``tables``, what is published.
 
     Yields:
-        The connection that holds the turn; the turn ends with the block, or with the process.
+        The turn; it ends with the block, or with the process.
 
     Raises:
+        LockBusy: when others held the turn for too long.
         Overtaken: when a night with a later snapshot, or one that covers later days, has already taken its turn;
             for tables, when their slices of the same day were published from a later snapshot, or reporting tables of
             another night were published since the run began; for a replay, when a night was published since it began.
     """
     # All publishers wait for each other: they share the staging tables.
-    with held("accept" if step == "accept" else "publish") as connection:
+    with held("accept" if step == "accept" else "publish") as taken:
+        if run.full_refresh and run.kind is Kind.NIGHT:
+            _set_clock_right(taken.connection, run, snapshot_at)
         asked = {
             "snapshot_at": snapshot_at,
             "horizon": run.horizon,
@@ -260,11 +271,66 @@ def turn(
             "tables": [table.qualified_name for table in tables],
             "reporting": [table.qualified_name for table in tables if table.schema == "reporting"],
         }
-        later = connection.execute(_LATER[step], asked).fetchone()
-        connection.commit()
+        later = taken.connection.execute(_LATER[step], asked).fetchone()
         if later:
-            raise Overtaken(f"run {later[0]} is ahead and has already done {step}: run this one again, from begin")
-        yield connection
+            raise Overtaken(_overtaken(taken.connection, str(later[0]), step, run, snapshot_at))
+        taken.connection.commit()
+        yield taken
+
+
+# A snapshot that is later than this was taken by a clock that was ahead. A shop's and a warehouse's clock are never
+# exactly the same.
+_FUTURE: Final = "now() + interval '10 minutes'"
+
+
+def _overtaken(connection: psycopg.Connection[TupleRow], later: str, step: str, run: Run, snapshot_at: datetime) -> str:
+    """Why a run gets no turn: both instants, and what to do."""
+    row = connection.execute(
+        f"select snapshot_at, horizon, snapshot_at > {_FUTURE} from audit.runs where run_id = %s", [later]
+    ).fetchone()
+    theirs, horizon, is_future = row or (None, None, False)
+    said = (
+        f"run {later} is ahead and has already done {step}: it read the shop at {theirs} and covers days up to"
+        f" {horizon}, this one read it at {snapshot_at} and covers days up to {run.horizon}"
+    )
+    if is_future:
+        return (
+            f"{said}. The first instant lies in the future: a clock was ahead then. Trigger nightly with full_refresh,"
+            " which reads everything and is not held back by it"
+        )
+    return f"{said}. Run this one again, from begin"
+
+
+def _set_clock_right(connection: psycopg.Connection[TupleRow], run: Run, snapshot_at: datetime) -> None:
+    """Date snapshots of the future before this one: a clock was ahead then. What it said is kept in ``said_at``."""
+    asked = {"run": run.run_id, "snapshot_at": snapshot_at}
+    with connection.transaction():
+        ahead = connection.execute(
+            f"""
+            update audit.runs set
+                said_at = coalesce(said_at, snapshot_at),
+                snapshot_at = least(started_at, %(snapshot_at)s::timestamptz - interval '1 second')
+            where snapshot_at > {_FUTURE} and run_id <> %(run)s
+            """,
+            asked,
+        ).rowcount
+        if ahead:
+            connection.execute(
+                """
+                update audit.publications set snapshot_at = runs.snapshot_at
+                from audit.runs
+                where runs.run_id = publications.run_id and publications.snapshot_at > runs.snapshot_at
+                    and runs.said_at is not null
+                """
+            )
+            # The night's own publication moves them on from here.
+            connection.execute(
+                """
+                update audit.watermarks set changed_until = least(watermarks.changed_until, runs.changed_until)
+                from audit.runs where run_id = %(run)s
+                """,
+                asked,
+            )
 
 
 # With the same snapshot: for a night, its replay; for a replay, any publication since it began.
@@ -314,17 +380,21 @@ _LATER = {
         or cardinality(%(reporting)s::text[]) > 0 and kind = any(%(show_night)s) and publication_id > %(built_from)s
         limit 1
     """,
-    # Putting a past night back is meant to undo later nights: none of them overtakes it.
+    # Putting a past night back is meant to undo later nights: none of them overtakes it. Nor a removal.
     "republish": "select run_id from audit.runs where false",
+    "removal": "select run_id from audit.runs where false",
 }
 
 
-def record_tables(tables: Iterable[tuple[str, str, Sequence[str], str | None]]) -> None:
-    """Record which tables there are: (schema, name, sources read, why it is left out or None)."""
+def record_tables(tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
+    """Record which tables there are: each with the sources it is made from, and why it is left out or None."""
     with connect() as connection:
         connection.execute("lock table audit.tables in share row exclusive mode")  # two nights may begin at once
         connection.execute("delete from audit.tables")
         connection.cursor().executemany(
-            "insert into audit.tables (schema_name, table_name, sources, left_out) values (%s, %s, %s, %s)",
-            [(schema, name, list(sources), left_out) for schema, name, sources, left_out in tables],
+            "insert into audit.tables (schema_name, table_name, sources, left_out, sliced) values (%s, %s, %s, %s, %s)",
+            [
+                (table.schema, table.name, sorted(sources), left_out, table.rebuild.kind == "as_of")
+                for table, sources, left_out in tables
+            ],
         )

@@ -9,8 +9,11 @@ from datetime import date as day
 from datetime import datetime
 from typing import Annotated, NoReturn
 
+import httpx
+import psycopg
 import typer
 
+from include.ledger.redaction import redacted
 from include.local import environment
 from include.local.airflow_api import (
     FEATURES,
@@ -166,6 +169,12 @@ def up() -> None:
         machine.prepare()
 
 
+@cli.command(hidden=True)
+def keep() -> None:
+    """Start Airflow's processes again that end by themselves: what `make ui` leaves running beside them."""
+    Airflow(profile_named(os.environ.get("SHOP", ""), state_folder())).keep()
+
+
 @cli.command()
 def stop() -> None:
     """End every shop's Airflow, and Postgres."""
@@ -197,6 +206,9 @@ def main() -> None:
         cli(prog_name="python -m include.local")
     except (StandaloneError, EmbeddedPostgresError, PermissionError) as error:
         say(f"\nStocktake: {error}")
+        sys.exit(1)
+    except (httpx.HTTPError, ConnectionError, psycopg.Error) as error:
+        say(f"\nStocktake: {redacted(f'{type(error).__name__}: {error}')}")
         sys.exit(1)
 
 

@@ -19,6 +19,7 @@ FEATURES = "features"
 REPUBLISH = "republish"
 REPLAY = "replay"
 DAGS = (NIGHTLY, FEATURES, REPUBLISH, REPLAY)
+_AWAY_SECONDS = 600.0  # for the server to come back while a night is waited for: the night itself goes on
 _START_SECONDS = 120.0  # for a slow machine to start the API server, and again to read the DAG
 _FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 RETRY = "up_for_retry"
@@ -124,7 +125,10 @@ class Api:
 
         def read() -> bool:
             self._refuse_import_errors(dag)
-            answer = self.client.get(f"/api/v2/dags/{dag}")
+            try:
+                answer = self.client.get(f"/api/v2/dags/{dag}")
+            except httpx.TransportError:
+                return False
             if answer.status_code != httpx.codes.OK:
                 return False
             parsed = datetime.fromisoformat(answer.json()["last_parsed_time"])
@@ -219,7 +223,12 @@ class Api:
         path = f"{run.path}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         parameters = {"map_index": task["map_index"], "full_content": True}
         entries = self._ask("GET", path, params=parameters, headers={"Accept": "application/json"})["content"]
-        return "\n".join(line for entry in entries[-_LOG_LINES:] for line in _log_lines(entry))
+        # After the error Airflow says what it makes of it.
+        ends = [
+            number for number, entry in enumerate(entries, 1) if isinstance(entry, dict) and entry.get("error_detail")
+        ]
+        shown = entries[: ends[-1]] if ends else entries
+        return "\n".join(line for entry in shown[-_LOG_LINES:] for line in _log_lines(entry))
 
     def question(self, run: DagRun, task: Mapping[str, Any]) -> str:
         """The question of a task that waits for a person."""
@@ -261,10 +270,26 @@ class Api:
             return False
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = self.client.request(method, path, **arguments)
-        if answer.is_error:
-            raise StandaloneError(f"Airflow refused: {_detail(answer)}")
-        return answer.json()
+        """What the server answers. A question is asked again while the server is away; a request is made once.
+
+        Raises:
+            StandaloneError: When Airflow refuses, or does not answer.
+        """
+        deadline = time.monotonic() + (_AWAY_SECONDS if method == "GET" else 0)
+        while True:
+            try:
+                answer = self.client.request(method, path, **arguments)
+                if not answer.is_error:
+                    return answer.json()
+                said = f"Airflow refused: {_detail(answer)}"
+                is_away = answer.is_server_error
+            except httpx.HTTPError as error:
+                said = f"Airflow's API server does not answer ({type(error).__name__}: {error})"
+                is_away = True
+            if not is_away or time.monotonic() > deadline:
+                raise StandaloneError(f"{said}. The log of its API server may say why.")
+            self.check()
+            time.sleep(1)
 
 
 def now() -> datetime:

@@ -40,6 +40,27 @@ alter role analyst password :'analyst_password';
 alter role extractor set default_transaction_read_only = on;
 alter role analyst set default_transaction_read_only = on;
 
+-- No role takes all of the server: a hundred connections are for everybody, and a transaction that is left open keeps
+-- a table from being altered. What somebody has set otherwise stays.
+select format('alter role %I connection limit %s', wanted.role, wanted.connections)
+from (values ('analyst', 20), ('extractor', 10)) as wanted (role, connections)
+join pg_roles on rolname = wanted.role
+where rolconnlimit = -1
+\gexec
+select format('alter role %I set %I = %L', role, wanted.setting, wanted.value)
+from (values
+    ('analyst', 'idle_in_transaction_session_timeout', '10min'),
+    ('analyst', 'statement_timeout', '30min')
+) as wanted (role, setting, value)
+where not exists (
+    select from pg_db_role_setting
+    cross join unnest(setconfig) as config
+    where setrole = wanted.role::regrole and setdatabase = 0 and config like wanted.setting || '=%'
+)
+\gexec
+-- When a lock is not to be had, the loader says who holds it.
+grant pg_read_all_stats to loader;
+
 select format('create database %I owner %I', wanted.name, wanted.owner)
 from (values (:'airflow', 'airflow'), (:'shop', 'shopkeeper'), (:'warehouse', 'loader')) as wanted (name, owner)
 where not exists (select from pg_database where datname = wanted.name)
@@ -49,11 +70,24 @@ alter database :"airflow" set timezone = 'UTC';
 alter database :"shop" set timezone = 'UTC';
 alter database :"warehouse" set timezone = 'UTC';
 revoke all on database :"airflow", :"shop", :"warehouse" from public;
+revoke connect, temporary on database postgres, template1 from public;
 grant connect on database :"shop" to extractor;
 grant connect on database :"warehouse" to analyst;
 
+-- Who may read tables may not store large objects in the database instead.
+\connect :"warehouse"
+set client_min_messages = warning;
+select format('revoke execute on function %s from public', oid::regprocedure)
+from pg_proc
+where pronamespace = 'pg_catalog'::regnamespace and (proname ~ '^lo_' or proname in ('loread', 'lowrite'))
+\gexec
+
 \connect :"shop"
 set client_min_messages = warning;
+select format('revoke execute on function %s from public', oid::regprocedure)
+from pg_proc
+where pronamespace = 'pg_catalog'::regnamespace and (proname ~ '^lo_' or proname in ('loread', 'lowrite'))
+\gexec
 alter default privileges for role shopkeeper grant usage on schemas to extractor;
 alter default privileges for role shopkeeper grant select on tables to extractor;
 grant usage on schema public to extractor;

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import typer
 
@@ -17,6 +18,7 @@ from include.local.profile import Profile, profile_named, state_folder
 # A single night runs without the schedule: a scheduled run would be cut off when the night ends.
 _NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 _PORTS_TRIED = 3
+_MOST_REVIVED = 3
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Machine:
     cluster: Cluster
     airflow: Airflow
     variables: dict[str, str] = field(repr=False)
+    revived: dict[str, int] = field(default_factory=dict, repr=False)  # how often, by process
 
     @classmethod
     def ready(cls) -> Machine:
@@ -83,7 +86,23 @@ class Machine:
         )
         for dag in DAGS:
             api.wait_for_dag(before if started else None, dag)
-        return api
+        self.airflow.start_keeper(given)
+        # While Airflow stays, its keeper does that.
+        return api if self.airflow.stays else replace(api, check=lambda: self._revive(names, given))
+
+    def _revive(self, names: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        """Start those of Airflow's processes again that ended by themselves: the tasks of a night outlive them.
+
+        Raises:
+            StandaloneError: When one ended too often; with the end of its log.
+        """
+        for name in names:
+            if name not in self.airflow.running():
+                if self.revived.get(name, 0) >= _MOST_REVIVED:
+                    self.airflow.check(names)
+                self.revived[name] = self.revived.get(name, 0) + 1
+                say(f"Airflow's {name} ended by itself; starting it again")
+                self.airflow.revive(name, environment)
 
 
 def say(line: str) -> None:

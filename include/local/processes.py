@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,6 +19,8 @@ from include.local.profile import Profile, StandaloneError
 
 NIGHT = ("api-server", "scheduler", "dag-processor")
 UI = (*NIGHT, "triggerer")
+KEEPER = "keeper"  # starts those again that died, while Airflow stays
+_LOOK_SECONDS = 5.0
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "api-server": ("--workers", "1"),
     "scheduler": ("--skip-serve-logs",),  # logs are read from disk; its port could collide
@@ -100,6 +104,28 @@ class Airflow:
             self._stays.touch()
         return bool(missing)
 
+    def start_keeper(self, environment: Mapping[str, str]) -> None:
+        """Have processes started again that end by themselves, for as long as Airflow stays."""
+        if self.stays and not self._process(KEEPER):
+            self._start(KEEPER, environment)
+
+    def keep(self) -> None:
+        """Start processes again that end by themselves, until Airflow is stopped; this is the keeper's work."""
+        while self.stays:
+            for name in UI:
+                if self._noted(name) and not self._process(name):
+                    print(
+                        f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S %Z} {name} ended by itself; starting it again",
+                        flush=True,
+                    )
+                    self.revive(name, os.environ)
+            time.sleep(_LOOK_SECONDS)
+
+    def revive(self, name: str, environment: Mapping[str, str]) -> None:
+        """Start a process again that ended by itself."""
+        self._end([name])  # its children would go on working
+        self._start(name, environment)
+
     def check(self, names: Iterable[str]) -> None:
         """Make sure that ``names`` run.
 
@@ -124,9 +150,10 @@ class Airflow:
 
     def _start(self, name: str, environment: Mapping[str, str]) -> None:
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
+        program = ["include.local", "keep"] if name == KEEPER else ["airflow", name, *_ARGUMENTS.get(name, ())]
         with self.log(name).open("w") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "airflow", name, *_ARGUMENTS.get(name, ())],
+                [sys.executable, "-m", *program],
                 env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         child.returncode = 0  # not true: it outlives this process on purpose, and Python would warn otherwise
@@ -134,8 +161,10 @@ class Airflow:
         record: _Noted = {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
         self._record(name).write_text(json.dumps(record))
 
-    def _end(self, names: Iterable[str] = UI) -> None:
+    def _end(self, names: Iterable[str] = (KEEPER, *UI)) -> None:
         """End the processes called ``names`` and what they started, first with SIGTERM, then with SIGKILL."""
+        if KEEPER in names and names != (KEEPER,):
+            self._end((KEEPER,))  # it would start the others again
         mains = [process for name in names if (process := self._process(name))]
         families = [member for name in names for member in self._family(name)]
         for process in mains:

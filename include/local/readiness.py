@@ -33,6 +33,7 @@ def start_postgres(profile: Profile, cluster: Cluster) -> None:
         StandaloneError: When the disk is too full to try.
     """
     profile.airflow_home.mkdir(parents=True, exist_ok=True)
+    profile.airflow_home.chmod(0o700)  # its logs name rows
     free = shutil.disk_usage(profile.state).free // 1024**2
     if free < _NEEDED_MEGABYTES:
         raise StandaloneError(

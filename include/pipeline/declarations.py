@@ -49,3 +49,8 @@ def other_definitions(sources: Mapping[str, Source]) -> str:
     return "; ".join(
         f"{name}: {', '.join([*one.read, *one.derived])}" for name, one in changes.items() if one.read or one.derived
     )
+
+
+def other_sources(sources: Iterable[str], publication: int) -> str:
+    """The sources that the shop has now and had not when a publication was read, or the other way round."""
+    return ", ".join(sorted(set(sources) ^ set(copies.published_versions(publication))))

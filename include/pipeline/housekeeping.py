@@ -31,7 +31,8 @@ from include.gate import handoff
 from include.lake import tables as lake
 from include.lake import writes
 from include.ledger import retention
-from include.ledger.connection import held, prepare
+from include.ledger.locks import held
+from include.ledger.migrations import prepare
 from include.ledger.retention import Needs
 from include.pipeline.run_request import refuse_unknown
 from include.settings import settings

@@ -20,9 +20,12 @@ from include.gate.selection import keep_touched
 from include.lake import tables as lake
 from include.ledger import approvals, builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
-from include.ledger.connection import connect, held, prepare
+from include.ledger.connection import connect
+from include.ledger.locks import held
+from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.pipeline.declarations import changed_definitions, typed
+from include.pipeline.first_day import find_first_day, refuse_before
 from include.pipeline.stages import stage
 from include.publish.live_schema import gone_tables, refuse_breaking
 from include.publish.publication import publish_night
@@ -44,12 +47,14 @@ def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -
 
     Raises:
         ContractError: when the reporting tables' definition would break what others made in the warehouse.
+        WrongRequest: when the night is before the shop's first day.
     """
     prepare()
+    refuse_before(run.night, copies.first_day())
     published = publications.published_horizon()
     runs.open_run(replace(run, horizon=max(run.horizon, published)) if published else run)
     known = list(tables)
-    runs.record_tables((table.schema, table.name, sorted(sources), why) for table, sources, why in known)
+    runs.record_tables(known)
     reporting = typed(table for table, _, why in known if why is None and table.schema == "reporting")
     with connect() as connection:
         refuse_breaking(connection, reporting, gone_tables(connection))
@@ -145,6 +150,9 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
 
     Returns:
         Per source what happened, in rows.
+
+    Raises:
+        WrongRequest: when the night is before the shop's first day.
     """
     from include.gate.acceptance import accept as accept_rows
 
@@ -161,6 +169,7 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
             sources, broken, run.slug, _full(since), kept_proof(run.slug, sources), approved, found, begin
         )
         copies.record_accepted(run_id, counts)
+    refuse_before(run.night, find_first_day(run_id))  # begin could not know it before the first night
     return counts
 
 

@@ -22,7 +22,7 @@ from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake.night_views import open_night
 from include.ledger import copies, runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.runs import Kind, Run
 from include.pipeline import declarations, nightly
 from include.pipeline.run_request import WrongRequest, refuse_unknown
@@ -69,10 +69,8 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
         run, day, why = found
         raise NotOver(_WHY[why].format(run=run, night=day))
     sources = shop_sources(settings().sources)
-    if other := set(sources) ^ set(copies.published_versions(publication)):
-        raise NotOver(
-            f"the shop has other sources than when it was read ({', '.join(sorted(other))}): run nightly first"
-        )
+    if other := declarations.other_sources(sources, publication):
+        raise NotOver(f"the shop has other sources than when it was read ({other}): run nightly first")
     if changed := declarations.other_definitions(sources):
         raise NotOver(f"the sources are not declared as when they were read ({changed}): run nightly first")
     asked = Run(

@@ -19,7 +19,7 @@ from include.lake import tables as lake
 from include.lake.integrity import Damaged
 from include.lake.rows import lacking
 from include.ledger import copies, publications, runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.publications import PastNight
 from include.ledger.runs import Kind, Run
 from include.pipeline.declarations import typed

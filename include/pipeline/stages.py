@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from include.lake.integrity import blamed
+from include.lake.private_folders import keep_private
 from include.ledger import runs
+from include.pipeline.troubles import told_apart
 
 
 @contextmanager
@@ -15,6 +17,8 @@ def stage(run_id: str, name: str) -> Iterator[None]:
 
     Raises:
         Damaged: when it fails because of a file of the lake; the message names it.
+        MayPass: when it fails in a database for a reason that may pass.
     """
-    with blamed(), runs.timed(run_id, name):
+    keep_private()
+    with told_apart(), blamed(), runs.timed(run_id, name):
         yield

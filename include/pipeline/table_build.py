@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import duckdb
+
 from include.build.definition import definition
 from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
@@ -17,9 +19,9 @@ from include.contract.types import day_number
 from include.lake import duckdb_session as duck
 from include.lake import merge
 from include.lake import tables as lake
-from include.lake.rows import rows as stored_rows
 from include.ledger import builds, copies, runs
 from include.ledger.runs import Run
+from include.pipeline.first_day import first_day
 from include.pipeline.stages import stage
 from include.settings import settings
 from include.sources import shop_sources
@@ -57,21 +59,40 @@ def build(
         return _build_table(run, table, inputs_of(run, table, inputs, sources), builder, defined)
 
 
+def remove_slice(run_id: str, table: Table) -> int:
+    """Remove the slice of a run's night from a table in the lake.
+
+    Returns:
+        The version without it.
+    """
+    run = runs.find_run(run_id)
+    with stage(run_id, f"remove {table.name}"), builds.alone(table):
+        defined = builds.last_definition(table)
+        with duck.session() as connection:
+            version = _commit_slice(connection, run, table, duck.relation([], table.lake_columns))
+        builds.record(run, table, "duckdb", version, 0, digest_of([], table), {}, defined or "")
+    return version
+
+
+def _commit_slice(connection: duckdb.DuckDBPyConnection, run: Run, table: Table, rows: str) -> int:
+    return merge.commit_slice(
+        connection,
+        table.schema,
+        table.name,
+        table.lake_columns,
+        [table[name].lake_name for name in table.primary_key],
+        rows,
+        (table.rebuild.column or "", day_number(table.rebuild.slice_of(run.night))),
+    )
+
+
 def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
     """Build the night's slice of a table; its other slices stay."""
     with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
         made = _make(run, table, builder, inputs.all_files, folder)
         digest = digest_of(made.files, made.table)
-        columns = made.table.lake_columns
-        version = merge.commit_slice(
-            connection,
-            table.schema,
-            table.name,
-            columns,
-            [made.table[name].lake_name for name in table.primary_key],
-            duck.relation([str(file) for file in made.files], columns),
-            (table.rebuild.column or "", day_number(table.rebuild.slice_of(run.night))),
-        )
+        rows = duck.relation([str(file) for file in made.files], made.table.lake_columns)
+        version = _commit_slice(connection, run, made.table, rows)
     builds.record(run, table, made.engine, version, made.rows, digest, inputs.by_table, defined)
     return int(made.rows)
 
@@ -99,13 +120,18 @@ def _make(
         files,
         shop_sources(settings().sources),
         as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
-        first_day=partial(first_day, run, copies.clean_versions(run.run_id)),
+        first_day=partial(calendar_from, run),
         resources=settings(),
     )
     made = build_on(engine=run.engine, into=folder / "first")
     if run.parity and _is_sampled(run, table):
         _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
     return made
+
+
+def calendar_from(run: Run) -> int:
+    """The first day of the calendar, as a day number; the data-through date of a shop without a day."""
+    return day_number(first_day(run.run_id) or run.horizon)
 
 
 def inputs_of(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sources: Iterable[str]) -> Inputs:
@@ -138,15 +164,3 @@ def _compare(run: Run, one: Any, other: Any) -> None:
     builds.record_parity(run.run_id, one.table, one.engine, other.engine, difference)
     if difference:
         raise ContractError(f"two engines disagree; nothing is published. {difference}")
-
-
-def first_day(run: Run, clean: Mapping[str, int]) -> int:
-    """The first business day of the shop, as a day number: of its first order or movement; the horizon if none."""
-    days = [day_number(run.horizon)]
-    with duck.session() as connection:
-        for name, source in shop_sources(settings().sources).items():
-            if source.begins and source.opens_calendar:
-                rows = stored_rows("clean", name, source.lake_columns, clean[name])
-                found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
-                days += [int(found[0])] if found and found[0] is not None else []
-    return min(days)

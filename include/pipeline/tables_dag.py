@@ -12,9 +12,10 @@ from typing import Any
 
 from include.contract import Table
 from include.ledger import builds, copies, publications, runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.runs import Kind, Run
-from include.pipeline.declarations import other_definitions, typed
+from include.pipeline.declarations import other_definitions, other_sources, typed
+from include.pipeline.first_day import refuse_before
 from include.pipeline.run_request import WrongRequest, asked_day
 from include.pipeline.stages import stage
 from include.publish.publication import publish_tables
@@ -44,8 +45,8 @@ def begin(
 
     Raises:
         WrongRequest: when the form holds something unknown, the two days differ, no published copy covers the day, the
-            sources are not declared as when they were read, or readers have a past night that was put back, to which
-            new reporting tables do not fit.
+            day is before the shop's first, the shop has other sources or declares them otherwise than when they were
+            read, or readers have a past night that was put back, to which new reporting tables do not fit.
     """
     asked = asked_day(partition_key, conf, FORM)
     prepare()
@@ -56,7 +57,11 @@ def begin(
     day = asked or night
     if day > horizon:
         raise WrongRequest(f"{day} is not published yet, only the days up to {horizon}: run nightly for it first")
-    if changed := other_definitions(shop_sources(settings().sources)):
+    refuse_before(day, copies.first_day())
+    sources = shop_sources(settings().sources)
+    if other := other_sources(sources, publication):
+        raise WrongRequest(f"the shop has other sources than when it was read ({other}): run nightly first")
+    if changed := other_definitions(sources):
         raise WrongRequest(f"the sources are not declared as when they were read ({changed}): run nightly first")
     live = publications.live_copy()
     if live and live.is_put_back and any(table.schema == "reporting" for table in tables):

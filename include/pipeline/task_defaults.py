@@ -7,14 +7,10 @@ from typing import Any, Final
 
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-# Trouble that passes: a server that is away, a connection that broke, a lake that another writer was quicker on.
+from include.pipeline.troubles import ERRORS_THAT_MAY_PASS
+
 # Everything else (a broken contract, a wrong request, a bug) would fail again. A killed worker is always tried again.
-_PASSES: Final[list[type[BaseException] | str]] = [
-    "builtins.OSError",  # and with it ConnectionError and TimeoutError
-    "psycopg.OperationalError",
-    "duckdb.IOException",
-    "deltalake.exceptions.CommitFailedError",
-]
+_PASSES: Final[list[type[BaseException] | str]] = list(ERRORS_THAT_MAY_PASS)
 
 # 20 s, 40 s, 80 s and 160 s after a failure that may pass.
 TASK_DEFAULTS: Final[dict[str, Any]] = {

@@ -30,7 +30,7 @@ FORM = (
     "publication",
 )
 _SOURCES = ("entities_parquet", "entities_sql", "entities_of")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # a file system has 255 bytes for a name
 
 
 def check(conf: Mapping[str, Any], form: Mapping[str, Any]) -> int:
@@ -51,7 +51,7 @@ def check(conf: Mapping[str, Any], form: Mapping[str, Any]) -> int:
     wanted(form["features"], form["labels"])
     _entities(form)
     if form["name"] is not None and not _NAME.fullmatch(form["name"]):
-        raise WrongTrainingSet(f"{form['name']!r} is no name: letters, digits, - and _")
+        raise WrongTrainingSet(f"{form['name']!r} is no name: at most 100 letters, digits, - and _")
     newest = newest_publication()
     asked = newest if form["publication"] is None else int(form["publication"])
     if not 0 < asked <= newest:

@@ -97,11 +97,11 @@ def replace_what_differs(
                     )
                 )
             from {live} as live
-            where {window}
+            where {"true" if one.window is None else f"live.{table.rebuild.column} = %(slice)s"}
             """
         ),
         {
-            "slices": one.window,
+            "slice": table.rebuild.slice_of(run.night),
             "publication": publication_id,
             "schema": table.schema,
             "table": table.name,

@@ -1,9 +1,9 @@
-"""The three publications: of a night or its replay, of some tables, and of a past night that is put back."""
+"""The publications: of a night or its replay, of some tables, of a past night that is put back, of removed slices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -18,6 +18,7 @@ from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake.rows import lacking
 from include.ledger import publications
+from include.ledger.locks import Turn, patient
 from include.ledger.runs import SHOW_NIGHT, Run, turn
 from include.publish import live_schema, quarantine, restatements, staging
 from include.publish.live import replace_what_differs, write_comments
@@ -47,11 +48,12 @@ def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], so
         Overtaken: when a night that read the shop later, or a replay of this one, is already published.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("publish", run, snapshot_at) as connection:
+    with turn("publish", run, snapshot_at) as taken:
+        connection = taken.connection
         if done := _find_published(connection, run, snapshot_at, built):
             return done
         built = _with_slices(run, built)
-        with _publication(connection, run, snapshot_at, run.horizon, built, sources) as publication_id:
+        with _publication(taken, run, snapshot_at, run.horizon, built, sources) as publication_id:
             _note_copy(connection, run, publication_id)
             quarantine.sync(connection, run)
             if run.replays is None:
@@ -73,7 +75,8 @@ def enter_verdicts(
     Raises:
         Overtaken: when a night was published after the replay began.
     """
-    with turn("publish", run, snapshot_at) as connection:
+    with turn("publish", run, snapshot_at) as taken:
+        connection = taken.connection
         with connection.transaction():
             staging.drop(connection)
             connection.execute(SQL(quarantine.STAGED))
@@ -106,14 +109,15 @@ def publish_tables(run: Run, snapshot_at: datetime, built: list[TableVersion]) -
             night than the one that the reporting tables were built for.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("tables", run, snapshot_at, [one.table for one in built]) as connection:
+    with turn("tables", run, snapshot_at, [one.table for one in built]) as taken:
+        connection = taken.connection
         if done := _find_published(connection, run, snapshot_at, built):
             return done
         horizon = _horizon(connection, run, [one.table for one in built])
         built = [
             replace(one, slices={run.night: one.version}) if one.table.rebuild.kind == "as_of" else one for one in built
         ]
-        with _publication(connection, run, snapshot_at, horizon, built, {}) as publication_id:
+        with _publication(taken, run, snapshot_at, horizon, built, {}) as publication_id:
             pass  # only the tables are published
     return publication_id
 
@@ -136,11 +140,12 @@ def publish_past(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> 
         ContractError: when the live tables differ from the lake; nothing is changed then.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("republish", run, snapshot_at) as connection:
+    with turn("republish", run, snapshot_at) as taken:
+        connection = taken.connection
         if done := _find_published(connection, run, snapshot_at, built):
             return done
         built = _with_slices(run, built)
-        with _publication(connection, run, snapshot_at, run.horizon, built, {}) as publication_id:
+        with _publication(taken, run, snapshot_at, run.horizon, built, {}) as publication_id:
             connection.execute(
                 """
                 update audit.publication_tables as now set rows = past.rows
@@ -153,9 +158,35 @@ def publish_past(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> 
     return publication_id
 
 
+def publish_removal(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
+    """Remove a night's slices.
+
+    Args:
+        run: the run, of the kind ``removal``; its night is the one whose slices are removed.
+        snapshot_at: when the copy that is published was read from the shop.
+        built: tables of slices, with the versions that have no row in this slice.
+
+    Returns:
+        The publication's id.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+        ContractError: when the live tables differ from the lake; nothing is changed then.
+        psycopg.Error, duckdb.Error: when the warehouse refuses; nothing is changed then.
+    """
+    with turn("removal", run, snapshot_at) as taken:
+        connection = taken.connection
+        if done := _find_published(connection, run, snapshot_at, built):
+            return done
+        built = [replace(one, slices={run.night: one.version}) for one in built]
+        with _publication(taken, run, snapshot_at, run.horizon, built, {}) as publication_id:
+            pass  # only the tables are published
+    return publication_id
+
+
 @contextmanager
 def _publication(
-    connection: psycopg.Connection[TupleRow],
+    taken: Turn,
     run: Run,
     snapshot_at: datetime,
     horizon: date,
@@ -167,12 +198,35 @@ def _publication(
     Yields:
         The publication's id.
     """
-    built = [replace(one, null_columns=_null_columns(run, one)) for one in built]
+    built, connection = [replace(one, null_columns=_null_columns(run, one)) for one in built], taken.connection
+    try:
+        yield from _in_one_transaction(taken, run, snapshot_at, horizon, built, sources)
+    except BaseException:
+        # Not left on a disk that may be full. If the server is gone, the next publication drops it.
+        with suppress(psycopg.Error):
+            connection.rollback()
+            with connection.transaction():
+                staging.drop(connection)
+        raise
+    with connection.transaction():
+        staging.drop(connection)
+
+
+def _in_one_transaction(
+    taken: Turn,
+    run: Run,
+    snapshot_at: datetime,
+    horizon: date,
+    built: list[TableVersion],
+    sources: Mapping[str, Source],
+) -> Iterator[int]:
+    """Stage the tables, then replace what differs in the live ones; the transaction is open while this yields."""
+    connection = taken.connection
     with connection.transaction():
         differs = {one.table.qualified_name: live_schema.difference(connection, one.table) for one in built}
     touched = staging.stage(connection, run, built, sources, differs)
     watched = restatements.watch(run, differs.values())
-    with connection.transaction():
+    with connection.transaction(), patient(connection, "publishing"):
         publication_id = _enter(connection, run, snapshot_at, horizon)
         for one in built:
             live_schema.loosen(connection, one.table, one.null_columns)
@@ -186,8 +240,7 @@ def _publication(
         prove_published(connection, run, built, touched)
         restatements.record(connection, watched, publication_id)
         yield publication_id
-    with connection.transaction():
-        staging.drop(connection)
+        taken.must_hold()
 
 
 def _null_columns(run: Run, one: TableVersion) -> frozenset[str]:
@@ -226,13 +279,13 @@ def _find_published(
             select publication_id from audit.publications join audit.publication_tables using (publication_id)
             where run_id = %s and snapshot_at = %s and publication_id = (
                 select max(publication_id) from audit.publications join audit.runs using (run_id)
-                where case when %s then dag = %s else kind = any(%s) end
+                where case when %s then kind = any(%s) else dag = %s end
             )
             group by publication_id
             having jsonb_object_agg(schema_name || '.' || table_name, lake_version) = %s
             """,
             [
-                run.run_id, snapshot_at, run.kind.builds_some_tables, run.dag, list(SHOW_NIGHT),
+                run.run_id, snapshot_at, run.kind in SHOW_NIGHT, list(SHOW_NIGHT), run.dag,
                 Jsonb({one.table.qualified_name: one.version for one in built}),
             ],
         ).fetchone()  # fmt: skip

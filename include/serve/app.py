@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, Path, Request
 from fastapi.responses import HTMLResponse
 
 from include.ledger.redaction import redacted
-from include.serve import page
+from include.serve import figures, page
 
 _DAG_ID = "nightly"  # users who may read its runs may read these pages
 _HEADERS = {
@@ -38,6 +38,7 @@ def application() -> FastAPI:
     app.get("/runs/{run_id:path}", response_class=HTMLResponse)(night_report)
     app.get("/status", response_class=HTMLResponse)(data_status)
     app.exception_handler(ConnectionError)(_unreachable)
+    app.exception_handler(figures.Busy)(_busy)
     return app
 
 
@@ -50,6 +51,8 @@ def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLRespon
     """The report of one run."""
     home = _home(request)
     try:
+        if "\0" in run_id:  # Postgres has no such text
+            raise KeyError(run_id)
         return _html(page.render(run_id, home))
     except KeyError:
         sentence = (
@@ -66,6 +69,10 @@ def data_status(request: Request) -> HTMLResponse:
 
 def _unreachable(request: Request, error: Exception) -> HTMLResponse:
     return _html(page.render_message("No connection", redacted(str(error)), _home(request)), status=503)
+
+
+def _busy(request: Request, error: Exception) -> HTMLResponse:
+    return _html(page.render_message("Busy", f"{error}.", _home(request)), status=503)
 
 
 def _home(request: Request) -> str:

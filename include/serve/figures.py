@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from threading import BoundedSemaphore
+from typing import Any, Final
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.errors import UndefinedTable
+from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg.rows import dict_row
 
 from include.ledger.connection import connect
@@ -57,7 +58,7 @@ left join lateral (
 left join lateral (
     select publications.published_at as standing_at, publications.horizon as standing_horizon
     from audit.publications join audit.runs as other using (run_id)
-    where case when runs.kind = 'tables' then other.dag = runs.dag else other.kind <> 'tables' end
+    where case when runs.kind = 'tables' then other.dag = runs.dag else other.kind not in ('tables', 'removal') end
         and publications.published_at <= coalesce(runs.finished_at, now())
     order by publication_id desc limit 1
 ) as standing on true
@@ -186,12 +187,37 @@ def _all(statement: str) -> list[Row]:
         return []
 
 
+class Busy(RuntimeError):
+    """The pages have all connections that they may have, or their query took too long; the message says which."""
+
+
+_MOST_CONNECTIONS: Final = 4
+_SECONDS: Final = 10
+_free = BoundedSemaphore(_MOST_CONNECTIONS)
+
+
 @contextmanager
 def _snapshot() -> Iterator[_Cursor]:
-    with connect() as connection:
-        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
-        with connection.cursor(row_factory=dict_row) as cursor:
-            yield cursor
+    """A read-only snapshot. A page that waits for long makes room: others would pile up behind it.
+
+    Raises:
+        Busy: after ten seconds.
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    if not _free.acquire(timeout=_SECONDS):
+        raise Busy(f"other pages have had all {_MOST_CONNECTIONS} connections for {_SECONDS} s: try again in a minute")
+    try:
+        with connect() as connection:
+            connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+            with connection.cursor(row_factory=dict_row) as cursor:
+                cursor.execute("select set_config('statement_timeout', %s, true)", [f"{_SECONDS}s"])
+                yield cursor
+    except QueryCanceled as error:
+        raise Busy(
+            f"the warehouse did not answer within {_SECONDS} s; a table may be locked: try again in a minute"
+        ) from error
+    finally:
+        _free.release()
 
 
 def _sources(cursor: _Cursor, run_id: str) -> list[Row]:

@@ -92,6 +92,8 @@ def _published(run: Mapping[str, Any]) -> Verdict:
         return Verdict(
             Mood.ATTENTION, "Put back", f"{sentence} {run['night']}, left them: days up to {run['horizon']}."
         )
+    if run["kind"] == Kind.REMOVAL:
+        return Verdict(Mood.ATTENTION, "Removed", f"Removed: no table has a slice of the night of {run['night']} now.")
     if run["incomplete"]:
         sentence += f", but the copy of {', '.join(run['incomplete'])} does not hold exactly the rows of the shop"
         return Verdict(Mood.BAD, "Published, incomplete", f"{sentence}.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from include.contract import Source, Type
+from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
 from include.sources.inventory import INVENTORY
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
@@ -33,6 +34,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         INVENTORY_MOVEMENTS,
     )
 }
+check_needs(SOURCES)
 
 
 def key_types(folder: Path) -> dict[str, Type]:

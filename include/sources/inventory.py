@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from include.sources.inventory_movements import changes_reserved
 
 INVENTORY = Source(
     schema="source",
@@ -31,6 +32,14 @@ INVENTORY = Source(
             most=0,
             severity=Severity.WARN,
         ),
+        between(
+            "unexplained_reserved",
+            "reserved_explained",
+            "What is reserved is the sum of its movements.",
+            least=0,
+            most=0,
+            severity=Severity.WARN,
+        ),
     ),
     judged_whole=True,
     derived=(
@@ -39,6 +48,18 @@ INVENTORY = Source(
             "row.on_hand - coalesce((select sum(moved.quantity) from inventory_movements as moved"
             " where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id"
             " and moved.kind in ('receipt', 'shipment', 'return', 'adjustment')), 0)",
+            needs=("inventory_movements",),
+        ),
+        Derived(
+            Column("unexplained_reserved", Type.INTEGER, "Reserved units that no movement explains.", nullable=True),
+            f"""
+            row.reserved - coalesce((
+                select sum(moved.quantity)
+                from inventory_movements as moved
+                where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id
+                    and ({changes_reserved("moved")})
+            ), 0)
+            """,
             needs=("inventory_movements",),
         ),
     ),

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Source, Type
+from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
 from include.sources.time import FIRST_DAY
+
+
+def changes_reserved(movement: str) -> str:
+    """A DuckDB predicate: a movement changes what is reserved on its shelf.
+
+    Reservations and releases do. A shipment does where its line was reserved on that shelf: a shop may ship what it
+    never reserved, or keep no reservations as movements at all.
+    """
+    return f"""
+        {movement}.kind in ('reservation', 'release')
+        or {movement}.kind = 'shipment' and exists (
+            select 1
+            from inventory_movements as reserving
+            where reserving.kind = 'reservation'
+                and reserving.order_item_id = {movement}.order_item_id
+                and reserving.product_id = {movement}.product_id
+                and reserving.warehouse_id = {movement}.warehouse_id
+        )
+    """
+
 
 INVENTORY_MOVEMENTS = Source(
     schema="source",
@@ -16,7 +36,11 @@ INVENTORY_MOVEMENTS = Source(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
         Column("kind", Type.TEXT, "receipt, reservation, release, shipment, return or adjustment."),
-        Column("quantity", Type.INTEGER, "Signed units: shipment and release are negative, an adjustment is either."),
+        Column(
+            "quantity",
+            Type.INTEGER,
+            "Signed units: shipment and release are negative, an adjustment is either. The other sign takes one back.",
+        ),
         key(
             "order_items", "order_item_id", "The line it belongs to; null for receipts and adjustments.", nullable=True
         ),
@@ -31,6 +55,14 @@ INVENTORY_MOVEMENTS = Source(
             "A movement is one of the six kinds.",
             ["receipt", "reservation", "release", "shipment", "return", "adjustment"],
         ),
+        one_of(
+            "is_reversal",
+            "movement_not_reversed",
+            "A receipt, a reservation and a return add units, a shipment and a release take some; the other sign takes"
+            " back.",
+            [False],
+            severity=Severity.WARN,
+        ),
         between("moved_on", "moved_in_our_time", "No movement is older than 1995.", least=FIRST_DAY),
         at_most("moved_at", "_snapshot_at", "moved_not_in_future", "No movement lies in the future."),
     ),
@@ -38,5 +70,23 @@ INVENTORY_MOVEMENTS = Source(
     opens_calendar=True,
     derived=(
         Derived(Column("moved_on", Type.DAY, "Business day of moved_at.", nullable=True), "business_day(row.moved_at)"),
+        Derived(
+            Column(
+                "changes_reserved",
+                Type.BOOLEAN,
+                "Whether it changes what is reserved: a reservation, a release, the shipment of a reserved line.",
+                nullable=True,
+            ),
+            changes_reserved("row"),
+            needs=("inventory_movements",),
+            through={"inventory_movements": "order_item_id"},
+        ),
+        Derived(
+            Column("is_reversal", Type.BOOLEAN, "Whether it takes back a movement of its kind.", nullable=True),
+            """
+            row.kind in ('receipt', 'reservation', 'return') and row.quantity < 0
+            or row.kind in ('shipment', 'release') and row.quantity > 0
+            """,
+        ),
     ),
 )

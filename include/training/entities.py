@@ -148,10 +148,11 @@ def _relation(
         if url is None:
             raise WrongTrainingSet("set STOCKTAKE_ANALYST_URL: entities are read from the warehouse as the analyst")
         duck.attach(connection, "analyst", url, read_only=True)
+        statement = f"{entities.sql.rstrip().rstrip(';')}\n"  # it may end in a comment
         try:
             with duck.guarded():
                 connection.execute(
-                    f"create table found as select * from postgres_query('analyst', {duck.quoted(entities.sql)})"
+                    f"create table found as select * from postgres_query('analyst', {duck.quoted(statement)})"
                 )
         except duckdb.Error as error:
             raise WrongTrainingSet(f"the warehouse refuses the query: {' '.join(str(error).split())}") from None
@@ -227,8 +228,11 @@ def _check_values(connection: duckdb.DuckDBPyConnection, timestamp: str, keys: M
     for name in keys:
         if nulls := _count(connection, f"{quoted(KEY + name)} is null"):
             raise NullKey(f"{name} is null in {nulls:,} of the entities")
-    if nulls := _count(connection, f"{AT} is null or not isfinite({AT})"):
-        raise WrongTimestamp(f"{timestamp} is null or infinite in {nulls:,} of the entities")
+    known = f"isfinite({AT}) and {AT} between timestamptz '0001-01-02' and timestamptz '9999-12-30'"
+    if wrong := _count(connection, f"not coalesce({known}, false)"):
+        raise WrongTimestamp(
+            f"{timestamp} is null, infinite or beyond the years 1 to 9999 in {wrong:,} of the entities"
+        )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:

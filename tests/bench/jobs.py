@@ -141,7 +141,7 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
     Rows: what was built. Value: the files.
     """
     from include.contract.types import day_number
-    from include.ledger import copies, runs
+    from include.ledger import runs
     from include.pipeline import table_build
     from include.settings import settings
     from include.sources import shop_sources
@@ -153,7 +153,7 @@ def build_files(run_id: str, table: str, engine: str, into: str) -> Done:
         table, table_build.inputs_of(run, one.table, one.layers, one.sources).all_files,
         shop_sources(settings().sources),
         as_of=day_number(run.horizon), engine=engine, into=Path(into),
-        first_day=partial(table_build.first_day, run, copies.clean_versions(run_id)),
+        first_day=partial(table_build.calendar_from, run),
     )  # fmt: skip
     return made.rows, [str(file) for file in made.files]
 

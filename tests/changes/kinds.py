@@ -189,12 +189,12 @@ def _without_hours(orders: Frame, order_lines: Frame) -> Frame:
 
 
 def _rename_table_column(declared: Declarations) -> None:
-    columns = _with(_ORDERS.columns, "item_count", name="line_count")
-    declared.table("orders", _with_line_count, columns=columns)
+    columns = _with(_ORDERS.columns, "hours_to_deliver", name="hours_under_way")
+    declared.table("orders", _with_hours_under_way, columns=columns)
 
 
-def _with_line_count(orders: Frame, order_lines: Frame) -> Frame:
-    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines).rename({"item_count": "line_count"})
+def _with_hours_under_way(orders: Frame, order_lines: Frame) -> Frame:
+    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines).rename({"hours_to_deliver": "hours_under_way"})
 
 
 def _retype_table_column(declared: Declarations) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from include.contract import Source, Type
@@ -90,3 +91,17 @@ def test_a_key_is_called_like_the_key_it_holds(source: Source) -> None:
     """Whether the row of a key exists is asked by the column's own name."""
     for column in source.key_columns:
         assert (column.name,) == SOURCES[str(column.key_of)].primary_key
+
+
+def test_seconds_are_those_that_passed() -> None:
+    """Not how often a second began in between: that is 1 for a fifth of a second across its boundary."""
+    sql = next(one.sql for one in SOURCES["orders"].derived if one.column.name == "seconds_to_ship")
+    for ordered, shipped, seconds in (
+        ("10:00:00.9", "10:00:01.1", 0),
+        ("10:00:00.1", "10:00:01.1", 1),
+        ("10:00:00", "11:00:00", 3600),
+    ):
+        given = (
+            f"select timestamptz '2026-01-01 {ordered}' as ordered_at, timestamptz '2026-01-01 {shipped}' as shipped_at"
+        )
+        assert duckdb.sql(f"select {sql} from ({given}) as row").fetchall() == [(seconds,)]

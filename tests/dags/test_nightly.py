@@ -17,6 +17,7 @@ from include.pipeline.housekeeping import FORM as HOUSEKEEPING_FORM
 from include.pipeline.replay import FORM as REPLAY_FORM
 from include.pipeline.republish import FORM as REPUBLISH_FORM
 from include.pipeline.run_request import FORM
+from include.pipeline.slice_removal import FORM as REMOVAL_FORM
 from include.pipeline.tables_dag import FORM as FEATURES_FORM
 from include.pipeline.training_set import FORM as TRAINING_FORM
 from include.settings import ROOT
@@ -24,7 +25,7 @@ from include.sources import SOURCES
 from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
-DAGS = {"features", "housekeeping", "nightly", "replay", "republish", "training_set"}
+DAGS = {"features", "housekeeping", "nightly", "remove_slices", "replay", "republish", "training_set"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (pipeline/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -290,6 +291,16 @@ def test_a_past_night_is_put_back_when_somebody_says_which_and_starts_nothing(ba
         "night": "string",
         "publication": ["null", "integer"],
     }
+    assert dag["max_active_runs"] == 1
+
+
+def test_slices_are_removed_when_somebody_says_of_which_night_and_starts_nothing(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["remove_slices"]
+    assert edges(dag) == {"begin": ["publish"], "publish": ["report"]}
+    assert [name for name, task in dag["tasks"].items() if task["is_teardown"]] == ["report"]
+    assert "NullTimetable" in dag["schedule"]
+    assert [task["outlets"] for task in dag["tasks"].values()] == [[], [], []]
+    assert tuple(dag["params"]) == REMOVAL_FORM
     assert dag["max_active_runs"] == 1
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ import pytest
 
 from include.ledger.runs import slug
 from include.sources import SOURCES
-from tests.end_to_end.conftest import ZONE, FirstNight, ScheduledNight, Stack, standalone
+from tests.end_to_end.conftest import PATIENCE_SECONDS, ZONE, FirstNight, ScheduledNight, Stack, standalone
 from transforms.registry import TABLES
 
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
@@ -330,6 +331,28 @@ def test_a_night_that_somebody_stops_is_no_success(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("scheduled_night")
+def test_a_night_and_whoever_waits_for_it_outlive_the_api_server(stack: Stack) -> None:
+    """It is killed while `make nightly` waits: the keeper of `make ui` starts it again, and the night goes on."""
+    record = stack.state / "demo_shop" / "airflow" / "processes" / "api-server.json"
+    before = json.loads(record.read_text())["pid"]
+    known = {run["dag_run_id"] for run in stack.runs()}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(standalone, stack.state, "nightly")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (begun := {run["dag_run_id"] for run in stack.runs()} - known):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        os.killpg(before, signal.SIGKILL)
+        done = waiting.result(PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "success" in done.stdout
+    assert json.loads(record.read_text())["pid"] != before
+    assert {stack.ended(run) for run in begun} == {"success"}
+    kept = (record.parent.parent / "logs" / "keeper.log").read_text()
+    assert "api-server ended by itself; starting it again" in kept
+
+
 def test_more_in_quarantine_than_is_tolerated_waits_for_an_answer(stack: Stack) -> None:
     """A no leaves everything as it was; asked again, a yes publishes the night without these rows."""
     before = stack.published()

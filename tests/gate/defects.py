@@ -72,6 +72,8 @@ NOT_PLANTED = {
     "refunds.quantity_not_negative": _SAME_FORM.format("order_items.quantity_positive"),
     "refunds.refunded_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
     "refunds.refunded_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),
+    "inventory.reserved_explained": "tests/pipeline/test_stock.py breaks it: nobody ever releases a reservation.",
+    "inventory_movements.movement_not_reversed": "tests/pipeline/test_stock.py breaks it, and nets what is reversed.",
     "inventory_movements.moved_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
     "inventory_movements.moved_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),
 }

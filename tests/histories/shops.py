@@ -123,13 +123,14 @@ class Price:
 
 @dataclass(frozen=True)
 class Move:
-    """Units come in, go out or are set aside."""
+    """Units come in, go out or are set aside, for an order line or another."""
 
     product: int
     warehouse: int
     kind: str
     quantity: int
     hour: int
+    line: int = 1
 
     def do(self, shop: Shop) -> None:
         """See Deed."""
@@ -260,14 +261,15 @@ class Place:
                 {
                     "movement_id": self.key(number), "product_id": self.key(row["product"]),
                     "warehouse_id": row["warehouse"], "kind": row["kind"], "quantity": row["quantity"],
-                    "moved_at": self.instant(row["hour"]), "_held": False,
+                    "order_item_id": self.key(row["line"]), "moved_at": self.instant(row["hour"]), "_held": False,
                 }
                 for number, row in shop.rows["inventory_movements"].items()
             ],
             "inventory": [
                 {
                     "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
-                    "on_hand": shop.explained(row["product"], row["warehouse"]) + row["unexplained"], "_held": False,
+                    "on_hand": shop.explained(row["product"], row["warehouse"]) + row["unexplained"],
+                    "reserved": row["unexplained"] % 3, "_held": False,
                 }
                 for row in shop.rows["inventory"].values()
             ],

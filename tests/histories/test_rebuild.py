@@ -62,7 +62,7 @@ costs = st.none() | cents
 
 lines = st.builds(Line, products, quantities, cents, costs, warehouses)
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
-moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours)
+moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, st.integers(1, 2))
 orders = st.builds(Order, hours, customers, currencies, cents, st.lists(lines, min_size=1, max_size=3).map(tuple))
 refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
 

@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "serve",
     ),
     "local": ("settings", "sources", "ledger", "extract", "pipeline"),
-    "contributing": ("settings", "contract", "sources"),
+    "contributing": ("settings", "contract", "sources", "pipeline"),
 }  # fmt: skip
 # What a module may import of this project, by the longest prefix that names it. Plans (transforms) and rooms (include)
 # do not know each other; only the wiring knows both.

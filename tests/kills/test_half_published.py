@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import pytest
 
 from include.contract import Column, Rebuild, Table, Type
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.pipeline import republish
 from include.settings import settings

@@ -12,7 +12,7 @@ import pytest
 
 from include.contract import ContractError
 from include.ledger import listener, runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.runs import Kind, Run
 from include.settings import settings
 from tests.conftest import Database

@@ -14,16 +14,17 @@ import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from include.ledger import runs
-from include.ledger.connection import connect, prepare
+from include.ledger.connection import connect
+from include.ledger.locks import LockBusy
 from include.ledger.migrations import (
     DEFINITIONS,
     ORDER,
     Definition,
-    LedgerBusy,
     Migration,
     NewerLedger,
     WrongMigrations,
     migrate,
+    prepare,
     read_definitions,
     read_migrations,
 )
@@ -191,7 +192,7 @@ def test_a_second_prepare_writes_nothing_and_waits_for_nobody(warehouse: Databas
     with psycopg.connect(warehouse.url("analyst")) as reader, psycopg.connect(warehouse.url("loader")) as other:
         reader.execute("select count(*) from reporting.data_status, audit.verdicts")
         # Not even for another that prepares, or changes the view.
-        other.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
+        other.execute("lock table audit.migrations in share row exclusive mode")
         before = next_transaction(warehouse)
         with psycopg.connect(warehouse.url("loader"), options="-c lock_timeout=1s") as connection:
             migrate(connection)
@@ -242,7 +243,10 @@ def test_a_migration_that_fails_leaves_nothing(warehouse: Database) -> None:
 def test_a_lock_that_is_not_had_in_time_is_said_and_tried_again(warehouse: Database) -> None:
     with psycopg.connect(warehouse.url("loader")) as other:
         other.execute("select pg_advisory_xact_lock(hashtext('stocktake.ledger'))")
-        with pytest.raises(LedgerBusy, match=r"another session held a lock for 0.2 s") as said, connect() as connection:
+        with (
+            pytest.raises(LockBusy, match=r"waited 0.2 s for a lock of loader \(process") as said,
+            connect() as connection,
+        ):
             migrate(connection, patience=timedelta(seconds=0.2))
     assert len(str(said.value).splitlines()) == 1
     assert TASK_DEFAULTS["retry_policy"].evaluate(said.value, 1, 4).action is RetryAction.DEFAULT
@@ -257,7 +261,7 @@ def test_whoever_reads_a_view_that_changed_is_waited_for_as_long(warehouse: Data
     ]
     with psycopg.connect(warehouse.url("analyst")) as reader:
         reader.execute("select count(*) from reporting.data_status")
-        with pytest.raises(LedgerBusy), connect() as connection:
+        with pytest.raises(LockBusy), connect() as connection:
             migrate(connection, definitions=changed, patience=timedelta(seconds=0.2))
     with connect() as connection:
         migrate(connection, definitions=changed)

@@ -18,3 +18,9 @@ def test_no_two_runs_share_a_folder(one: str, other: str) -> None:
 
 def test_it_is_a_name_that_any_file_system_and_delta_take_as_it_is() -> None:
     assert slug("manual__2026-11-21T03:00:00+00:00__aB_-") == "manual__2026-11-21T03~3a~00~3a~00~2b~00~3a~00__aB_-"
+
+
+def test_a_long_name_is_one_that_a_file_system_takes() -> None:
+    one, other = "é" * 250, "é" * 249 + "e"
+    assert slug(one) != slug(other)
+    assert max(len(slug(one)), len(slug(other))) < 200

@@ -8,14 +8,17 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from include.local import processes
+from include.local.airflow_api import Api, DagRun
 from include.local.embedded_postgres import Cluster
 from include.local.environment import export_lines, own_variables, process_environment, variables
 from include.local.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
@@ -196,6 +199,65 @@ def test_what_a_killed_process_left_behind_is_ended(airflow: processes.Airflow, 
 
     assert not child.is_running()
     assert airflow.running() == list(processes.NIGHT)
+
+
+def test_while_airflow_stays_a_process_that_dies_is_started_again(
+    airflow: processes.Airflow, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setenv("PYTHONPATH", str(profile.state))
+    airflow.start(processes.NIGHT, os.environ, fingerprint="one", stay=True)
+    keeper = threading.Thread(target=airflow.keep)
+    keeper.start()
+    scheduler = psutil.Process(json.loads((profile.airflow_home / "processes" / "scheduler.json").read_text())["pid"])
+    scheduler.kill()
+    scheduler.wait()
+    deadline = time.monotonic() + 30
+    while "scheduler" not in airflow.running():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert airflow.running() == list(processes.NIGHT), "what was never started is not started now"
+    (profile.airflow_home / "processes" / "stays").unlink()  # `make stop`
+    keeper.join(30)
+    assert not keeper.is_alive()
+
+
+def answering(*answers: httpx.Response | httpx.TransportError) -> Api:
+    """Airflow's API, which answers so, one after the other."""
+    rest = list(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        found = rest.pop(0)
+        if isinstance(found, httpx.Response):
+            return found
+        raise found
+
+    return Api(httpx.Client(base_url="http://airflow", transport=httpx.MockTransport(answer)), lambda: None)
+
+
+def test_whoever_waits_asks_again_while_the_server_is_away() -> None:
+    api = answering(
+        httpx.ReadTimeout("30 s"), httpx.Response(502), httpx.ConnectError("refused"),
+        httpx.Response(200, json={"state": "success"}),
+    )  # fmt: skip
+    assert api.state(DagRun("nightly", "a run")) == "success"
+
+
+def test_what_is_asked_for_is_asked_for_once_and_its_failure_is_a_sentence() -> None:
+    with pytest.raises(StandaloneError, match=r"Airflow's API server does not answer \(ReadTimeout: 30 s\)"):
+        answering(httpx.ReadTimeout("30 s")).start("nightly", {})
+    with pytest.raises(StandaloneError, match="Airflow refused: no such engine"):
+        answering(httpx.Response(422, json={"detail": "no such engine"})).state(DagRun("nightly", "a run"))
+
+
+def test_a_failure_ends_with_the_error_and_not_with_what_airflow_makes_of_it() -> None:
+    log = [
+        {"event": "Task failed", "error_detail": [{"frames": [], "exc_type": "MayPass", "exc_value": "no room"}]},
+        {"event": "Retry policy decision"},
+    ]
+    task = {"task_id": "publish", "try_number": 1, "map_index": -1}
+    api = answering(httpx.Response(200, json={"content": log}))
+    assert api.failure(DagRun("nightly", "a run"), task).splitlines()[-1] == "MayPass: no room"
 
 
 def test_the_log_of_a_process_that_ended_is_shown(airflow: processes.Airflow, profile: Profile) -> None:

@@ -22,7 +22,7 @@ from include.contract.types import day_number
 from include.lake import tables as lake
 from include.lake import writes
 from include.ledger import builds, runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.pipeline import housekeeping, nightly, republish
 from include.pipeline.housekeeping import Limits

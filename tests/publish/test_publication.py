@@ -110,7 +110,7 @@ def test_a_killed_publisher_leaves_the_old_night_and_no_lock(nights: Nights, war
     def publish() -> None:
         try:
             nightly.publish(run, nights.reporting)
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, OSError) as error:
             failure.append(error)
 
     publisher = threading.Thread(target=publish, daemon=True)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from include.ledger import publications
-from include.ledger.connection import connect, prepare
+from include.ledger.connection import connect
+from include.ledger.migrations import prepare
 from include.pipeline import republish
 from include.serve.page import render
 from include.settings import settings

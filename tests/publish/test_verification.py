@@ -18,7 +18,7 @@ from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake import writes
 from include.ledger import runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.publish.live import write_comments
 from include.publish.live_schema import loosen

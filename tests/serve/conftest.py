@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from include.ledger import builds, copies, expectations, runs
-from include.ledger.connection import prepare
 from include.ledger.expectations import Outcome
+from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.settings import settings
 from include.sources import SOURCES

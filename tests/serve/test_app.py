@@ -17,11 +17,12 @@ import psycopg
 import pytest
 
 from include.ledger import runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import ROOT, settings
 from tests.conftest import Database
 from tests.serve.conftest import extracted, published
+from transforms.registry import TABLES
 
 RUN_ID = "scheduled__2026-11-22T01:00:00+00:00"
 FAILED = "manual__2026-11-22T08:15:30.123456+01:00_a-b.c~d"
@@ -40,7 +41,7 @@ def warehouse(cluster: Cluster) -> Iterator[Database]:
         published(database, RUN_ID)
         extracted(FAILED)
         runs.finish_run(FAILED, "failed", "publish: OperationalError: gone")
-        runs.record_tables([("reporting", "orders", ["orders"], None)])
+        runs.record_tables([(TABLES["orders"].table, ["orders"], None)])
         settings.cache_clear()
     yield database
     database.drop()
@@ -149,6 +150,8 @@ def test_an_unknown_run_has_a_page_that_says_so(airflow: httpx.Client, token: st
     answer = ask(airflow, token, "/stocktake/runs/%3Cscript%3E")
     assert answer.status_code == 404
     assert "The ledger has no run &lt;script&gt;." in answer.text
+    # No id has a NUL: Postgres has no such text.
+    assert ask(airflow, token, "/stocktake/runs/%00").status_code == 404
 
 
 def test_the_status_page_is_what_analysts_see(airflow: httpx.Client, token: str) -> None:

@@ -16,7 +16,7 @@ from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
 from include.lake import writes
 from include.ledger import runs
-from include.ledger.connection import prepare
+from include.ledger.migrations import prepare
 from include.ledger.runs import Kind, Run
 from include.settings import ROOT, settings
 from include.sources import key_types

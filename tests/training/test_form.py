@@ -68,6 +68,9 @@ def test_a_form_gives_the_same_file_again_when_it_names_the_publication(warehous
         ({**OF, "features": ["moods"]}, "no feature set is called 'moods'"),
         ({**OF, "labels": ["customer_activity"]}, "it holds features, ask for it as such"),
         ({**OF, "name": "../../etc"}, "is no name"),
+        ({**OF, "name": "n" * 250}, "is no name: at most 100 letters"),
+        ({**OF, "dates": ["200000-01-01"]}, "dates are written 2026-11-21"),
+        ({**OF, "publication": 10**30}, "there is no publication 1000000000000000000000000000000 of features"),
         ({**OF, "publication": 99}, "there is no publication 99 of features"),
     ],
 )

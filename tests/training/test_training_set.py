@@ -298,7 +298,7 @@ def test_many_rows_are_written_in_groups_of_one_size(warehouse: Warehouse, tmp_p
 def test_entities_from_the_warehouse_and_every_entity_of_a_set(warehouse: Warehouse) -> None:
     warehouse.publish("customer_activity", DAY, [frequency(2, 2), frequency(1, 1)], morning_after(DAY))
     query = training.Query("select g::bigint as customer_id, timestamptz '2026-03-12 00:00+00' as timestamp"
-                           " from generate_series(3, 1, -1) as g")  # fmt: skip
+                           " from generate_series(3, 1, -1) as g; -- the newest first")  # fmt: skip
     assert found(training_set(query, [ACTIVITY])) == [1, 2, None]
     every = training.EveryEntity("customer_activity", (DAY,))
     made = training_set(every, [ACTIVITY], known_only=False)
@@ -340,8 +340,11 @@ WRONG: list[tuple[type[Exception], str, pa.Table, list[str], list[str]]] = [
     (training.WrongTimestamp, "of type TIMESTAMP: give it a time zone",
      SOME.set_column(1, "timestamp", SOME["timestamp"].cast(pa.timestamp("us"))), [ACTIVITY], []),
     (training.WrongTimestamp, "of type DATE", SOME.set_column(1, "timestamp", pa.array([DAY])), [ACTIVITY], []),
-    (training.WrongTimestamp, "null or infinite in 1 of the entities",
+    (training.WrongTimestamp, "null, infinite or beyond the years 1 to 9999 in 1 of the entities",
      pairs((1, None)), [ACTIVITY], []),  # type: ignore[arg-type]
+    (training.WrongTimestamp, "beyond the years 1 to 9999 in 1 of the entities",
+     training.Query("select 1::bigint as customer_id, timestamptz '200000-01-01 00:00+00' as timestamp"),
+     [ACTIVITY], []),
     (training.NullKey, "customer_id is null in 2 of the entities",
      pairs((None, at(DAY)), (None, at(DAY)), (1, at(DAY))), [ACTIVITY], []),
     (training.WrongKeyType, "customer_id is of type VARCHAR, the shop's is integer",

@@ -85,8 +85,12 @@ def _value(kind: Type, word: str) -> Any:
 
 
 def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
-    """A source's rows in the lake; what is not given is null, or the day of a given instant."""
-    complete = [row | _days(source, row) for row in (rows(source, given) if isinstance(given, str) else given)]
+    """A source's rows in the lake; what is not given is null, the day of a given instant, or said by a movement's kind."""
+    drawn = rows(source, given) if isinstance(given, str) else given
+    complete = [row | _days(source, row) for row in drawn]
+    for row in complete:
+        if source.name == "inventory_movements" and "changes_reserved" not in row:
+            row["changes_reserved"] = row["kind"] in ("reservation", "release", "shipment")
     return pa.Table.from_pylist(complete, arrow_schema(source))
 
 

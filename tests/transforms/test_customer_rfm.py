@@ -70,3 +70,25 @@ def test_who_only_cancelled_is_left_out(report: Report, shop: Shop) -> None:
 
 def test_a_shop_without_orders(report: Report) -> None:
     assert report({}).rows("customer_rfm") == []
+
+
+def test_a_score_is_what_its_column_says(report: Report) -> None:
+    """Recomputed from the columns' comments: 23 customers, so that no part is whole, with many ties."""
+    orders = [(who, 1 + who % 3, 100 * (who % 4), 2 + who % 5) for who in range(1, 24)]
+    drawn = [
+        f"{who * 10 + number} {who} {'USD' if who % 6 == 0 else 'EUR'} {cents} 2026-01-0{day}"
+        for who, count, cents, day in orders
+        for number in range(count)
+    ]
+    rows = report(_orders("\n".join(drawn))).rows("customer_rfm")
+    assert len(rows) == 23
+    for name, measure, sign in (
+        ("recency_score", "recency_days", -1),
+        ("frequency_score", "frequency", 1),
+        ("monetary_score", "monetary_cents", 1),
+    ):
+        for row in rows:
+            peers = [one for one in rows if name != "monetary_score" or one["currency"] == row["currency"]]
+            ranked = sorted((sign * one[measure], one["customer_id"]) for one in peers)
+            place = ranked.index((sign * row[measure], row["customer_id"])) + 1
+            assert row[name] == 5 * (place - 1) // len(peers) + 1, (name, row)

@@ -37,7 +37,13 @@ class Trade:
         ]
         self.rows["customers"] = [{"customer_id": number, "created_on": day(FIRST_DAY)} for number in range(3, 15)]
         self.rows["inventory"] = [
-            {"product_id": product, "warehouse_id": 1, "unexplained_units": product % 2} for product in range(1, 10)
+            {
+                "product_id": product,
+                "warehouse_id": 1,
+                "unexplained_units": product % 2,
+                "unexplained_reserved": product % 3,
+            }
+            for product in range(1, 10)
         ]
 
     def between(self, first: int, last: int, orders: int) -> Trade:

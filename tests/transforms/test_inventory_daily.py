@@ -24,10 +24,10 @@ STOCK = {
         10          10         1            receipt     50       2026-01-08
     """,
     "inventory": """
-        product_id warehouse_id on_hand reserved reorder_point unexplained_units
-        10         1            56      0        5             1
-        11         2            2       2        5             0
-        12         1            6       0        5             6
+        product_id warehouse_id on_hand reserved reorder_point unexplained_units unexplained_reserved
+        10         1            56      3        5             1                 3
+        11         2            2       2        5             0                 0
+        12         1            6       0        5             6                 0
     """,
 }
 
@@ -36,17 +36,42 @@ def test_balances_every_day_and_owns_up_to_the_rest_on_the_last(report: Report) 
     report(STOCK, as_of="2026-01-07").check(
         "inventory_daily",
         """
-        day        product_id warehouse_id opening_units received shipped returned adjusted unexplained_units closing_units reserved available is_stockout closing_value_cents
-        2026-01-02 10         1            0             10       0       0        0        0                 10            0        10        no          3000
-        2026-01-03 10         1            10            0        0       0        0        0                 10            7        3         no          3000
-        2026-01-04 10         1            10            0        0       0        0        0                 10            7        3         no          3000
-        2026-01-05 10         1            10            0        4       0        0        0                 6             0        6         no          1800
-        2026-01-05 11         2            0             2        0       0        0        0                 2             0        2         no          -
-        2026-01-06 10         1            6             0        0       1        -2       0                 5             0        5         no          1500
-        2026-01-06 11         2            2             0        0       0        0        0                 2             2        0         yes         -
-        2026-01-07 10         1            5             0        0       0        0        1                 6             0        6         no          1800
-        2026-01-07 11         2            2             0        0       0        0        0                 2             2        0         yes         -
-        2026-01-07 12         1            0             0        0       0        0        6                 6             0        6         no          -
+        day        product_id warehouse_id opening_units received shipped returned adjusted unexplained_units unexplained_reserved closing_units reserved available is_stockout closing_value_cents
+        2026-01-02 10         1            0             10       0       0        0        0                 0                    10            0        10        no          3000
+        2026-01-03 10         1            10            0        0       0        0        0                 0                    10            7        3         no          3000
+        2026-01-04 10         1            10            0        0       0        0        0                 0                    10            7        3         no          3000
+        2026-01-05 10         1            10            0        4       0        0        0                 0                    6             0        6         no          1800
+        2026-01-05 11         2            0             2        0       0        0        0                 0                    2             0        2         no          -
+        2026-01-06 10         1            6             0        0       1        -2       0                 0                    5             0        5         no          1500
+        2026-01-06 11         2            2             0        0       0        0        0                 0                    2             2        0         yes         -
+        2026-01-07 10         1            5             0        0       0        0        1                 3                    6             3        3         no          1800
+        2026-01-07 11         2            2             0        0       0        0        0                 0                    2             2        0         yes         -
+        2026-01-07 12         1            0             0        0       0        0        6                 0                    6             0        6         no          -
+        """,
+    )
+
+
+def test_only_a_reserved_line_ends_a_reservation_and_a_reversal_is_netted(report: Report) -> None:
+    """Two units are shipped that nobody had reserved; 3 go back to the vendor; a shipment and a return are taken back."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at   changes_reserved
+            1           10         1            receipt     10       2026-01-08 no
+            2           10         1            shipment    -2       2026-01-09 no
+            3           10         1            reservation 4        2026-01-09 yes
+            4           10         1            shipment    -4       2026-01-10 yes
+            5           10         1            receipt     -3       2026-01-10 no
+            6           10         1            shipment    5        2026-01-10 no
+            7           10         1            return      -1       2026-01-10 no
+        """
+    }
+    report(shop).check(
+        "inventory_daily",
+        """
+        day        opening_units received shipped returned closing_units reserved available
+        2026-01-08 0             10       0       0        10            0        10
+        2026-01-09 10            0        2       0        8             4        4
+        2026-01-10 8             -3       -1      -1       5             0        5
         """,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -85,7 +86,8 @@ class SparkEngine:
 
         if not files:
             return self.frame(schema.empty_table())
-        frame: Frame = nw.from_native(self._session.read.schema(from_arrow_schema(schema)).parquet(*files))
+        reader = self._session.read.schema(from_arrow_schema(schema))
+        frame: Frame = nw.from_native(reader.parquet(*map(_literal, files)))
         return frame
 
     def frame(self, table: Any) -> Frame:
@@ -120,6 +122,11 @@ class SparkEngine:
     def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - Spark partitions windows itself
         """See Engine."""
         return step(frame)
+
+
+def _literal(path: str) -> str:
+    """A path for Hadoop, which takes some characters for a pattern."""
+    return re.sub(r"[\\\[\]{}*?]", r"\\\g<0>", path)
 
 
 def _stop(session: Any) -> None:

@@ -2,8 +2,10 @@
 
 Frequency, tenure and monetary follow BTYD and lifetimes
 (https://lifetimes.readthedocs.io/en/latest/Quickstart.html): frequency counts the distinct days
-with an order after the first one, tenure is the T of those models, monetary the mean value of those repeat days. Their
-"recency" (age at the last order) is tenure_days − recency_days here.
+with an order after the first one, tenure is the T of those models, monetary the mean value of those repeat days: these
+models leave the first purchase out, because it is not one of those that they predict. Their "recency" (age at the last
+order) is tenure_days − recency_days here. A day is worth the net sales of its orders, as reporting.orders has them: a
+refund lowers the day that was bought on, whenever it is given, where net_sales_…d, like Shopify, counts it on its own.
 
 The deviation of the gaps between order days is the sample's: √((n·Σx² − (Σx)²) / (n·(n − 1))), in integers up to
 the one division, so that every engine gives the same bits.
@@ -51,7 +53,9 @@ TABLE = Table(
         Column(
             "monetary",
             Type.RATIO,
-            "Mean net sales of the days with an order after the first, in major units; null without one.",
+            "Mean net sales of the later order days, in major units: the net_sales of the orders in currency (with all "
+            "their refunds so far), of the days after the customer's first order in any currency, / these days; null "
+            "without one.",
             nullable=True,
         ),
         *(Column(f"orders_{days}d", Type.INTEGER, f"Orders of the last {days} days.") for days in WINDOWS),

@@ -1,8 +1,10 @@
 """``reporting.customer_rfm``: how recently, how often and for how much each customer bought, as quintiles.
 
 Scores follow the usual RFM analysis: customers in order of one measure, cut into five parts of equal size, 5 the best
-(Hughes, Strategic Database Marketing). Ties are broken by customer_id, so parts are equal and the same on every
-engine. Money is ranked among the customers of one currency, because amounts of different ones cannot be compared.
+(Hughes, Strategic Database Marketing). In the order of a measure, the worst first and of equals the smaller customer_id
+first, the customer in place p of n gets the score ⌊5·(p − 1) / n⌋ + 1: parts differ by one customer at most, and are
+the same on every engine. Money is ranked among the customers of one currency: amounts of different ones cannot be
+compared.
 
 Segments are cells of recency × frequency, as in https://guillaume-martin.github.io/rfm-segmentation-with-python.html:
 the whole grid has ten names.
@@ -21,6 +23,9 @@ from transforms.arithmetic import ONE, numbered, quotient
 from transforms.engines import Frame, by_key
 
 _PARTS = 5
+_SCORE = (
+    "⌊5·(p − 1) / n⌋ + 1, 1 to 5, for place p of n in the order of {}; of equals the smaller customer_id comes first."
+)
 
 # Each name's recency and frequency scores; together they cover the grid once.
 SEGMENTS: Final = {
@@ -49,12 +54,12 @@ TABLE = Table(
         Column("recency_days", Type.INTEGER, "Days since the last order."),
         Column("frequency", Type.INTEGER, "Number of orders."),
         Column("monetary", Type.CENTS, "Net sales of the orders in currency."),
-        Column("recency_score", Type.INTEGER, "1 to 5; 5 for the fifth with the latest orders, ties by customer_id."),
-        Column("frequency_score", Type.INTEGER, "1 to 5; 5 for the fifth with most orders, ties by customer_id."),
+        Column("recency_score", Type.INTEGER, _SCORE.format("recency_days, the most first")),
+        Column("frequency_score", Type.INTEGER, _SCORE.format("frequency, the least first")),
         Column(
             "monetary_score",
             Type.INTEGER,
-            "1 to 5; 5 for the fifth with the highest monetary among those of its currency, ties by customer_id.",
+            _SCORE.format("monetary, the least first, among the customers of its currency"),
         ),
         Column("segment", Type.TEXT, f"By recency_score and frequency_score: {', '.join(SEGMENTS)}."),
     ),

@@ -1,7 +1,8 @@
 """``reporting.inventory_daily``: the stock of every product in every warehouse at the end of every day.
 
 Perpetual inventory: opening + received − shipped + returned + adjusted = closing, and a day opens with the
-closing of the day before. Units that no movement explains appear on the last day, as ``unexplained_units``.
+closing of the day before. The shop's own count is the truth of the last day, of what lies there and of what is
+reserved; what no movement explains of it appears on that day, as ``unexplained_units`` and ``unexplained_reserved``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from transforms.engines import Frame, by_key
 
 _SHELF = ["product_id", "warehouse_id"]
 _KEY = ["day", *_SHELF]
+_UNEXPLAINED = ("unexplained_units", "unexplained_reserved")
 
 TABLE = Table(
     schema="reporting",
@@ -27,9 +29,9 @@ TABLE = Table(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
         Column("opening_units", Type.INTEGER, "Units on the shelf at the start of the day."),
-        Column("received", Type.INTEGER, "Units received."),
-        Column("shipped", Type.INTEGER, "Units shipped to customers."),
-        Column("returned", Type.INTEGER, "Units returned by customers."),
+        Column("received", Type.INTEGER, "Units received, less those sent back to the vendor."),
+        Column("shipped", Type.INTEGER, "Units shipped to customers, less shipments taken back."),
+        Column("returned", Type.INTEGER, "Units returned by customers, less returns taken back."),
         Column("adjusted", Type.INTEGER, "Units corrected after a stock count; negative when some were missing."),
         Column(
             "unexplained_units",
@@ -41,7 +43,18 @@ TABLE = Table(
             Type.INTEGER,
             "opening_units + received − shipped + returned + adjusted + unexplained_units.",
         ),
-        Column("reserved", Type.INTEGER, "Units of closing_units that are reserved for open orders."),
+        Column(
+            "unexplained_reserved",
+            Type.INTEGER,
+            "Units of reserved that no movement explains: 0 in a shop whose reservations are movements, and on any day"
+            " but the last.",
+        ),
+        Column(
+            "reserved",
+            Type.INTEGER,
+            "Units of closing_units that are reserved for open orders: reservations − releases − shipments of reserved"
+            " lines + unexplained_reserved.",
+        ),
         Column("available", Type.INTEGER, "closing_units − reserved."),
         Column("is_stockout", Type.BOOLEAN, "Whether available is 0 or less."),
         Column(
@@ -59,14 +72,15 @@ TABLE = Table(
         products="product_id",
         daily=True,
         carried=Carried(
-            "day", "inventory_movements", "moved_on", (*_SHELF, "kind"), "quantity", last_day=("inventory",)
+            "day",
+            "inventory_movements",
+            "moved_on",
+            (*_SHELF, "kind", "changes_reserved"),
+            "quantity",
+            last_day=("inventory",),
         ),
     ),
     rules=(
-        *(
-            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
-            for name in ("received", "shipped", "returned")
-        ),
         at_most(
             "available",
             "closing_units",
@@ -82,18 +96,26 @@ TABLE = Table(
             most=0,
             severity=Severity.WARN,
         ),
+        between(
+            "unexplained_reserved",
+            "reserved_explained",
+            "The units that are reserved are the sum of its movements.",
+            least=0,
+            most=0,
+            severity=Severity.WARN,
+        ),
     ),
 )
 
-# Which kinds of movement change which column, and their sign; a shipment reduces both stock and reservations.
+# Which kinds of movement change which column, and their sign.
 _EFFECTS = {
     "received": (("receipt",), 1),
     "shipped": (("shipment",), -1),
     "returned": (("return",), 1),
     "adjusted": (("adjustment",), 1),
     "change": (("receipt", "shipment", "return", "adjustment"), 1),
-    "reserved_change": (("reservation", "release", "shipment"), 1),
 }
+_MOVED = (*_EFFECTS, "reserved_change")
 
 
 def build(inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int) -> Frame:
@@ -101,16 +123,17 @@ def build(inventory: Frame, inventory_movements: Frame, products: Frame, calenda
     rows = (
         _days(calendar, inventory_movements, inventory, as_of)
         .join(_moved(inventory_movements), on=_KEY, how="left")
-        .join(inventory.select(*_SHELF, "unexplained_units"), on=_SHELF, how="left")
+        .join(inventory.select(*_SHELF, *_UNEXPLAINED), on=_SHELF, how="left")
         .join(products.select("product_id", "unit_cost_cents"), on="product_id", how="left")
-        .with_columns(unexplained_units=flag(nw.col("day") == as_of) * nw.col("unexplained_units"))
-        .with_columns(nw.col(*_EFFECTS, "unexplained_units").fill_null(0))
+        .with_columns((flag(nw.col("day") == as_of) * nw.col(name)).alias(name) for name in _UNEXPLAINED)
+        .with_columns(nw.col(*_MOVED, *_UNEXPLAINED).fill_null(0))
     )
     return (
         by_key(rows, _SHELF, _add_up)
         .with_columns(
             opening_units=nw.col("explained_units") - nw.col("change"),
             closing_units=nw.col("explained_units") + nw.col("unexplained_units"),
+            reserved=nw.col("explained_reserved") + nw.col("unexplained_reserved"),
         )
         .with_columns(
             available=nw.col("closing_units") - nw.col("reserved"),
@@ -136,10 +159,11 @@ def _moved(inventory_movements: Frame) -> Frame:
         name: nw.when(nw.col("kind").is_in(kinds)).then(nw.col("quantity") * sign).otherwise(0)
         for name, (kinds, sign) in _EFFECTS.items()
     }
+    reserved_change = nw.when(nw.col("changes_reserved")).then(nw.col("quantity")).otherwise(0)
     return (
-        inventory_movements.with_columns(**effects, day=nw.col("moved_on"))
+        inventory_movements.with_columns(**effects, reserved_change=reserved_change, day=nw.col("moved_on"))
         .group_by(_KEY)
-        .agg(nw.col(name).sum() for name in _EFFECTS)
+        .agg(nw.col(name).sum() for name in _MOVED)
     )
 
 
@@ -147,5 +171,5 @@ def _add_up(rows: Frame) -> Frame:
     """Units on the shelf and reserved units after each day's movements."""
     return rows.with_columns(
         explained_units=nw.col("change").cum_sum().over(_SHELF, order_by="day"),
-        reserved=nw.col("reserved_change").cum_sum().over(_SHELF, order_by="day"),
+        explained_reserved=nw.col("reserved_change").cum_sum().over(_SHELF, order_by="day"),
     )

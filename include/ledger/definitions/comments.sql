@@ -10,7 +10,9 @@ comment on column audit.definitions.made is 'A digest of what the database had o
 comment on table audit.runs is 'One row per run that builds or publishes, whatever came of it.';
 comment on column audit.runs.dag is 'The DAG whose run it is: nightly, features, republish, replay, or one of your own.';
 comment on column audit.runs.kind is
-'What it does. night: reads the shop and publishes; tables: builds tables from the published copy; replay: judges the quarantine again; republish: puts a past night back.';
+'What it does. night: reads the shop and publishes; tables: builds tables from the published copy; replay: judges the quarantine again; republish: puts a past night back; removal: removes a night''s slices.';
+comment on column audit.runs.first_day is
+'The first business day of the shop: of its first order or movement. Null before rows were accepted, or without any.';
 comment on column audit.runs.built_from is
 'Tables: the publication whose copy of the shop they are built from; republish: the one it puts back; replay: the one whose quarantine it judges again. Null for a night.';
 comment on column audit.runs.judged_at is
@@ -19,7 +21,9 @@ comment on column audit.runs.night is 'The business day the run was for.';
 comment on column audit.runs.engine is 'What was asked for; audit.builds says what built each table.';
 comment on column audit.runs.parity is 'The second engine on which a sample of the tables was built and compared.';
 comment on column audit.runs.horizon is 'The last whole business day that its reporting tables cover.';
-comment on column audit.runs.snapshot_at is 'The shop''s clock when its one snapshot was taken.';
+comment on column audit.runs.snapshot_at is
+'The shop''s clock when its one snapshot was taken. Where that clock was ahead and a full refresh took over, an instant before its own.';
+comment on column audit.runs.said_at is 'What the shop''s clock said then, where it was ahead.';
 comment on column audit.runs.accepting is 'Whether it is changing the lake, or died doing so: the next run then reads everything.';
 comment on column audit.runs.error is 'What the first failed task said.';
 comment on column audit.runs.accepting_from is
@@ -107,8 +111,12 @@ comment on column audit.restatements.old_value is 'What readers had until then; 
 comment on column audit.restatements.causes is
 'Per source, how many rows differ between the two copies of the shop and bear on the figure, and the keys of some of them. Empty: the tables'' definition changed. Null: the lake cannot tell any more.';
 
+comment on table audit.locks is
+'One row per turn that runs take: to accept, to publish, to build a table. Whoever has it has locked the row.';
+
 comment on table audit.tables is 'One row per table that Stocktake knows.';
 comment on column audit.tables.sources is 'The shop''s tables it is made from, however far back.';
+comment on column audit.tables.sliced is 'Whether it has one slice per night, each published on its own.';
 comment on column audit.tables.left_out is 'Why this shop has no such table; null where it is published.';
 
 comment on table audit.watermarks is 'One row per source: up to when its changes are published. Moves only with a publication.';
