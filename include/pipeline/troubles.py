@@ -79,7 +79,7 @@ TROUBLES: Final = (
     Trouble(
         "The warehouse is read-only: it is being switched over",
         Outcome.AGAIN,
-        "If it stays so, the role that publishes may not write: `default_transaction_read_only`.",
+        "If it stays so, the role that publishes may not write: look at its default_transaction_read_only.",
         sqlstates=("25006",),
         words="in a read-only transaction|during recovery",
     ),

@@ -148,7 +148,8 @@ def _relation(
         if url is None:
             raise WrongTrainingSet("set STOCKTAKE_ANALYST_URL: entities are read from the warehouse as the analyst")
         duck.attach(connection, "analyst", url, read_only=True)
-        statement = f"{entities.sql.rstrip().rstrip(';')}\n"  # it may end in a comment
+        # It may end in a comment.
+        statement = f"select * from (\n{entities.sql.rstrip().rstrip(';')}\n) as asked"
         try:
             with duck.guarded():
                 connection.execute(

@@ -162,7 +162,8 @@ def _left_in_postgres(connection: psycopg.Connection[Any]) -> list[str]:
     """Staging tables, and locks that somebody holds."""
     found = connection.execute(
         "select 'staging ' || tablename from pg_tables where schemaname = 'staging'"
-        " union all select 'lock of process ' || pid from pg_locks where relation = to_regclass('audit.locks')"
+        " union all select 'lock of process ' || pid from pg_locks"
+        " where relation = to_regclass('audit.locks') and mode = 'RowShareLock'"
         " and database = (select oid from pg_database where datname = current_database())"
     )
     return sorted(row[0] for row in found)

@@ -298,7 +298,7 @@ def test_many_rows_are_written_in_groups_of_one_size(warehouse: Warehouse, tmp_p
 def test_entities_from_the_warehouse_and_every_entity_of_a_set(warehouse: Warehouse) -> None:
     warehouse.publish("customer_activity", DAY, [frequency(2, 2), frequency(1, 1)], morning_after(DAY))
     query = training.Query("select g::bigint as customer_id, timestamptz '2026-03-12 00:00+00' as timestamp"
-                           " from generate_series(3, 1, -1) as g; -- the newest first")  # fmt: skip
+                           " from generate_series(3, 1, -1) as g -- the newest first")  # fmt: skip
     assert found(training_set(query, [ACTIVITY])) == [1, 2, None]
     every = training.EveryEntity("customer_activity", (DAY,))
     made = training_set(every, [ACTIVITY], known_only=False)

@@ -1,5 +1,10 @@
 -- One row per business day, product and warehouse, from its first movement through the last whole day.
-with moved as (
+with reserving as (
+    select distinct order_item_id, product_id, warehouse_id
+    from inventory_movements
+    where kind = 'reservation'
+),
+moved as (
     select
         moved_at::date as day,
         product_id,
@@ -9,8 +14,14 @@ with moved as (
         coalesce(sum(quantity) filter (where kind = 'return'), 0) as returned,
         coalesce(sum(quantity) filter (where kind = 'adjustment'), 0) as adjusted,
         coalesce(sum(quantity) filter (where kind in ('receipt', 'shipment', 'return', 'adjustment')), 0) as change,
-        coalesce(sum(quantity) filter (where kind in ('reservation', 'release', 'shipment')), 0) as reserved_change
+        coalesce(
+            sum(quantity) filter (
+                where kind in ('reservation', 'release') or kind = 'shipment' and reserving.order_item_id is not null
+            ),
+            0
+        ) as reserved_change
     from inventory_movements
+    left join reserving using (order_item_id, product_id, warehouse_id)
     group by 1, 2, 3
 ),
 shelves as (
@@ -55,14 +66,16 @@ added as (
     select
         *,
         sum(change) over shelf as explained,
-        sum(reserved_change) over shelf as reserved
+        sum(reserved_change) over shelf as explained_reserved
     from summed
     window shelf as (partition by product_id, warehouse_id order by day)
 ),
 closed as (
     select
         added.*,
-        case when day = %(as_of)s::date then coalesce(inventory.on_hand - explained, 0) else 0 end as unexplained_units
+        case when day = %(as_of)s::date then coalesce(inventory.on_hand - explained, 0) else 0 end as unexplained_units,
+        case when day = %(as_of)s::date then coalesce(inventory.reserved - explained_reserved, 0) else 0 end
+            as unexplained_reserved
     from added
     left join inventory using (product_id, warehouse_id)
 )
@@ -77,9 +90,10 @@ select
     adjusted,
     unexplained_units,
     explained + unexplained_units as closing_units,
-    reserved,
-    explained + unexplained_units - reserved as available,
-    explained + unexplained_units - reserved <= 0 as is_stockout,
+    unexplained_reserved,
+    explained_reserved + unexplained_reserved as reserved,
+    explained + unexplained_units - explained_reserved - unexplained_reserved as available,
+    explained + unexplained_units - explained_reserved - unexplained_reserved <= 0 as is_stockout,
     (explained + unexplained_units) * products.unit_cost as closing_value
 from closed
 left join products using (product_id)

@@ -53,9 +53,9 @@ select
     end as gross_margin,
     case when orders.cancelled_at is null then orders.number end as customer_order_number,
     orders.cancelled_at is null and orders.number = 1 as is_first_order,
-    (floor(extract(epoch from orders.shipped_at)) - floor(extract(epoch from orders.ordered_at)))::double precision
+    floor(extract(epoch from orders.shipped_at) - extract(epoch from orders.ordered_at))::double precision
     / 3600 as hours_to_ship,
-    (floor(extract(epoch from orders.delivered_at)) - floor(extract(epoch from orders.shipped_at)))::double precision
+    floor(extract(epoch from orders.delivered_at) - extract(epoch from orders.shipped_at))::double precision
     / 3600 as hours_to_deliver
 from numbered as orders
 left join sums using (order_id)
