@@ -119,6 +119,7 @@ def test_every_proof_holds_on_a_dry_run_for_a_day_that_much_has_followed(nights:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_every_proof_holds_on_a_shop_that_lost_everything(nights: Nights) -> None:
     tables = ", ".join(SOURCES)
     nights.shop.execute(f"truncate {tables} cascade".encode())
@@ -236,6 +237,7 @@ def test_a_fan_out_stops_the_night_with_both_sides_and_the_first_keys(nights: Ni
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_value_changed_in_postgres_is_caught_and_nothing_is_published(nights: Nights) -> None:
     nights = replace(nights, names=("order_lines", "orders"))
     nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now() where order_item_id = 7")

@@ -19,6 +19,7 @@ from tests.nights import LAST_DAY, Nights
 
 
 @pytest.mark.parametrize("built_tables", [plain_sql.NAMES], ids=["what both build"])
+@pytest.mark.long
 def test_sql_in_postgres_makes_our_rows_also_after_a_day_of_trade(
     nights: Nights, old_shop: Database, warehouse_database: Database
 ) -> None:

@@ -12,6 +12,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every-change")
         tried = {kind.name: kind for kind in ((*SAMPLES, *KINDS) if every else SAMPLES)}
-        quick = SAMPLES[0].name
-        kinds = [pytest.param(kind, marks=[] if name == quick else [pytest.mark.long]) for name, kind in tried.items()]
+        kinds = [pytest.param(kind, marks=pytest.mark.long) for kind in tried.values()]
         metafunc.parametrize("kind", kinds, ids=tried)

@@ -383,8 +383,7 @@ def _change_key_type_and_time_zone(declared: Declarations) -> None:
 
 
 _BY_NAME: Final = {kind.name: kind for kind in KINDS}
-# All mechanisms, several in one night: ``make test`` tries the first, ``make test-long`` the others; ``make changes``
-# tries each kind by itself as well.
+# All mechanisms, several in one night: ``make test-long`` tries these, ``make changes`` each kind by itself as well.
 SAMPLES: Final = (
     Kind(
         "many at once", _make_many, names=("moods",), otherwise=_ORDERS_ALONE,

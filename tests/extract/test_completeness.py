@@ -33,6 +33,7 @@ def read(nights: Nights, run: str, source: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_what_a_cursor_does_not_see_is_right_the_next_morning(nights: Nights) -> None:
     """A row committed late, an old one changed without its time, one gone for another: counts would never tell."""
     shop = nights.shop

@@ -60,6 +60,7 @@ def nights(shop_in: Database, warehouse_database: Database, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("shop_in", ["LATIN1", "SQL_ASCII"], indirect=True)
+@pytest.mark.long
 def test_a_shop_in_another_encoding_is_read_and_proven(nights: Nights) -> None:
     nights.shop.execute("update products set name = 'Müsli für Käthe' where product_id = 3")
     nights.shop.execute("update customers set name = 'Änne Þór', updated_at = now() where customer_id = 3")
@@ -77,6 +78,7 @@ def test_a_shop_in_another_encoding_is_read_and_proven(nights: Nights) -> None:
 
 
 @pytest.mark.parametrize("shop_in", ["SQL_ASCII"], indirect=True)
+@pytest.mark.long
 def test_bytes_that_are_no_text_are_held_with_what_they_are(nights: Nights) -> None:
     """One byte of Latin-1 in a database that does not look at them: the row waits, the night goes on."""
     nights.shop.execute(

@@ -136,6 +136,7 @@ def test_a_run_read_again_replaces_its_rows_and_no_others(nights: Nights) -> Non
     assert first != second
 
 
+@pytest.mark.long
 def test_a_changed_row_brings_its_twins(nights: Nights) -> None:
     nights.report()
     nights.set_aside(("products", "products_pkey"))

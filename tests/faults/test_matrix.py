@@ -30,10 +30,10 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     "name",
     [
         pytest.param("accept.between-layers", marks=pytest.mark.long),
-        "build-order_lines.file",
+        pytest.param("build-order_lines.file", marks=pytest.mark.long),
         "publish.half-replaced",
         pytest.param("approval-check_tolerance.asked", marks=pytest.mark.long),
-        "republish-publish.half-replaced",
+        pytest.param("republish-publish.half-replaced", marks=pytest.mark.long),
     ],
 )
 def test_a_run_that_is_killed_and_tried_again_ends_as_an_undisturbed_one(course: Course, name: str) -> None:

@@ -130,6 +130,7 @@ def test_a_row_that_stays_wrong_stays_held_by_one_entry(nights: Nights) -> None:
 
 @pytest.mark.usefixtures("tolerant")
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
     with nights.shop.transaction():
         (planted,) = plant(nights.shop, ["nan_price"])
@@ -145,6 +146,7 @@ def test_a_quarantined_row_keeps_its_values(nights: Nights) -> None:
 
 @pytest.mark.usefixtures("tolerant")
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_refunds_of_a_line_give_back_no_more_than_was_paid_for_it(nights: Nights) -> None:
     """One refund with each unit would be within the line, and so would all units; but the price came back each time."""
     shop = nights.shop
@@ -276,6 +278,7 @@ def test_two_judges_that_disagree_stop_the_night(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tolerant")
+@pytest.mark.long
 def test_batches_give_what_one_batch_gives(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     plant_all(nights)
     run = nights.begin()
@@ -287,6 +290,7 @@ def test_batches_give_what_one_batch_gives(nights: Nights, monkeypatch: pytest.M
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_run_that_the_gate_forgot_says_what_to_clear(nights: Nights) -> None:
     """Two days after a failed night another one takes away what it left there; then its tasks are cleared."""
     nights.shop.execute("update orders set updated_at = now() where order_id = 7")

@@ -86,6 +86,7 @@ def test_a_view_that_sees_every_row_is_read(nights: Nights, tmp_path: Path, monk
 
 @pytest.mark.after_a_night
 @pytest.mark.parametrize("full_refresh", [False, True])
+@pytest.mark.long
 def test_a_night_that_lost_three_in_a_hundred_waits(nights: Nights, full_refresh: bool) -> None:
     [(rows,)] = nights.shop.execute("select count(*) from orders").fetchall()
     published = nights.published()
@@ -130,6 +131,7 @@ def test_a_night_that_lost_three_in_a_hundred_waits(nights: Nights, full_refresh
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_an_approval_is_good_for_the_rows_that_were_gone_then(nights: Nights) -> None:
     delete_some(nights)
     run = checked(nights)

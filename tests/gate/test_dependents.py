@@ -50,6 +50,7 @@ def held(nights: Nights) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.usefixtures("rule_of_two_tables")
+@pytest.mark.long
 def test_a_row_is_checked_again_when_a_row_of_another_table_changes(nights: Nights) -> None:
     """A shipment is moved past its delivery, then to another line, then deleted; no order is written to."""
     nights.report()

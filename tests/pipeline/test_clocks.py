@@ -60,6 +60,7 @@ def test_a_clock_that_was_ahead_holds_nobody_up_for_good(nights: Nights) -> None
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_full_refresh_that_was_overtaken_by_the_clock_of_now_is_refused(nights: Nights) -> None:
     """Only a snapshot of the future is passed over."""
     early = nights.begin(full_refresh=True)

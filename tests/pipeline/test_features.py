@@ -45,6 +45,7 @@ def changed(nights: Nights, run: str) -> dict[str, tuple[int, int]]:
     return {name: (inserted, deleted) for name, inserted, deleted in rows}
 
 
+@pytest.mark.long
 def test_features_follow_the_reports_and_publish_only_themselves(every_table: Nights) -> None:
     """Before them data_status says so; and a second run changes no row, nor what belongs to the night."""
     run = every_table.report()

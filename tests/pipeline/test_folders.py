@@ -36,6 +36,7 @@ def test_a_night_runs_in_a_folder_of_any_name(odd_nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_the_lake_and_the_reports_are_for_their_owner(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, reports = settings().lake, settings().reports
     lake.chmod(0o755)

@@ -43,6 +43,7 @@ def other_keys(
     database.drop()
 
 
+@pytest.mark.long
 def test_keys_are_passed_through_and_change_no_number(other_keys: Nights, request: pytest.FixtureRequest) -> None:
     kind = request.node.callspec.params["other_keys"]
     run = other_keys.run(parity="duckdb")

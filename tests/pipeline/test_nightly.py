@@ -57,6 +57,7 @@ def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
 
 
 @pytest.mark.parametrize("built_tables", [SOME], ids=["with stock"])
+@pytest.mark.long
 def test_stock_at_the_close_equals_the_shelves(nights: Nights) -> None:
     nights.report()
     shelves = nights.shop.execute("select product_id, warehouse_id, on_hand, reserved from inventory order by 1, 2")
@@ -79,6 +80,7 @@ def test_a_night_run_again_changes_nothing(nights: Nights) -> None:
     ) == [(0, 0)]
 
 
+@pytest.mark.long
 def test_a_second_engine_agrees_and_the_ledger_says_so(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKTAKE_PARITY_PERCENT", "100")
     settings.cache_clear()

@@ -157,6 +157,7 @@ def test_what_the_lake_has_no_more_is_refused_before_anything_is_changed(nights:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_retry_after_the_commit_is_the_same_publication_and_a_later_one_is_not_overlooked(nights: Nights) -> None:
     run = put_back(nights)
     before = nights.ask("select * from audit.publications")

@@ -113,6 +113,7 @@ def test_data_status_names_a_night_whose_features_are_missing(nights: Nights) ->
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_nights_slices_are_removed_and_nothing_else(nights: Nights) -> None:
     nights.run(EARLIER)
     before, published = {table: slices(nights, table) for table in (RFM, ACTIVITY)}, nights.published()
@@ -150,6 +151,7 @@ def test_a_nights_slices_are_removed_and_nothing_else(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_the_last_nights_slices_can_be_removed_too(nights: Nights) -> None:
     nights.run(EARLIER)
     before = slices(nights)
@@ -161,6 +163,7 @@ def test_the_last_nights_slices_can_be_removed_too(nights: Nights) -> None:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_night_that_is_put_back_has_its_slices_and_the_next_one_removes_them_again(nights: Nights) -> None:
     nights = replace(nights, names=("order_lines", "orders", "customer_rfm"))
     nights.report(NEXT_DAY)

@@ -36,6 +36,7 @@ FIGURES = "sum(reserved), sum(available), count(*) filter (where is_stockout)"
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_a_shop_without_reservation_movements_is_one_like_any_other(nights: Nights) -> None:
     """No past day has a reservation that is less than none."""
     nights.shop.execute("delete from inventory_movements where kind in ('reservation', 'release')")

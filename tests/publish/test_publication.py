@@ -37,6 +37,7 @@ def change_much(nights: Nights) -> None:
     )
 
 
+@pytest.mark.long
 def test_publishing_a_run_twice_is_publishing_it_once(nights: Nights) -> None:
     run, features_run = nights.report(), nights.feature()
     before = state(nights)

@@ -86,6 +86,7 @@ def check(drawn: Reporting, engine: str, resources: Mapping[str, str], into: Pat
     assert first_difference(built.files, files, built.table, ("pandas", engine)) is None
 
 
+@pytest.mark.long
 def test_a_spark_cluster(drawn: Reporting, tmp_path: Path) -> None:
     local = {"JAVA_HOME": java_home(tmp_path), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_WORKER_DIR": str(tmp_path)}
     master = [SPARK_CLASS, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", "0"]

@@ -294,6 +294,7 @@ def test_a_sound_shop_breaks_no_rule_that_stops_the_night(tables: Reporting, nam
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.long
 def test_nothing_after_the_day_changes_anything(report: Report, seed: str) -> None:
     """Orders, shipments, cancellations, refunds and movements of later days leave every table as it was.
 
