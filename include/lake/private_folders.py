@@ -17,7 +17,7 @@ def keep_private() -> None:
 
 
 def _give_mode(folder: Path, mode: int) -> None:
-    # Another user's folder has the mode that they gave it.
-    with suppress(PermissionError):
+    # Another user's folder has the mode that they gave it; some file systems have no modes.
+    with suppress(OSError):
         if stat.S_IMODE(folder.stat().st_mode) != mode:
             folder.chmod(mode)

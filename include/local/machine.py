@@ -87,8 +87,7 @@ class Machine:
         for dag in DAGS:
             api.wait_for_dag(before if started else None, dag)
         self.airflow.start_keeper(given)
-        # While Airflow stays, its keeper does that.
-        return api if self.airflow.stays else replace(api, check=lambda: self._revive(names, given))
+        return replace(api, check=lambda: self._revive(names, given))
 
     def _revive(self, names: tuple[str, ...], environment: Mapping[str, str]) -> None:
         """Start those of Airflow's processes again that ended by themselves: the tasks of a night outlive them.
@@ -96,6 +95,9 @@ class Machine:
         Raises:
             StandaloneError: When one ended too often; with the end of its log.
         """
+        if self.airflow.stays:
+            self.airflow.start_keeper(environment)  # which does that
+            return
         for name in names:
             if name not in self.airflow.running():
                 if self.revived.get(name, 0) >= _MOST_REVIVED:
