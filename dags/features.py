@@ -22,7 +22,8 @@ day's slices only. Quarantine and watermarks belong to `nightly` and stay.
 **When it is red** No feature of that day was published; the reporting tables are, and other days' slices stand. The
 failed task's log ends with a sentence that says why.
 
-- `begin`: no published copy covers the day, or the sources are not declared as when it was read: run `nightly` first.
+- `begin`: no published copy covers the day, the day is before the shop's first, or the sources are not those of that
+  copy, or not declared as they were: run `nightly` first.
 - `builds…`: a bug in a transform, or too little memory for it: try another `engine`.
 - `audit`: what was built breaks its own rules: a bug in a transform.
 - `publish`: the warehouse cannot be reached (it retries), the day's features were published from a later copy, or

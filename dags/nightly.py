@@ -35,6 +35,7 @@ tables. The next night begins after the answer.
 names the table, the rule and the first rows. `report` is red with it, so that a night which somebody stopped, or whose
 task somebody marked as done, is no success either: it says what the run failed with.
 
+- `begin`, before the first night `accept`: the day is before the shop's first order or movement.
 - `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
   names each. Change or drop it first.
 - `extract`: the shop cannot be reached (it retries, with growing pauses), its SQL is refused, or its tables are not
@@ -50,7 +51,8 @@ task somebody marked as done, is no success either: it says what the run failed 
 - `audit`: what was built breaks its own rules, or does not add up (lines to orders, orders to days, movements to
   stock, rows of the shop to rows kept): a bug in a transform. The message has both sides and the first keys; all
   figures are in `audit.conservation` and in the night's report.
-- `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again.
+- `accept` or `publish` say they were overtaken: two nights ran beside each other; run this one again. If the other's
+  snapshot lies in the future, a clock was ahead then: trigger a night with `full_refresh`.
 - `validate…` or `accept` miss what waited at the gate: days after the night failed, not all of it was cleared.
 - a table of the lake `is damaged`: a file of it is missing, cut or unreadable. A published table is built anew by the
   next night; for `clean` and `quarantine` trigger one with `full_refresh`, which reads them anew from the shop.

@@ -4,14 +4,14 @@ Removes the slices of one night from every table that has one slice per night (`
 `product_abc_xyz`, and all feature sets and labels), in the lake and, in one transaction, in the warehouse. All other
 tables stay: they are not made night by night.
 
-**When** When somebody triggers it: for a night that was run for a wrong day, or on data that nobody should use. Nothing
-else removes a slice: running a night again replaces it.
+**When** When somebody triggers it: for a night that was run for a wrong day, or on data that nobody should use.
+Running a night again replaces its slices, and does not remove them.
 
 **What stays** Every other night's slices, quarantine and watermarks. `republish` of an earlier publication brings the
-slices back, and the night after it removes them again. Running `nightly` or `features` for that day makes them anew.
-Training sets up to an earlier `publication` still have them.
+slices of the reporting tables back, and the night after it removes them again. Running `nightly` or `features` for that
+day makes them anew. Training sets up to an earlier `publication` still have them.
 
-**Running it again** is refused: there is nothing left to remove.
+**Running it again**, or clearing `begin`, is refused: there is nothing left to remove.
 
 **Parameters** (the night is needed)
 
@@ -58,7 +58,7 @@ with DAG(
         """Find out whether that night has slices, and enter the run in the ledger."""
         from include.pipeline import slice_removal
 
-        slice_removal.begin(run, context["dag_run"].conf or {})
+        slice_removal.begin(run, context["dag_run"].conf or {}, [TABLES[name].table for name in PUBLISHED])
 
     @task
     def publish(run: str) -> str:

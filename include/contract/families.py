@@ -7,10 +7,13 @@ would keep the verdict of the night on which it was last read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from include.contract.rules import ContractError
 from include.contract.table import Derived, Source
+
+_READ = re.compile(r"\b(?:from|join)\s+(\w+)")  # in the SQL of a derived column
 
 
 def part_links(sources: Mapping[str, Source]) -> Sequence[tuple[str, str, str]]:
@@ -43,7 +46,8 @@ def check_needs(sources: Mapping[str, Source]) -> None:
     for source in sources.values():
         for derived in source.derived:
             column = f"{source.name}.{derived.column.name}"
-            for need in derived.needs:
+            read = {name for name in _READ.findall(derived.sql) if name in sources}
+            for need in sorted({*derived.needs, *read}):
                 if need in derived.through:
                     _check_path(sources, source, derived, need)
                 elif not source.judged_whole and not (

@@ -59,7 +59,13 @@ def shop_sums(connection: duckdb.DuckDBPyConnection, source: Source, typed: str)
 
 
 def whole_shop_sums(
-    connection: duckdb.DuckDBPyConnection, source: Source, rows: str, typed: str, *, ignore_cache: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    rows: str,
+    typed: str,
+    *,
+    ignore_cache: bool = False,
+    any_bytes: bool = False,
 ) -> Sums:
     """The sums of all rows of the shop; Postgres computes only the checksums that may have changed.
 
@@ -74,9 +80,11 @@ def whole_shop_sums(
         rows: the Postgres statement that returns all rows.
         typed: the statement that returns them in the lake's types.
         ignore_cache: compute everything.
+        any_bytes: whether the shop's texts may hold any bytes.
     """
     name, file = source.name, _cache_folder(source) / f"{_statement_digest(source, typed)}.shop.parquet"
-    connection.execute(f"create or replace temp table prints_{name} as {_in_shop(_fingerprints_sql(source, rows))}")
+    prints = _fingerprints_sql(source, rows, any_bytes=any_bytes)
+    connection.execute(f"create or replace temp table prints_{name} as {_in_shop(prints)}")
     connection.execute(
         f"create or replace temp table same_{name} as select piece, '' as hashes from prints_{name} limit 0"
     )
@@ -173,15 +181,16 @@ def _piece_sql(source: Source) -> str:
     return _part(source, _PIECES_OF_NUMBERS if is_number else _PIECES_OF_TEXTS)
 
 
-def _fingerprints_sql(source: Source, rows: str) -> str:
+def _fingerprints_sql(source: Source, rows: str, *, any_bytes: bool = False) -> str:
     """The Postgres statement that sums fingerprints: piece, number of rows, sum as text."""
     key = source[source.primary_key[0]]
     values = ", ".join(column.type.identity_sql(f"source.{column.name}") for column in source.columns)
+    readable = key.type.readable_sql(f"source.{key.name}", any_bytes=any_bytes)
     prints = f"""
         select {_piece_sql(source)} as piece, print
         from (
             select
-                {key.type.from_source_sql(f"source.{key.name}")} as {key.lake_name},
+                case when {readable} then {key.type.from_source_sql(f"source.{key.name}")} end as {key.lake_name},
                 hash_record_extended(row({values}), 0) as print
             from ({rows}) as source
         ) as typed

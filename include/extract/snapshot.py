@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from psycopg import sql
 
-from include.contract import Source
+from include.contract import Source, Type
 from include.contract.types import hexadecimal
 from include.extract import drift
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
@@ -196,7 +196,9 @@ class _Reading:
         connection, source = self.connection, self.source
         everything, typed = shop_sql(source, EVERYTHING), self._typed(EVERYTHING)
         if scope is Scope.WHOLE:
-            buckets = whole_shop_sums(connection, source, everything, typed, ignore_cache=ignore_cache)
+            buckets = whole_shop_sums(
+                connection, source, everything, typed, ignore_cache=ignore_cache, any_bytes=self.any_bytes
+            )
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
         where = new_keys_sql(connection, source)
         rows = _shop_row(connection, f"select count(*) as rows from ({everything}) as source")[0]
@@ -263,7 +265,7 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False) ->
             values.append(f"{value} as {column.lake_name}")
         else:
             values.append(f"case when {readable} then {value} end as {column.lake_name}")
-            text = hexadecimal(name) if any_bytes else f"{name}::text"
+            text = hexadecimal(name) if any_bytes and column.type in (Type.TEXT, Type.JSON) else f"{name}::text"
             complaints.append(f"case when not {readable} then '{column.name} = ' || {text} end")
             all_readable.append(readable)
     unreadable = (

@@ -73,8 +73,9 @@ def _find_touched(
         if not checks_every_row(source, full=full[source.name] or source.name in rechecked):
             for derived in source.derived:
                 for need, path in derived.through.items():
-                    if need in sources:
-                        _touch_dependents(connection, source, sources[need], path)
+                    by_way_of = path.partition("@")[2]
+                    if need in sources and (by_way_of in sources or not by_way_of):
+                        _touch_dependents(connection, source, sources[need], path, sources.get(by_way_of))
     _spread_over_families(connection, sources)
 
 
@@ -167,20 +168,22 @@ def _touch_references_to_deleted(
     )
 
 
-def _touch_dependents(connection: duckdb.DuckDBPyConnection, source: Source, need: Source, path: str) -> None:
+def _touch_dependents(
+    connection: duckdb.DuckDBPyConnection, source: Source, need: Source, path: str, way: Source | None
+) -> None:
     """Touch the rows to which changed rows of another source lead, as these are now and as they were before."""
-    column, _, by_way_of = path.partition("@")
+    column = path.partition("@")[0]
     key = ", ".join(f"row.{k}" for k in source.primary_key)
     changed = [
         f"select * from {rows} as changed where {has_key(need, 'changed', f'touched_{need.name}')}"
         for rows in (need.name, f"known_{need.name}")
     ]
-    if by_way_of:
-        held = next(one.name for one in need.columns if one.key_of == by_way_of)
+    if way:
+        held = way.primary_key[0]
         found = [
             f"select way.{column} from {rows} as way where way.{held} in (select {held} from ({some}) as changed)"
             for some in changed
-            for rows in (by_way_of, f"known_{by_way_of}")
+            for rows in (way.name, f"known_{way.name}")
         ]
     else:
         found = [f"select {column} from ({some}) as changed" for some in changed]

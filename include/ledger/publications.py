@@ -143,36 +143,42 @@ def slices_to_publish(run: Run, table: Table, version: int) -> dict[date, int | 
     with connect() as connection:
         rows = connection.execute(
             """
-            with live as (
-                select case when kind = 'republish' then built_from else publication_id end as publication_id
+            with shown as (
+                select publication_id, case when kind = 'republish' then built_from end as put_back
                 from audit.publications join audit.runs using (run_id)
                 where kind = any(%(show_night)s) order by publications.publication_id desc limit 1
             )
             select
                 publications.night,
-                (array_agg(lake_version order by publication_id desc)
-                    filter (where publication_id <= coalesce(%(until)s, publication_id)))[1]
+                (array_agg(lake_version order by publications.publication_id desc)
+                    filter (where publications.publication_id <= coalesce(%(until)s, publications.publication_id)))[1]
             from audit.publications
             join audit.runs using (run_id)
             join audit.publication_tables using (publication_id)
             where kind = any(%(publish_night)s) and schema_name = %(schema)s and table_name = %(table)s
             group by publications.night
-            having bool_or((publication_id > (select publication_id from live))
-                <> (publication_id > coalesce(%(until)s, publication_id)))
+            -- Where what readers have of it is not what they shall have.
+            having bool_or(
+                (
+                    select put_back is null or publications.publication_id <= put_back
+                        or publications.publication_id > shown.publication_id
+                    from shown
+                ) <> (publications.publication_id <= coalesce(%(until)s, publications.publication_id))
+            )
             """,
             {
                 "until": run.puts_back,
                 "schema": table.schema,
                 "table": table.name,
                 "publish_night": [*PUBLISH_NIGHT, Kind.REMOVAL],
-                "show_night": [*SHOW_NIGHT, Kind.REMOVAL],
+                "show_night": list(SHOW_NIGHT),
             },
         ).fetchall()
     return {**dict(rows), **({run.night: version} if run.puts_back is None else {})}
 
 
-def slices_of(night: date) -> frozenset[str]:
-    """The tables, by qualified name, that have rows in the slice that a night published last."""
+def tables_of(night: date) -> frozenset[str]:
+    """The tables, by qualified name, of which a night published rows when it last published them."""
     with connect() as connection:
         rows = connection.execute(
             """
@@ -183,10 +189,7 @@ def slices_of(night: date) -> frozenset[str]:
                 where night = %s
                 order by schema_name, table_name, publication_id desc
             )
-            select schema_name || '.' || table_name
-            from latest
-            join audit.tables using (schema_name, table_name)
-            where sliced and rows > 0
+            select schema_name || '.' || table_name from latest where rows > 0
             """,
             [night],
         ).fetchall()

@@ -305,16 +305,17 @@ def _set_clock_right(connection: psycopg.Connection[TupleRow], run: Run, snapsho
     """Date snapshots of the future before this one: a clock was ahead then. What it said is kept in ``said_at``."""
     asked = {"run": run.run_id, "snapshot_at": snapshot_at}
     with connection.transaction():
-        ahead = connection.execute(
+        corrected = connection.execute(
             f"""
             update audit.runs set
                 said_at = coalesce(said_at, snapshot_at),
                 snapshot_at = least(started_at, %(snapshot_at)s::timestamptz - interval '1 second')
             where snapshot_at > {_FUTURE} and run_id <> %(run)s
+            returning snapshot_at
             """,
             asked,
-        ).rowcount
-        if ahead:
+        ).fetchall()
+        if corrected:
             connection.execute(
                 """
                 update audit.publications set snapshot_at = runs.snapshot_at
@@ -323,14 +324,9 @@ def _set_clock_right(connection: psycopg.Connection[TupleRow], run: Run, snapsho
                     and runs.said_at is not null
                 """
             )
-            # The night's own publication moves them on from here.
-            connection.execute(
-                """
-                update audit.watermarks set changed_until = least(watermarks.changed_until, runs.changed_until)
-                from audit.runs where run_id = %(run)s
-                """,
-                asked,
-            )
+            # What that night read is still what is published, should this one stop. Its publication moves them on.
+            earliest = min(instant for (instant,) in corrected)
+            connection.execute("update audit.watermarks set changed_until = least(changed_until, %s)", [earliest])
 
 
 # With the same snapshot: for a night, its replay; for a replay, any publication since it began.

@@ -90,7 +90,9 @@ class Machine:
         return replace(api, check=lambda: self._revive(names, given))
 
     def _revive(self, names: tuple[str, ...], environment: Mapping[str, str]) -> None:
-        """Start those of Airflow's processes again that ended by themselves: the tasks of a night outlive them.
+        """Start those of Airflow's processes again that ended by themselves: a night outlives them.
+
+        Tasks go on without the API server; those that ended with the scheduler are tried again.
 
         Raises:
             StandaloneError: When one ended too often; with the end of its log.

@@ -122,9 +122,9 @@ class Airflow:
             time.sleep(_LOOK_SECONDS)
 
     def revive(self, name: str, environment: Mapping[str, str]) -> None:
-        """Start a process again that ended by itself."""
+        """Start a process again that ended by itself; its log goes on."""
         self._end([name])  # its children would go on working
-        self._start(name, environment)
+        self._start(name, environment, log_mode="a")
 
     def check(self, names: Iterable[str]) -> None:
         """Make sure that ``names`` run.
@@ -148,10 +148,10 @@ class Airflow:
         """The log file of the process called ``name``."""
         return self._home / "logs" / f"{name}.log"
 
-    def _start(self, name: str, environment: Mapping[str, str]) -> None:
+    def _start(self, name: str, environment: Mapping[str, str], log_mode: str = "w") -> None:
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
         program = ["include.local", "keep"] if name == KEEPER else ["airflow", name, *_ARGUMENTS.get(name, ())]
-        with self.log(name).open("w") as log:
+        with self.log(name).open(log_mode) as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", *program],
                 env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

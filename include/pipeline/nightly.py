@@ -27,6 +27,7 @@ from include.ledger.runs import Run
 from include.pipeline.declarations import changed_definitions, typed
 from include.pipeline.first_day import find_first_day, refuse_before
 from include.pipeline.stages import stage
+from include.pipeline.troubles import told_apart
 from include.publish.live_schema import gone_tables, refuse_breaking
 from include.publish.publication import publish_night
 from include.publish.staging import unpublished
@@ -37,6 +38,7 @@ from include.sources import shop_sources
 _log = logging.getLogger(__name__)
 
 
+@told_apart()
 def begin(run: Run, tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> None:
     """Prepare the warehouse and enter the run.
 

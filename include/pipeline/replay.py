@@ -27,6 +27,7 @@ from include.ledger.runs import Kind, Run
 from include.pipeline import declarations, nightly
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
+from include.pipeline.troubles import told_apart
 from include.publish.publication import enter_verdicts
 from include.settings import settings
 from include.sources import shop_sources
@@ -46,6 +47,7 @@ class NotOver(RuntimeError):
     """The lake is not, or soon will not be, what the last publication left; the message says why. Nothing changed."""
 
 
+@told_apart()
 def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, Iterable[str], str | None]]) -> Run:
     """Enter a run, for the last business day that is published, from the copy that was published last.
 

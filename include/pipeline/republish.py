@@ -25,6 +25,7 @@ from include.ledger.runs import Kind, Run
 from include.pipeline.declarations import typed
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
+from include.pipeline.troubles import told_apart
 from include.publish.publication import publish_past
 from include.publish.table_version import TableVersion
 
@@ -35,6 +36,7 @@ class NightGone(RuntimeError):
     """A past night cannot be put back as it was; the message names the tables and says why. Nothing was changed."""
 
 
+@told_apart()
 def begin(run_id: str, conf: Mapping[str, Any]) -> Run:
     """Enter a run: which night is put back, and from which of its publications.
 

@@ -18,6 +18,7 @@ from include.pipeline.declarations import other_definitions, other_sources, type
 from include.pipeline.first_day import refuse_before
 from include.pipeline.run_request import WrongRequest, asked_day
 from include.pipeline.stages import stage
+from include.pipeline.troubles import told_apart
 from include.publish.publication import publish_tables
 from include.publish.table_version import TableVersion
 from include.settings import settings
@@ -26,6 +27,7 @@ from include.sources import shop_sources
 FORM = ("date", "engine", "parity")  # what a person may ask of a run
 
 
+@told_apart()
 def begin(
     run_id: str,
     partition_key: str | None,

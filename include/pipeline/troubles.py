@@ -132,7 +132,7 @@ TROUBLES: Final = (
         "Postgres refuses a statement: syntax, a privilege, a constraint, a value",
         Outcome.STOPS,
         "The message begins with Postgres' reason.",
-        sqlstates=("0A", "22", "23", "28", "3D", "3F", "42"),
+        sqlstates=("0A", "22", "23", "3F", "42", "54"),
     ),
     Trouble(
         "Anything else: a bug, or what nobody thought of",
@@ -150,19 +150,27 @@ class MayPass(OSError):
     """An error of Postgres that may pass: the step is tried again."""
 
 
+class WillNotPass(RuntimeError):
+    """An error of Postgres that will not pass, although psycopg counts it among those of operation."""
+
+
 @contextmanager
 def told_apart() -> Iterator[None]:
     """Tell errors in this block that may pass from those that will not.
 
     Raises:
         MayPass: instead of an error of Postgres that may pass.
+        WillNotPass: instead of one that psycopg would have tried again.
     """
     try:
         yield
     except (psycopg.Error, duckdb.Error) as error:
-        if not may_pass(error):
-            raise
-        raise MayPass(f"{type(error).__name__}: {error}") from error
+        said = f"{type(error).__name__}: {error}"
+        if may_pass(error):
+            raise MayPass(said) from error
+        if isinstance(error, psycopg.OperationalError):
+            raise WillNotPass(said) from error
+        raise
 
 
 def may_pass(error: BaseException) -> bool:

@@ -9,9 +9,7 @@ Belongs here: what differs, what depends on it, and the statements. Does not: th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -21,7 +19,6 @@ from include.contract import ContractError, Table
 from include.contract.ddl import create_table, warehouse_columns
 
 # A long query locks its table until it ends. While an alteration waits for it, all other readers wait too.
-LOCK_TIMEOUT: Final = "10s"
 
 _COLUMNS = """
 select attname, format_type(atttypid, atttypmod), attnotnull, col_description(attrelid, attnum) is not null
@@ -190,7 +187,6 @@ def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Coll
 
     Raises:
         ContractError: when something else in the warehouse needs what is altered or dropped.
-        psycopg.errors.LockNotAvailable: when a reader holds the table for longer than ``LOCK_TIMEOUT``.
     """
     differs = difference(connection, table)
     if differs.missing:
@@ -198,12 +194,11 @@ def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Coll
         differs = difference(connection, table)
     declared = warehouse_columns(table)
     null = [name for name in lacking if declared[name].never_null and name not in differs.tightened]
-    with _brief_waits(connection, needed=bool(differs.sentences or null)):
-        refuse_breaking(connection, [table])
-        for statement in _loosening(differs, null):
-            connection.execute(SQL(f"alter table {table.qualified_name} {statement}"))
-        if differs.key:
-            connection.execute(SQL(f"delete from {table.qualified_name}"))
+    refuse_breaking(connection, [table])
+    for statement in _loosening(differs, null):
+        connection.execute(SQL(f"alter table {table.qualified_name} {statement}"))
+    if differs.key:
+        connection.execute(SQL(f"delete from {table.qualified_name}"))
 
 
 def tighten(connection: psycopg.Connection[TupleRow], table: Table) -> None:
@@ -219,11 +214,10 @@ def tighten(connection: psycopg.Connection[TupleRow], table: Table) -> None:
             )
         ).fetchone()
     ]
-    with _brief_waits(connection, needed=bool(full or differs.key)):
-        for column in full:
-            connection.execute(SQL(f"alter table {name} alter column {column} set not null"))
-        if differs.key:
-            connection.execute(SQL(f"alter table {name} add primary key ({', '.join(table.primary_key)})"))
+    for column in full:
+        connection.execute(SQL(f"alter table {name} alter column {column} set not null"))
+    if differs.key:
+        connection.execute(SQL(f"alter table {name} add primary key ({', '.join(table.primary_key)})"))
 
 
 def drop_gone(connection: psycopg.Connection[TupleRow]) -> None:
@@ -233,10 +227,9 @@ def drop_gone(connection: psycopg.Connection[TupleRow]) -> None:
         ContractError: when something else in the warehouse needs one.
     """
     gone = gone_tables(connection)
-    with _brief_waits(connection, needed=bool(gone)):
-        refuse_breaking(connection, [], gone)
-        for name in gone:
-            connection.execute(SQL(f"drop table {name}"))
+    refuse_breaking(connection, [], gone)
+    for name in gone:
+        connection.execute(SQL(f"drop table {name}"))
 
 
 def _loosening(differs: Difference, null: Iterable[str]) -> Iterator[str]:
@@ -273,16 +266,6 @@ def _dependents(
     asked = {"table": table, "columns": list(columns), "whole": whole}
     found = connection.execute(_DEPENDENTS, asked).fetchall()
     return list(dict.fromkeys(("" if whole else column, needed, is_view) for column, needed, is_view in found))
-
-
-@contextmanager
-def _brief_waits(connection: psycopg.Connection[TupleRow], *, needed: bool) -> Iterator[None]:
-    """Wait no longer than ``LOCK_TIMEOUT`` for a lock in this block, if it alters anything (``needed``)."""
-    if needed:
-        connection.execute(SQL(f"set local lock_timeout = '{LOCK_TIMEOUT}'"))
-    yield
-    if needed:
-        connection.execute("set local lock_timeout to default")
 
 
 def _catalogue_type(kind: str) -> str:

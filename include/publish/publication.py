@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 
 import duckdb
 import psycopg
@@ -25,6 +26,8 @@ from include.publish.live import replace_what_differs, write_comments
 from include.publish.table_version import TableVersion
 from include.publish.verification import prove_published
 from include.settings import settings
+
+_FOR_READERS: Final = timedelta(seconds=10)  # until a table can be altered: whoever reads it later waits behind us
 
 
 def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], sources: Mapping[str, Source]) -> int:
@@ -204,6 +207,7 @@ def _publication(
     except BaseException:
         # Not left on a disk that may be full. If the server is gone, the next publication drops it.
         with suppress(psycopg.Error):
+            taken.must_hold()  # else it is the next publication's
             connection.rollback()
             with connection.transaction():
                 staging.drop(connection)
@@ -226,7 +230,7 @@ def _in_one_transaction(
         differs = {one.table.qualified_name: live_schema.difference(connection, one.table) for one in built}
     touched = staging.stage(connection, run, built, sources, differs)
     watched = restatements.watch(run, differs.values())
-    with connection.transaction(), patient(connection, "publishing"):
+    with connection.transaction(), patient(connection, "publishing", _FOR_READERS):
         publication_id = _enter(connection, run, snapshot_at, horizon)
         for one in built:
             live_schema.loosen(connection, one.table, one.null_columns)
@@ -302,10 +306,11 @@ def _horizon(connection: psycopg.Connection[TupleRow], run: Run, tables: Sequenc
     with connection.transaction():
         latest = connection.execute(
             """
-            select max(horizon)
+            select max(publications.horizon)
             from audit.publications
+            join audit.runs using (run_id)
             join audit.publication_tables using (publication_id)
-            where schema_name = 'features' and table_name = any(%s)
+            where kind <> 'removal' and schema_name = 'features' and table_name = any(%s)
             """,
             [features],
         ).fetchone()

@@ -198,14 +198,14 @@ _free = BoundedSemaphore(_MOST_CONNECTIONS)
 
 @contextmanager
 def _snapshot() -> Iterator[_Cursor]:
-    """A read-only snapshot. A page that waits for long makes room: others would pile up behind it.
+    """A read-only snapshot. No page waits for long: others would pile up behind it, those of Airflow itself too.
 
     Raises:
-        Busy: after ten seconds.
+        Busy: when all connections are taken, or after ten seconds.
         ConnectionError: when the warehouse cannot be reached.
     """
-    if not _free.acquire(timeout=_SECONDS):
-        raise Busy(f"other pages have had all {_MOST_CONNECTIONS} connections for {_SECONDS} s: try again in a minute")
+    if not _free.acquire(timeout=1):
+        raise Busy(f"other pages have all {_MOST_CONNECTIONS} connections: try again in a minute")
     try:
         with connect() as connection:
             connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True

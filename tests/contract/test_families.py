@@ -13,9 +13,9 @@ from include.sources import SOURCES
 LAST_SHIPPED = Column("last_shipped_at", Type.AT, "When the last unit was taken off a shelf.", nullable=True)
 
 
-def declaring(source: str, *needs: str, judged_whole: bool = False, **through: str) -> dict[str, Source]:
+def declaring(source: str, *needs: str, judged_whole: bool = False, sql: str = "", **through: str) -> dict[str, Source]:
     """The sources, of which one has a derived column that needs others."""
-    derived = Derived(LAST_SHIPPED, "(select max(moved_at) from inventory_movements)", needs, through)
+    derived = Derived(LAST_SHIPPED, sql or " + ".join(f"(select 1 from {need})" for need in needs), needs, through)
     declared = replace(SOURCES[source], derived=(*SOURCES[source].derived, derived), judged_whole=judged_whole)
     return {**SOURCES, source: declared}
 
@@ -44,6 +44,11 @@ def test_what_leads_to_the_row_is_accepted(sources: dict[str, Source]) -> None:
             "orders.last_shipped_at needs inventory_movements, and a change there would not have the row checked again",
         ),
         (declaring("orders", "customers"), "needs customers, and a change there"),
+        # Its own source need not be named; it is read all the same.
+        (
+            declaring("customers", sql="(select count(*) from customers as other where other.email = row.email)"),
+            "needs customers, and a change there",
+        ),
         (declaring("customers", "customers"), "needs customers, and a change there"),  # no row's family but its own
         (
             declaring("orders", "inventory_movements", inventory_movements="order_id"),

@@ -353,6 +353,7 @@ def test_a_night_and_whoever_waits_for_it_outlive_the_api_server(stack: Stack) -
     assert "api-server ended by itself; starting it again" in kept
 
 
+@pytest.mark.usefixtures("scheduled_night")
 def test_more_in_quarantine_than_is_tolerated_waits_for_an_answer(stack: Stack) -> None:
     """A no leaves everything as it was; asked again, a yes publishes the night without these rows."""
     before = stack.published()

@@ -44,7 +44,7 @@ def slices(nights: Nights, table: str = RFM) -> dict[date, int]:
 def remove(nights: Nights, night: date) -> str:
     """Remove a night's slices as the DAG does; gives the run's id."""
     run = f"remove-{len(nights.ask('select from audit.runs'))}"
-    slice_removal.begin(run, {"night": night.isoformat()})
+    slice_removal.begin(run, {"night": night.isoformat()}, nights.tables)
     slice_removal.publish(run, nights.tables)
     runs.finish_run(run, "success")
     return run
@@ -139,9 +139,9 @@ def test_a_nights_slices_are_removed_and_nothing_else(nights: Nights) -> None:
     ]
     for night in (EARLIER, FIRST_YEAR):
         with pytest.raises(WrongRequest, match=f"no table has a slice of the night of {night}"):
-            slice_removal.begin("again", {"night": night.isoformat()})
+            slice_removal.begin("again", {"night": night.isoformat()}, nights.tables)
     with pytest.raises(WrongRequest, match="there is no night 'yesterday'"):
-        slice_removal.begin("again", {"night": "yesterday"})
+        slice_removal.begin("again", {"night": "yesterday"}, nights.tables)
     # The task that published, and died before Airflow heard of it, is tried again.
     assert "removes the night of" in slice_removal.publish(run, nights.tables)
     assert nights.ask("select count(*) from audit.publications where run_id = %s", run) == [(1,)]
@@ -174,3 +174,20 @@ def test_a_night_that_is_put_back_has_its_slices_and_the_next_one_removes_them_a
     assert slices(nights) == before
     nights.report(NEXT_DAY)
     assert slices(nights) == {NEXT_DAY: before[NEXT_DAY]}
+
+
+@pytest.mark.after_a_night
+@pytest.mark.long
+def test_a_removal_while_a_past_night_is_put_back_takes_no_other_slice_away(nights: Nights) -> None:
+    nights = replace(nights, names=("order_lines", "orders", "customer_rfm"))
+    nights.report(NEXT_DAY)
+    before = slices(nights)
+    republish.begin("put back", {"night": LAST_DAY.isoformat()})
+    republish.publish("put back", nights.reporting)
+    assert list(slices(nights)) == [LAST_DAY]
+    remove(nights, LAST_DAY)
+    assert slices(nights) == {}
+    later = NEXT_DAY + timedelta(days=1)
+    nights.report(later)
+    assert {day: rows for day, rows in slices(nights).items() if day != later} == {NEXT_DAY: before[NEXT_DAY]}
+    assert status(nights)[RFM][0::3] == (later, "ok")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from include.contract import Column, ContractError, Table, Type
-from include.publish import live_schema
+from include.ledger.locks import LockBusy, patient
 from include.publish.live import write_comments
 from include.publish.live_schema import difference, loosen, refuse_breaking, tighten
+from include.settings import settings
 from tests.conftest import Database
 
 BOOKS = Table(
@@ -152,13 +154,19 @@ def test_another_key_takes_the_rows_of_the_old_one_away(warehouse: psycopg.Conne
     assert difference(warehouse, table).sentences == []
 
 
-def test_an_alteration_waits_briefly_for_a_reader(
+def test_an_alteration_waits_for_a_reader_and_names_it(
     warehouse: psycopg.Connection[Any], warehouse_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_schema, "LOCK_TIMEOUT", "200ms")
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
+    settings.cache_clear()
     with psycopg.connect(warehouse_database.url("analyst")) as reader:
         reader.execute("select count(*) from reporting.books")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
+        with (
+            pytest.raises(LockBusy, match=r"publishing waited 0.4 s for a lock of analyst"),
+            patient(warehouse, "publishing", timedelta(seconds=0.4)),
+        ):
             loosen(warehouse, replace(BOOKS, columns=(*BOOKS.columns, PAGES)))
     warehouse.rollback()
     assert warehouse.execute("show lock_timeout").fetchone() == ("0",)
+    settings.cache_clear()

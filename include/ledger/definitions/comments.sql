@@ -8,13 +8,13 @@ comment on column audit.definitions.digest is 'Of the text that made it.';
 comment on column audit.definitions.made is 'A digest of what the database had of it afterwards. Null for grants: none are lacking.';
 
 comment on table audit.runs is 'One row per run that builds or publishes, whatever came of it.';
-comment on column audit.runs.dag is 'The DAG whose run it is: nightly, features, republish, replay, or one of your own.';
+comment on column audit.runs.dag is 'The DAG whose run it is: nightly, features, republish, replay, remove_slices, or one of your own.';
 comment on column audit.runs.kind is
 'What it does. night: reads the shop and publishes; tables: builds tables from the published copy; replay: judges the quarantine again; republish: puts a past night back; removal: removes a night''s slices.';
 comment on column audit.runs.first_day is
 'The first business day of the shop: of its first order or movement. Null before rows were accepted, or without any.';
 comment on column audit.runs.built_from is
-'Tables: the publication whose copy of the shop they are built from; republish: the one it puts back; replay: the one whose quarantine it judges again. Null for a night.';
+'Tables, and a removal: the publication whose copy of the shop they are built from; republish: the one it puts back; replay: the one whose quarantine it judges again. Null for a night.';
 comment on column audit.runs.judged_at is
 'When a replay that had nothing to release, and so published nothing, entered its verdicts on the quarantine.';
 comment on column audit.runs.night is 'The business day the run was for.';

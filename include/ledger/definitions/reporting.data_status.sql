@@ -63,6 +63,12 @@ missing as (
         from audit.publications
         join audit.runs using (run_id)
         where runs.kind = 'night'
+            and not exists (
+                select from audit.publications as removal
+                join audit.runs as remover using (run_id)
+                where remover.kind = 'removal' and removal.night = publications.night
+                    and removal.publication_id > publications.publication_id
+            )
             and publications.publication_id > (
                 select min(first.publication_id)
                 from audit.publication_tables as first
