@@ -19,6 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from include.demo_shop.history import HistorySize, fill_history
 from include.demo_shop.schema import create_schema
+from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
 from tests.nights import FEW, LAST_DAY, Nights
@@ -181,6 +182,17 @@ def warehouse_database(cluster: Cluster, night_before: Done | None) -> Iterator[
     database = (night_before.warehouse if night_before else Database(cluster, "warehouse")).copy()
     yield database
     database.drop()
+
+
+@pytest.fixture
+def empty_ledger(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A warehouse with an empty ledger, of this process."""
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
+    settings.cache_clear()
+    prepare()
+    yield warehouse_database
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

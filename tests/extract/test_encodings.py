@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -50,7 +51,9 @@ def shop_in(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Databa
 
 
 @pytest.fixture
-def nights(shop_in: Database, warehouse_database: Database, tmp_path, monkeypatch) -> Iterator[Nights]:  # type: ignore[no-untyped-def]
+def nights(
+    shop_in: Database, warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Nights]:
     """The nights of this shop."""
     monkeypatch.setenv("PGCLIENTENCODING", "UTF8")
     between = Done(shop_in, warehouse_database, tmp_path / "lake")

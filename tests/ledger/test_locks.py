@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -11,27 +10,14 @@ import pytest
 
 from include.ledger.connection import connect
 from include.ledger.locks import LockBusy, held, patient
-from include.ledger.migrations import prepare
-from include.settings import settings
 from tests.conftest import Database
 
 SOON = timedelta(seconds=0.4)
 
 
-@pytest.fixture
-def warehouse(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A warehouse with an empty ledger, of this process."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
-    settings.cache_clear()
-    prepare()
-    yield warehouse_database
-    settings.cache_clear()
-
-
-@pytest.mark.usefixtures("warehouse")
+@pytest.mark.usefixtures("empty_ledger")
 def test_one_at_a_time_by_name() -> None:
-    began, order = threading.Event(), list[str]()
+    order = list[str]()
 
     def wait() -> None:
         with held("publish"):
@@ -41,7 +27,7 @@ def test_one_at_a_time_by_name() -> None:
         second = threading.Thread(target=wait)
         second.start()
         with held("accept"), held("build reporting.orders"):
-            began.set()
+            pass  # of another name
         second.join(0.5)
         assert second.is_alive()
         order.append("first")
@@ -49,7 +35,7 @@ def test_one_at_a_time_by_name() -> None:
     assert order == ["first", "second"]
 
 
-@pytest.mark.usefixtures("warehouse")
+@pytest.mark.usefixtures("empty_ledger")
 def test_whoever_has_the_turn_is_named() -> None:
     with (
         held("publish"),
@@ -61,8 +47,8 @@ def test_whoever_has_the_turn_is_named() -> None:
         pass
 
 
-def test_an_analyst_cannot_take_it(warehouse: Database) -> None:
-    with warehouse.connect("analyst") as analyst:
+def test_an_analyst_cannot_take_it(empty_ledger: Database) -> None:
+    with empty_ledger.connect("analyst") as analyst:
         assert analyst.execute("select count(*) from audit.locks").fetchone() == (0,)
         analyst.execute("set default_transaction_read_only = off")
         for statement in (
@@ -79,11 +65,11 @@ def test_an_analyst_cannot_take_it(warehouse: Database) -> None:
             pass
 
 
-def work_while_the_turn_is_lost(warehouse: Database) -> None:
+def work_while_the_turn_is_lost(empty_ledger: Database) -> None:
     """Have the connection that holds a turn cut, and another take the turn meanwhile."""
     with held("publish") as taken:
         taken.must_hold()
-        with warehouse.connect() as server:
+        with empty_ledger.connect() as server:
             server.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where application_name = 'stocktake: publish' and datname = current_database()"
@@ -94,24 +80,24 @@ def work_while_the_turn_is_lost(warehouse: Database) -> None:
     raise AssertionError("it went on")
 
 
-def test_a_turn_ends_with_its_connection_and_whoever_works_in_it_notices(warehouse: Database) -> None:
+def test_a_turn_ends_with_its_connection_and_whoever_works_in_it_notices(empty_ledger: Database) -> None:
     with pytest.raises(psycopg.OperationalError):
-        work_while_the_turn_is_lost(warehouse)
+        work_while_the_turn_is_lost(empty_ledger)
 
 
-def test_a_turn_is_held_in_a_transaction_that_no_limit_of_the_server_ends(warehouse: Database) -> None:
-    with warehouse.connect() as server:
+def test_a_turn_is_held_in_a_transaction_that_no_limit_of_the_server_ends(empty_ledger: Database) -> None:
+    with empty_ledger.connect() as server:
         server.execute("alter role loader set idle_in_transaction_session_timeout = '200ms'")
     try:
         with held("publish") as taken:
             threading.Event().wait(0.6)
             taken.must_hold()
     finally:
-        with warehouse.connect() as server:
+        with empty_ledger.connect() as server:
             server.execute("alter role loader reset idle_in_transaction_session_timeout")
 
 
-@pytest.mark.usefixtures("warehouse")
+@pytest.mark.usefixtures("empty_ledger")
 def test_nothing_is_prepared_on_the_server() -> None:
     """A pooler gives the next transaction another session, which may have a statement of the same name, or none."""
     with connect() as connection:
@@ -121,9 +107,9 @@ def test_nothing_is_prepared_on_the_server() -> None:
         assert connection.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
 
 
-def test_an_analyst_who_left_a_transaction_open_is_named(warehouse: Database) -> None:
+def test_an_analyst_who_left_a_transaction_open_is_named(empty_ledger: Database) -> None:
     """A table that has to be altered waits for its readers, for so long; then the message says for whom."""
-    with psycopg.connect(warehouse.url("analyst"), application_name="a notebook") as analyst:
+    with psycopg.connect(empty_ledger.url("analyst"), application_name="a notebook") as analyst:
         analyst.execute("select * from reporting.data_status")
         named = (
             r"waited 0.4 s for a lock of analyst \(a notebook, process \d+, idle in transaction since .*\): select \*"

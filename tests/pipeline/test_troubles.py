@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import duckdb
 import psycopg
@@ -16,12 +15,11 @@ from include.contributing.pages import troubles_table
 from include.lake import duckdb_session as duck
 from include.ledger import runs
 from include.ledger.locks import LockBusy
-from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.pipeline.stages import stage
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.pipeline.troubles import TROUBLES, MayPass, Outcome, WillNotPass, may_pass
-from include.settings import ROOT, settings
+from include.settings import ROOT
 from tests.conftest import Database
 from tests.nights import LAST_DAY
 
@@ -36,30 +34,19 @@ PASSES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def warehouse(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A warehouse with an empty ledger, of this process."""
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///nowhere")
-    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
-    settings.cache_clear()
-    prepare()
-    yield warehouse_database
-    settings.cache_clear()
-
-
 def action(error: BaseException) -> RetryAction:
     """What Airflow does with a task that failed with this."""
     return RetryAction(TASK_DEFAULTS["retry_policy"].evaluate(error, 1, 4).action)
 
 
 @pytest.mark.parametrize("state", PASSES)
-def test_every_class_of_errors(warehouse: Database, state: str) -> None:
+def test_every_class_of_errors(empty_ledger: Database, state: str) -> None:
     """As Postgres raises it in a step: it is told apart there, and Airflow's policy knows what to do."""
     runs.open_run(Run("a run", LAST_DAY, LAST_DAY))
     with (
         pytest.raises((MayPass, WillNotPass, psycopg.Error)) as failed,
         stage("a run", "publish"),
-        warehouse.connect("loader") as connection,
+        empty_ledger.connect("loader") as connection,
     ):
         connection.execute(f"do $$ begin raise exception 'so it goes' using errcode = '{state}'; end $$".encode())
     assert isinstance(failed.value, MayPass) is PASSES[state]
@@ -67,13 +54,13 @@ def test_every_class_of_errors(warehouse: Database, state: str) -> None:
     assert action(failed.value) is (RetryAction.DEFAULT if PASSES[state] else RetryAction.FAIL)
 
 
-def test_a_read_only_warehouse_is_tried_again(warehouse: Database) -> None:
-    with warehouse.connect() as owner:
+def test_a_read_only_warehouse_is_tried_again(empty_ledger: Database) -> None:
+    with empty_ledger.connect() as owner:
         owner.execute(
-            SQL("alter database {} set default_transaction_read_only = on").format(Identifier(warehouse.name))
+            SQL("alter database {} set default_transaction_read_only = on").format(Identifier(empty_ledger.name))
         )
     runs_step = stage("a run", "publish")
-    with pytest.raises(MayPass, match="read-only transaction"), runs_step, warehouse.connect("loader") as connection:
+    with pytest.raises(MayPass, match="read-only transaction"), runs_step, empty_ledger.connect("loader") as connection:
         connection.execute("create table reporting.one ()")
 
 
