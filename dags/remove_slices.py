@@ -11,7 +11,7 @@ Running a night again replaces its slices, and does not remove them.
 slices of the reporting tables back, and the night after it removes them again. Running `nightly` or `features` for that
 day makes them anew. Training sets up to an earlier `publication` still have them.
 
-**Running it again**, or clearing `begin`, is refused: there is nothing left to remove.
+**Running it again** is refused, and so is clearing `begin`: there is nothing left to remove.
 
 **Parameters** (the night is needed)
 
