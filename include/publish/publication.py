@@ -51,7 +51,7 @@ def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], so
         Overtaken: when a night that read the shop later, or a replay of this one, is already published.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("publish", run, snapshot_at) as taken:
+    with turn("publish", run, snapshot_at) as taken, _cleared(taken):
         connection = taken.connection
         if done := _find_published(connection, run, snapshot_at, built):
             return done
@@ -78,7 +78,7 @@ def enter_verdicts(
     Raises:
         Overtaken: when a night was published after the replay began.
     """
-    with turn("publish", run, snapshot_at) as taken:
+    with turn("publish", run, snapshot_at) as taken, _cleared(taken):
         connection = taken.connection
         with connection.transaction():
             staging.drop(connection)
@@ -89,7 +89,6 @@ def enter_verdicts(
         with connection.transaction():
             quarantine.sync(connection, run)
             connection.execute("update audit.runs set judged_at = now() where run_id = %s", [run.run_id])
-            staging.drop(connection)
 
 
 def publish_tables(run: Run, snapshot_at: datetime, built: list[TableVersion]) -> int:
@@ -202,49 +201,47 @@ def _publication(
         The publication's id.
     """
     built, connection = [replace(one, null_columns=_null_columns(run, one)) for one in built], taken.connection
+    with _cleared(taken):
+        with connection.transaction():
+            differs = {one.table.qualified_name: live_schema.difference(connection, one.table) for one in built}
+        touched = staging.stage(connection, run, built, sources, differs)
+        watched = restatements.watch(run, differs.values())
+        with connection.transaction(), patient(connection, "publishing", _FOR_READERS):
+            publication_id = _enter(connection, run, snapshot_at, horizon)
+            for one in built:
+                live_schema.loosen(connection, one.table, one.null_columns)
+                write_comments(connection, one.table)
+            restatements.keep(connection, watched)
+            for one in built:
+                changed = touched.get(one.table.qualified_name)
+                replace_what_differs(connection, one, publication_id, run, watched, changed)
+                live_schema.tighten(connection, one.table)
+            if run.kind.publishes_night:
+                live_schema.drop_gone(connection)
+            prove_published(connection, run, built, touched)
+            restatements.record(connection, watched, publication_id)
+            yield publication_id
+            taken.must_hold()
+
+
+@contextmanager
+def _cleared(taken: Turn) -> Iterator[None]:
+    """Drop what the block stages, however it ends: a disk that is full would stay so.
+
+    If the server is gone, the next publication drops it.
+    """
+    connection = taken.connection
     try:
-        yield from _in_one_transaction(taken, run, snapshot_at, horizon, built, sources)
+        yield
     except BaseException:
-        # Not left on a disk that may be full. If the server is gone, the next publication drops it.
         with suppress(psycopg.Error):
-            taken.must_hold()  # else it is the next publication's
+            taken.must_hold()  # else what is staged is the next publication's
             connection.rollback()
             with connection.transaction():
                 staging.drop(connection)
         raise
     with connection.transaction():
         staging.drop(connection)
-
-
-def _in_one_transaction(
-    taken: Turn,
-    run: Run,
-    snapshot_at: datetime,
-    horizon: date,
-    built: list[TableVersion],
-    sources: Mapping[str, Source],
-) -> Iterator[int]:
-    """Stage the tables, then replace what differs in the live ones; the transaction is open while this yields."""
-    connection = taken.connection
-    with connection.transaction():
-        differs = {one.table.qualified_name: live_schema.difference(connection, one.table) for one in built}
-    touched = staging.stage(connection, run, built, sources, differs)
-    watched = restatements.watch(run, differs.values())
-    with connection.transaction(), patient(connection, "publishing", _FOR_READERS):
-        publication_id = _enter(connection, run, snapshot_at, horizon)
-        for one in built:
-            live_schema.loosen(connection, one.table, one.null_columns)
-            write_comments(connection, one.table)
-        restatements.keep(connection, watched)
-        for one in built:
-            replace_what_differs(connection, one, publication_id, run, watched, touched.get(one.table.qualified_name))
-            live_schema.tighten(connection, one.table)
-        if run.kind.publishes_night:
-            live_schema.drop_gone(connection)
-        prove_published(connection, run, built, touched)
-        restatements.record(connection, watched, publication_id)
-        yield publication_id
-        taken.must_hold()
 
 
 def _null_columns(run: Run, one: TableVersion) -> frozenset[str]:

@@ -18,6 +18,7 @@ from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.lake.rows import rows as stored_rows
 from include.ledger import publications
+from include.ledger.locks import patient
 from include.ledger.runs import Run
 from include.publish import quarantine
 from include.publish.live_schema import Difference
@@ -88,10 +89,18 @@ def stage(
 
 
 def drop(connection: psycopg.Connection[TupleRow]) -> None:
-    """Drop every staging table, including those left by a killed publisher."""
+    """Drop every staging table, including those left by a killed publisher.
+
+    Args:
+        connection: in a transaction.
+
+    Raises:
+        LockBusy: when somebody reads one for too long, as a dump of the database may.
+    """
     rows = connection.execute("select tablename from pg_tables where schemaname = 'staging'").fetchall()
-    for (name,) in rows:
-        connection.execute(SQL("drop table {}").format(Identifier(STAGING, name)))
+    with patient(connection, "clearing the staging tables"):
+        for (name,) in rows:
+            connection.execute(SQL("drop table {}").format(Identifier(STAGING, name)))
 
 
 def _touched(one: TableVersion, changes: Sequence[str]) -> Touched:

@@ -177,6 +177,9 @@ def test_days_that_are_new_to_its_table_are_no_restatements(nights: Nights) -> N
     assert new == 0
     [(_, of_first)] = nights.ask(days, LAST_DAY, [first])
     assert of_first == 0
+    more = weekly((*names, "refunds_daily"))  # a table that the DAG did not have
+    assert changed(nights, more)["refunds_daily"][0] > 0
+    assert nights.ask(days, LAST_DAY, [more]) == [(0, 0)]
 
 
 @pytest.mark.after_a_night

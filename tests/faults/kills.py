@@ -159,6 +159,8 @@ _OF_VAIN_REPLAY: Final = (
     ("sift", "half-staged", "what three sources hold is staged",
      Point("include.publish.quarantine.stage", call=3, after=True)),
     ("sift", "before-commit", "in the transaction, the verdicts are entered",
+     Point("include.publish.quarantine.sync", after=True)),
+    ("sift", "committed", "committed, the staging tables are still there",
      Point("include.publish.staging.drop", call=2)),
     ("sift", "entered", "the verdicts are entered, nobody heard", Point(f"{_REPLAY}.enter_verdicts", after=True)),
     ("report", "written", "the page is written, nobody heard", Point("include.serve.page.write", after=True)),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from include.demo_shop.planting import plant
 from include.ledger import runs
+from include.ledger.connection import connect
 from include.ledger.summary import summary
-from include.pipeline import nightly, republish
+from include.pipeline import nightly, replay, republish
 from include.pipeline.replay import NotOver
 from include.pipeline.run_request import WrongRequest
 from include.serve.page import render
@@ -77,6 +80,18 @@ def history(nights: Nights, source: str, key: str) -> list[tuple[Any, ...]]:
     )
 
 
+@contextmanager
+def refusing_ledger() -> Iterator[None]:
+    """Have the warehouse refuse that rows leave the quarantine."""
+    with connect() as ledger:
+        ledger.autocommit = True
+        ledger.execute(
+            "alter table audit.quarantine add constraint nothing_is_resolved check (outcome = 'open') not valid"
+        )
+        yield
+        ledger.execute("alter table audit.quarantine drop constraint nothing_is_resolved")
+
+
 def away(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Have the shop be elsewhere."""
     monkeypatch.setenv("STOCKTAKE_SHOP_URL", url)
@@ -105,6 +120,12 @@ def test_what_passes_a_loosened_rule_flows_into_its_days_and_the_history_tells_a
     away(monkeypatch, "postgresql://nobody@shop.invalid/shop")
     rules({"only_cancelled_has_reason": "reason_of_cancelled"})
     publications = nights.ask("select * from audit.publications")
+    refused = nights.begin_replay()
+    nights.judge(refused)
+    with refusing_ledger(), pytest.raises(psycopg.errors.CheckViolation, match="nothing_is_resolved"):
+        replay.sift(refused)
+    runs.finish_run(refused, "failed")
+    assert nights.ask("select tablename from pg_tables where schemaname = 'staging'") == []
     vain = nights.replay()
     assert nights.ask("select * from audit.publications") == publications
     assert "nothing to release: nothing was published" in summary(vain)
