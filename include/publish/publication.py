@@ -51,7 +51,7 @@ def publish_night(run: Run, snapshot_at: datetime, built: list[TableVersion], so
         Overtaken: when a night that read the shop later, or a replay of this one, is already published.
         psycopg.Error, duckdb.Error: when a row does not fit; nothing is changed then.
     """
-    with turn("publish", run, snapshot_at) as taken, _cleared(taken):
+    with turn("publish", run, snapshot_at) as taken:
         connection = taken.connection
         if done := _find_published(connection, run, snapshot_at, built):
             return done
