@@ -21,8 +21,8 @@ _CARRIED = """
 """
 
 # The stock now, and what of it is reserved, minus the movements after the data-through date, minus the movements in
-# quarantine: those changed the shelf and not the tables. Of a shelf that is itself in quarantine only the movements are
-# known.
+# quarantine: those changed the shelf and not the tables, but for what no shop can move. Of a shelf that is itself in
+# quarantine only the movements are known.
 _MOVEMENT = f"""
     case when {_CHANGES_STOCK} then quantity else 0 end as units,
     case when changes_reserved then quantity else 0 end as reserved
@@ -35,7 +35,7 @@ _ON_SHELF = f"""
     from (
         select product_id, warehouse_id, {_MOVEMENT} from clean.inventory_movements where moved_on > horizon()
         union all
-        select product_id, warehouse_id, {_MOVEMENT} from quarantine.inventory_movements
+        select product_id, warehouse_id, {_MOVEMENT} from quarantine.inventory_movements where is_credible
     ) as moved
     semi join clean.inventory using (product_id, warehouse_id)
     union all

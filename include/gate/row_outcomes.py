@@ -67,12 +67,19 @@ def _hold_where_parts_do_not_add_up(
         f"""
         update checked_{name} set _broken = list_append(_broken, '{whole.rule}')
         from (
-            select row.{key}, coalesce({whole.sum_sql}, 0) as accepted
+            select
+                row.{key},
+                coalesce({whole.sum_sql} filter (len(part._broken) = 0), 0) as accepted,
+                -- Of parts that are worth nothing the sum does not show that none is left.
+                count(part.{key}) > 0 and count(part.{key}) filter (len(part._broken) = 0) = 0 as lost_all
             from checked_{name} as row
-            left join checked_{whole.parts} as part on part.{key} = row.{key} and len(part._broken) = 0
+            left join checked_{whole.parts} as part on part.{key} = row.{key}
             group by row.{key}
         ) as sums
-        where len(_broken) = 0 and sums.{key} = checked_{name}.{key} and sums.accepted is distinct from {whole.equals}
+        where
+            len(_broken) = 0
+            and sums.{key} = checked_{name}.{key}
+            and (sums.accepted is distinct from {whole.equals} or sums.lost_all)
         """
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from include.sources.inventory_movements import changes_reserved
+from include.sources.inventory_movements import changes_reserved, is_credible
+from include.sources.stock_units import MOST_ON_SHELF
 
 INVENTORY = Source(
     schema="source",
@@ -23,6 +24,8 @@ INVENTORY = Source(
     rules=(
         between("on_hand", "on_hand_not_negative", "A shelf holds nothing or more.", least=0),
         between("reserved", "reserved_not_negative", "Nothing or more is reserved.", least=0),
+        between("on_hand", "on_hand_credible", "A shelf holds at most 100 million units.", most=MOST_ON_SHELF),
+        between("reserved", "reserved_credible", "At most 100 million are reserved.", most=MOST_ON_SHELF),
         at_most("reserved", "on_hand", "reserved_within_on_hand", "No more is reserved than lies there."),
         between(
             "unexplained_units",
@@ -45,19 +48,24 @@ INVENTORY = Source(
     derived=(
         Derived(
             Column("unexplained_units", Type.INTEGER, "Units on the shelf that no movement explains.", nullable=True),
-            "row.on_hand - coalesce((select sum(moved.quantity) from inventory_movements as moved"
-            " where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id"
-            " and moved.kind in ('receipt', 'shipment', 'return', 'adjustment')), 0)",
+            f"""
+            row.on_hand::hugeint - coalesce((
+                select sum(moved.quantity)
+                from inventory_movements as moved
+                where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id
+                    and moved.kind in ('receipt', 'shipment', 'return', 'adjustment') and {is_credible("moved")}
+            ), 0)
+            """,
             needs=("inventory_movements",),
         ),
         Derived(
             Column("unexplained_reserved", Type.INTEGER, "Reserved units that no movement explains.", nullable=True),
             f"""
-            row.reserved - coalesce((
+            row.reserved::hugeint - coalesce((
                 select sum(moved.quantity)
                 from inventory_movements as moved
                 where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id
-                    and ({changes_reserved("moved")})
+                    and ({changes_reserved("moved")}) and {is_credible("moved")}
             ), 0)
             """,
             needs=("inventory_movements",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
+from include.sources.stock_units import MOST_MOVED
 from include.sources.time import FIRST_DAY
 
 
@@ -25,6 +26,11 @@ def changes_reserved(movement: str) -> str:
                 and reserving.warehouse_id = {movement}.warehouse_id
         )
     """
+
+
+def is_credible(movement: str) -> str:
+    """A DuckDB predicate: a movement is of a number of units that a shop can move; what is not explains no stock."""
+    return f"{movement}.quantity between {-MOST_MOVED} and {MOST_MOVED}"
 
 
 INVENTORY_MOVEMENTS = Source(
@@ -63,6 +69,13 @@ INVENTORY_MOVEMENTS = Source(
             [False],
             severity=Severity.WARN,
         ),
+        between(
+            "quantity",
+            "quantity_credible",
+            "A movement is of at most 10 million units.",
+            least=-MOST_MOVED,
+            most=MOST_MOVED,
+        ),
         between("moved_on", "moved_in_our_time", "No movement is older than 1995.", least=FIRST_DAY),
         at_most("moved_at", "_snapshot_at", "moved_not_in_future", "No movement lies in the future."),
     ),
@@ -80,6 +93,10 @@ INVENTORY_MOVEMENTS = Source(
             changes_reserved("row"),
             needs=("inventory_movements",),
             through={"inventory_movements": "order_item_id"},
+        ),
+        Derived(
+            Column("is_credible", Type.BOOLEAN, "Whether a shop can move so many units at once.", nullable=True),
+            is_credible("row"),
         ),
         Derived(
             Column("is_reversal", Type.BOOLEAN, "Whether it takes back a movement of its kind.", nullable=True),

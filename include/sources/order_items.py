@@ -61,6 +61,7 @@ ORDER_ITEMS = Source(
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
         between("unit_price_cents", "unit_price_credible", "A unit sells for 30 million or less.", most=MOST_CENTS),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
+        between("unit_cost_cents", "unit_cost_credible", "A unit costs 30 million or less.", most=MOST_CENTS),
         between("subtotal_cents", "subtotal_not_negative", "A line comes to nothing or more.", least=0),
         at_most(
             "subtotal_off_cents",

@@ -133,6 +133,8 @@ ORDERS = Source(
         ),
         equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax equals the tax at the shop's own rate."),
         equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
+        between("shipping_cents", "shipping_credible", "Shipping costs 30 million or less.", most=MOST_CENTS),
+        between("tax_cents", "tax_credible", "Tax comes to 30 million or less.", most=MOST_CENTS),
         between("subtotal_cents", "subtotal_credible", "An order comes to 30 million or less.", most=MOST_CENTS),
         equal("total_cents", "parts_total_cents", "total_equals_parts", "The total is the sum of its parts."),
         filled("cancelled_at", "cancelled_has_time", "A cancelled order says when.", _CANCELLED),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from include.contract import Column, Source, Type
 from include.contract.rules import between
+from include.sources.money import MOST_CENTS
 
 PRODUCTS = Source(
     schema="source",
@@ -23,6 +24,8 @@ PRODUCTS = Source(
     primary_key=("product_id",),
     rules=(
         between("unit_cost_cents", "cost_not_negative", "A unit costs nothing or more.", least=0),
+        between("unit_cost_cents", "cost_credible", "A unit costs 30 million or less.", most=MOST_CENTS),
+        between("unit_price_cents", "price_credible", "A unit sells for 30 million or less.", most=MOST_CENTS),
         between("unit_price_cents", "price_not_negative", "A unit sells for nothing or more.", least=0),
     ),
 )

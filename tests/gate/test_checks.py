@@ -251,10 +251,10 @@ def test_more_than_the_tolerance_stops_the_night_and_changes_nothing(nights: Nig
 
 def test_a_broken_rule_that_stops_stops_the_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     products = SOURCES["products"]
-    cheap = between("unit_price_cents", "price_credible", "No unit sells for a cent.", least=100_000_000)
+    cheap = between("unit_price_cents", "price_not_odd", "No unit sells for a cent.", least=100_000_000)
     stopping = replace(products, rules=(*products.rules, replace(cheap, severity=Severity.STOP)))
     monkeypatch.setitem(SOURCES, "products", stopping)
-    with pytest.raises(NightStopped, match=r"products, rule price_credible: 40 rows, such as 1, 10, 11, 12, 13"):
+    with pytest.raises(NightStopped, match=r"products, rule price_not_odd: 40 rows, such as 1, 10, 11, 12, 13"):
         nights.report()
     assert nights.ask("select count(*) from audit.publications") == [(0,)]
 

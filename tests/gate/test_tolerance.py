@@ -216,13 +216,13 @@ def test_nobody_is_asked_within_the_tolerance(nights: Nights) -> None:
 @pytest.mark.after_a_night
 def test_nobody_is_asked_about_a_rule_that_stops(nights: Nights, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
     products = SOURCES["products"]
-    cheap = between("unit_price_cents", "price_credible", "No unit sells for a cent.", least=100_000_000)
+    cheap = between("unit_price_cents", "price_not_odd", "No unit sells for a cent.", least=100_000_000)
     monkeypatch.setitem(
         SOURCES, "products", replace(products, rules=(*products.rules, replace(cheap, severity=Severity.STOP)))
     )
     nights.shop.execute("update products set updated_at = now()")
     nightly.extract(lost)
     judge(lost)
-    with pytest.raises(NightStopped, match=rf"products, rule price_credible: 40 rows.* \| orders: {LOST} of"):
+    with pytest.raises(NightStopped, match=rf"products, rule price_not_odd: 40 rows.* \| orders: {LOST} of"):
         nightly.check_tolerance(lost)
     assert nights.ask("select count(*) from audit.approvals") == [(0,)]
