@@ -42,7 +42,8 @@ class Rebuild:
             ``as_of`` (one slice a night, kept).
         column: the column of ``by`` and ``as_of``.
         through: of ``by``, where each input of the build holds a value of ``column``: in columns of its own, or
-            (``order_item_id@refunds``) in that of another input whose row shares a column. The inputs are cut to the
+            (``order_item_id@refunds``) in that of another input whose row shares a column, or (``customer_id@orders``
+            of ``orders``) of the input's own rows that share one; a null is shared by none. The inputs are cut to the
             values touched. Without it, the table is computed whole, and only what differs is replaced.
         filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, and the input
             whose earliest row opens it (``currency@orders``).

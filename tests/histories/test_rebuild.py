@@ -29,12 +29,14 @@ from tests.histories.shops import (
     History,
     Hold,
     Line,
+    Merge,
     Move,
     Night,
     Order,
     Place,
     Price,
     Refund,
+    Register,
     Release,
     Shop,
 )
@@ -57,13 +59,14 @@ which = st.integers(0, 5)
 cents = st.integers(0, 999)
 quantities = st.integers(1, 3)
 customers, products, warehouses = st.integers(1, 3), st.integers(1, 3), st.integers(1, 2)
+or_guests = st.none() | customers
 currencies = st.sampled_from("AB")
 costs = st.none() | cents
 
 lines = st.builds(Line, products, quantities, cents, costs, warehouses)
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
 moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, st.integers(1, 2))
-orders = st.builds(Order, hours, customers, currencies, cents, st.lists(lines, min_size=1, max_size=3).map(tuple))
+orders = st.builds(Order, hours, or_guests, currencies, cents, st.lists(lines, min_size=1, max_size=3).map(tuple))
 refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
 
 
@@ -77,7 +80,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     orders,
     refunds,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
-    _edits("orders", customer=customers, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
+    _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
            order=which),
@@ -86,6 +89,8 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs),
     st.builds(Delete, st.sampled_from(READ), which),
+    st.builds(Register, customers),
+    st.builds(Merge, customers, customers),
     st.builds(Hold, which),
     st.just(Release()),
 )  # fmt: skip
