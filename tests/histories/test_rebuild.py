@@ -184,6 +184,34 @@ def test_a_new_day_opens_with_what_moved_before_it(tmp_path: Path, monkeypatch: 
     assert counts["inventory_daily"] == len(history.nights) - 1
 
 
+def test_a_guest_who_registers_and_accounts_that_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest's orders change, then get an account whose orders are later ones, which is then merged with another."""
+
+    def order(hour: int, customer: int | None) -> Order:
+        return Order(hour, customer, "A", 10, (Line(1, 2, 300, 100, 1), Line(2, 1, 50, None, 1)))
+
+    history = History(
+        shops=1,
+        zone="Europe/Berlin",
+        first_day=FIRST_DAYS[0],
+        nights=[Night(2), Night(1), Night(1), Night(0), Night(0), Night(1), Night(1)],
+        deeds={
+            (0, 0): [order(3, None), order(30, None), order(50, None), order(5, 1), order(31, 1), order(4, 2)],
+            (0, 1): [Edit("orders", 0, "discount", 40), Refund(0, 40, 1, 300, restocked=True)],
+            (0, 2): [Edit("orders", 1, "cancelled", 60)],
+            (0, 3): [Register(1)],
+            (0, 4): [Merge(2, 1)],
+            (0, 5): [Edit("orders", 3, "customer", None), order(100, None)],
+            (0, 6): [Delete("orders", 3)],
+        },
+    )
+    counts = Counter[str]()
+    _set(monkeypatch, history.zone, tmp_path)
+    live(history, tmp_path, counts)
+    settings.cache_clear()
+    assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
+
+
 def _live_some(
     number: int, side_by_side: int, monkeypatch: pytest.MonkeyPatch, counts: Counter[str], lived: set[str]
 ) -> None:
