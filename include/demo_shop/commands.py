@@ -21,9 +21,12 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class PlaceOrder:
-    """Create an order. A product appears at most once per warehouse; the discount is in the order's currency."""
+    """Create an order; a guest's has no customer.
 
-    customer_id: Key
+    A product appears at most once per warehouse; the discount is in the order's currency.
+    """
+
+    customer_id: Key | None
     lines: tuple[OrderLine, ...]
     discount: Decimal = Decimal("0.00")
     currency: str = "EUR"

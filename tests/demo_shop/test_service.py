@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -162,6 +163,16 @@ async def test_errors_say_what_was_wrong(stall: Stall, attempt: Attempt, error: 
         await attempt(stall)
 
     assert contents(stall.shop) == before
+
+
+@pytest.mark.parametrize("keys", ["integer", "uuid"])
+async def test_a_guest_orders_without_being_a_customer(stall: Stall) -> None:
+    await stall.stock(5)
+    placed = await stall.service.create(replace(stall.order(stall.line(0, 2)), customer_id=None))
+    row = stall.row(placed.order_id)
+    assert (row["customer_id"], row["status"], row["subtotal"]) == (None, "pending", Decimal("20.00"))
+    assert stall.shelf() == (5, 2)
+    assert broken_invariants(stall.shop) == {}
 
 
 async def test_unknown_customer_and_withdrawn_product(stall: Stall) -> None:
