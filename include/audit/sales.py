@@ -89,7 +89,7 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="orders_equal_accepted",
-        meaning="Every accepted order is there once, with the amounts of the shop.",
+        meaning="Every accepted order is there once, with the amounts of the shop; a guest's alone has no customer.",
         key=("order_id",),
         one=Side(
             "lake/clean",
@@ -97,6 +97,7 @@ SALES_BALANCES: Final = (
             {
                 "orders": "count(*)",
                 "cancelled_orders": "count(*) filter (cancelled_on <= horizon())",
+                "guest_orders": "count(*) filter (customer_id is null)",
                 **_sums(
                     gross_sales_cents="subtotal_cents",
                     discount_cents="discount_cents",
@@ -111,6 +112,7 @@ SALES_BALANCES: Final = (
             {
                 "orders": "count(*)",
                 "cancelled_orders": "count(*) filter (status = 'cancelled')",
+                "guest_orders": "count(*) filter (customer_id is null)",
                 **_sums(
                     gross_sales_cents="gross_sales_cents",
                     discount_cents="discount_cents",
