@@ -38,8 +38,8 @@ class Rebuild:
     """How much of a table a night computes again.
 
     Attributes:
-        kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value); or
-            ``as_of`` (one slice a night, kept).
+        kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value, and on
+            those that ``shared`` tells); or ``as_of`` (one slice a night, kept).
         column: the column of ``by`` and ``as_of``.
         through: of ``by``, where each input of the build holds a value of ``column``: in columns of its own, or
             (``order_item_id@refunds``) in that of another input whose row shares a column, or (``customer_id@orders``
@@ -104,6 +104,12 @@ class Rebuild:
     def own(self, name: str) -> list[str]:
         """The columns of an input that hold a value themselves."""
         return [path for path in self.through.get(name, ()) if "@" not in path]
+
+    @property
+    def shared(self) -> list[tuple[str, str]]:
+        """The inputs whose rows depend on each other, each with the column that such rows share."""
+        paths = [(name, *path.split("@")) for name, paths in self.through.items() for path in paths if "@" in path]
+        return [(name, column) for name, column, other in paths if other == name]
 
     def slice_of(self, night: date) -> date:
         """The value of ``column`` in the slice that a night writes."""
