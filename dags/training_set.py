@@ -15,7 +15,7 @@ its business day had ended by the timestamp and it was published by then; the la
 |---|---|---|
 | `name` | `churn_november` | what the files are called; default: the run's id |
 | `entities_parquet` | `/data/pairs.parquet` | a Parquet file of pairs: the keys, and a timestamp with a time zone |
-| `entities_sql` | `select customer_id, ordered_at as timestamp from reporting.orders` | a query that gives pairs, run as the analyst |
+| `entities_sql` | `select customer_id, ordered_at as timestamp from reporting.orders where customer_id is not null` | a query that gives pairs, run as the analyst |
 | `entities_of` | `customer_activity` | every entity of a feature set at the end of each of `dates` |
 | `dates` | `["2026-11-01"]` | the business days of `entities_of` |
 | `timestamp` | `timestamp` | the column with the timestamp |

@@ -39,8 +39,8 @@ where ordered_on <= horizon()
 _DAY = """
 (
     select
-        ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first, units,
-        gross_sales_cents, discount_cents, shipping_cents, tax_cents
+        ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first,
+        (customer_id is null)::integer as is_guest, units, gross_sales_cents, discount_cents, shipping_cents, tax_cents
     from reporting.orders where status <> 'cancelled'
     union all by name
     select ordered_on as day, currency, 1 as cancelled_orders from reporting.orders where status = 'cancelled'
@@ -58,8 +58,9 @@ _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) -
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
 _REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
-    "orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units", "gross_sales_cents",
-    "discounts_cents", "shipping_cents", "tax_cents", "returns_cents", "net_sales_cents", "total_sales_cents",
+    "orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units",
+    "gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents", "returns_cents", "net_sales_cents",
+    "total_sales_cents",
 )  # fmt: skip
 
 SALES_BALANCES: Final = (
@@ -98,7 +99,7 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="orders_equal_accepted",
-        meaning="Every accepted order is there once, with the amounts of the shop.",
+        meaning="Every accepted order is there once, with the amounts of the shop; a guest's alone has no customer.",
         key=("order_id",),
         one=Side(
             "lake/clean",
@@ -106,6 +107,7 @@ SALES_BALANCES: Final = (
             {
                 "orders": "count(*)",
                 "cancelled_orders": "count(*) filter (cancelled_on <= horizon())",
+                "guest_orders": "count(*) filter (customer_id is null)",
                 **_sums(
                     gross_sales_cents="lines_gross_cents",
                     # Lines' discounts, rounded one by one, may come to a cent or two more than the order's.
@@ -123,6 +125,7 @@ SALES_BALANCES: Final = (
             {
                 "orders": "count(*)",
                 "cancelled_orders": "count(*) filter (status = 'cancelled')",
+                "guest_orders": "count(*) filter (customer_id is null)",
                 **_sums(
                     gross_sales_cents="gross_sales_cents",
                     discount_cents="discount_cents",
@@ -183,6 +186,7 @@ SALES_BALANCES: Final = (
                 "customers": "count(distinct customer_id)",
                 **_sums(
                     new_customers="is_first",
+                    guest_orders="is_guest",
                     units="units",
                     refunded_units="refunded_units",
                     gross_sales_cents="gross_sales_cents",

@@ -85,12 +85,12 @@ def find_touched(
     for parameter, paths in through.items():
         for path in paths:
             column, _, other = path.partition("@")
-            shared = f" join all_{other} as other using ({column})" if other else ""
-            held = [f"other.{own}" for own in table.rebuild.own(other)] if other else [column]
             where = _before_new_days(table, parameter, base, horizon)
-            values += [
-                f"select {value} as value from changed_{parameter} as row{shared} where {where}" for value in held
-            ]
+            found = f"select {column} as value from changed_{parameter} as row where {where}"
+            values += [] if other else [found]
+            # Not a join: of a customer with many orders, many may have changed.
+            sharing = f"where {column} in ({found})"
+            values += [f"select {own} as value from all_{other} {sharing}" for own in table.rebuild.own(other)]
     values += _filled(table, base, horizon)
     connection.execute(
         f"""

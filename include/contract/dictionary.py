@@ -50,8 +50,11 @@ def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
         )
     else:
         rebuild = table.rebuild
-        lag = f"; the night's slice is of the day {rebuild.lag_days} days before it" if rebuild.lag_days else ""
-        facts.append(f"- Rebuild `{rebuild.kind}`: {_REBUILD[rebuild.kind].format(column=rebuild.column)}{lag}")
+        more = f"; the night's slice is of the day {rebuild.lag_days} days before it" if rebuild.lag_days else ""
+        more += "".join(
+            f", and on rows of `{name}` with the same `{column}` as these" for name, column in rebuild.shared
+        )
+        facts.append(f"- Rebuild `{rebuild.kind}`: {_REBUILD[rebuild.kind].format(column=rebuild.column)}{more}")
     return facts
 
 

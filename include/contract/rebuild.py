@@ -38,11 +38,12 @@ class Rebuild:
     """How much of a table a night computes again.
 
     Attributes:
-        kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value); or
-            ``as_of`` (one slice a night, kept).
+        kind: ``full``; ``by`` (rows with one value of ``column`` depend only on input rows with the same value, and on
+            those that ``shared`` tells); or ``as_of`` (one slice a night, kept).
         column: the column of ``by`` and ``as_of``.
         through: of ``by``, where each input of the build holds a value of ``column``: in columns of its own, or
-            (``order_item_id@refunds``) in that of another input whose row shares a column. The inputs are cut to the
+            (``order_item_id@refunds``) in that of another input whose row shares a column, or (``customer_id@orders``
+            of ``orders``) of the input's own rows that share one; a null is shared by none. The inputs are cut to the
             values touched. Without it, the table is computed whole, and only what differs is replaced.
         filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, and the input
             whose earliest row opens it (``currency@orders``).
@@ -103,6 +104,12 @@ class Rebuild:
     def own(self, name: str) -> list[str]:
         """The columns of an input that hold a value themselves."""
         return [path for path in self.through.get(name, ()) if "@" not in path]
+
+    @property
+    def shared(self) -> list[tuple[str, str]]:
+        """The inputs whose rows depend on each other, each with the column that such rows share."""
+        paths = [(name, *path.split("@")) for name, paths in self.through.items() for path in paths if "@" in path]
+        return [(name, column) for name, column, other in paths if other == name]
 
     def slice_of(self, night: date) -> date:
         """The value of ``column`` in the slice that a night writes."""

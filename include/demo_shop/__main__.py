@@ -16,7 +16,7 @@ from include.demo_shop.defects import DEFECTS
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history
 from include.demo_shop.live import EmptyShop, Traffic, trade
 from include.demo_shop.planting import AlreadyPlanted, NoVictim, UnknownDefect, plant, planted_defects, unplant
-from include.demo_shop.schema import KeyType, create_schema, schema_exists, upgrade_schema
+from include.demo_shop.schema import KeyType, create_schema, loosen_schema, schema_exists, upgrade_schema
 
 app = typer.Typer(help="The demo shop: create it, fill it, trade in it, break it, heal it.", no_args_is_help=True)
 
@@ -37,9 +37,11 @@ def _key_type(keys: str) -> KeyType:
     return known[keys]
 
 
-def _say_added(columns: list[str]) -> None:
-    for column in columns:
+def _upgrade(shop: Connection[Any]) -> None:
+    for column in upgrade_schema(shop):
         typer.echo(f"The shop is of an earlier release and lacked {column}: added, its default in every row.")
+    for column in loosen_schema(shop):
+        typer.echo(f"The shop is of an earlier release, in which {column} was never null: it may be now.")
 
 
 def _fail(message: object) -> typer.Exit:
@@ -52,7 +54,7 @@ def create(url: Url, keys: Keys = "integer") -> None:
     """Create the shop's empty tables, if there are none."""
     with _open(url) as shop:
         if schema_exists(shop):
-            _say_added(upgrade_schema(shop))
+            _upgrade(shop)
             typer.echo("The shop's tables exist already.")
             return
         create_schema(shop, _key_type(keys))
@@ -78,7 +80,7 @@ def fill(
     started = time.monotonic()
     with _open(url) as shop:
         if schema_exists(shop):
-            _say_added(upgrade_schema(shop))
+            _upgrade(shop)
         else:
             create_schema(shop, _key_type(keys))
         try:

@@ -22,12 +22,13 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class PlaceOrder:
-    """Create an order. A product appears at most once per warehouse; discounts are in the order's currency.
+    """Create an order; a guest's has no customer.
 
-    `discount` is taken off the whole order, beside what its lines have of their own.
+    A product appears at most once per warehouse; discounts are in the order's currency. `discount` is taken off the
+    whole order, beside what its lines have of their own.
     """
 
-    customer_id: Key
+    customer_id: Key | None
     lines: tuple[OrderLine, ...]
     discount: Decimal = Decimal("0.00")
     currency: str = "EUR"

@@ -23,7 +23,7 @@ from include.demo_shop.commands import (
     RegisterCustomer,
 )
 from include.demo_shop.errors import OutOfStock, ShopError
-from include.demo_shop.history.names import CHANNELS
+from include.demo_shop.history.names import CHANNELS, GUESTS
 from include.demo_shop.money import RATES
 from include.demo_shop.office import Office
 from include.demo_shop.service import OrderService, open_engine
@@ -165,7 +165,7 @@ async def _create(floor: _Floor, dice: random.Random) -> str:
         for product, warehouse in cells
     )
     command = PlaceOrder(
-        customer_id=dice.choice(floor.customers),
+        customer_id=None if dice.random() < GUESTS else dice.choice(floor.customers),
         lines=lines,
         discount=Decimal(dice.choice(("0.00", "0.00", "0.00", "1.50"))),
         currency=dice.choices(list(RATES), [95, 5])[0],

@@ -75,7 +75,7 @@ class Order(Row):
     __tablename__ = "orders"
 
     order_id: Mapped[Key] = _generated_key()
-    customer_id: Mapped[Key] = mapped_column(KeyColumn(), ForeignKey("customers.customer_id"))
+    customer_id: Mapped[Key | None] = mapped_column(KeyColumn(), ForeignKey("customers.customer_id"))
     status: Mapped[str]
     currency: Mapped[str]
     subtotal: Mapped[Decimal]

@@ -24,9 +24,9 @@ class Shop:
     Attributes:
         timezone: Decides its business day.
         fill: The module, with its arguments, that fills the shop's empty database; a filled one gets the columns that
-            it lacks.
+            it lacks, and may have nulls where it had none.
         schema: The file of the shop's tables, where they have changed since the first release; a shop that was filled
-            with another version of it lacks columns.
+            with another version of it has other columns.
     """
 
     timezone: str

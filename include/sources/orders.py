@@ -61,7 +61,13 @@ ORDERS = Source(
     grain="One row per order.",
     columns=(
         Column("order_id", Type.INTEGER, "The order."),
-        key("customers", "customer_id", "Who ordered."),
+        key(
+            "customers",
+            "customer_id",
+            "Who ordered; null for a guest, who has no account. Map the account that the order names: one made-up "
+            "customer for all guests would count as a person. A guest's e-mail is personal data and is not read.",
+            nullable=True,
+        ),
         Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled, as the shop says it now."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the order."),
         Column("subtotal", Type.CENTS, "Sum of the lines' subtotals: without tax, shipping and discounts."),

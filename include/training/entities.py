@@ -228,7 +228,7 @@ def _check_columns(
 def _check_values(connection: duckdb.DuckDBPyConnection, timestamp: str, keys: Mapping[str, Column]) -> None:
     for name in keys:
         if nulls := _count(connection, f"{quoted(KEY + name)} is null"):
-            raise NullKey(f"{name} is null in {nulls:,} of the entities")
+            raise NullKey(f"{name} is null in {nulls:,} of the entities: leave them out, as the orders of guests")
     known = f"isfinite({AT}) and {AT} between timestamptz '0001-01-02' and timestamptz '9999-12-30'"
     if wrong := _count(connection, f"not coalesce({known}, false)"):
         raise WrongTimestamp(

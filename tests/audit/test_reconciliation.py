@@ -159,11 +159,20 @@ DROPPED_ROWS = {
     "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
     "inventory_daily": ("inventory_movements", "movement_id = 7", {"stock_equals_movements", "stock_on_hand"}),
 }
+# A join on the customer drops the guests' rows.
+DROPPED_GUESTS = {
+    "order_lines": ("orders", "customer_id is null", {"lines_equal_accepted"}),
+    "orders": ("orders", "customer_id is null", {"orders_equal_accepted", "orders_equal_lines"}),
+    "daily_sales": ("reporting_orders", "customer_id is null", {"days_equal_orders", "days_equal_products"}),
+    "daily_product_sales": ("order_lines", "customer_id is null", {"days_equal_products"}),
+}
 
 
 def test_what_is_planted_is_planted_into_tables_that_are_built() -> None:
     assert FAN_OUTS.keys() == DROPPED_ROWS.keys(), "each table is spoiled in both ways"
-    assert FAN_OUTS.keys() <= set(SOME), "SOME of tests/nights.py lists the tables that are built here"
+    assert DROPPED_GUESTS.keys() | FAN_OUTS.keys() <= set(SOME), (
+        "SOME of tests/nights.py lists the tables that are built here"
+    )
 
 
 @pytest.mark.after_a_night
@@ -174,9 +183,11 @@ def test_every_fan_out_and_every_dropped_row_is_caught_by_name(nights: Nights, t
     nights.judge_and_build(run)
     sound = builds.built_versions(run)
     assert failed(nights, run) == set()
+    assert nights.shop.execute("select count(*) > 20 from orders where customer_id is null").fetchone() == (True,)
     spoilt: list[tuple[str, Spoil, set[str]]] = [
         *((table, doubled(source), caught) for table, (source, caught) in FAN_OUTS.items()),
         *((table, dropped(source, row, tmp_path), caught) for table, (source, row, caught) in DROPPED_ROWS.items()),
+        *((table, dropped(source, row, tmp_path), caught) for table, (source, row, caught) in DROPPED_GUESTS.items()),
     ]
     for number, (table, spoil, caught) in enumerate(spoilt):
         build_wrongly(run, table, spoil)

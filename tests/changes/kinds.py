@@ -20,6 +20,7 @@ from include.contract.table import key
 from include.settings import settings
 from include.sources import SOURCES
 from transforms.engines import Frame
+from transforms.known_customers import of_known_customers
 from transforms.registry import TABLES, Published
 
 _SOURCES, _TABLES = cast("dict[str, Source]", SOURCES), cast("dict[str, Published]", TABLES)
@@ -250,7 +251,7 @@ def _moods(reporting_orders: Frame) -> Frame:
 
 
 def _moods_by_customer(reporting_orders: Frame) -> Frame:
-    return reporting_orders.group_by(["status", "customer_id"]).agg(nw.len().alias("orders"))
+    return of_known_customers(reporting_orders).group_by(["status", "customer_id"]).agg(nw.len().alias("orders"))
 
 
 def _add_table(declared: Declarations) -> None:

@@ -28,9 +28,10 @@ INVARIANTS = {
         select order_id from orders
         where discount < (select sum(discount) from order_items where order_items.order_id = orders.order_id)""",
     "0 ≤ discount ≤ subtotal": "select order_id from orders where not (discount between 0 and subtotal)",
-    "an order has a customer": """
+    "the customer of an order exists": """
         select order_id from orders
-        where not exists (select from customers where customers.customer_id = orders.customer_id)""",
+        where customer_id is not null
+            and not exists (select from customers where customers.customer_id = orders.customer_id)""",
     "an item has an order, a product and a warehouse": """
         select order_item_id from order_items
         left join orders using (order_id) left join products using (product_id)

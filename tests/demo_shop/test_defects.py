@@ -37,7 +37,7 @@ _WRITTEN = "a row is written no earlier than its events"
 
 BREAKS: dict[str, set[str]] = {
     "duplicate": {"keys are unique", _SUM, _LIFE},  # joins meet the lines twice
-    "unknown_customer": {"an order has a customer"},
+    "unknown_customer": {"the customer of an order exists"},
     "order_without_items": {_SUM},
     "total_mismatch": {"total is the sum of its parts"},
     "subtotal_mismatch": {_SUM},

@@ -71,6 +71,20 @@ def test_where_orders_are_placed_changes_nothing_else(
     assert first == second
 
 
+def test_who_orders_as_a_guest_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    monkeypatch.setattr(simulation, "guests", lambda orders, _: np.zeros(orders, np.bool_))
+    second = filled(another_shop)
+    assert first["orders"] != second["orders"]
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table orders drop column customer_id")
+            first, second = second, contents(shop)
+    assert first == second
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
 def test_other_arguments_make_other_rows(
     shop_database: Database, another_shop: Database, other: dict[str, Any]
@@ -134,6 +148,7 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
         ("orders in the app", "select avg((channel = 'app')::integer) from orders", 0.25, 0.37),
         ("orders by phone", "select avg((channel = 'phone')::integer) from orders", 0.01, 0.06),
         ("orders without a channel", "select avg((channel is null)::integer) from orders", -0.1, 0.0001),
+        ("guests' orders", "select avg((customer_id is null)::integer) from orders", 0.02, 0.07),
         ("discounted orders", "select avg((discount > 0)::integer) from orders", 0.15, 0.45),
         (
             "lines refunded",
@@ -160,7 +175,9 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
         ),
         (
             "customers who came back",
-            "select avg((n > 1)::integer) from (select count(*) as n from orders group by customer_id) as counted",
+            """select avg((n > 1)::integer) from (
+                select count(*) as n from orders where customer_id is not null group by customer_id
+            ) as counted""",
             0.2,
             0.95,
         ),
@@ -205,7 +222,7 @@ def test_it_is_shaped_like_a_shops(past: Connection[Any], what: str, share: str,
         "select 1 from customers left join orders using (customer_id) where order_id is null",
         "select 1 from refunds group by order_item_id having count(*) > 1",
         "select 1 from refunds join order_items using (order_item_id) group by order_id having count(*) > 1",
-        "select 1 from orders group by customer_id, ordered_at::date having count(*) > 1",
+        "select 1 from orders group by customer_id, ordered_at::date having count(customer_id) > 1",
         "select 1 from order_items group by order_id having count(distinct warehouse_id) > 1",
         "select 1 from products where created_at > (select min(ordered_at) from orders)",
     ],

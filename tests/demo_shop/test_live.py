@@ -15,6 +15,11 @@ select (select count(*) from orders), (select count(*) from refunds),
     (select count(*) from orders where status = 'cancelled'), (select count(*) from customers)
 """
 
+GUESTS = """
+select bool_or(customer_id is null) and count(customer_id) > 0 from orders
+where shipping_address ->> 'street' = '1 Live Street'
+"""
+
 
 async def test_many_trade_at_once_and_the_books_balance(old_shop: Database) -> None:
     with shopkeeper(old_shop) as shop:
@@ -31,6 +36,7 @@ async def test_many_trade_at_once_and_the_books_balance(old_shop: Database) -> N
             min(happened[what] for what in ("created", "started", "shipped", "delivered", "cancelled", "received")) > 0
         )
         assert broken_invariants(shop) == {}
+        assert shop.execute(GUESTS).fetchone() == (True,)
 
 
 async def test_an_empty_shop_has_no_trade(shop_database: Database) -> None:

@@ -209,6 +209,16 @@ async def test_errors_say_what_was_wrong(stall: Stall, attempt: Attempt, error: 
     assert contents(stall.shop) == before
 
 
+@pytest.mark.parametrize("keys", ["integer", "uuid"])
+async def test_a_guest_orders_without_being_a_customer(stall: Stall) -> None:
+    await stall.stock(5)
+    placed = await stall.service.create(replace(stall.order(stall.line(0, 2)), customer_id=None))
+    row = stall.row(placed.order_id)
+    assert (row["customer_id"], row["status"], row["subtotal"]) == (None, "pending", Decimal("20.00"))
+    assert stall.shelf() == (5, 2)
+    assert broken_invariants(stall.shop) == {}
+
+
 async def test_unknown_customer_and_withdrawn_product(stall: Stall) -> None:
     await stall.stock(5)
     stranger = stall.order(stall.line(0, 1)).__class__(NOBODY, (stall.line(0, 1),))

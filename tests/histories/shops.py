@@ -74,10 +74,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """An order is written down: for an hour that lies ahead, or long ago, when it was committed late."""
+    """An order is written down: for an hour that lies ahead, or long ago, when it was committed late; or a guest's."""
 
     hour: int
-    customer: int
+    customer: int | None
     currency: str
     discount: int
     shipping: int
@@ -168,6 +168,35 @@ class Edit:
             value = shop.pick("orders" if self.name == "order" else "order_items", self.value)
         if number is not None:
             shop.rows[self.source][number][self.name] = value
+
+
+@dataclass(frozen=True)
+class Register:
+    """Every guest's order gets an account: that of a customer who has none yet, or who has ordered before."""
+
+    customer: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        _move_orders(shop, None, self.customer)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Two accounts become one: the orders of one customer become another's."""
+
+    gone: int
+    kept: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        _move_orders(shop, self.gone, self.kept)
+
+
+def _move_orders(shop: Shop, before: int | None, after: int) -> None:
+    for row in shop.rows["orders"].values():
+        if row["customer"] == before:
+            row["customer"] = after
 
 
 @dataclass(frozen=True)
@@ -286,7 +315,7 @@ class Place:
         discount = min(row["discount"] + own, subtotal)
         shipping, tax = row["shipping"], subtotal // 10 + row["shipping"] // 10
         return {
-            "order_id": self.key(number), "customer_id": self.key(row["customer"]),
+            "order_id": self.key(number), "customer_id": None if row["customer"] is None else self.key(row["customer"]),
             "status": "processing", "channel": row["channel"], "currency": f"{row['currency']}{self.number}",
             "subtotal_cents": subtotal, "discount_cents": discount, "shipping_cents": shipping,
             "shipping_discount_cents": shipping // 2, "tax_cents": tax, "shipping_tax_cents": shipping // 10,

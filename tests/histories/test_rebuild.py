@@ -29,12 +29,14 @@ from tests.histories.shops import (
     History,
     Hold,
     Line,
+    Merge,
     Move,
     Night,
     Order,
     Place,
     Price,
     Refund,
+    Register,
     Release,
     Shop,
 )
@@ -57,6 +59,7 @@ which = st.integers(0, 5)
 cents = st.integers(0, 999)
 quantities = st.integers(1, 3)
 customers, products, warehouses = st.integers(1, 3), st.integers(1, 3), st.integers(1, 2)
+or_guests = st.none() | customers
 currencies = st.sampled_from("AB")
 costs = st.none() | cents
 
@@ -64,7 +67,7 @@ lines = st.builds(Line, products, quantities, cents, costs, warehouses, st.none(
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
 moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, st.integers(1, 2))
 orders = st.builds(
-    Order, hours, customers, currencies, cents, cents, st.lists(lines, min_size=1, max_size=3).map(tuple)
+    Order, hours, or_guests, currencies, cents, cents, st.lists(lines, min_size=1, max_size=3).map(tuple)
 )
 refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
 
@@ -79,7 +82,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     orders,
     refunds,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
-    _edits("orders", customer=customers, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
+    _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
            off=st.none() | cents, order=which),
@@ -88,6 +91,8 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs),
     st.builds(Delete, st.sampled_from(READ), which),
+    st.builds(Register, customers),
+    st.builds(Merge, customers, customers),
     st.builds(Hold, which),
     st.just(Release()),
 )  # fmt: skip
@@ -179,6 +184,34 @@ def test_a_new_day_opens_with_what_moved_before_it(tmp_path: Path, monkeypatch: 
     live(history, tmp_path, counts)
     settings.cache_clear()
     assert counts["inventory_daily"] == len(history.nights) - 1
+
+
+def test_a_guest_who_registers_and_accounts_that_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest's orders change, then get an account whose orders are later ones, which is then merged with another."""
+
+    def order(hour: int, customer: int | None) -> Order:
+        return Order(hour, customer, "A", 10, 49, (Line(1, 2, 300, 100, 1, None), Line(2, 1, 50, None, 1, 7)))
+
+    history = History(
+        shops=1,
+        zone="Europe/Berlin",
+        first_day=FIRST_DAYS[0],
+        nights=[Night(2), Night(1), Night(1), Night(0), Night(0), Night(1), Night(1)],
+        deeds={
+            (0, 0): [order(3, None), order(30, None), order(50, None), order(5, 1), order(31, 1), order(4, 2)],
+            (0, 1): [Edit("orders", 0, "discount", 40), Refund(0, 40, 1, 300, restocked=True)],
+            (0, 2): [Edit("orders", 1, "cancelled", 60)],
+            (0, 3): [Register(1)],
+            (0, 4): [Merge(2, 1)],
+            (0, 5): [Edit("orders", 3, "customer", None), order(100, None)],
+            (0, 6): [Delete("orders", 3)],
+        },
+    )
+    counts = Counter[str]()
+    _set(monkeypatch, history.zone, tmp_path)
+    live(history, tmp_path, counts)
+    settings.cache_clear()
+    assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
 
 
 def _live_some(

@@ -345,7 +345,7 @@ WRONG: list[tuple[type[Exception], str, pa.Table, list[str], list[str]]] = [
     (training.WrongTimestamp, "beyond the years 1 to 9999 in 1 of the entities",
      training.Query("select 1::bigint as customer_id, timestamptz '200000-01-01 00:00+00' as timestamp"),
      [ACTIVITY], []),
-    (training.NullKey, "customer_id is null in 2 of the entities",
+    (training.NullKey, "customer_id is null in 2 of the entities: leave them out",
      pairs((None, at(DAY)), (None, at(DAY)), (1, at(DAY))), [ACTIVITY], []),
     (training.WrongKeyType, "customer_id is of type VARCHAR, the shop's is integer",
      pairs(("1", at(DAY)), kind=pa.string()), [ACTIVITY], []),

@@ -76,7 +76,7 @@ class Trade:
         own = sum(line["discount_cents"] or 0 for line in lines)
         order = {
             "order_id": number,
-            "customer_id": self._dice.randint(1, 12),
+            "customer_id": self._customer(number),
             "status": "processing",
             "currency": self._dice.choice(["EUR", "EUR", "USD"]),
             "subtotal_cents": subtotal,
@@ -91,6 +91,11 @@ class Trade:
         }
         self.rows["orders"].append(order)
         self._follow(order, placed, last)
+
+    def _customer(self, order: int) -> int | None:
+        """Who orders; nobody known, in one order of nine."""
+        customer = self._dice.randint(1, 12)
+        return customer if order % 9 else None  # no throw of its own: the rest stays
 
     def _line(self, order: int, placed: int) -> dict[str, Any]:
         line = {
@@ -144,6 +149,11 @@ def _sums(rows: Iterable[dict[str, Any]], by: Sequence[str], measures: Sequence[
     return dict(found)
 
 
+def _of_customers(orders: Iterable[dict[str, Any]]) -> Rows:
+    """Less those of guests."""
+    return [row for row in orders if row["customer_id"] is not None]
+
+
 @pytest.fixture(scope="module", params=SEEDS)
 def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reporting:
     """The tables of a few shops, each built once; that every engine builds the same is tested elsewhere."""
@@ -184,10 +194,44 @@ def test_a_customer_counts_once_a_day(tables: Reporting) -> None:
     kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
     buyers: dict[Any, set[int]] = defaultdict(set)
     for row in kept:
-        buyers[row["ordered_on"], row["currency"]].add(row["customer_id"])
+        buyers[row["ordered_on"], row["currency"]] |= {row["customer_id"]} - {None}
     days = {(row["day"], row["currency"]): row["customers"] for row in tables.rows("daily_sales") if row["orders"]}
     assert {key: len(customers) for key, customers in buyers.items()} == days
-    assert sum(days.values()) < len(kept)
+    assert sum(days.values()) < len(_of_customers(kept))
+
+
+def test_a_guests_order_counts_on_its_day_and_for_no_customer(tables: Reporting) -> None:
+    guests = [row for row in tables.rows("orders") if row["customer_id"] is None]
+    kept = [row | {"day": row["ordered_on"], "guest_orders": 1} for row in guests if row["status"] != "cancelled"]
+    assert {(row["customer_order_number"], row["is_first_order"]) for row in guests} == {(None, False)}
+    days = [row for row in tables.rows("daily_sales") if row["guest_orders"]]
+    counted = _sums(days, ["day", "currency"], ["guest_orders"])
+    assert counted == _sums(kept, ["day", "currency"], ["guest_orders"]) != {}
+    for name in ("customers", "customer_rfm", "customer_activity", "customer_labels"):
+        assert None not in {row["customer_id"] for row in tables.rows(name)}, name
+
+
+def test_when_guests_register_and_accounts_are_merged_figures_are_of_who_has_the_orders_now(report: Report) -> None:
+    """Every guest becomes customer 20, and customer 4 becomes 3: as if they always had been."""
+    rows, moves = past(SEEDS[0]).rows, {None: 20, 4: 3}
+    before = report(rows, as_of=AS_OF)
+    rows["customers"] = [row for row in rows["customers"] if row["customer_id"] != 4] + [{"customer_id": 20}]
+    for row in rows["orders"]:
+        row["customer_id"] = moves.get(row["customer_id"], row["customer_id"])
+    after = report(rows, as_of=AS_OF)
+    kept = [row for row in before.rows("orders") if row["status"] != "cancelled"]
+    for gained, of in ((20, {None}), (3, {3, 4})):
+        (customer,) = (row for row in after.rows("customers") if row["customer_id"] == gained)
+        orders = [row for row in kept if row["customer_id"] in of]
+        numbers = [row["customer_order_number"] for row in after.rows("orders") if row["customer_id"] == gained]
+        assert customer["lifetime_orders"] == len(orders) > 0
+        assert sorted(filter(None, numbers)) == list(range(1, len(orders) + 1))
+    assert 4 not in {row["customer_id"] for row in after.rows("customers")}
+    assert sum(row["guest_orders"] for row in after.rows("daily_sales")) == 0
+    money = ["orders", "gross_sales_cents", "net_sales_cents", "tax_cents"]
+    assert _sums(after.rows("daily_sales"), ["day", "currency"], money) == _sums(
+        before.rows("daily_sales"), ["day", "currency"], money
+    )
 
 
 def test_products_add_up_to_their_day(tables: Reporting) -> None:
@@ -216,8 +260,8 @@ def test_refunds_add_up_to_their_day(tables: Reporting) -> None:
     assert {row["restocked"] for row in tables.rows("refunds_daily")} == {True, False}
 
 
-def test_customers_hold_every_order(tables: Reporting) -> None:
-    kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
+def test_customers_hold_every_order_of_theirs(tables: Reporting) -> None:
+    kept = _of_customers(row for row in tables.rows("orders") if row["status"] != "cancelled")
     customers = tables.rows("customers")
     activity = tables.rows("customer_activity")
     assert sum(row["lifetime_orders"] for row in customers) == len(kept)
@@ -266,8 +310,8 @@ def test_every_parcel_is_placed_once_and_shipped_cancelled_or_open(tables: Repor
     assert sum(row["open_orders"] for row in rows if row["day"] == day(AS_OF)) == len(still_open) > 0
 
 
-def test_cohorts_hold_every_order(tables: Reporting) -> None:
-    kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
+def test_cohorts_hold_every_order_of_a_customer(tables: Reporting) -> None:
+    kept = _of_customers(row for row in tables.rows("orders") if row["status"] != "cancelled")
     first = {row["customer_id"]: row["currency"] for row in kept if row["is_first_order"]}
     rows = tables.rows("customer_cohorts")
     assert sum(row["orders"] for row in rows) == len(kept)

@@ -22,6 +22,7 @@ from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
+from transforms.known_customers import of_known_customers
 from transforms.sales_lines import refunded_lines, sold_lines
 
 WINDOWS = (7, 28, 90, 365)  # days back from as_of, that day included
@@ -36,7 +37,8 @@ TABLE = Table(
     schema="features",
     name="customer_activity",
     grain="One row per night and customer who had placed an order by then.",
-    doc="Cancelled orders count only in cancel_rate_365d. A window of n days ends with as_of. Amounts are of currency.",
+    doc="Cancelled orders count only in cancel_rate_365d, guests' nowhere. A window of n days ends with as_of. "
+    "Amounts are of currency.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("customers", "customer_id", "The customer."),
@@ -162,13 +164,15 @@ def build(
     """Every customer with an order: sums over windows first, then every ratio as one division."""
     owners = reporting_customers.select("customer_id", "first_ordered_on", "last_ordered_on", main=nw.col("currency"))
     orders = (
-        reporting_orders.with_columns(day=nw.col("ordered_on"))
+        of_known_customers(reporting_orders)
+        .with_columns(day=nw.col("ordered_on"))
         .join(owners, on="customer_id", how="inner")
         .with_columns(in_main=flag(nw.col("currency") == nw.col("main")))
     )
     kept = orders.filter(nw.col("status") != "cancelled")
-    refunded = refunded_lines(refunds, order_lines).join(owners, on="customer_id", how="inner")
-    bought = sold_lines(order_lines).filter(nw.col("day") > as_of - 365)
+    lines = of_known_customers(order_lines)
+    refunded = refunded_lines(refunds, lines).join(owners, on="customer_id", how="inner")
+    bought = sold_lines(lines).filter(nw.col("day") > as_of - 365)
     sums = (
         _year(orders, calendar, as_of)
         .join(owners, on="customer_id", how="inner")

@@ -16,6 +16,7 @@ from include.contract.rules import between
 from include.contract.table import key
 from transforms.arithmetic import ZERO, flag, numbered
 from transforms.engines import Frame, by_key
+from transforms.known_customers import of_known_customers
 from transforms.sales_lines import refunded_lines
 
 WINDOW_DAYS: Final = 90  # part of the columns' names
@@ -24,7 +25,7 @@ TABLE = Table(
     schema="features",
     name="customer_labels",
     grain="One row per day whose next 90 days have closed, and customer who had placed an order by then.",
-    doc="The window is the 90 days after as_of. Orders cancelled by its end do not count.",
+    doc="The window is the 90 days after as_of. Orders cancelled by its end, and guests', do not count.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the window begins at its end."),
         key("customers", "customer_id", "The customer."),
@@ -68,14 +69,15 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, as_of: in
         as_of: the last day of the window; the labels are as of the day 90 days earlier.
     """
     start = as_of - WINDOW_DAYS
-    known = reporting_orders.filter(nw.col("ordered_on") <= start).select("customer_id").unique()
-    counted = _counted(reporting_orders, start)
+    orders, lines = of_known_customers(reporting_orders), of_known_customers(order_lines)
+    known = orders.filter(nw.col("ordered_on") <= start).select("customer_id").unique()
+    counted = _counted(orders, start)
     main = _currencies(counted)
     ordered = counted.group_by("customer_id").agg(nw.col("is_next").sum().alias("orders_next_90d"))
     return (
         known.join(main, on="customer_id", how="left")
         .join(ordered, on="customer_id", how="left")
-        .join(_net_sales(reporting_orders, order_lines, refunds, start), on=["customer_id", "currency"], how="left")
+        .join(_net_sales(orders, lines, refunds, start), on=["customer_id", "currency"], how="left")
         .with_columns(nw.col("orders_next_90d", "net_sales_next_90d_cents").fill_null(0))
         .with_columns(as_of=nw.lit(start, dtype=nw.Int64), churned_90d=nw.col("orders_next_90d") == 0)
         .select(column.lake_name for column in TABLE.columns)

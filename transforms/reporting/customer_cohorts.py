@@ -14,6 +14,7 @@ from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
+from transforms.known_customers import of_known_customers
 from transforms.parameters import PARAMETERS
 from transforms.sales_lines import refunded_lines
 
@@ -24,8 +25,8 @@ TABLE = Table(
     schema="reporting",
     name="customer_cohorts",
     grain="One row per month of the first order, its currency, and month since, through the data-through month.",
-    doc="Cancelled orders do not count. Refunds count in the month they were given. A cohort is followed for "
-    f"{PARAMETERS.cohort_months} months after its first.",
+    doc="Cancelled orders and guests' do not count. Refunds count in the month they were given. A cohort is followed "
+    f"for {PARAMETERS.cohort_months} months after its first.",
     columns=(
         Column("cohort_month", Type.MONTH, "Month of the customers' first order."),
         Column("currency", Type.TEXT, "ISO 4217 code of the first orders, and of every amount of the row."),
@@ -78,7 +79,7 @@ _SUMS = ["orders", "other_currency_orders", "net_sales_cents"]
 def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame, as_of: int) -> Frame:
     """Every month of every cohort, with orders and refunds summed by their month."""
     months = calendar.select("day", "month_number")
-    kept = reporting_orders.filter(nw.col("status") != "cancelled")
+    kept = of_known_customers(reporting_orders).filter(nw.col("status") != "cancelled")
     cohorts = _cohorts(kept, months)
     orders = (
         kept.with_columns(day=nw.col("ordered_on"), paid_in=nw.col("currency"))
@@ -87,7 +88,7 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar:
         .join(months, on="day", how="inner")
     )
     refunded = (
-        refunded_lines(refunds, order_lines)
+        refunded_lines(refunds, of_known_customers(order_lines))
         .with_columns(paid_in=nw.col("currency"))
         .drop("currency")
         .join(cohorts, on="customer_id", how="inner")

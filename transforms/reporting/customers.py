@@ -13,13 +13,14 @@ from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
 from transforms.arithmetic import numbered, ratio
 from transforms.engines import Frame, by_key
+from transforms.known_customers import of_known_customers
 from transforms.parameters import PARAMETERS
 
 TABLE = Table(
     schema="reporting",
     name="customers",
     grain="One row per customer, also without any order.",
-    doc="Cancelled orders do not count.",
+    doc="Cancelled orders do not count. Guests' orders, which name no customer, are in no row.",
     columns=(
         key("customers", "customer_id", "The customer."),
         Column(
@@ -97,8 +98,9 @@ _AMOUNTS = ["lifetime_gross_sales_cents", "lifetime_discounts_cents", "returns_c
 
 def build(customers: Frame, reporting_orders: Frame, as_of: int) -> Frame:
     """Every customer, with orders counted in all currencies and amounts summed in one."""
-    everyone = nw.concat([customers.select("customer_id"), reporting_orders.select("customer_id")]).unique()
-    by_currency = _by_currency(reporting_orders.filter(nw.col("status") != "cancelled"))
+    orders = of_known_customers(reporting_orders)
+    everyone = nw.concat([customers.select("customer_id"), orders.select("customer_id")]).unique()
+    by_currency = _by_currency(orders.filter(nw.col("status") != "cancelled"))
     ranked = by_key(by_currency, ["customer_id"], _rank_currencies)
     main = ranked.filter(nw.col("rank") == 1).select(
         "customer_id", "currency", *_AMOUNTS, main_orders=nw.col("lifetime_orders")

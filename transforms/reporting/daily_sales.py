@@ -2,7 +2,8 @@
 
 Net sales = gross sales − discounts − returns, with returns on the day of the refund, and total sales = net sales +
 shipping + tax: Shopify's sales reports (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
-A new customer places their first order that day, a returning one has ordered before.
+A new customer places their first order that day, a returning one has ordered before. A guest's order, which names no
+customer, is neither: it counts as an order, and in guest_orders.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
+from transforms.known_customers import of_known_customers
 from transforms.sales_lines import refunded_lines
 
 _KEY = ["day", "currency"]
@@ -27,9 +29,10 @@ TABLE = Table(
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("orders", Type.INTEGER, "Orders placed that day and not cancelled since."),
         Column("cancelled_orders", Type.INTEGER, "Orders placed that day and cancelled since."),
-        Column("customers", Type.INTEGER, "Distinct customers of orders."),
+        Column("customers", Type.INTEGER, "Distinct customers of orders; a guest is none."),
         Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
         Column("returning_customers", Type.INTEGER, "customers − new_customers."),
+        Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
         Column("units", Type.INTEGER, "Units in orders."),
         Column("refunded_units", Type.INTEGER, "Units refunded that day."),
         Column("gross_sales", Type.CENTS, "Σ quantity × unit price of orders."),
@@ -69,6 +72,7 @@ TABLE = Table(
                 "cancelled_orders",
                 "new_customers",
                 "returning_customers",
+                "guest_orders",
                 "units",
                 "refunded_units",
                 "gross_sales_cents",
@@ -78,6 +82,7 @@ TABLE = Table(
             )
         ),
         at_most("customers", "orders", "customers_within_orders", "A customer has an order.", severity=Severity.STOP),
+        at_most("guest_orders", "orders", "guests_within_orders", "They are some of orders.", severity=Severity.STOP),
         at_most(
             "discounts_cents",
             "gross_sales_cents",
@@ -88,7 +93,7 @@ TABLE = Table(
     ),
 )
 
-_COUNTS = ["orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units"]
+_COUNTS = ["orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units"]
 _AMOUNTS = ["gross_sales_cents", "discounts_cents", "returns_cents", "shipping_cents", "tax_cents"]
 
 
@@ -125,11 +130,14 @@ def _days(calendar: Frame, placed: Frame) -> Frame:
 def _sales(kept: Frame) -> Frame:
     """Orders that were not cancelled, by day."""
     return (
-        kept.with_columns(new_customers=flag(nw.col("is_first_order")))
+        kept.with_columns(
+            new_customers=flag(nw.col("is_first_order")), guest_orders=flag(nw.col("customer_id").is_null())
+        )
         .group_by(_KEY)
         .agg(
             nw.len().alias("orders"),
             nw.col("new_customers").sum(),
+            nw.col("guest_orders").sum(),
             nw.col("units").sum(),
             nw.col("gross_sales_cents").sum(),
             nw.col("discount_cents").sum().alias("discounts_cents"),
@@ -140,7 +148,7 @@ def _sales(kept: Frame) -> Frame:
 
 def _customers(kept: Frame) -> Frame:
     """Distinct customers, counted as rows of one per customer."""
-    one_each = kept.group_by([*_KEY, "customer_id"]).agg(nw.len().alias("orders_of_customer"))
+    one_each = of_known_customers(kept).group_by([*_KEY, "customer_id"]).agg(nw.len().alias("orders_of_customer"))
     return one_each.group_by(_KEY).agg(nw.len().alias("customers"))
 
 

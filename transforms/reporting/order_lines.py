@@ -25,7 +25,7 @@ TABLE = Table(
     columns=(
         key("order_items", "order_item_id", "The line."),
         key("orders", "order_id", "The order it belongs to."),
-        key("customers", "customer_id", "The customer."),
+        key("customers", "customer_id", "The customer; null on a guest's order.", nullable=True),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),

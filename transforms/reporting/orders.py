@@ -7,8 +7,9 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
-from transforms.arithmetic import flag
+from transforms.arithmetic import flag, numbered
 from transforms.engines import Frame, by_key
+from transforms.known_customers import of_known_customers
 
 _SECONDS_PER_HOUR = 3600
 
@@ -20,7 +21,7 @@ TABLE = Table(
     "ordered; its net sales and margin are 0.",
     columns=(
         key("orders", "order_id", "The order."),
-        key("customers", "customer_id", "The customer."),
+        key("customers", "customer_id", "The customer; null for a guest's order.", nullable=True),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled."),
         Column("channel", Type.TEXT, "Where it was placed, as the shop says; null where it does not.", nullable=True),
@@ -63,10 +64,14 @@ TABLE = Table(
             "customer_order_number",
             Type.INTEGER,
             "Number of this order among the customer's orders, by ordered_at, then order_id, without cancelled ones; "
-            "null when cancelled.",
+            "null when cancelled, and for a guest's order.",
             nullable=True,
         ),
-        Column("is_first_order", Type.BOOLEAN, "Whether customer_order_number is 1, in any currency."),
+        Column(
+            "is_first_order",
+            Type.BOOLEAN,
+            "Whether customer_order_number is 1, in any currency; a guest's order never is.",
+        ),
         Column(
             "hours_to_ship",
             Type.RATIO,
@@ -81,7 +86,8 @@ TABLE = Table(
         ),
     ),
     primary_key=("order_id",),
-    rebuild=Rebuild.by("customer_id", orders="customer_id", order_lines="customer_id"),
+    # An order that changes may change the number of its customer's other orders; a guest has no others.
+    rebuild=Rebuild.by("order_id", orders=("order_id", "customer_id@orders"), order_lines="order_id"),
     rules=(
         one_of(
             "status",
@@ -158,6 +164,7 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
     rows = (
         orders.select(_TAKEN)
         .join(sums, on="order_id", how="left")
+        .join(_numbers(orders), on="order_id", how="left")
         .with_columns(nw.col("item_count", "unknown_cost", *_SUMMED).fill_null(0))
         .with_columns(
             nw.when(nw.col("unknown_cost") == 0).then(nw.col(column)).alias(column)
@@ -167,14 +174,13 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
             status=_status(),
             shipping_cents=nw.col("shipping_cents") - nw.col("shipping_discount_cents"),
             gross_margin_cents=nw.when(is_cancelled | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
-            counts=flag(~is_cancelled),
+            is_first_order=(nw.col("customer_order_number") == 1).fill_null(False),
             hours_to_ship=nw.col("seconds_to_ship") / _SECONDS_PER_HOUR,
             hours_to_deliver=nw.col("seconds_to_deliver") / _SECONDS_PER_HOUR,
         )
     )
     parts = nw.col("gross_sales_cents") - nw.col("discount_cents") + nw.col("shipping_cents") + nw.col("tax_cents")
     rows = rows.with_columns(rounding_cents=nw.col("total_cents") - parts)
-    rows = by_key(rows, ["customer_id"], _number_orders)
     return rows.select(column.lake_name for column in TABLE.columns)
 
 
@@ -193,11 +199,13 @@ def _status() -> nw.Expr:
     )
 
 
-def _number_orders(rows: Frame) -> Frame:
-    """Count each customer's orders in the order they were placed; a cancelled one has no number."""
-    number = nw.col("counts").cum_sum().over("customer_id", order_by=["ordered_at", "order_id"])
-    return (
-        rows.with_columns(number=number)
-        .with_columns(customer_order_number=nw.when(nw.col("counts") == 1).then(nw.col("number")))
-        .with_columns(is_first_order=(nw.col("customer_order_number") == 1).fill_null(False))
+def _numbers(orders: Frame) -> Frame:
+    """Count each customer's orders in the order they were placed; cancelled ones and guests' have no number."""
+    counted = of_known_customers(orders).filter(nw.col("cancelled_on").is_null())
+    counted = counted.select("order_id", "customer_id", "ordered_at")
+    numbers = by_key(
+        counted,
+        ["customer_id"],
+        lambda rows: numbered(rows, "customer_order_number", "customer_id", ["ordered_at", "order_id"]),
     )
+    return numbers.select("order_id", "customer_order_number")

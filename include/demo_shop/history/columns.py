@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from include.demo_shop.history.calendar import Ints
 
 
-def whole(values: Ints) -> Any:
-    """Integers."""
-    return pa.array(values.astype(np.int64, copy=False))
+def whole(values: Ints, is_missing: NDArray[np.bool_] | None = None) -> Any:
+    """Integers; null where missing."""
+    return pa.array(values.astype(np.int64, copy=False), mask=is_missing)
 
 
 def flags(values: NDArray[np.bool_]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from include.demo_shop.history import columns as to
 from include.demo_shop.history.calendar import Ints
@@ -63,9 +64,9 @@ class Journal:
         self._buffers.clear()
         self._buffered_rows = 0
 
-    def customers(self, guests: Visitors) -> None:
+    def customers(self, callers: Visitors) -> None:
         """Enter new customers."""
-        numbers = self._next_numbers("customers", len(guests.newcomers))
+        numbers = self._next_numbers("customers", len(callers.newcomers))
         address = self._addresses.of(numbers)
         first = to.words(numbers * 7 % len(FIRST_NAMES), FIRST_NAMES)
         last = to.words(numbers * 11 // 3 % len(LAST_NAMES), LAST_NAMES)
@@ -76,13 +77,21 @@ class Journal:
                 "email": to.joined("customer", to.text_of(numbers), "@example.com"),
                 "name": to.joined(first, " ", last),
                 "country": to.words(address, self._addresses.countries),
-                "created_at": to.instants(guests.created_at),
-                "updated_at": to.instants(guests.updated_at),
+                "created_at": to.instants(callers.created_at),
+                "updated_at": to.instants(callers.updated_at),
             },
         )
 
-    def orders(self, customers: Ints, ordered_at: Ints, prices: Prices, outcome: Fates, channel: Ints) -> None:
-        """Enter a day's orders."""
+    def orders(
+        self,
+        customers: Ints,
+        is_guest: NDArray[np.bool_],
+        ordered_at: Ints,
+        prices: Prices,
+        outcome: Fates,
+        channel: Ints,
+    ) -> None:
+        """Enter a day's orders; a guest is one of the customers who orders without the account."""
         numbers = self._next_numbers("orders", len(customers))
         is_kept = outcome.cancelled_at == NEVER
         payment = (numbers * 7_778_742_049 + self._seed) % 1_000_000_000_000
@@ -90,7 +99,7 @@ class Journal:
             "orders",
             {
                 "order_id": to.whole(numbers),
-                "customer_id": to.whole(customers),
+                "customer_id": to.whole(customers, is_guest),
                 "status": to.words(outcome.status, _STATUSES),
                 "currency": to.words(prices.is_usd.astype(np.int64), ("EUR", "USD")),
                 "subtotal": to.money(prices.subtotal),

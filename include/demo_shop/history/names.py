@@ -43,6 +43,9 @@ COUNTRY_WEIGHTS: Final = {"DE": 45, "FR": 25, "US": 14, "NL": 9, "AT": 7}
 CHANNELS: Final = {"web": 0.46, "app": 0.31, "marketplace": 0.13, "store": 0.07, "phone": 0.03}
 """Where orders are placed, and the share of each."""
 
+GUESTS: Final = 0.04
+"""The share of orders that are placed without an account."""
+
 CANCELLATIONS: Final = (
     ("customer", "changed_mind", 0.42),
     ("customer", "ordered_by_mistake", 0.18),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, HOUR, MINUTE, SECOND, Floats, Ints
-from include.demo_shop.history.names import CANCELLATIONS, CHANNELS
+from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, GUESTS
 from include.demo_shop.money import FREE_SHIPPING_FROM, SHIPPING
 
 NEVER = np.iinfo(np.int64).max
@@ -152,6 +152,11 @@ def priced(
 def channels(orders: int, rng: np.random.Generator) -> Ints:
     """Where each of a day's orders is placed: index into CHANNELS: (orders,)."""
     return rng.choice(len(CHANNELS), orders, p=list(CHANNELS.values()))
+
+
+def guests(orders: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which of a day's orders are placed without an account: (orders,)."""
+    return rng.random(orders) < GUESTS
 
 
 @dataclass(frozen=True)

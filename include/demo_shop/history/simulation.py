@@ -21,6 +21,7 @@ from include.demo_shop.history.orders import (
     Refunds,
     channels,
     fates,
+    guests,
     priced,
     refunds,
     wishes,
@@ -99,12 +100,12 @@ class Simulation:
     def _trade(self, day: int, rng: np.random.Generator) -> None:
         """All that customers do on a day, and all that follows from it later."""
         ordered_at = self._calendar.instants(day, rng, int(self._orders_per_day[day]))
-        guests = visitors(day, self._journal.numbers["customers"], ordered_at, self._calendar.end, rng)
-        self._journal.customers(guests)
+        callers = visitors(day, self._journal.numbers["customers"], ordered_at, self._calendar.end, rng)
+        self._journal.customers(callers)
 
         offered = self._assortment.is_offered(day)
         demand = self._assortment.popularity * offered
-        homes = self._addresses.warehouses[self._addresses.of(guests.customers)]
+        homes = self._addresses.warehouses[self._addresses.of(callers.customers)]
         wanted = wishes(homes, demand / demand.sum(), len(WAREHOUSES), rng)
         cells = wanted.product * len(WAREHOUSES) + wanted.warehouse
         sold = self._shelves.sell(cells, wanted.quantity)
@@ -115,7 +116,7 @@ class Simulation:
 
         placed, order = np.unique(wanted.order[sold], return_inverse=True)  # an order without lines is not placed
         cell, product, quantity = cells[sold], wanted.product[sold], wanted.quantity[sold]
-        ordered_at, customers = ordered_at[placed], guests.customers[placed]
+        ordered_at, customers = ordered_at[placed], callers.customers[placed]
         prices = priced(
             order,
             self._assortment.prices[day][product],
@@ -129,7 +130,9 @@ class Simulation:
         first_order, first_item = self._journal.numbers["orders"] + 1, self._journal.numbers["order_items"] + 1
         # A generator of its own: the rest of the past is what it was before orders had a channel.
         channel = channels(len(customers), np.random.default_rng([self._seed, 3, day]))
-        self._journal.orders(customers, ordered_at, prices, outcome, channel)
+        # The same, of before there were guests.
+        is_guest = guests(len(customers), np.random.default_rng([self._seed, 5, day]))
+        self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel)
         self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order])
 
         item = first_item + np.arange(len(order))

@@ -13,7 +13,7 @@ with by_currency as (
         sum(returns) as returns,
         sum(net_sales) as net_sales
     from plain.orders
-    where status <> 'cancelled'
+    where status <> 'cancelled' and customer_id is not null
     group by customer_id, currency
 ),
 over_currencies as (

@@ -57,8 +57,10 @@ select
     case
         when orders.cancelled_at is not null or coalesce(sums.is_cost_known, true) then coalesce(sums.gross_margin, 0)
     end as gross_margin,
-    case when orders.cancelled_at is null then orders.number end as customer_order_number,
-    orders.cancelled_at is null and orders.number = 1 as is_first_order,
+    case
+        when orders.cancelled_at is null and orders.customer_id is not null then orders.number
+    end as customer_order_number,
+    orders.cancelled_at is null and orders.customer_id is not null and orders.number = 1 as is_first_order,
     floor(extract(epoch from orders.shipped_at) - extract(epoch from orders.ordered_at))::double precision
     / 3600 as hours_to_ship,
     floor(extract(epoch from orders.delivered_at) - extract(epoch from orders.shipped_at))::double precision
