@@ -64,7 +64,7 @@ def test_a_keys_file_that_is_no_toml_is_named(shop: Path) -> None:
 
 
 def test_there_are_shops() -> None:
-    assert [folder.name for folder in FOLDERS] == ["complete_journey", "demo_shop"]
+    assert [folder.name for folder in FOLDERS] == ["complete_journey", "demo_shop", "medusa"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

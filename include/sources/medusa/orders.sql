@@ -44,7 +44,7 @@ priced_lines as (
     join order_item as item on item.order_id = placed.id and item.version = placed.version
     join order_line_item as line on line.id = item.item_id
     left join line_rates on line_rates.item_id = line.id
-    where item.deleted_at is null and line.deleted_at is null
+    where item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
 ),
 line_discounts as (
     -- A discount on the whole order is on its lines too: Medusa spreads it.
