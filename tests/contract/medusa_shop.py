@@ -133,16 +133,17 @@ def fill_changes(medusa: Medusa) -> None:
     medusa.promote("edited", "cap", "2", version=2)
     medusa.item("edited", "shirt", 2, version=2, day=3)
 
-    # Delivered on the 6th; on the 9th one is to come back, and another to go out.
-    medusa.order("exchanged", version=4)
+    # Delivered on the 6th; on the 8th it is to come back, and on the 9th another to go out.
+    medusa.order("exchanged", version=5)
     medusa.line("exchanged", "old", "11.90", "19", inclusive=True)
     medusa.line("exchanged", "new", "23.80", "19", inclusive=True, variant="shirt")
     medusa.item("exchanged", "old", 1)
     medusa.item("exchanged", "old", 1, version=2, day=4, fulfilled_quantity=1, shipped_quantity=1)
     done = {"fulfilled_quantity": 1, "shipped_quantity": 1, "delivered_quantity": 1}
     medusa.item("exchanged", "old", 1, version=3, day=6, **done)
-    medusa.item("exchanged", "old", 1, version=4, day=9, return_requested_quantity=1, **done)
-    medusa.item("exchanged", "new", 1, version=4, day=9)
+    for version, day in ((4, 8), (5, 9)):
+        medusa.item("exchanged", "old", 1, version=version, day=day, return_requested_quantity=1, **done)
+    medusa.item("exchanged", "new", 1, version=5, day=9)
     medusa.give_back("exchanged", "old", 0, received_at=None)
 
     medusa.order("draft", is_draft_order=True, status="draft")

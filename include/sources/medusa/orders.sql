@@ -1,5 +1,4 @@
--- One order per row of "order" that is not a draft. Checked with Medusa 2.21; include/sources/README.md says what Medusa
--- has that no column takes yet.
+-- One order per row of "order" that is not a draft. README.md beside this file says what no column takes yet.
 --
 -- Version: Medusa writes lines, shipping and adjustments again for every version of an order (an edit, a parcel, a
 -- return). Amounts are those of the current version, so an edit changes what the order sold for.
