@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from include.audit.balance import Balance, Side
+from include.sources.order_items import line_subtotal
 
 
 def _sums(**columns: str) -> dict[str, str]:
@@ -27,12 +28,20 @@ left join (
 where line.ordered_on <= horizon()
 """
 
+_ACCEPTED_ORDERS = """
+clean.orders
+left join (
+    select order_id, sum(discount_cents) as own_discounts_cents from clean.order_items group by order_id
+) as lines using (order_id)
+where ordered_on <= horizon()
+"""
+
 # What counts on a day: orders placed on it, and refunds given on it.
 _DAY = """
 (
     select
         ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first, units,
-        gross_sales_cents, discount_cents, tax_cents
+        gross_sales_cents, discount_cents, shipping_cents, tax_cents
     from reporting.orders where status <> 'cancelled'
     union all by name
     select ordered_on as day, currency, 1 as cancelled_orders from reporting.orders where status = 'cancelled'
@@ -44,13 +53,14 @@ _DAY = """
     where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
 )
 """
+_TOTAL = "coalesce(sum(shipping_cents), 0) + coalesce(sum(tax_cents), 0)"
 _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
 
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
 _REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
     "orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units", "gross_sales_cents",
-    "discounts_cents", "tax_cents", "returns_cents", "net_sales_cents", "total_sales_cents",
+    "discounts_cents", "shipping_cents", "tax_cents", "returns_cents", "net_sales_cents", "total_sales_cents",
 )  # fmt: skip
 
 SALES_BALANCES: Final = (
@@ -65,7 +75,7 @@ SALES_BALANCES: Final = (
                 "lines": "count(*)",
                 **_sums(
                     units="line.quantity",
-                    gross_sales_cents="line.quantity::hugeint * line.unit_price_cents",
+                    gross_sales_cents=line_subtotal("line"),
                     refunded_units="refunded.refunded",
                     returns_cents="refunded.returns_cents",
                     cost_cents="line.quantity::hugeint * line.unit_cost_cents",
@@ -93,14 +103,17 @@ SALES_BALANCES: Final = (
         key=("order_id",),
         one=Side(
             "lake/clean",
-            "clean.orders where ordered_on <= horizon()",
+            _ACCEPTED_ORDERS,
             {
                 "orders": "count(*)",
                 "cancelled_orders": "count(*) filter (cancelled_on <= horizon())",
                 **_sums(
-                    gross_sales_cents="subtotal_cents",
-                    discount_cents="discount_cents",
+                    gross_sales_cents="lines_gross_cents",
+                    # Lines' discounts, rounded one by one, may come to a cent or two more than the order's.
+                    discount_cents="greatest(discount_cents, own_discounts_cents)",
+                    shipping_cents="shipping_cents - shipping_discount_cents",
                     tax_cents="tax_cents",
+                    shipping_tax_cents="shipping_tax_cents",
                     total_cents="total_cents",
                 ),
             },
@@ -114,7 +127,9 @@ SALES_BALANCES: Final = (
                 **_sums(
                     gross_sales_cents="gross_sales_cents",
                     discount_cents="discount_cents",
+                    shipping_cents="shipping_cents",
                     tax_cents="tax_cents",
+                    shipping_tax_cents="shipping_tax_cents",
                     total_cents="total_cents",
                 ),
             },
@@ -173,11 +188,12 @@ SALES_BALANCES: Final = (
                     refunded_units="refunded_units",
                     gross_sales_cents="gross_sales_cents",
                     discounts_cents="discount_cents",
+                    shipping_cents="shipping_cents",
                     tax_cents="tax_cents",
                     returns_cents="amount_cents",
                 ),
                 "net_sales_cents": _NET,
-                "total_sales_cents": f"{_NET} + coalesce(sum(tax_cents), 0)",
+                "total_sales_cents": f"{_NET} + {_TOTAL}",
             },
         ),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DAY_FIGURES})),

@@ -7,8 +7,9 @@ assets, dictionary pages). Does not: the name of any particular table, a connect
 from include.contract.rebuild import Carried, Rebuild
 from include.contract.rules import ContractError, Rule, Severity
 from include.contract.table import Column, Derived, Source, Table, Whole
-from include.contract.types import Type
+from include.contract.types import Rounding, Type
 
 __all__ = [
-    "Carried", "Column", "ContractError", "Derived", "Rebuild", "Rule", "Severity", "Source", "Table", "Type", "Whole",
+    "Carried", "Column", "ContractError", "Derived", "Rebuild", "Rounding", "Rule", "Severity", "Source", "Table",
+    "Type", "Whole",
 ]  # fmt: skip

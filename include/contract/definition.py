@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from include.contract.rules import Severity
-from include.contract.table import Source
+from include.contract.table import Column, Source
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ class SourceDefinition:
         rules |= {f"follows_{column.key_of}": "part" for column in source.columns if column.part_of}
         if source.whole and source.whole.parts in sources:
             rules[source.whole.rule] = _digest(source.whole.parts, source.whole.sum_sql, source.whole.equals)
-        columns = {
-            column.name: f"{column.type}, of the key" if column.name in source.primary_key else str(column.type)
-            for column in source.columns
-        }
+        columns = {column.name: _kind(column, of_key=column.name in source.primary_key) for column in source.columns}
         return cls(_digest(statement), columns, derived, rules)
 
     @classmethod
@@ -113,6 +110,15 @@ class Changes:
             tuple(_changed("derived column", before.derived, now.derived)),
             tuple(_changed("rule", rules, now.rules)),
         )
+
+
+def _kind(column: Column, *, of_key: bool) -> str:
+    """What decides how a column is read: its type, whether it is of the key, its default, how it is rounded."""
+    said = [str(column.type)]
+    said += ["of the key"] * of_key
+    said += [f"{'null' if column.default is None else column.default} where the shop has none"] * column.optional
+    said += [f"rounded {column.rounding}"] * (column.rounding is not None)
+    return ", ".join(said)
 
 
 def _changed(what: str, before: Mapping[str, str], now: Mapping[str, str], *, say: bool = False) -> Iterator[str]:

@@ -61,7 +61,7 @@ def _columns(columns: Sequence[Column], key: Sequence[str] = ()) -> list[str]:
         mark = " **key**" if column.name in key else ""
         kind = f"key of {column.key_of}" if column.key_of else _kind(column)
         owner = f" Part of its row of {column.key_of}: quarantined with it." if column.part_of else ""
-        lines.append(f"| `{column.name}`{mark} | {kind}{_null(column)} | {_cell(column.doc)}{owner} |")
+        lines.append(f"| `{column.name}`{mark} | {kind}{_null(column)} | {_cell(column.doc)}{owner}{_absent(column)} |")
     return lines
 
 
@@ -95,6 +95,13 @@ def _kind(column: Column) -> str:
 
 def _null(column: Column) -> str:
     return " or null" if column.nullable else ""
+
+
+def _absent(column: Column) -> str:
+    """What every row has of a column that a shop may leave out."""
+    if not column.optional:
+        return ""
+    return f" May be left out: {'null' if column.default is None else column.default} then."
 
 
 def _cell(text: str) -> str:

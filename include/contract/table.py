@@ -10,7 +10,7 @@ from typing import Self
 
 from include.contract.rebuild import Rebuild
 from include.contract.rules import Condition, ContractError, Rule, between, empty, filled, one_of
-from include.contract.types import Type
+from include.contract.types import Rounding, Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
 _OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
@@ -33,6 +33,9 @@ class Column:
         nullable: whether null has a meaning; say which in ``doc``.
         key_of: the source whose primary key this column holds.
         part_of: whether the row belongs to that source's row and shares its fate at the gate (an item of its order).
+        optional: whether a shop's statement may leave the column out; every row then has the default.
+        default: what every row of a shop without the column has, as the shop would give it; None is null.
+        rounding: how a shop's amount that is finer than its smallest unit is read; None: it is not readable.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Column:
     nullable: bool = False
     key_of: str | None = None
     part_of: bool = False
+    optional: bool = False
+    default: int | None = None
+    rounding: Rounding | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -49,6 +55,10 @@ class Column:
             raise ContractError(f"column {self.name}: say what it means")
         if self.part_of and not self.key_of:
             raise ContractError(f"column {self.name}: part_of needs key_of")
+        if self.optional and self.default is None and not self.nullable:
+            raise ContractError(f"column {self.name}: an optional column that is never null needs a default")
+        if self.default is not None and not (self.optional and self.type in (Type.CENTS, Type.INTEGER)):
+            raise ContractError(f"column {self.name}: a default is a number, of an optional column")
 
     @property
     def lake_name(self) -> str:
@@ -181,12 +191,14 @@ class Derived:
         through: for a source in ``needs`` that is not of the row's family, how a changed row of it leads to the rows
             that are checked again: by a column that both have (``order_item_id``), or that another source has whose
             key the changed row holds (``order_id@order_items``).
+        where_rounded: the same for a shop whose amounts are rounded when they are read; empty where it is the same.
     """
 
     column: Column
     sql: str
     needs: tuple[str, ...] = ()
     through: Mapping[str, str] = field(default_factory=dict)
+    where_rounded: str = ""
 
 
 @dataclass(frozen=True)
@@ -247,6 +259,17 @@ class Source(Table):
         known = {column.lake_name for column in self.lake_columns}
         if unknown := sorted((named | ({self.begins} if self.begins else set())) - known):
             raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
+
+    def rounded(self, rounding: Rounding) -> Self:
+        """The same source of a shop whose amounts are finer than its smallest unit.
+
+        What its parts may differ from their sum by follows: at most half a unit for each of them.
+        """
+        columns = tuple(
+            replace(column, rounding=rounding) if column.type is Type.CENTS else column for column in self.columns
+        )
+        derived = tuple(replace(one, sql=one.where_rounded or one.sql) for one in self.derived)
+        return replace(self, columns=columns, derived=derived)
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

@@ -6,6 +6,13 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 
+class Rounding(StrEnum):
+    """How an amount that is finer than a cent becomes whole cents."""
+
+    HALF_UP = "half_up"  # 0.005 is 0.01 and −0.005 is −0.01, as Postgres rounds
+    HALF_EVEN = "half_even"  # 0.005 is 0.00 and 0.015 is 0.02, as banks round
+
+
 class Type(StrEnum):
     """One kind of value. Amounts and days are integers in the lake, so that sums are exact on every engine."""
 
@@ -30,7 +37,7 @@ class Type(StrEnum):
         """The column type in the lake, in DuckDB's spelling."""
         return _DUCKDB[self]
 
-    def readable_sql(self, column: str, *, any_bytes: bool = False) -> str:
+    def readable_sql(self, column: str, *, any_bytes: bool = False, rounding: Rounding | None = None) -> str:
         """A Postgres predicate: whether the lake can hold this source value without changing it.
 
         NaN, infinities and fractions of a cent have no place in an int64 of cents; the scanner would turn a numeric
@@ -40,21 +47,31 @@ class Type(StrEnum):
         Args:
             column: an expression of the column's type in the shop.
             any_bytes: whether a text may hold any bytes.
+            rounding: how a fraction of a cent is rounded; None: it is not readable.
         """
         if any_bytes and self in _TEXTS:
             return f"({hexadecimal(column)} ~ '{_UTF8}')"
         if self is Type.CENTS:
-            return f"({column} between -9e15 and 9e15 and {column} = round({column}, 2))"
+            whole = "" if rounding else f" and {column} = round({column}, 2)"
+            return f"({column} between -9e15 and 9e15{whole})"
         if self is Type.AT:
             return f"({column} between timestamptz '1000-01-01' and timestamptz '9000-01-01')"
         if self in (Type.DAY, Type.MONTH):
             return f"isfinite({column}::date)"
         return "true"
 
-    def from_source_sql(self, column: str) -> str:
+    def from_source_sql(self, column: str, rounding: Rounding | None = None) -> str:
         """A Postgres expression that turns a readable source value into what the lake holds."""
         if self is Type.CENTS:
-            return f"({column} * 100)::bigint"
+            cents = f"{column} * 100"
+            if rounding is Rounding.HALF_UP:
+                return f"round(({cents})::numeric)::bigint"
+            if rounding is Rounding.HALF_EVEN:
+                # At a tie, half of the amount ends in .25 or .75: rounding it finds the even neighbour.
+                is_tie = f"abs(({cents})::numeric % 1) = 0.5"
+                even = f"2 * round(({cents})::numeric / 2)"
+                return f"(case when {is_tie} then {even} else round(({cents})::numeric) end)::bigint"
+            return f"({cents})::bigint"
         if self is Type.INTEGER:
             return f"{column}::bigint"
         if self is Type.DAY:

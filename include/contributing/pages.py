@@ -40,9 +40,15 @@ Postgres statement that gives the columns of the source's page below, by name an
 - `:changed_since` is bound to an instant: the shop's clock at the last published night's snapshot, less an hour
   (`STOCKTAKE_OVERLAP_MINUTES`); on a full refresh to `-infinity`. A row without the instant should always be read, so
   that the gate can see it.
-- A value that the lake cannot hold unchanged (NaN, infinity, a fraction of a cent) is not rounded: the row is
-  quarantined as not `readable`, with the value as it was.
-- A column that the shop has no data for is `null as …`, if its page says *or null*.
+- A value that the lake cannot hold unchanged (NaN, infinity, a fraction of a cent where the shop does not say how it is
+  rounded) makes its row not `readable`: it is quarantined, with the value as it was.
+- A column that the shop has no data for is left out, if its page says *may be left out*, or is `null as …`, if its
+  page says *or null*.
+- Amounts are without tax, but for `tax` and `total`. Where prices include tax, the statement takes it out of each line:
+  with 19 %, `quantity * price / 1.19 as subtotal`, `price / 1.19 as unit_price`, and the tax of the line as `tax`.
+- A shop that computes with fractions of a cent says how they are rounded in `shop.toml`, below `[money]`:
+  `rounding = "half_up"` or `"half_even"`. Then an order's amounts may differ from the sum of their parts by half a cent
+  for each part, no more; what its total differs by is published as `rounding`.
 - Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,
   keys, foreign keys) into the folder's `schema.toml`; every night compares by one query of the shop's catalogue, before

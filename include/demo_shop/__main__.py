@@ -39,7 +39,7 @@ def _key_type(keys: str) -> KeyType:
 
 def _say_added(columns: list[str]) -> None:
     for column in columns:
-        typer.echo(f"The shop is of an earlier release and lacked {column}: added, null in every row.")
+        typer.echo(f"The shop is of an earlier release and lacked {column}: added, its default in every row.")
 
 
 def _fail(message: object) -> typer.Exit:

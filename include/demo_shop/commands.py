@@ -12,16 +12,20 @@ Key: TypeAlias = int | str | UUID
 
 @dataclass(frozen=True)
 class OrderLine:
-    """One line of an order: units of a product, from a warehouse."""
+    """One line of an order: units of a product, from a warehouse, and what is taken off this line alone."""
 
     product_id: Key
     warehouse_id: Key
     quantity: int
+    discount: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class PlaceOrder:
-    """Create an order. A product appears at most once per warehouse; the discount is in the order's currency."""
+    """Create an order. A product appears at most once per warehouse; discounts are in the order's currency.
+
+    `discount` is taken off the whole order, beside what its lines have of their own.
+    """
 
     customer_id: Key
     lines: tuple[OrderLine, ...]
@@ -30,6 +34,7 @@ class PlaceOrder:
     shipping_address: dict[str, str] | None = None
     payment_id: str | None = None
     channel: str | None = None
+    free_shipping: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,13 +93,17 @@ class ChangePrice:
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """The confirmation of an order: its key, its items' keys in the lines' order, and its amounts."""
+    """The confirmation of an order: its key, its items' keys in the lines' order, and its amounts.
+
+    `discount` is all that was taken off the subtotal, `shipping` what delivery costs after its discount.
+    """
 
     order_id: Key
     order_item_ids: tuple[Key, ...]
     currency: str
     subtotal: Decimal
     discount: Decimal
+    shipping: Decimal
     tax: Decimal
     total: Decimal
 

@@ -160,7 +160,10 @@ async def _visit_office(floor: _Floor, dice: random.Random) -> str:
 
 async def _create(floor: _Floor, dice: random.Random) -> str:
     cells = dice.sample(floor.cells, min(len(floor.cells), dice.randint(1, 6)))
-    lines = tuple(OrderLine(product, warehouse, dice.choice((1, 1, 1, 2, 3))) for product, warehouse in cells)
+    lines = tuple(
+        OrderLine(product, warehouse, dice.choice((1, 1, 1, 2, 3)), dice.choices((None, Decimal("0.25")), (9, 1))[0])
+        for product, warehouse in cells
+    )
     command = PlaceOrder(
         customer_id=dice.choice(floor.customers),
         lines=lines,
@@ -169,6 +172,7 @@ async def _create(floor: _Floor, dice: random.Random) -> str:
         shipping_address={"street": "1 Live Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
         payment_id=f"pay-{dice.getrandbits(40)}",
         channel=dice.choices(list(CHANNELS), list(CHANNELS.values()))[0],
+        free_shipping=dice.random() < 0.06,
     )
     order = await floor.service.create(command)
     floor.open_orders["pending"].append(order.order_id)

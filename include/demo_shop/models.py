@@ -92,6 +92,9 @@ class Order(Row):
     cancelled_by: Mapped[str | None]
     cancellation_reason: Mapped[str | None]
     channel: Mapped[str | None]
+    shipping: Mapped[Decimal]
+    shipping_discount: Mapped[Decimal]
+    shipping_tax: Mapped[Decimal]
 
 
 class OrderItem(Row):
@@ -107,6 +110,7 @@ class OrderItem(Row):
     unit_price: Mapped[Decimal]
     unit_cost: Mapped[Decimal]
     updated_at: Mapped[datetime]
+    discount: Mapped[Decimal | None]
 
 
 class Refund(Row):

@@ -7,6 +7,8 @@ from typing import Final
 
 CENT: Final = Decimal("0.01")
 TAX_RATE: Final = Decimal("0.10")
+SHIPPING: Final = Decimal("4.90")  # EUR
+FREE_SHIPPING_FROM: Final = Decimal("100.00")  # EUR
 RATES: Final = {"EUR": Decimal("1.00"), "USD": Decimal("1.10")}
 """Units of each currency that the shop sells in per EUR, in which its catalogue is kept."""
 
@@ -27,8 +29,18 @@ def in_currency(amount: Decimal, currency: str) -> Decimal:
 
 
 def tax_on(net: Decimal) -> Decimal:
-    """The tax on what remains of a subtotal after its discount."""
+    """The tax on what remains of a subtotal, or of shipping, after its discount."""
     return cents(net * TAX_RATE)
+
+
+def shipping_of(net: Decimal, currency: str) -> Decimal:
+    """What delivery costs, before its discount and tax: nothing from 100.00 EUR on.
+
+    Args:
+        net: what remains of the order's subtotal after its discount.
+        currency: the order's.
+    """
+    return Decimal("0.00") if net >= in_currency(FREE_SHIPPING_FROM, currency) else in_currency(SHIPPING, currency)
 
 
 def refundable(gross: Decimal, subtotal: Decimal, discount: Decimal, quantity: int, ordered: int) -> Decimal:
@@ -37,9 +49,9 @@ def refundable(gross: Decimal, subtotal: Decimal, discount: Decimal, quantity: i
     Rounded down, so that the lines of an order together never give back more than was paid for them.
 
     Args:
-        gross: the line's quantity × unit price.
-        subtotal: the order's, in the same currency as everything else here.
-        discount: the order's.
+        gross: the line's quantity × unit price, less the line's own discount.
+        subtotal: the sum of these over the order's lines.
+        discount: what was taken off that: the order's discount without its lines' own.
         quantity: how many units, from 0 to `ordered`.
         ordered: the line's quantity.
     """

@@ -1,4 +1,4 @@
-"""What an order costs: lines at their prices, less a discount, plus tax."""
+"""What an order costs: lines at their prices, less discounts, plus shipping and tax."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from include.demo_shop.commands import Key, OrderLine, PlaceOrder
 from include.demo_shop.errors import DiscountTooLarge, InvalidCommand
 from include.demo_shop.models import Order
-from include.demo_shop.money import RATES, is_whole_cents, tax_on
+from include.demo_shop.money import RATES, is_whole_cents, shipping_of, tax_on
 
 
 def check_order(command: PlaceOrder) -> None:
@@ -26,8 +26,9 @@ def check_order(command: PlaceOrder) -> None:
         raise InvalidCommand("a product appears at most once per warehouse in an order")
     if command.currency not in RATES:
         raise InvalidCommand(f"the shop sells in {', '.join(RATES)}, not {command.currency}")
-    if not is_whole_cents(command.discount) or command.discount < 0:
-        raise InvalidCommand(f"a discount is an amount of whole cents, not {command.discount}")
+    for discount in (command.discount, *(line.discount for line in command.lines if line.discount is not None)):
+        if not is_whole_cents(discount) or discount < 0:
+            raise InvalidCommand(f"a discount is an amount of whole cents, not {discount}")
 
 
 def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -> Order:
@@ -39,21 +40,31 @@ def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -
         instant: when it is created.
 
     Raises:
-        DiscountTooLarge: when the discount exceeds the subtotal.
+        DiscountTooLarge: when the discounts exceed the subtotal, or that of a line the line.
     """
+    for line in command.lines:
+        if line.discount is not None and line.discount > line.quantity * prices[line.product_id]:
+            raise DiscountTooLarge(line.discount, line.quantity * prices[line.product_id])
     subtotal = _sum_of_lines(command.lines, prices)
-    if command.discount > subtotal:
-        raise DiscountTooLarge(command.discount, subtotal)
-    net = subtotal - command.discount
-    tax = tax_on(net)
+    discount = command.discount + sum(line.discount or 0 for line in command.lines)
+    if discount > subtotal:
+        raise DiscountTooLarge(discount, subtotal)
+    net = subtotal - discount
+    shipping = shipping_of(net, command.currency)
+    shipping_discount = shipping if command.free_shipping else Decimal("0.00")
+    shipping_tax = tax_on(shipping - shipping_discount)
+    tax = tax_on(net) + shipping_tax
     return Order(
         customer_id=command.customer_id,
         status="pending",
         currency=command.currency,
         subtotal=subtotal,
-        discount=command.discount,
+        discount=discount,
+        shipping=shipping,
+        shipping_discount=shipping_discount,
+        shipping_tax=shipping_tax,
         tax=tax,
-        total=net + tax,
+        total=net + shipping - shipping_discount + tax,
         shipping_address=command.shipping_address,
         payment_id=command.payment_id,
         channel=command.channel,

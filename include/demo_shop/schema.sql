@@ -61,10 +61,15 @@ create table orders (
     cancelled_by text,
     cancellation_reason text,
     channel text,
+    shipping numeric(14, 2) not null default 0,
+    shipping_discount numeric(14, 2) not null default 0,
+    shipping_tax numeric(14, 2) not null default 0,
     constraint orders_pkey primary key (order_id),
     constraint orders_customer_id_fkey foreign key (customer_id) references customers (customer_id),
     constraint orders_status_check check (status in ('pending', 'processing', 'shipped', 'delivered', 'cancelled')),
     constraint orders_discount_check check (discount >= 0 and discount <= subtotal),
+    constraint orders_shipping_check check (shipping >= 0),
+    constraint orders_shipping_discount_check check (shipping_discount >= 0 and shipping_discount <= shipping),
     constraint orders_cancelled_check check (
         (status = 'cancelled') = (cancelled_at is not null)
         and (cancelled_at is null) = (cancelled_by is null)
@@ -83,12 +88,14 @@ create table order_items (
     unit_price numeric(12, 2) not null,
     unit_cost numeric(12, 2) not null,
     updated_at timestamptz not null default now(),
+    discount numeric(14, 2),
     constraint order_items_pkey primary key (order_item_id),
     constraint order_items_order_id_fkey foreign key (order_id) references orders (order_id),
     constraint order_items_product_id_fkey foreign key (product_id) references products (product_id),
     constraint order_items_warehouse_id_fkey foreign key (warehouse_id) references warehouses (warehouse_id),
     constraint order_items_quantity_check check (quantity > 0),
-    constraint order_items_unit_price_check check (unit_price >= 0)
+    constraint order_items_unit_price_check check (unit_price >= 0),
+    constraint order_items_discount_check check (discount >= 0 and discount <= quantity * unit_price)
 );
 
 create table refunds (
@@ -171,9 +178,11 @@ comment on table orders is 'One row per order: pending, processing, shipped, del
 comment on column orders.status is 'pending → processing → shipped → delivered; pending or processing → cancelled.';
 comment on column orders.currency is 'ISO 4217; every amount of the order and its lines is in it.';
 comment on column orders.subtotal is 'Sum of quantity × unit_price over the order''s items.';
-comment on column orders.discount is 'Taken off the subtotal, before tax.';
-comment on column orders.tax is '10 % of (subtotal − discount), rounded half up to cents.';
-comment on column orders.total is 'subtotal − discount + tax: what the customer pays.';
+comment on column orders.discount is 'Taken off the subtotal, before tax: of the lines, and of the order.';
+comment on column orders.tax is
+'10 % of (subtotal − discount) and 10 % of (shipping − shipping_discount), each rounded half up to cents.';
+comment on column orders.total is
+'subtotal − discount + shipping − shipping_discount + tax: what the customer pays.';
 comment on column orders.shipping_address is 'Object with street, city, postcode, country.';
 comment on column orders.payment_id is 'The payment provider''s reference.';
 comment on column orders.ordered_at is 'When the order was created; its stock is reserved from here on.';
@@ -184,12 +193,16 @@ comment on column orders.cancelled_at is 'When it was cancelled; set exactly whe
 comment on column orders.cancelled_by is 'customer, shop or system; set exactly when cancelled.';
 comment on column orders.cancellation_reason is 'Why; set exactly when cancelled.';
 comment on column orders.channel is 'web, app, marketplace, store or phone; null when nobody noted it.';
+comment on column orders.shipping is 'Charged for delivery, before its discount and tax; free from 100.00 EUR on.';
+comment on column orders.shipping_discount is 'Taken off shipping by a code for free delivery.';
+comment on column orders.shipping_tax is 'The part of tax that is on shipping.';
 
 comment on table order_items is 'One row per line of an order: one product from one warehouse.';
 comment on column order_items.quantity is 'Units ordered.';
 comment on column order_items.unit_price is 'Price of one unit when sold, in the order''s currency, before discount and tax.';
 comment on column order_items.unit_cost is 'What one unit had cost the shop when sold, in the order''s currency.';
 comment on column order_items.updated_at is 'When the row was last written.';
+comment on column order_items.discount is 'Taken off this line alone; null when nothing was.';
 
 comment on table refunds is 'One row per refund of (a part of) one order item.';
 comment on column refunds.quantity is 'Units refunded; all refunds of a line never exceed its quantity.';

@@ -104,6 +104,7 @@ class OrderService:
                     quantity=line.quantity,
                     unit_price=prices[line.product_id],
                     unit_cost=costs[line.product_id],
+                    discount=line.discount,
                     updated_at=instant,
                 )
                 for line in command.lines
@@ -113,7 +114,9 @@ class OrderService:
                 cell = stock[item.product_id, item.warehouse_id]
                 shelves.record(cell, "reservation", item.quantity, item.order_item_id, instant)
         keys = tuple(item.order_item_id for item in items)
-        return PlacedOrder(order.order_id, keys, order.currency, order.subtotal, order.discount, order.tax, order.total)
+        shipping = order.shipping - order.shipping_discount
+        amounts = (order.subtotal, order.discount, shipping, order.tax, order.total)
+        return PlacedOrder(order.order_id, keys, order.currency, *amounts)
 
     async def start_processing(self, order_id: Key) -> None:
         """Take a pending order into work.
@@ -184,9 +187,11 @@ class OrderService:
                 left = item.quantity - refunded_quantity
                 raise RefundTooLarge(item.order_item_id, "quantity", command.quantity, left)
 
-            gross = item.quantity * item.unit_price
-            most = refundable(gross, order.subtotal, order.discount, item.quantity, item.quantity) - refunded_amount
-            usual = refundable(gross, order.subtotal, order.discount, quantity, item.quantity) - refunded_amount
+            own = sum((line.discount or Decimal(0) for line in await orders.items(item.order_id)), Decimal(0))
+            gross = item.quantity * item.unit_price - (item.discount or 0)
+            subtotal, discount = order.subtotal - own, order.discount - own
+            most = refundable(gross, subtotal, discount, item.quantity, item.quantity) - refunded_amount
+            usual = refundable(gross, subtotal, discount, quantity, item.quantity) - refunded_amount
             amount = max(usual, Decimal("0.00")) if command.amount is None else command.amount
             if amount > most:
                 raise RefundTooLarge(item.order_item_id, "amount", amount, most)

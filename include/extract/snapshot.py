@@ -111,7 +111,8 @@ def extract(
             for name, source in sources.items():
                 with _naming_source(name):
                     scope = (proofs or {}).get(name, Scope.WHOLE)
-                    reading = _Reading(connection, source, run, snapshot_at, any_bytes=any_bytes)
+                    absent = absent_columns(connection, source)
+                    reading = _Reading(connection, source, run, snapshot_at, absent, any_bytes=any_bytes)
                     read[name] = reading.read(changed_since[name], scope)
     return Extraction(snapshot_at, changed_until, read, news)
 
@@ -140,6 +141,7 @@ class _Reading:
     source: Source
     run: str
     snapshot_at: datetime
+    absent: Sequence[str]
     any_bytes: bool
 
     def read(self, changed_since: str, scope: Scope) -> Read:
@@ -169,7 +171,7 @@ class _Reading:
         return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
 
     def _typed(self, changed_since: str) -> str:
-        return typed_sql(self.source, changed_since, any_bytes=self.any_bytes)
+        return typed_sql(self.source, changed_since, self.absent, any_bytes=self.any_bytes)
 
     def _counts_before(self) -> tuple[int, int, int]:
         """Counts of the copy as it was before the run: all rows, rows read again, rows deleted."""
@@ -194,7 +196,7 @@ class _Reading:
     def _shop_sums(self, scope: Scope, *, ignore_cache: bool) -> ShopSums:
         """The shop's sums, of all keys or only of new ones."""
         connection, source = self.connection, self.source
-        everything, typed = shop_sql(source, EVERYTHING), self._typed(EVERYTHING)
+        everything, typed = _complete(source, EVERYTHING, self.absent), self._typed(EVERYTHING)
         if scope is Scope.WHOLE:
             buckets = whole_shop_sums(
                 connection, source, everything, typed, ignore_cache=ignore_cache, any_bytes=self.any_bytes
@@ -240,11 +242,37 @@ def shop_sql(source: Source, changed_since: str) -> str:
     return _WINDOW.sub(_instant(changed_since), statement) + "\n"  # it may end in a comment
 
 
+def absent_columns(connection: duckdb.DuckDBPyConnection, source: Source) -> Sequence[str]:
+    """The optional columns that the shop's statement leaves out.
+
+    Args:
+        connection: a session in which the shop is attached.
+        source: the source.
+    """
+    described = connection.execute(
+        "select column_name from (describe from postgres_query('shop', ?))", [shop_sql(source, EVERYTHING)]
+    )
+    given = {name for (name,) in described.fetchall()}
+    return [column.name for column in source.columns if column.optional and column.name not in given]
+
+
+def _complete(source: Source, changed_since: str, absent: Sequence[str]) -> str:
+    """The shop's statement with every column of the contract: those that it leaves out have their default."""
+    statement = shop_sql(source, changed_since)
+    if not absent:
+        return statement
+    values = [
+        f"{'null' if source[name].default is None else source[name].default}::{source[name].type.postgres} as {name}"
+        for name in absent
+    ]
+    return f"select given.*, {', '.join(values)} from ({statement}) as given"
+
+
 def _instant(text: str) -> str:
     return f"{sql.Literal(text).as_string(None)}::timestamptz"
 
 
-def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False) -> str:
+def typed_sql(source: Source, changed_since: str, absent: Sequence[str] = (), *, any_bytes: bool = False) -> str:
     """The Postgres statement that reads a source in the lake's types.
 
     Rows with the same key as a changed row are read too: if a key exists twice, the gate must see both rows. A value
@@ -254,13 +282,14 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False) ->
     Args:
         source: the source.
         changed_since: an ISO instant, or ``EVERYTHING``.
+        absent: the optional columns that the shop's statement leaves out.
         any_bytes: whether the shop's texts may hold any bytes: its database is in SQL_ASCII.
     """
     values, complaints, all_readable = [], [], []
     for column in source.columns:
         name = f"source.{column.name}"
-        readable = column.type.readable_sql(name, any_bytes=any_bytes)
-        value = column.type.from_source_sql(name)
+        readable = column.type.readable_sql(name, any_bytes=any_bytes, rounding=column.rounding)
+        value = column.type.from_source_sql(name, column.rounding)
         if readable == "true":
             values.append(f"{value} as {column.lake_name}")
         else:
@@ -274,7 +303,7 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False) ->
         else "null::text"
     )
     columns = ", ".join([*values, f"{unreadable} as _unreadable"])
-    everything, changed = shop_sql(source, EVERYTHING), shop_sql(source, changed_since)
+    everything, changed = (_complete(source, since, absent) for since in (EVERYTHING, changed_since))
     if changed_since == EVERYTHING:
         return f"select {columns} from ({everything}) as source"
     key = ", ".join(source.primary_key)

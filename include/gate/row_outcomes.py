@@ -72,7 +72,7 @@ def _hold_where_parts_do_not_add_up(
             left join checked_{whole.parts} as part on part.{key} = row.{key} and len(part._broken) = 0
             group by row.{key}
         ) as sums
-        where len(_broken) = 0 and sums.{key} = checked_{name}.{key} and sums.accepted <> {whole.equals}
+        where len(_broken) = 0 and sums.{key} = checked_{name}.{key} and sums.accepted is distinct from {whole.equals}
         """
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from include.contract import Source, Type
+from include.contract import Rounding, Source, Type
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
 from include.sources.inventory import INVENTORY
@@ -53,26 +53,50 @@ def key_types(folder: Path) -> dict[str, Type]:
     }
     file = folder / "keys.toml"
     if file.exists():
-        for name, kind in _declared_keys(file).items():
+        for name, kind in _toml(file).items():
             if name not in types or kind not in (Type.INTEGER, Type.TEXT, Type.UUID):
                 raise ValueError(f"{file}: {name} = {kind!r}: expected a source and one of integer, text, uuid")
             types[name] = Type(str(kind))
     return types
 
 
-def shop_sources(folder: Path) -> dict[str, Source]:
-    """The sources that a shop has (a .sql file in its folder), with the shop's key types.
+def rounding(folder: Path) -> Rounding | None:
+    """How a shop's amounts that are finer than a cent are rounded; None where they are refused, as by default.
+
+    The shop's folder says it in ``shop.toml``: ``rounding = "half_up"`` or ``"half_even"`` below ``[money]``. Then an
+    order's amounts may differ from the sum of their parts by half a cent for each part.
+
+    Args:
+        folder: the shop's folder of .sql files.
 
     Raises:
-        ValueError: when a .sql file belongs to no source.
+        ValueError: when the file is not valid TOML, or says something else; it names the file.
+    """
+    file = folder / "shop.toml"
+    if not file.exists():
+        return None
+    declared = _toml(file)
+    for one in Rounding:
+        if declared == {"money": {"rounding": one}}:
+            return one
+    raise ValueError(f'{file}: expected [money] and below it rounding = "half_up" or "half_even", found {declared}')
+
+
+def shop_sources(folder: Path) -> dict[str, Source]:
+    """The sources that a shop has (a .sql file in its folder), with the shop's key types and rounding.
+
+    Raises:
+        ValueError: when a .sql file belongs to no source, or a .toml file says what it may not.
     """
     if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
         raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
     keys = key_types(folder)
-    return {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
+    found = {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
+    rounded = rounding(folder)
+    return {name: source.rounded(rounded) for name, source in found.items()} if rounded else found
 
 
-def _declared_keys(file: Path) -> dict[str, object]:
+def _toml(file: Path) -> dict[str, object]:
     try:
         return tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from include.contract import Column, Derived, Source, Type
-from include.contract.rules import between
+from include.contract.rules import at_most, between
 from include.contract.table import key
 from include.sources.money import MOST_CENTS
+
+
+def line_subtotal(line: str) -> str:
+    """A DuckDB expression: what a line comes to without tax and before discount, in cents.
+
+    It is the shop's own figure, or quantity × unit price where the shop gives none.
+
+    Args:
+        line: the alias of the line.
+    """
+    return f"coalesce({line}.subtotal_cents, {line}.quantity::hugeint * {line}.unit_price_cents)"
+
 
 ORDER_ITEMS = Source(
     schema="source",
@@ -17,7 +29,28 @@ ORDER_ITEMS = Source(
         key("products", "product_id", "What was ordered."),
         key("warehouses", "warehouse_id", "Where it ships from."),
         Column("quantity", Type.INTEGER, "Units ordered."),
-        Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount and tax."),
+        Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount and without tax."),
+        Column(
+            "subtotal",
+            Type.CENTS,
+            "Quantity × unit price without tax, as the shop rounds it; null where it is exactly that product.",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
+            "discount",
+            Type.CENTS,
+            "Taken off this line, without tax; null where the shop knows the order's discount only.",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
+            "tax",
+            Type.CENTS,
+            "Tax on this line; null where the shop knows the order's tax only.",
+            nullable=True,
+            optional=True,
+        ),
         Column("unit_cost", Type.CENTS, "What one unit had cost the shop when sold; null when unknown.", nullable=True),
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
@@ -28,11 +61,38 @@ ORDER_ITEMS = Source(
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
         between("unit_price_cents", "unit_price_credible", "A unit sells for 30 million or less.", most=MOST_CENTS),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
+        between("subtotal_cents", "subtotal_not_negative", "A line comes to nothing or more.", least=0),
+        at_most(
+            "subtotal_off_cents",
+            "subtotal_tolerance_cents",
+            "subtotal_of_price",
+            "A line's subtotal is quantity × unit price, but for the rounding of the price.",
+        ),
+        between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
+        at_most("discount_cents", "gross_cents", "discount_within_line", "Never more than the line comes to."),
+        between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
     ),
-    amount="quantity::hugeint * unit_price_cents",
+    amount="coalesce(subtotal_cents, quantity::hugeint * unit_price_cents)",
     currency="currency",
     begins="ordered_on",
     derived=(
+        Derived(
+            Column("gross", Type.CENTS, "What the line comes to without tax and before discount.", nullable=True),
+            line_subtotal("row"),
+        ),
+        Derived(
+            Column("subtotal_off", Type.CENTS, "How far the subtotal is from quantity × unit price.", nullable=True),
+            "abs(row.subtotal_cents - row.quantity::hugeint * row.unit_price_cents)",
+        ),
+        Derived(
+            Column(
+                "subtotal_tolerance",
+                Type.CENTS,
+                "Half a cent for each unit, by which the price was rounded, and half a cent for the subtotal.",
+                nullable=True,
+            ),
+            "(row.quantity::bigint + 1) // 2",
+        ),
         Derived(
             Column("ordered_on", Type.DAY, "Business day its order was placed.", nullable=True),
             "business_day((select min(parent.ordered_at) from orders as parent where parent.order_id = row.order_id))",

@@ -6,6 +6,7 @@ from include.contract import Column, Derived, Severity, Source, Type, Whole
 from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
+from include.sources.order_items import line_subtotal
 from include.sources.time import FIRST_DAY
 
 # Where orders are placed, in the shop's words. An order from any other channel is still published, with a warning.
@@ -19,6 +20,26 @@ _STEP = (
     "case {status} when 'pending' then 0 when 'processing' then 1 when 'shipped' then 2 when 'delivered' then 3 "
     "when 'cancelled' then 4 end"
 )
+
+
+_PARTS = "row.subtotal_cents - row.discount_cents + row.shipping_cents - row.shipping_discount_cents + row.tax_cents"
+
+
+def _sum_of_lines(value: str) -> str:
+    """A DuckDB expression: a sum over all lines (alias ``line``) of the order."""
+    return f"coalesce((select sum({value}) from order_items as line where line.order_id = row.order_id), 0)"
+
+
+_LINES_TAX = """(
+    select case when count(*) = count(line.tax_cents) then sum(line.tax_cents) + row.shipping_tax_cents end
+    from order_items as line
+    where line.order_id = row.order_id
+)"""
+
+
+def _but_for_rounding(found: str, expected: str, parts: str) -> str:
+    """A DuckDB expression: what is expected, where what is found differs by half a cent for each part, or less."""
+    return f"case when abs(({found}) - {expected}) * 2 <= {parts} then {expected} else {found} end"
 
 
 def _day(instant: str) -> Derived:
@@ -43,11 +64,24 @@ ORDERS = Source(
         key("customers", "customer_id", "Who ordered."),
         Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled, as the shop says it now."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the order."),
-        Column("subtotal", Type.CENTS, "Sum of quantity × unit price over the lines."),
-        Column("discount", Type.CENTS, "Taken off the subtotal."),
-        Column("tax", Type.CENTS, "On subtotal − discount."),
+        Column("subtotal", Type.CENTS, "Sum of the lines' subtotals: without tax, shipping and discounts."),
+        Column("discount", Type.CENTS, "Taken off the subtotal, without tax; what is known by line included."),
+        Column(
+            "shipping",
+            Type.CENTS,
+            "Charged for delivery, before its discount and without tax.",
+            optional=True,
+            default=0,
+        ),
+        Column("shipping_discount", Type.CENTS, "Taken off shipping, without tax.", optional=True, default=0),
+        Column("tax", Type.CENTS, "All tax of the order: on subtotal − discount, and shipping_tax."),
+        Column("shipping_tax", Type.CENTS, "The part of tax that is on shipping.", optional=True, default=0),
         Column("tax_due", Type.CENTS, "The tax at the shop's own rate; null if it has none.", nullable=True),
-        Column("total", Type.CENTS, "What the customer pays: subtotal − discount + tax."),
+        Column(
+            "total",
+            Type.CENTS,
+            "What the customer pays: subtotal − discount + shipping − shipping_discount + tax.",
+        ),
         Column("shipping_address", Type.JSON, "Where it goes; null when it was handed over.", nullable=True),
         Column("payment_id", Type.TEXT, "The payment provider's reference; null before payment.", nullable=True),
         Column("channel", Type.TEXT, "Where it was placed: web, app, …; null where the shop has none.", nullable=True),
@@ -74,11 +108,33 @@ ORDERS = Source(
         ),
         between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
         at_most("discount_cents", "subtotal_cents", "discount_within_subtotal", "Never more than the subtotal."),
+        at_most(
+            "lines_discount_cents",
+            "discount_cents",
+            "discount_covers_lines",
+            "The discount is what its lines have, or more.",
+        ),
+        between("shipping_cents", "shipping_not_negative", "Shipping costs nothing or more.", least=0),
+        between("shipping_discount_cents", "shipping_discount_not_negative", "It takes something off.", least=0),
+        at_most(
+            "shipping_discount_cents",
+            "shipping_cents",
+            "shipping_discount_within_shipping",
+            "Never more than shipping costs.",
+        ),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
+        between("shipping_tax_cents", "shipping_tax_not_negative", "Tax on shipping is nothing or more.", least=0),
+        at_most("shipping_tax_cents", "tax_cents", "shipping_tax_within_tax", "It is a part of the tax."),
+        equal(
+            "tax_cents",
+            "lines_tax_cents",
+            "tax_equals_lines",
+            "Where every line has its tax, they and the tax on shipping are the tax.",
+        ),
         equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax equals the tax at the shop's own rate."),
         equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
         between("subtotal_cents", "subtotal_credible", "An order comes to 30 million or less.", most=MOST_CENTS),
-        equal("total_cents", "parts_total_cents", "total_equals_parts", "Total = subtotal − discount + tax."),
+        equal("total_cents", "parts_total_cents", "total_equals_parts", "The total is the sum of its parts."),
         filled("cancelled_at", "cancelled_has_time", "A cancelled order says when.", _CANCELLED),
         filled("cancellation_reason", "cancelled_has_reason", "A cancelled order says why.", _CANCELLED),
         empty("cancelled_at", "only_cancelled_has_time", "Only a cancelled order has cancelled_at.", _NOT_CANCELLED),
@@ -112,14 +168,58 @@ ORDERS = Source(
         _seconds("seconds_to_ship", "ordered_at", "shipped_at"),
         _seconds("seconds_to_deliver", "shipped_at", "delivered_at"),
         Derived(
-            Column("parts_total", Type.CENTS, "subtotal − discount + tax.", nullable=True),
-            "row.subtotal_cents - row.discount_cents + row.tax_cents",
+            Column(
+                "parts_total",
+                Type.CENTS,
+                "Its parts together, as total says; the total where it is that but for rounding.",
+                nullable=True,
+            ),
+            _PARTS,
+            # Six amounts, each rounded.
+            where_rounded=_but_for_rounding(_PARTS, "row.total_cents", "6"),
         ),
         Derived(
-            Column("lines_total", Type.CENTS, "Sum of quantity × unit price over all its lines.", nullable=True),
-            "coalesce((select sum(line.quantity::hugeint * line.unit_price_cents) from order_items as line"
-            " where line.order_id = row.order_id), 0)",
+            Column(
+                "lines_total",
+                Type.CENTS,
+                "Sum of its lines' subtotals; the order's where it is that but for rounding.",
+                nullable=True,
+            ),
+            _sum_of_lines(line_subtotal("line")),
             needs=("order_items",),
+            where_rounded=_but_for_rounding(
+                _sum_of_lines(line_subtotal("line")), "row.subtotal_cents", f"{_sum_of_lines('1')} + 1"
+            ),
+        ),
+        Derived(
+            Column("lines_gross", Type.CENTS, "Sum of its lines' subtotals.", nullable=True),
+            _sum_of_lines(line_subtotal("line")),
+            needs=("order_items",),
+        ),
+        Derived(
+            Column(
+                "lines_discount",
+                Type.CENTS,
+                "Sum of its lines' discounts; the order's where it is that but for rounding.",
+                nullable=True,
+            ),
+            _sum_of_lines("line.discount_cents"),
+            needs=("order_items",),
+            where_rounded=_but_for_rounding(
+                _sum_of_lines("line.discount_cents"), "row.discount_cents", f"{_sum_of_lines('1')} + 1"
+            ),
+        ),
+        Derived(
+            Column(
+                "lines_tax",
+                Type.CENTS,
+                "Tax on its lines and on shipping; the order's tax where it is that but for rounding; null where a line"
+                " has none.",
+                nullable=True,
+            ),
+            _LINES_TAX,
+            needs=("order_items",),
+            where_rounded=_but_for_rounding(_LINES_TAX, "row.tax_cents", f"{_sum_of_lines('1')} + 2"),
         ),
         Derived(
             Column(
@@ -135,8 +235,8 @@ ORDERS = Source(
     ),
     whole=Whole(
         parts="order_items",
-        sum_sql="sum(part.quantity * part.unit_price_cents)",
-        equals="subtotal_cents",
+        sum_sql=f"sum({line_subtotal('part')})",
+        equals="lines_gross_cents",
         rule="lines_accepted",
         meaning="The lines that passed the gate add up to the subtotal.",
     ),

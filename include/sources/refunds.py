@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from include.sources.order_items import line_subtotal
 from include.sources.time import FIRST_DAY
 
 
@@ -13,6 +14,31 @@ def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
     sql = f"(select {aggregate} from order_items as line where line.order_item_id = row.order_item_id)"
     return Derived(Column(name, kind, doc, nullable=True), sql, needs=("order_items",))
 
+
+_PAID = f"""(
+    select min(try(
+        gross - own - coalesce(
+            (parent.discount_cents - others.own_discounts) * (gross - own)
+                // nullif(parent.subtotal_cents - others.own_discounts, 0),
+            0
+        )
+    ))
+    from (
+        select
+            line.order_item_id,
+            line.order_id,
+            {line_subtotal("line")}::hugeint as gross,
+            coalesce(line.discount_cents, 0) as own
+        from order_items as line
+    ) as line
+    join (
+        select sibling.order_id, coalesce(sum(sibling.discount_cents), 0) as own_discounts
+        from order_items as sibling
+        group by sibling.order_id
+    ) as others using (order_id)
+    join orders as parent using (order_id)
+    where line.order_item_id = row.order_item_id
+)"""
 
 REFUNDS = Source(
     schema="source",
@@ -56,8 +82,8 @@ REFUNDS = Source(
         _of_line(
             "line_amount",
             Type.CENTS,
-            "Quantity × unit price of the line.",
-            "max(line.quantity::hugeint * line.unit_price_cents)",
+            "What the line came to without tax and before discount.",
+            f"max({line_subtotal('line')})",
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of the order's amounts.", nullable=True),
@@ -75,23 +101,13 @@ REFUNDS = Source(
             Column(
                 "line_paid",
                 Type.CENTS,
-                "Quantity × unit price, less the line's share of its order's discount, rounded down: the shop may have"
-                " rounded it either way.",
+                "What the line came to, less its own discount and its share of the rest of its order's, rounded down:"
+                " the shop may have rounded it either way.",
                 nullable=True,
             ),
-            """(
-                select min(try(
-                    line.quantity::hugeint * line.unit_price_cents - coalesce(
-                        parent.discount_cents::hugeint * line.quantity * line.unit_price_cents
-                            // nullif(parent.subtotal_cents, 0),
-                        0
-                    )
-                ))
-                from order_items as line
-                join orders as parent using (order_id)
-                where line.order_item_id = row.order_item_id
-            )""",
+            _PAID,
             needs=("order_items", "orders"),
+            where_rounded=f"{_PAID} + 1",  # half a cent each for the line, its discount and the refund
         ),
         Derived(
             Column("refunded_amount", Type.CENTS, "Money over all refunds of the line.", nullable=True),

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.contract import Source, Type
+from include.contract import Rounding, Source, Type
 from include.settings import ROOT
 from include.sources import SOURCES, key_types, shop_sources
 
@@ -63,6 +63,39 @@ def test_a_keys_file_that_is_no_toml_is_named(shop: Path) -> None:
         key_types(shop)
 
 
+def test_a_shop_says_how_its_amounts_are_rounded(shop: Path) -> None:
+    exact = shop_sources(shop)["orders"]
+    (shop / "shop.toml").write_text('[money]\nrounding = "half_even"\n')
+    rounded = shop_sources(shop)["orders"]
+    assert {column.rounding for column in exact.columns} == {None}
+    assert {column.rounding for column in rounded.columns if column.type is Type.CENTS} == {Rounding.HALF_EVEN}
+    changed = [
+        (one.column.name, one.sql == other.sql) for one, other in zip(exact.derived, rounded.derived, strict=True)
+    ]
+    assert [name for name, is_same in changed if not is_same] == [
+        "parts_total",
+        "lines_total",
+        "lines_discount",
+        "lines_tax",
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'rounding = "half_up"',
+        '[money]\nrounding = "up"',
+        "[money]",
+        '[money]\nrounding = "half_up"\nper = "line"',
+        "[m",
+    ],
+)
+def test_a_shop_that_says_something_else_of_its_money_is_refused(shop: Path, said: str) -> None:
+    (shop / "shop.toml").write_text(said)
+    with pytest.raises(ValueError, match=re.escape(str(shop / "shop.toml"))):
+        shop_sources(shop)
+
+
 def test_there_are_shops() -> None:
     assert [folder.name for folder in FOLDERS] == ["complete_journey", "demo_shop", "medusa"]
 
@@ -74,7 +107,8 @@ def test_every_shop_that_comes_along_reads_into_the_contracts(folder: Path) -> N
         statement = re.sub("--.*", "", (folder / f"{name}.sql").read_text())
         assert ":changed_since" in statement
         assert ";" not in statement
-        assert [column.name for column in source.columns if not re.search(rf"\b{column.name}\b", statement)] == []
+        needed = [column.name for column in source.columns if not column.optional]
+        assert [name for name in needed if not re.search(rf"\b{name}\b", statement)] == []
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)

@@ -38,6 +38,18 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "column with a blank": (lambda: Column("paid to", Type.CENTS, "Money."), "column 'paid to'"),
     "column with a quote": (lambda: Column('paid"; drop', Type.CENTS, "Money."), "a name is lower-case snake_case"),
     "column without meaning": (lambda: Column("paid", Type.CENTS, ""), "column paid: say what it means"),
+    "optional without a default": (
+        lambda: Column("paid", Type.CENTS, "Money.", optional=True),
+        "column paid: an optional column that is never null needs a default",
+    ),
+    "a default that is always given": (
+        lambda: Column("paid", Type.CENTS, "Money.", default=0),
+        "column paid: a default is a number, of an optional column",
+    ),
+    "a default of a text": (
+        lambda: Column("name", Type.TEXT, "Name.", optional=True, default=0),
+        "column name: a default is a number, of an optional column",
+    ),
     "part of nothing": (
         lambda: Column("order_id", Type.INTEGER, "The order.", part_of=True),
         "column order_id: part_of needs key_of",

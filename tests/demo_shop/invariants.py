@@ -13,10 +13,20 @@ INVARIANTS = {
         select orders.order_id from orders left join order_items using (order_id)
         group by orders.order_id, orders.subtotal
         having orders.subtotal is distinct from sum(order_items.quantity * order_items.unit_price)""",
-    "tax is 10 % of what is left after the discount, half up": """
-        select order_id from orders where tax is distinct from round((subtotal - discount) / 10, 2)""",
-    "total is subtotal − discount + tax": """
-        select order_id from orders where total is distinct from subtotal - discount + tax""",
+    "tax is 10 % of what is left after the discount, and of what delivery costs, half up": """
+        select order_id from orders
+        where shipping_tax is distinct from round((shipping - shipping_discount) / 10, 2)
+            or tax is distinct from round((subtotal - discount) / 10, 2) + shipping_tax""",
+    "total is the sum of its parts": """
+        select order_id from orders
+        where total is distinct from subtotal - discount + shipping - shipping_discount + tax""",
+    "0 ≤ shipping discount ≤ shipping": """
+        select order_id from orders where not (shipping_discount between 0 and shipping)""",
+    "a line's discount is within the line, and those of an order within its discount": """
+        select order_id from order_items where not (discount between 0 and quantity * unit_price)
+        union all
+        select order_id from orders
+        where discount < (select sum(discount) from order_items where order_items.order_id = orders.order_id)""",
     "0 ≤ discount ≤ subtotal": "select order_id from orders where not (discount between 0 and subtotal)",
     "an order has a customer": """
         select order_id from orders
@@ -84,11 +94,16 @@ INVARIANTS = {
     "e-mail addresses look like some": """
         select customer_id from customers where email ~ '^[^@ ]+@[^@ ]+[.][^@ ]+$' is not true""",
     "refunds stay within their line": """
-        select order_item_id from refunds join order_items using (order_item_id) join orders using (order_id)
-        group by order_item_id, order_items.quantity, order_items.unit_price, orders.subtotal, orders.discount
-        having sum(refunds.quantity) > order_items.quantity
-            or sum(refunds.amount) * orders.subtotal
-                > order_items.quantity * order_items.unit_price * (orders.subtotal - orders.discount)""",
+        with paid as (
+            select order_item_id, quantity, quantity * unit_price - coalesce(order_items.discount, 0) as left_of_line,
+                orders.subtotal - orders.discount as net,
+                orders.subtotal - sum(coalesce(order_items.discount, 0)) over (partition by order_id) as left_of_order
+            from order_items join orders using (order_id)
+        )
+        select order_item_id from refunds join paid using (order_item_id)
+        group by order_item_id, paid.quantity, left_of_line, net, left_of_order
+        having sum(refunds.quantity) > paid.quantity
+            or sum(refunds.amount) * left_of_order > left_of_line * net""",
     "only what shipped is refunded": """
         select refund_id from refunds join order_items using (order_item_id) join orders using (order_id)
         where orders.shipped_at is null or refunded_at < shipped_at or refunds.quantity < 1 or refunds.amount < 0""",

@@ -23,6 +23,9 @@ _SUM = "subtotal is the sum of its lines"
 _LIFE = "every line is reserved once, then shipped or released as its order says"
 _CANCELLED = "cancelled ⇔ when, by whom and why"
 _DISCOUNT = "0 ≤ discount ≤ subtotal"
+_TAX = "tax is 10 % of what is left after the discount, and of what delivery costs, half up"
+_SHIPPING = "0 ≤ shipping discount ≤ shipping"
+_OWN = "a line's discount is within the line, and those of an order within its discount"
 _POSITIVE = "prices and quantities are positive"
 _PARENTS = "an item has an order, a product and a warehouse"
 _SHELF = "0 ≤ reserved ≤ on hand"
@@ -36,9 +39,14 @@ BREAKS: dict[str, set[str]] = {
     "duplicate": {"keys are unique", _SUM, _LIFE},  # joins meet the lines twice
     "unknown_customer": {"an order has a customer"},
     "order_without_items": {_SUM},
-    "total_mismatch": {"total is subtotal − discount + tax"},
+    "total_mismatch": {"total is the sum of its parts"},
     "subtotal_mismatch": {_SUM},
-    "tax_mismatch": {"tax is 10 % of what is left after the discount, half up"},
+    "tax_mismatch": {_TAX},
+    "negative_shipping": {_SHIPPING},
+    "shipping_discount_exceeds_shipping": {_SHIPPING},
+    "shipping_tax_exceeds_tax": {_TAX},
+    "line_discount_exceeds_line": {_OWN},
+    "line_discount_exceeds_order": {_OWN},
     "negative_discount": {_DISCOUNT},
     "discount_exceeds_subtotal": {_DISCOUNT},
     "missing_currency": {"currencies are known"},
@@ -213,7 +221,9 @@ def test_the_extractor_sees_a_defect_but_cannot_heal_it(old_shop: Database) -> N
     with shopkeeper(old_shop) as shop, shop.transaction():
         (planted,) = plant(shop, ["total_mismatch"])
     with old_shop.connect("extractor") as reader:
-        query = "select total - (subtotal - discount + tax) from orders where order_id = %s"
+        query = (
+            "select total - (subtotal - discount + shipping - shipping_discount + tax) from orders where order_id = %s"
+        )
         assert reader.execute(query, [int(planted.key)]).fetchone() == (10,)
         reader.execute("set default_transaction_read_only to off")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

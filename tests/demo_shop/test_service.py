@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -95,17 +96,27 @@ async def test_an_order_is_placed_whole_or_not_at_all(stall: Stall) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "discount", "currency", "subtotal", "tax", "total"),
+    ("lines", "discount", "currency", "subtotal", "shipping", "tax", "total"),
     [
-        ([(0, 1)], "0", "EUR", "10.00", "1.00", "11.00"),
-        ([(0, 2), (1, 1)], "0", "EUR", "23.33", "2.33", "25.66"),
-        ([(1, 1)], "0.08", "EUR", "3.33", "0.33", "3.58"),  # tax of 0.325 is rounded up
-        ([(2, 1)], "19.99", "EUR", "19.99", "0.00", "0.00"),
-        ([(1, 2)], "0", "USD", "7.32", "0.73", "8.05"),  # 3.33 EUR are 3.663 USD, so 3.66 each
+        ([(0, 1)], "0", "EUR", "10.00", "4.90", "1.49", "16.39"),
+        ([(0, 2), (1, 1)], "0", "EUR", "23.33", "4.90", "2.82", "31.05"),
+        ([(1, 1)], "0.08", "EUR", "3.33", "4.90", "0.82", "8.97"),  # tax of 0.325 is rounded up
+        ([(2, 1)], "19.99", "EUR", "19.99", "4.90", "0.49", "5.39"),
+        ([(1, 2)], "0", "USD", "7.32", "5.39", "1.27", "13.98"),  # 3.33 EUR are 3.663 USD, so 3.66 each
+        ([(0, 10)], "0", "EUR", "100.00", "0.00", "10.00", "110.00"),  # free from here on
+        ([(0, 10)], "0.01", "EUR", "100.00", "4.90", "10.49", "115.38"),
+        ([(0, 10)], "0", "USD", "110.00", "0.00", "11.00", "121.00"),
     ],
 )
 async def test_what_an_order_costs(
-    stall: Stall, lines: list[tuple[int, int]], discount: str, currency: str, subtotal: str, tax: str, total: str
+    stall: Stall,
+    lines: list[tuple[int, int]],
+    discount: str,
+    currency: str,
+    subtotal: str,
+    shipping: str,
+    tax: str,
+    total: str,
 ) -> None:
     for product, quantity in lines:
         await stall.stock(quantity, product)
@@ -118,10 +129,34 @@ async def test_what_an_order_costs(
         )
     )
 
-    assert (placed.subtotal, placed.tax, placed.total) == (Decimal(subtotal), Decimal(tax), Decimal(total))
+    amounts = ("subtotal", "shipping", "tax", "total")
+    assert [getattr(placed, name) for name in amounts] == [Decimal(one) for one in (subtotal, shipping, tax, total)]
     row = stall.row(placed.order_id)
-    assert (row["subtotal"], row["tax"], row["total"]) == (placed.subtotal, placed.tax, placed.total)
+    assert [row[name] for name in amounts] == [getattr(placed, name) for name in amounts]
     assert (row["status"], row["currency"]) == ("pending", currency)
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_a_code_takes_the_price_of_delivery_off_and_its_tax(stall: Stall) -> None:
+    await stall.stock(1, 0)
+
+    placed = await stall.service.create(stall.order(stall.line(0, 1), free_shipping=True))
+
+    row = stall.row(placed.order_id)
+    amounts = [row[name] for name in ("shipping", "shipping_discount", "shipping_tax", "tax", "total")]
+    assert amounts == [Decimal(one) for one in ("4.90", "4.90", "0.00", "1.00", "11.00")]
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_what_is_off_one_line_is_given_back_with_that_line_alone(stall: Stall) -> None:
+    await stall.stock(1, 0)
+    await stall.stock(1, 2)
+    offer = replace(stall.line(0, 1), discount=Decimal("4.00"))  # 10.00 for 6.00, beside 19.99
+    order = await stall.delivered(offer, stall.line(2, 1), discount=Decimal("2.00"))
+
+    assert order.discount == Decimal("6.00")
+    back = [(await stall.service.refund(RefundLine(item, 1, restock=False))).amount for item in order.order_item_ids]
+    assert back == [Decimal("5.53"), Decimal("18.45")]  # 6.00 and 19.99 less their shares of 2.00, rounded down
     assert broken_invariants(stall.shop) == {}
 
 
@@ -140,6 +175,16 @@ NOBODY = 99
         (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("NaN"))), InvalidCommand, "whole cents"),
         (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(-1))), InvalidCommand, "whole cents"),
         (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(11))), DiscountTooLarge, "11 .* 10.00"),
+        (
+            lambda s: s.service.create(s.order(replace(s.line(0, 1), discount=Decimal(11)))),
+            DiscountTooLarge,
+            "11 .* 10.00",
+        ),
+        (
+            lambda s: s.service.create(s.order(replace(s.line(0, 1), discount=Decimal("0.001")))),
+            InvalidCommand,
+            "whole cents",
+        ),
         (lambda s: s.service.create(s.order(Line(NOBODY, 1, 1))), UnknownProduct, "no product 99"),
         (lambda s: s.service.create(s.order(s.line(0, 1, warehouse=1))), UnknownStock, "2 does not keep product 1"),
         (lambda s: s.service.start_processing(NOBODY), UnknownOrder, "no order 99"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import duckdb
@@ -104,7 +106,8 @@ def test_values_that_the_lake_cannot_hold_are_kept_as_text(nights: Nights) -> No
 def test_every_value_arrives_as_it_was(nights: Nights) -> None:
     read_everything("run")
     for name, source in SOURCES.items():
-        own = [column for column in source.columns if column.name != "tax_due"]
+        computed = ("tax_due", *(f"order_items.{name}" for name in ("subtotal", "tax")))  # not the shop's own
+        own = [column for column in source.columns if not {column.name, f"{name}.{column.name}"} & set(computed)]
         shop = nights.shop.execute(
             f"select {', '.join(f'{column.name}::text' for column in own)} from {name} order by 1, 2".encode()
         ).fetchall()
@@ -123,6 +126,45 @@ def test_every_value_arrives_as_it_was(nights: Nights) -> None:
                     assert left.removesuffix("+00").ljust(20, ".").ljust(26, "0")[:26] == right
                 else:
                     assert left == right, (name, own[index].name)
+
+
+@pytest.mark.usefixtures("nights")
+def test_a_column_that_a_statement_leaves_out_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = copytree(settings().sources, tmp_path / "sources")
+    given = {name: (folder / f"{name}.sql").read_text() for name in ("orders", "order_items")}
+    without = re.sub(r"    shipping\w*,\n", "", given["orders"])
+    (folder / "orders.sql").write_text(without)
+    (folder / "order_items.sql").write_text(given["order_items"].replace("    discount,\n", ""))
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    read_everything("without")
+    assert raw(
+        "without", "select distinct shipping_cents, shipping_discount_cents, shipping_tax_cents from orders"
+    ) == [(0, 0, 0)]
+    assert raw("without", "select distinct discount_cents, tax_cents from order_items") == [(None, None)]
+    (folder / "orders.sql").write_text(given["orders"])
+    read_everything("given")
+    assert raw("given", "select max(shipping_cents) from orders") == [(539,)]
+
+
+@pytest.mark.parametrize(
+    ("rounding", "expected"),
+    [("half_up", [101, 102, -101, 103]), ("half_even", [100, 102, -100, 102])],
+)
+def test_an_amount_that_is_finer_than_a_cent_is_rounded_where_the_shop_says_so(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounding: str, expected: list[int]
+) -> None:
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / "shop.toml").write_text(f'[money]\nrounding = "{rounding}"\n')
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.shop.execute("alter table order_items drop constraint order_items_unit_price_check")
+    nights.shop.execute("alter table order_items alter unit_price type numeric")
+    for number, price in enumerate(["1.005", "1.0151", "-1.005", "1.025", "NaN"], 1):
+        nights.shop.execute("update order_items set unit_price = %s where order_item_id = %s", [price, number])
+    read_everything("run")
+    found = raw("run", "select unit_price_cents, _unreadable from order_items order by order_item_id limit 5")
+    assert found == [*((cents, None) for cents in expected), (None, "unit_price = NaN")]
 
 
 def test_a_run_read_again_replaces_its_rows_and_no_others(nights: Nights) -> None:

@@ -69,6 +69,7 @@ class Line:
     cents: int
     cost: int | None
     warehouse: int
+    off: int | None  # what is taken off this line alone
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,13 @@ class Order:
     customer: int
     currency: str
     discount: int
+    shipping: int
     lines: tuple[Line, ...]
 
     def do(self, shop: Shop) -> None:
         """See Deed."""
         number = shop.add(
-            "orders", customer=self.customer, currency=self.currency, discount=self.discount,
+            "orders", customer=self.customer, currency=self.currency, discount=self.discount, shipping=self.shipping,
             channel=None,
             ordered=self.hour, shipped=None, delivered=None, cancelled=None,
         )  # fmt: skip
@@ -229,17 +231,19 @@ class Place:
     def tables(self, shop: Shop) -> dict[str, list[Row]]:
         """Its rows as its Postgres holds them, with ``_held``; amounts in cents."""
         orders, lines, refunds = (shop.rows[name] for name in ("orders", "order_items", "refunds"))
-        subtotals = dict.fromkeys(orders, 0)
+        subtotals, own = dict.fromkeys(orders, 0), dict.fromkeys(orders, 0)
         for line in lines.values():
             subtotals[line["order"]] += line["quantity"] * line["cents"]
+            own[line["order"]] += _off(line) or 0
         return {
-            "orders": [self._order(number, row, subtotals[number]) | {"_held": number in shop.held}
+            "orders": [self._order(number, row, subtotals[number], own[number]) | {"_held": number in shop.held}
                        for number, row in orders.items()],
             "order_items": [
                 {
                     "order_item_id": self.key(number), "order_id": self.key(row["order"]),
                     "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
                     "quantity": row["quantity"], "unit_price_cents": row["cents"], "unit_cost_cents": row["cost"],
+                    "discount_cents": _off(row),
                     "_held": row["order"] in shop.held,
                 }
                 for number, row in lines.items()
@@ -275,17 +279,24 @@ class Place:
             ],
         }  # fmt: skip
 
-    def _order(self, number: int, row: Row, subtotal: int) -> Row:
+    def _order(self, number: int, row: Row, subtotal: int, own: int) -> Row:
         instants = {
             f"{event}_at": self.instant(row[event]) for event in ("ordered", "shipped", "delivered", "cancelled")
         }
-        discount = min(row["discount"], subtotal)
+        discount = min(row["discount"] + own, subtotal)
+        shipping, tax = row["shipping"], subtotal // 10 + row["shipping"] // 10
         return {
             "order_id": self.key(number), "customer_id": self.key(row["customer"]),
             "status": "processing", "channel": row["channel"], "currency": f"{row['currency']}{self.number}",
-            "subtotal_cents": subtotal, "discount_cents": discount, "tax_cents": subtotal // 10,
-            "total_cents": subtotal - discount + subtotal // 10, **instants,
+            "subtotal_cents": subtotal, "discount_cents": discount, "shipping_cents": shipping,
+            "shipping_discount_cents": shipping // 2, "tax_cents": tax, "shipping_tax_cents": shipping // 10,
+            "total_cents": subtotal - discount + shipping - shipping // 2 + tax, **instants,
         }  # fmt: skip
+
+
+def _off(line: Row) -> int | None:
+    """A line's own discount, which is never more than the line comes to; None where it has none."""
+    return None if line["off"] is None else min(line["off"], line["quantity"] * line["cents"])
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,16 @@ ZONES: Final = ("Europe/Berlin", "America/St_Johns", "Pacific/Auckland", "Asia/K
 # deleted or committed late.
 TAMPERING: Final = {
     "an old order gets another discount": """
-        update orders set discount = other.discount, tax = round((orders.subtotal - other.discount) * 0.10, 2),
-            total = orders.subtotal - other.discount + round((orders.subtotal - other.discount) * 0.10, 2),
+        update orders set discount = other.discount,
+            tax = round((orders.subtotal - other.discount) * 0.10, 2) + shipping_tax,
+            total = orders.subtotal - other.discount + shipping - shipping_discount + shipping_tax
+                + round((orders.subtotal - other.discount) * 0.10, 2),
             updated_at = now()
-        from (select order_id, round(subtotal / (%(days)s + 2), 2) as discount from orders) as other
+        from (
+            select order_id, greatest(round(orders.subtotal / (%(days)s + 2), 2), sum(order_items.discount)) as discount
+            from orders join order_items using (order_id)
+            group by order_id
+        ) as other
         where other.order_id = orders.order_id and orders.order_id = %(order)s
     """,
     "an order was another customer's": """
@@ -74,20 +80,27 @@ TAMPERING: Final = {
         delete from orders where order_id = %(order)s
     """,
     "an order of long ago is committed now": """
-        insert into orders (order_id, customer_id, status, subtotal, discount, tax, total, ordered_at, updated_at)
-        select 100000 + order_id, customer_id, 'processing', subtotal, discount, tax, total, ordered_at, updated_at
+        insert into orders
+            (order_id, customer_id, status, subtotal, discount, shipping, shipping_discount, tax, shipping_tax, total,
+            ordered_at, updated_at)
+        select 100000 + order_id, customer_id, 'processing', subtotal, discount, shipping, shipping_discount, tax,
+            shipping_tax, total, ordered_at, updated_at
         from orders where order_id = %(order)s on conflict do nothing;
         insert into order_items
-            (order_item_id, order_id, product_id, warehouse_id, quantity, unit_price, unit_cost, updated_at)
-        select 100000 + order_item_id, 100000 + order_id, product_id, warehouse_id, quantity, unit_price, unit_cost,
-            updated_at
+            (order_item_id, order_id, product_id, warehouse_id, quantity, unit_price, discount, unit_cost, updated_at)
+        select 100000 + order_item_id, 100000 + order_id, product_id, warehouse_id, quantity, unit_price, discount,
+            unit_cost, updated_at
         from order_items where order_id = %(order)s on conflict do nothing
     """,
     "an order does not add up": """
         update orders set total = total + 10, updated_at = now() where order_id = %(order)s
     """,
     "every order adds up": """
-        update orders set total = subtotal - discount + tax, updated_at = now() where total <> subtotal - discount + tax
+        update orders set total = parts.total, updated_at = now()
+        from (
+            select order_id, subtotal - discount + shipping - shipping_discount + tax as total from orders
+        ) as parts
+        where parts.order_id = orders.order_id and parts.total <> orders.total
     """,
     "a product costs more": "update products set unit_cost = unit_cost + 1, updated_at = now() where product_id = 1",
     "a shelf holds more than it should": """

@@ -60,10 +60,12 @@ customers, products, warehouses = st.integers(1, 3), st.integers(1, 3), st.integ
 currencies = st.sampled_from("AB")
 costs = st.none() | cents
 
-lines = st.builds(Line, products, quantities, cents, costs, warehouses)
+lines = st.builds(Line, products, quantities, cents, costs, warehouses, st.none() | cents)
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
 moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, st.integers(1, 2))
-orders = st.builds(Order, hours, customers, currencies, cents, st.lists(lines, min_size=1, max_size=3).map(tuple))
+orders = st.builds(
+    Order, hours, customers, currencies, cents, cents, st.lists(lines, min_size=1, max_size=3).map(tuple)
+)
 refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
 
 
@@ -78,9 +80,9 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     refunds,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
     _edits("orders", customer=customers, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
-           delivered=maybe_hours, channel=st.sampled_from(["web", "app"])),
+           delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
-           order=which),
+           off=st.none() | cents, order=which),
     _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans()),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),

@@ -85,9 +85,10 @@ def _value(kind: Type, word: str) -> Any:
 
 
 def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
-    """A source's rows in the lake; what is not given is null, the day of a given instant, or said by a movement's kind."""
+    """A source's rows in the lake; what is not given is its default, null, the day of a given instant, or said by a movement's kind."""
     drawn = rows(source, given) if isinstance(given, str) else given
-    complete = [row | _days(source, row) for row in drawn]
+    defaults = {column.lake_name: column.default for column in source.columns if column.default is not None}
+    complete = [defaults | row | _days(source, row) for row in drawn]
     for row in complete:
         if source.name == "inventory_movements" and "changes_reserved" not in row:
             row["changes_reserved"] = row["kind"] in ("reservation", "release", "shipment")

@@ -73,13 +73,16 @@ class Trade:
         placed, number = self._dice.randint(first, last), len(self.rows["orders"]) + 1
         lines = [self._line(number, placed) for _ in range(self._dice.randint(1, 5))]
         subtotal = sum(line["quantity"] * line["unit_price_cents"] for line in lines)
+        own = sum(line["discount_cents"] or 0 for line in lines)
         order = {
             "order_id": number,
             "customer_id": self._dice.randint(1, 12),
             "status": "processing",
             "currency": self._dice.choice(["EUR", "EUR", "USD"]),
             "subtotal_cents": subtotal,
-            "discount_cents": self._dice.choice([0, self._dice.randint(0, subtotal)]),
+            "discount_cents": self._dice.choice([own, self._dice.randint(own, subtotal)]),
+            "shipping_cents": subtotal // 7,
+            "shipping_discount_cents": subtotal // 11,
             "tax_cents": subtotal // 10,
             "total_cents": subtotal,
             "ordered_on": placed,
@@ -100,6 +103,8 @@ class Trade:
             "unit_cost_cents": self._dice.choice([None, *range(50, 60)]),
             "ordered_on": placed,
         }
+        # No throw of its own: the rest stays.
+        line["discount_cents"] = line["unit_price_cents"] // 3 if line["order_item_id"] % 4 == 0 else None
         self.rows["order_items"].append(line)
         return line
 
@@ -164,9 +169,13 @@ def test_margins_add_up_where_costs_are_known(tables: Reporting) -> None:
 
 def test_orders_add_up_to_their_day(tables: Reporting) -> None:
     kept = [row | {"day": row["ordered_on"]} for row in tables.rows("orders") if row["status"] != "cancelled"]
-    sold = _sums(kept, ["day", "currency"], ["units", "gross_sales_cents", "discount_cents", "tax_cents"])
+    sold = _sums(
+        kept, ["day", "currency"], ["units", "gross_sales_cents", "discount_cents", "shipping_cents", "tax_cents"]
+    )
     days = [row for row in tables.rows("daily_sales") if row["orders"]]
-    assert sold == _sums(days, ["day", "currency"], ["units", "gross_sales_cents", "discounts_cents", "tax_cents"])
+    assert sold == _sums(
+        days, ["day", "currency"], ["units", "gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents"]
+    )
     whole = ["refunded_units", "returns_cents", "net_sales_cents"]
     assert _sums(kept, ["currency"], whole) == _sums(tables.rows("daily_sales"), ["currency"], whole)
 

@@ -60,3 +60,73 @@ def test_left_over_cents_go_to_the_largest_remainders(report: Report) -> None:
         9             100
         """,
     )
+
+
+def test_only_what_no_line_has_of_the_discount_is_spread(report: Report) -> None:
+    """Order 1: all 100 are the first line's. Order 2: 60 are, and 40 are spread over 240 and 100. Order 3: as rounded."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      400            100            0         300         2026-01-02
+            2        1           pending EUR      400            100            0         300         2026-01-02
+            3        1           pending EUR      400            9              0         391         2026-01-02
+            4        1           pending EUR      400            400            0         0           2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents tax_cents ordered_on
+            1             1        1          1            1        300              100            19        2026-01-02
+            2             1        1          1            1        100              -              -         2026-01-02
+            3             2        1          1            1        300              60             0         2026-01-02
+            4             2        1          1            1        100              0              19        2026-01-02
+            5             3        1          1            1        300              5              -         2026-01-02
+            6             3        1          1            1        100              5              -         2026-01-02
+            7             4        1          1            1        300              300            -         2026-01-02
+            8             4        1          1            1        100              -              -         2026-01-02
+        """,
+    }
+    built = report(shop)
+    built.check(
+        "order_lines",
+        """
+        order_item_id discount_allocated_cents net_sales_cents tax_cents
+        1             100                      200             19
+        2             0                        100             -
+        3             88                       212             0
+        4             12                       88              19
+        5             5                        295             -
+        6             5                        95              -
+        7             300                      0               -
+        8             100                      0               -
+        """,
+    )
+    built.check(
+        "orders",
+        """
+        order_id gross_sales_cents discount_cents net_sales_cents total_cents rounding_cents
+        1        400               100            300             300         0
+        2        400               100            300             300         0
+        3        400               10             390             391         1
+        4        400               400            0               0           0
+        """,
+    )
+
+
+def test_a_line_comes_to_what_the_shop_says_where_it_rounds(report: Report) -> None:
+    """Three for 148.50 with 19 % tax in it are 124.79 without; 41.60 each would be 124.80."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      12479          0              2371      14850       2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents subtotal_cents tax_cents ordered_on
+            1             1        1          1            3        4160             12479          2371      2026-01-02
+        """,
+    }
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id unit_price_cents gross_sales_cents net_sales_cents tax_cents
+        1             4160             12479             12479           2371
+        """,
+    )

@@ -1,7 +1,7 @@
 """``reporting.daily_sales``: one row per business day and currency, without gaps.
 
-Net sales = gross sales − discounts − returns, with returns on the day of the refund, and total sales = net sales + tax:
-Shopify's sales reports (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
+Net sales = gross sales − discounts − returns, with returns on the day of the refund, and total sales = net sales +
+shipping + tax: Shopify's sales reports (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
 A new customer places their first order that day, a returning one has ordered before.
 """
 
@@ -37,11 +37,15 @@ TABLE = Table(
         Column("returns", Type.CENTS, "Refunds given that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
         Column(
+            "shipping", Type.CENTS, "Σ shipping of orders, less its discounts, without tax; refunds do not reduce it."
+        ),
+        Column(
             "tax",
             Type.CENTS,
-            "Tax of orders, on gross_sales − discounts; refunds do not reduce it: the shop records no refunded tax.",
+            "Tax of orders, on gross_sales − discounts + shipping; refunds do not reduce it: the shop records no "
+            "refunded tax.",
         ),
-        Column("total_sales", Type.CENTS, "net_sales + tax."),
+        Column("total_sales", Type.CENTS, "net_sales + shipping + tax."),
         Column(
             "average_order_value",
             Type.RATIO,
@@ -69,6 +73,7 @@ TABLE = Table(
                 "refunded_units",
                 "gross_sales_cents",
                 "returns_cents",
+                "shipping_cents",
                 "tax_cents",
             )
         ),
@@ -84,7 +89,7 @@ TABLE = Table(
 )
 
 _COUNTS = ["orders", "cancelled_orders", "customers", "new_customers", "units", "refunded_units"]
-_AMOUNTS = ["gross_sales_cents", "discounts_cents", "returns_cents", "tax_cents"]
+_AMOUNTS = ["gross_sales_cents", "discounts_cents", "returns_cents", "shipping_cents", "tax_cents"]
 
 
 def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame) -> Frame:
@@ -104,7 +109,7 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar:
         .with_columns(
             returning_customers=nw.col("customers") - nw.col("new_customers"),
             net_sales_cents=net_sales,
-            total_sales_cents=net_sales + nw.col("tax_cents"),
+            total_sales_cents=net_sales + nw.col("shipping_cents") + nw.col("tax_cents"),
             average_order_value=ratio(paid, nw.col("orders") * 100),
         )
     )
@@ -128,7 +133,7 @@ def _sales(kept: Frame) -> Frame:
             nw.col("units").sum(),
             nw.col("gross_sales_cents").sum(),
             nw.col("discount_cents").sum().alias("discounts_cents"),
-            nw.col("tax_cents").sum(),
+            nw.col("shipping_cents", "tax_cents").sum(),
         )
     )
 

@@ -1,8 +1,9 @@
 """``reporting.order_lines``: one row per order item, with its share of the discount and its refunds.
 
-The discount of an order is spread over its lines by the largest-remainder (Hamilton) method: each line gets
-⌊discount × line's gross sales / subtotal⌋ cents, and the cents left over go one each to the lines with the largest
-remainders, ties to the smaller ``order_item_id``. So the lines add up to the order to the cent.
+What the shop says of a line's discount is the line's. The rest of its order's discount is spread over all lines by the
+largest-remainder (Hamilton) method: each line gets ⌊rest × what is left of the line / what is left of the order⌋ cents,
+and the cents left over go one each to the lines with the largest remainders, ties to the smaller ``order_item_id``. So
+the lines add up to the order to the cent.
 """
 
 from __future__ import annotations
@@ -31,9 +32,14 @@ TABLE = Table(
         Column("ordered_on", Type.DAY, "Business day of its order."),
         Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
         Column("quantity", Type.INTEGER, "Units ordered."),
-        Column("unit_price", Type.CENTS, "Price of one unit at the time of the order, before discount and tax."),
-        Column("gross_sales", Type.CENTS, "quantity × unit_price."),
-        Column("discount_allocated", Type.CENTS, "Its share of the order's discount, by largest remainder."),
+        Column("unit_price", Type.CENTS, "Price of one unit at the time of the order, before discount, without tax."),
+        Column("gross_sales", Type.CENTS, "quantity × unit_price, or the shop's own figure where it rounds."),
+        Column(
+            "discount_allocated",
+            Type.CENTS,
+            "Its own discount where the shop knows it, and its share of the rest of the order's, by largest remainder.",
+        ),
+        Column("tax", Type.CENTS, "Tax on it; null where the shop knows the order's only.", nullable=True),
         Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
         Column("returns", Type.CENTS, "Refunds so far, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled."),
@@ -84,8 +90,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         "customer_id",
         "currency",
         "ordered_on",
-        "discount_cents",
-        "subtotal_cents",
+        order_discount_cents=nw.col("discount_cents"),
         is_cancelled=~nw.col("cancelled_on").is_null(),
     )
     # Summed per line before the join: a line with two refunds stays one line.
@@ -95,13 +100,14 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
     )
     lines = (
         order_items.select(
-            "order_item_id", "order_id", "product_id", "warehouse_id", "quantity", "unit_price_cents", "unit_cost_cents"
+            *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
+            *("unit_price_cents", "subtotal_cents", "discount_cents", "tax_cents", "unit_cost_cents"),
         )
         .join(headers, on="order_id", how="inner")
         .join(refunded, on="order_item_id", how="left")
         .with_columns(
-            nw.col("refunded_quantity", "returns_cents").fill_null(0),
-            gross_sales_cents=nw.col("quantity") * nw.col("unit_price_cents"),
+            nw.col("refunded_quantity", "returns_cents", "discount_cents").fill_null(0),
+            gross_sales_cents=nw.coalesce("subtotal_cents", nw.col("quantity") * nw.col("unit_price_cents")),
             cost_cents=nw.col("quantity") * nw.col("unit_cost_cents"),
         )
     )
@@ -122,15 +128,23 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
 
 
 def _allocate_discount(lines: Frame) -> Frame:
-    """Spread each order's discount over its lines by largest remainder, in whole cents."""
-    # An order of free goods has no subtotal to divide by, and no discount either.
-    subtotal = nw.when(nw.col("subtotal_cents") > 0).then(nw.col("subtotal_cents")).otherwise(1)
+    """Spread what no line has of each order's discount over its lines by largest remainder, in whole cents."""
+    lines = lines.with_columns(left=nw.col("gross_sales_cents") - nw.col("discount_cents"))
+    left_of_order = nw.col("left").sum().over("order_id")
+    rest = nw.col("order_discount_cents") - nw.col("discount_cents").sum().over("order_id")
+    lines = lines.with_columns(left_of_order=left_of_order, rest=rest).with_columns(
+        # An order of free goods has nothing left to divide by, and no rest either.
+        left_of_order=nw.when(nw.col("left_of_order") > 0).then(nw.col("left_of_order")).otherwise(1),
+        # The lines' own discounts, rounded one by one, may come to a cent or two more than the order's.
+        rest=nw.when(nw.col("rest") > 0).then(nw.col("rest")).otherwise(0),
+    )
     shares = (
-        lines.with_columns(subtotal=subtotal, portion=nw.col("discount_cents") * nw.col("gross_sales_cents"))
-        .with_columns(share=quotient(nw.col("portion"), nw.col("subtotal")))
+        lines.with_columns(portion=nw.col("rest") * nw.col("left"))
+        .with_columns(share=quotient(nw.col("portion"), nw.col("left_of_order")))
         # Minus the remainder, because windows sort ascending and the largest remainder comes first.
-        .with_columns(shortfall=nw.col("share") * nw.col("subtotal") - nw.col("portion"))
-        .with_columns(left_over=nw.col("discount_cents") - nw.col("share").sum().over("order_id"))
+        .with_columns(shortfall=nw.col("share") * nw.col("left_of_order") - nw.col("portion"))
+        .with_columns(left_over=nw.col("rest") - nw.col("share").sum().over("order_id"))
     )
     placed = numbered(shares, "place", "order_id", ["shortfall", "order_item_id"])
-    return placed.with_columns(discount_allocated_cents=nw.col("share") + flag(nw.col("place") <= nw.col("left_over")))
+    extra = flag(nw.col("place") <= nw.col("left_over"))
+    return placed.with_columns(discount_allocated_cents=nw.col("discount_cents") + nw.col("share") + extra)

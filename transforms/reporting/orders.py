@@ -35,12 +35,21 @@ TABLE = Table(
         Column("item_count", Type.INTEGER, "Lines."),
         Column("units", Type.INTEGER, "Units ordered, over all lines."),
         Column("refunded_units", Type.INTEGER, "Units refunded so far."),
-        Column("gross_sales", Type.CENTS, "Σ quantity × unit price over the lines."),
-        Column("discount", Type.CENTS, "Taken off gross_sales."),
-        Column("tax", Type.CENTS, "On gross_sales − discount."),
+        Column("gross_sales", Type.CENTS, "Σ gross sales of the lines: without tax, shipping and discounts."),
+        Column("discount", Type.CENTS, "Taken off gross_sales: Σ discount_allocated of the lines."),
+        Column("shipping", Type.CENTS, "Charged for delivery, less what was taken off it, without tax."),
+        Column("tax", Type.CENTS, "All tax: on gross_sales − discount, and shipping_tax."),
+        Column("shipping_tax", Type.CENTS, "The part of tax that is on shipping."),
         Column("returns", Type.CENTS, "Σ refunds so far, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
-        Column("total", Type.CENTS, "gross_sales − discount + tax: the amount the customer had to pay."),
+        Column(
+            "total", Type.CENTS, "What the customer had to pay: gross_sales − discount + shipping + tax + rounding."
+        ),
+        Column(
+            "rounding",
+            Type.CENTS,
+            "What the shop's total is more than its parts, each rounded; 0 where its amounts are whole cents.",
+        ),
         Column("cost", Type.CENTS, "Σ quantity × unit cost; null when any line's is unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "Cost of the refunded units; null when cost is.", nullable=True),
         Column(
@@ -112,8 +121,10 @@ _TAKEN = [
     "currency",
     "status",
     "channel",
-    "discount_cents",
+    "shipping_cents",
+    "shipping_discount_cents",
     "tax_cents",
+    "shipping_tax_cents",
     "total_cents",
     *(f"{event}_{moment}" for event in ("ordered", "shipped", "delivered", "cancelled") for moment in ("on", "at")),
     "seconds_to_ship",
@@ -123,6 +134,7 @@ _SUMMED = {
     "units": "quantity",
     "refunded_units": "refunded_quantity",
     "gross_sales_cents": "gross_sales_cents",
+    "discount_cents": "discount_allocated_cents",
     "returns_cents": "returns_cents",
     "net_sales_cents": "net_sales_cents",
     "cost_cents": "cost_cents",
@@ -153,12 +165,15 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
         )
         .with_columns(
             status=_status(),
+            shipping_cents=nw.col("shipping_cents") - nw.col("shipping_discount_cents"),
             gross_margin_cents=nw.when(is_cancelled | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
             counts=flag(~is_cancelled),
             hours_to_ship=nw.col("seconds_to_ship") / _SECONDS_PER_HOUR,
             hours_to_deliver=nw.col("seconds_to_deliver") / _SECONDS_PER_HOUR,
         )
     )
+    parts = nw.col("gross_sales_cents") - nw.col("discount_cents") + nw.col("shipping_cents") + nw.col("tax_cents")
+    rows = rows.with_columns(rounding_cents=nw.col("total_cents") - parts)
     rows = by_key(rows, ["customer_id"], _number_orders)
     return rows.select(column.lake_name for column in TABLE.columns)
 

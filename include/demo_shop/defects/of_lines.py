@@ -83,6 +83,23 @@ _LINES = (
         where=f"{_QUIET_LINE} and victim.unit_price > 0",
         drops=("order_items_unit_price_check",),
     ),
+    Defect(
+        name="line_discount_exceeds_line",
+        source="order_items",
+        description="an item with 1.00 more off than it costs (so its order's discount does not cover it either)",
+        rule="0 ≤ discount ≤ quantity × unit_price",
+        change={"discount": "quantity * unit_price + 1"},
+        where=f"{_QUIET_LINE} and parent.discount < victim.quantity * victim.unit_price",
+        drops=("order_items_discount_check",),
+    ),
+    Defect(
+        name="line_discount_exceeds_order",
+        source="order_items",
+        description="an item with all of its price off, more than its whole order's discount",
+        rule="the discounts of an order's lines ≤ its discount",
+        change={"discount": "quantity * unit_price"},
+        where=f"{_QUIET_LINE} and parent.discount < victim.quantity * victim.unit_price",
+    ),
 )
 _REFUNDS = (
     Defect(

@@ -8,6 +8,11 @@ from include.demo_shop.defects.defect import MISSING_KEY, NEVER_REFUNDED, Defect
 
 _CANCELLED = "victim.status = 'cancelled'"
 _QUIET_ORDER = f"victim.status = 'delivered' and victim.subtotal > 0 and {NEVER_REFUNDED}"
+_NO_OFFER = """not exists (
+    select from order_items as line where line.order_id = victim.order_id and line.discount is not null
+)"""
+# What the tax changes by when 10 % is of another net amount.
+_TAX_CHANGE = "(round(({net}) / 10, 2) + shipping_tax - tax)"
 
 _ORDER_KEYS = (
     Defect(
@@ -43,7 +48,7 @@ _ORDER_MONEY = (
         name="total_mismatch",
         source="orders",
         description="a total of 10.00 more than its parts",
-        rule="total = subtotal − discount + tax",
+        rule="total is the sum of its parts",
         change={"total": "total + 10"},
         where=_QUIET_ORDER,
     ),
@@ -54,8 +59,8 @@ _ORDER_MONEY = (
         rule="subtotal is the sum of the order's lines",
         change={
             "subtotal": "subtotal + 10",
-            "tax": "round((subtotal + 10 - discount) / 10, 2)",
-            "total": "subtotal + 10 - discount + round((subtotal + 10 - discount) / 10, 2)",
+            "tax": "round((subtotal + 10 - discount) / 10, 2) + shipping_tax",
+            "total": f"total + 10 + {_TAX_CHANGE.format(net='subtotal + 10 - discount')}",
         },
         where=_QUIET_ORDER,
     ),
@@ -63,7 +68,7 @@ _ORDER_MONEY = (
         name="tax_mismatch",
         source="orders",
         description="1.00 too much tax; the total follows from it",
-        rule="tax = 10 % of (subtotal − discount), half up",
+        rule="tax = 10 % of (subtotal − discount) and of (shipping − shipping_discount), each half up",
         change={"tax": "tax + 1", "total": "total + 1"},
         where=_QUIET_ORDER,
     ),
@@ -74,10 +79,10 @@ _ORDER_MONEY = (
         rule="0 ≤ discount ≤ subtotal",
         change={
             "discount": "-5",
-            "tax": "round((subtotal + 5) / 10, 2)",
-            "total": "subtotal + 5 + round((subtotal + 5) / 10, 2)",
+            "tax": "round((subtotal + 5) / 10, 2) + shipping_tax",
+            "total": f"total + discount + 5 + {_TAX_CHANGE.format(net='subtotal + 5')}",
         },
-        where=_QUIET_ORDER,
+        where=f"{_QUIET_ORDER} and {_NO_OFFER}",
         drops=("orders_discount_check",),
     ),
     Defect(
@@ -85,7 +90,11 @@ _ORDER_MONEY = (
         source="orders",
         description="a discount of 10.00 more than the subtotal; tax and total follow from it and are negative",
         rule="0 ≤ discount ≤ subtotal",
-        change={"discount": "subtotal + 10", "tax": "-1", "total": "-11"},
+        change={
+            "discount": "subtotal + 10",
+            "tax": "shipping_tax - 1",
+            "total": "total - tax - subtotal + discount + shipping_tax - 11",
+        },
         where=_QUIET_ORDER,
         drops=("orders_discount_check",),
     ),
@@ -104,6 +113,45 @@ _ORDER_MONEY = (
         description="amounts in ZZZ",
         rule="currency is one the shop sells in",
         change={"currency": "'ZZZ'"},
+        where=_QUIET_ORDER,
+    ),
+)
+_SHIPPING = (
+    Defect(
+        name="negative_shipping",
+        source="orders",
+        description="delivery for −4.90; tax and total follow from it",
+        rule="shipping ≥ 0",
+        change={
+            "shipping": "-4.90",
+            "shipping_discount": "0",
+            "shipping_tax": "-0.49",
+            "tax": "tax - shipping_tax - 0.49",
+            "total": "subtotal - discount - 4.90 + tax - shipping_tax - 0.49",
+        },
+        where=_QUIET_ORDER,
+        drops=("orders_shipping_check", "orders_shipping_discount_check"),
+    ),
+    Defect(
+        name="shipping_discount_exceeds_shipping",
+        source="orders",
+        description="1.00 more off delivery than it costs; tax and total follow from it",
+        rule="0 ≤ shipping_discount ≤ shipping",
+        change={
+            "shipping_discount": "shipping + 1",
+            "shipping_tax": "-0.10",
+            "tax": "tax - shipping_tax - 0.10",
+            "total": "subtotal - discount - 1 + tax - shipping_tax - 0.10",
+        },
+        where=_QUIET_ORDER,
+        drops=("orders_shipping_discount_check",),
+    ),
+    Defect(
+        name="shipping_tax_exceeds_tax",
+        source="orders",
+        description="more tax on delivery than on the whole order",
+        rule="shipping_tax ≤ tax",
+        change={"shipping_tax": "tax + 1"},
         where=_QUIET_ORDER,
     ),
 )
@@ -199,7 +247,7 @@ _ORDER_TIMES = (
     ),
 )
 
-ORDER_DEFECTS: Final = (*_ORDER_KEYS, *_ORDER_MONEY, *_ORDER_STATUS, *_ORDER_TIMES)
+ORDER_DEFECTS: Final = (*_ORDER_KEYS, *_ORDER_MONEY, *_SHIPPING, *_ORDER_STATUS, *_ORDER_TIMES)
 ORDER_WARNINGS: Final = (
     Defect(
         name="unknown_channel",

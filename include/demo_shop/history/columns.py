@@ -23,12 +23,16 @@ def flags(values: NDArray[np.bool_]) -> Any:
     return pa.array(values)
 
 
-def money(cents: Ints) -> Any:
-    """Cents as decimals with two places, exactly: a decimal is a 128-bit integer of its last place."""
+def money(cents: Ints, is_missing: NDArray[np.bool_] | None = None) -> Any:
+    """Cents as decimals with two places, exactly: a decimal is a 128-bit integer of its last place.
+
+    Null where missing.
+    """
     wide = np.empty((len(cents), 2), dtype=np.int64)
     wide[:, 0] = cents
     wide[:, 1] = cents >> 63
-    return pa.Array.from_buffers(pa.decimal128(14, 2), len(cents), [None, pa.py_buffer(wide.tobytes())])
+    amounts = pa.Array.from_buffers(pa.decimal128(14, 2), len(cents), [None, pa.py_buffer(wide.tobytes())])
+    return amounts if is_missing is None else pc.if_else(pa.array(is_missing), None, amounts)
 
 
 def instants(microseconds: Ints, missing: int | None = None) -> Any:

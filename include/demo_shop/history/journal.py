@@ -107,6 +107,9 @@ class Journal:
                 "cancelled_by": to.words(outcome.cancellation, [by for by, _, _ in CANCELLATIONS], is_kept),
                 "cancellation_reason": to.words(outcome.cancellation, [why for _, why, _ in CANCELLATIONS], is_kept),
                 "channel": to.words(channel, list(CHANNELS)),
+                "shipping": to.money(prices.shipping),
+                "shipping_discount": to.money(prices.shipping_discount),
+                "shipping_tax": to.money(prices.shipping_tax),
             },
         )
 
@@ -122,6 +125,7 @@ class Journal:
                 "unit_price": to.money(prices.unit_price),
                 "unit_cost": to.money(prices.unit_cost),
                 "updated_at": to.instants(ordered_at),
+                "discount": to.money(prices.line_discount, prices.line_discount == 0),
             },
         )
 

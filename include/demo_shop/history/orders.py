@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, HOUR, MINUTE, SECOND, Floats, Ints
 from include.demo_shop.history.names import CANCELLATIONS, CHANNELS
+from include.demo_shop.money import FREE_SHIPPING_FROM, SHIPPING
 
 NEVER = np.iinfo(np.int64).max
 _LINES = np.array([0.13, 0.14, 0.16, 0.15, 0.13, 0.11, 0.08, 0.10])  # of orders with 1, 2, … 8 lines
@@ -19,6 +20,9 @@ MEAN_QUANTITY = float((_QUANTITIES * np.arange(1, 6)).sum())
 _DISCOUNTS = np.array([0, 5, 10, 15, 20])  # per cent
 _DISCOUNT_SHARES = (np.array([0.74, 0.10, 0.10, 0.04, 0.02]), np.array([0.20, 0.10, 0.30, 0.20, 0.20]))
 _USD = 0.05
+_OFFERS, _OFFER = 0.04, 15  # share of lines with an offer of their own, per cent off
+_SHIPPING, _FREE_FROM = (int(amount * 100) for amount in (SHIPPING, FREE_SHIPPING_FROM))
+_FREE_CODES = 0.06  # share of orders with a code for free delivery
 _ELSEWHERE = 0.08  # share of lines from another warehouse than the customer's own
 
 
@@ -67,21 +71,33 @@ class Prices:
     """What a day's orders cost, in cents of their currency.
 
     Attributes:
-        is_usd, subtotal, discount, tax, total: (orders,).
-        unit_price, unit_cost: (lines,).
+        is_usd, subtotal, discount, shipping, shipping_discount, tax, shipping_tax, total: (orders,).
+        unit_price, unit_cost, line_discount: (lines,); a line's own discount is 0 where it has none.
+        paid: what each line comes to after its own discount and its share of the rest, rounded down: (lines,).
     """
 
     is_usd: NDArray[np.bool_]
     subtotal: Ints
     discount: Ints
+    shipping: Ints
+    shipping_discount: Ints
     tax: Ints
+    shipping_tax: Ints
     total: Ints
     unit_price: Ints
     unit_cost: Ints
+    line_discount: Ints
+    paid: Ints
 
 
 def priced(
-    order: Ints, price: Ints, cost: Ints, quantity: Ints, is_promotion: bool, rng: np.random.Generator
+    order: Ints,
+    price: Ints,
+    cost: Ints,
+    quantity: Ints,
+    is_promotion: bool,
+    rng: np.random.Generator,
+    offers: np.random.Generator,
 ) -> Prices:
     """Price a day's orders.
 
@@ -92,18 +108,45 @@ def priced(
         quantity: units: (lines,).
         is_promotion: whether many orders have a discount today.
         rng: of this day.
+        offers: of this day's offers on single lines and codes for free delivery.
     """
     orders = int(order[-1]) + 1 if len(order) else 0
     is_usd = rng.random(orders) < _USD
     unit_price = np.where(is_usd[order], (price * 110 + 50) // 100, price)
     unit_cost = np.where(is_usd[order], (cost * 110 + 50) // 100, cost)
     starts = np.searchsorted(order, np.arange(orders))
-    subtotal = np.add.reduceat(quantity * unit_price, starts) if orders else np.zeros(0, dtype=np.int64)
+
+    def by_order(lines: Ints) -> Ints:
+        return np.add.reduceat(lines, starts) if orders else np.zeros(0, dtype=np.int64)
+
+    gross = quantity * unit_price
+    line_discount = np.where(offers.random(len(order)) < _OFFERS, (gross * _OFFER + 50) // 100, 0)
+    subtotal, own = by_order(gross), by_order(line_discount)
+    left = subtotal - own
     percent = rng.choice(_DISCOUNTS, orders, p=_DISCOUNT_SHARES[int(is_promotion)])
-    discount = (subtotal * percent + 50) // 100
-    net = subtotal - discount
-    tax = (net + 5) // 10
-    return Prices(is_usd, subtotal, discount, tax, net + tax, unit_price, unit_cost)
+    rest = (left * percent + 50) // 100
+    net = left - rest
+    costs, free_from = (np.where(is_usd, (amount * 110 + 50) // 100, amount) for amount in (_SHIPPING, _FREE_FROM))
+    shipping = np.where(net >= free_from, 0, costs)
+    shipping_discount = np.where(offers.random(orders) < _FREE_CODES, shipping, 0)
+    shipping_tax = (shipping - shipping_discount + 5) // 10
+    tax = (net + 5) // 10 + shipping_tax
+    total = net + shipping - shipping_discount + tax
+    paid = (gross - line_discount) * net[order] // np.maximum(left[order], 1)
+    return Prices(
+        is_usd,
+        subtotal,
+        own + rest,
+        shipping,
+        shipping_discount,
+        tax,
+        shipping_tax,
+        total,
+        unit_price,
+        unit_cost,
+        line_discount,
+        paid,
+    )
 
 
 def channels(orders: int, rng: np.random.Generator) -> Ints:

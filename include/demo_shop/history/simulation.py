@@ -123,6 +123,7 @@ class Simulation:
             quantity,
             bool(self._calendar.is_promotion[day]),
             rng,
+            np.random.default_rng([self._seed, 4, day]),
         )
         outcome = fates(ordered_at, self._calendar.end, rng)
         first_order, first_item = self._journal.numbers["orders"] + 1, self._journal.numbers["order_items"] + 1
@@ -136,9 +137,7 @@ class Simulation:
         add(of(Kind.RESERVATION, ordered_at[order], cell, quantity, item))
         add(of(Kind.SHIPMENT, outcome.shipped_at[order], cell, -quantity, item))
         add(of(Kind.RELEASE, outcome.cancelled_at[order], cell, -quantity, item))
-        subtotal = prices.subtotal[order]
-        paid = quantity * prices.unit_price * (subtotal - prices.discount[order]) // subtotal
-        given = refunds(outcome.delivered_at[order], quantity, paid, self._calendar.end, rng)
+        given = refunds(outcome.delivered_at[order], quantity, prices.paid, self._calendar.end, rng)
         back = given.restocked
         add(of(Kind.RETURN, given.at[back], cell[given.line[back]], given.quantity[back], item[given.line[back]]))
         self._plan_refunds(given, item)

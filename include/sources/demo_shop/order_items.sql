@@ -5,6 +5,7 @@ select
     warehouse_id,
     quantity,
     unit_price,
+    discount,
     unit_cost,
     updated_at
 from order_items

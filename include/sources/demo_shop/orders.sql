@@ -5,9 +5,12 @@ select
     currency,
     subtotal,
     discount,
+    shipping,
+    shipping_discount,
     tax,
+    shipping_tax,
     -- The shop's only rate: 10 %, rounded half up.
-    round((subtotal - discount) * 0.10, 2) as tax_due,
+    round((subtotal - discount) * 0.10, 2) + round((shipping - shipping_discount) * 0.10, 2) as tax_due,
     total,
     shipping_address,
     payment_id,

@@ -17,6 +17,7 @@ placed as (
         sum(units) filter (where status <> 'cancelled') as units,
         sum(gross_sales) filter (where status <> 'cancelled') as gross_sales,
         sum(discount) filter (where status <> 'cancelled') as discounts,
+        sum(shipping) filter (where status <> 'cancelled') as shipping,
         sum(tax) filter (where status <> 'cancelled') as tax
     from plain.orders
     group by ordered_on, currency
@@ -45,6 +46,7 @@ summed as (
         coalesce(gross_sales, 0) as gross_sales,
         coalesce(discounts, 0) as discounts,
         coalesce(returns, 0) as returns,
+        coalesce(shipping, 0) as shipping,
         coalesce(tax, 0) as tax
     from days
     left join placed using (day, currency)
@@ -64,8 +66,9 @@ select
     discounts,
     returns,
     gross_sales - discounts - returns as net_sales,
+    shipping,
     tax,
-    gross_sales - discounts - returns + tax as total_sales,
+    gross_sales - discounts - returns + shipping + tax as total_sales,
     case
         when orders > 0
             then ((gross_sales - discounts) * 100)::bigint::double precision / (orders * 100)::double precision

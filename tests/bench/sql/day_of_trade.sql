@@ -32,20 +32,21 @@ from order_items as item
 join placed on placed.old_id = item.order_id;
 
 insert into orders (
-    order_id, customer_id, status, currency, subtotal, discount, tax, total, shipping_address, payment_id, ordered_at,
-    updated_at, shipped_at
+    order_id, customer_id, status, currency, subtotal, discount, shipping, shipping_discount, tax, shipping_tax, total,
+    shipping_address, payment_id, ordered_at, updated_at, shipped_at
 )
 select
-    placed.new_id, old.customer_id, 'shipped', old.currency, old.subtotal, old.discount, old.tax, old.total,
-    old.shipping_address, 'new-' || placed.new_id, placed.at, now(), placed.at + interval '2 hours'
+    placed.new_id, old.customer_id, 'shipped', old.currency, old.subtotal, old.discount, old.shipping,
+    old.shipping_discount, old.tax, old.shipping_tax, old.total, old.shipping_address, 'new-' || placed.new_id, placed.at, now(), placed.at + interval '2 hours'
 from placed
 join orders as old on old.order_id = placed.old_id;
 
 insert into order_items (
-    order_item_id, order_id, product_id, warehouse_id, quantity, unit_price, unit_cost, updated_at
+    order_item_id, order_id, product_id, warehouse_id, quantity, unit_price, discount, unit_cost, updated_at
 )
 select
-    lines.new_id, lines.order_id, old.product_id, old.warehouse_id, old.quantity, old.unit_price, old.unit_cost, now()
+    lines.new_id, lines.order_id, old.product_id, old.warehouse_id, old.quantity, old.unit_price, old.discount,
+    old.unit_cost, now()
 from lines
 join order_items as old on old.order_item_id = lines.old_id;
 

@@ -23,9 +23,16 @@ priced as (
         item.quantity * item.unit_price as gross_sales,
         coalesce(refunded.refunded_quantity, 0) as refunded_quantity,
         coalesce(refunded.returns, 0) as returns,
-        (orders.discount * 100)::bigint as discount_cents,
-        (orders.discount * 100)::bigint * (item.quantity * item.unit_price * 100)::bigint as portion,
-        greatest((orders.subtotal * 100)::bigint, 1) as subtotal_cents
+        coalesce(item.discount, 0) as own_discount,
+        (orders.discount * 100)::bigint
+        - sum((coalesce(item.discount, 0) * 100)::bigint) over (partition by item.order_id) as rest,
+        ((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint as left_of_line,
+        greatest(
+            sum(((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint) over (
+                partition by item.order_id
+            ),
+            1
+        ) as left_of_order
     from order_items as item
     join orders using (order_id)
     left join refunded using (order_item_id)
@@ -33,17 +40,17 @@ priced as (
 shared as (
     select
         *,
-        portion / subtotal_cents as share,
+        div(rest * left_of_line, left_of_order) as share,
         row_number() over (
-            partition by order_id order by mod(portion, subtotal_cents) desc, order_item_id
+            partition by order_id order by mod(rest * left_of_line, left_of_order) desc, order_item_id
         ) as place,
-        discount_cents - sum(portion / subtotal_cents) over (partition by order_id) as left_over
+        rest - sum(div(rest * left_of_line, left_of_order)) over (partition by order_id) as left_over
     from priced
 ),
 allocated as (
     select
         *,
-        (share + (place <= left_over)::integer) * 0.01 as discount_allocated,
+        own_discount + (share + (place <= left_over)::integer) * 0.01 as discount_allocated,
         quantity * unit_cost as cost,
         refunded_quantity * unit_cost as returned_cost
     from shared
@@ -67,6 +74,7 @@ select
     unit_price,
     gross_sales,
     discount_allocated,
+    null::numeric as tax,
     refunded_quantity,
     returns,
     net_sales,

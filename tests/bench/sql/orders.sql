@@ -7,6 +7,7 @@ with sums as (
         sum(quantity) as units,
         sum(refunded_quantity) as refunded_units,
         sum(gross_sales) as gross_sales,
+        sum(discount_allocated) as discount,
         sum(returns) as returns,
         sum(net_sales) as net_sales,
         sum(cost) as cost,
@@ -41,11 +42,16 @@ select
     coalesce(sums.units, 0) as units,
     coalesce(sums.refunded_units, 0) as refunded_units,
     coalesce(sums.gross_sales, 0) as gross_sales,
-    orders.discount,
+    coalesce(sums.discount, 0) as discount,
+    orders.shipping - orders.shipping_discount as shipping,
     orders.tax,
+    orders.shipping_tax,
     coalesce(sums.returns, 0) as returns,
     coalesce(sums.net_sales, 0) as net_sales,
     orders.total,
+    orders.total - (
+        coalesce(sums.gross_sales, 0) - coalesce(sums.discount, 0) + orders.shipping - orders.shipping_discount + orders.tax
+    ) as rounding,
     case when coalesce(sums.is_cost_known, true) then coalesce(sums.cost, 0) end as cost,
     case when coalesce(sums.is_cost_known, true) then coalesce(sums.returned_cost, 0) end as returned_cost,
     case

@@ -1,0 +1,124 @@
+"""Money finer than a cent, tax and discounts by line: what is a rounding passes the gate, and what is more does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from include.extract.drift import FILE
+from include.settings import settings
+from tests.nights import Nights
+
+# Prices with 19 % tax in them, as a shop that computes with fractions takes it out and rounds nothing.
+_FINE = """
+alter table order_items
+    drop constraint order_items_discount_check,
+    alter unit_price type numeric, alter discount type numeric, add tax numeric;
+alter table orders
+    drop constraint orders_discount_check,
+    alter subtotal type numeric, alter discount type numeric, alter tax type numeric, alter shipping_tax type numeric,
+    alter shipping type numeric, alter shipping_discount type numeric, alter total type numeric;
+update order_items set unit_price = unit_price / 1.19, discount = coalesce(discount, 0) / 1.19;
+update order_items set tax = (quantity * unit_price - discount) * 0.19;
+update orders set
+    subtotal = lines.subtotal, discount = lines.discount, shipping = shipping / 1.19,
+    shipping_discount = shipping_discount / 1.19, shipping_tax = (shipping - shipping_discount) / 1.19 * 0.19,
+    tax = lines.tax + (shipping - shipping_discount) / 1.19 * 0.19,
+    total = round(lines.subtotal - lines.discount + lines.tax + shipping - shipping_discount, 2)
+from (
+    select order_id, sum(quantity * unit_price) as subtotal, sum(discount) as discount, sum(tax) as tax
+    from order_items group by order_id
+) as lines
+where lines.order_id = orders.order_id;
+delete from refunds;
+"""
+
+
+@pytest.fixture
+def fine(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+    """Nights of a shop that computes with fractions of a cent, and knows tax and discount of every line."""
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / FILE).unlink()
+    orders, lines = folder / "orders.sql", folder / "order_items.sql"
+    start, _, end = orders.read_text().partition("    -- The shop's only rate")
+    orders.write_text(f"{start}    null::numeric as tax_due,\n{end.partition('as tax_due,')[2]}")
+    lines.write_text(lines.read_text().replace("unit_price,", "unit_price, quantity * unit_price as subtotal, tax,"))
+    (folder / "shop.toml").write_text('[money]\nrounding = "half_up"\n')
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.shop.execute(_FINE)
+    yield nights
+    settings.cache_clear()
+
+
+def test_what_a_shop_rounds_elsewhere_passes_and_is_shown(fine: Nights) -> None:
+    fine.report()
+    assert fine.ask("select source, row_key, rules from audit.quarantine") == []
+    parts = "gross_sales - discount + shipping + tax + rounding"
+    assert fine.ask(f"select count(*) from reporting.orders where total <> {parts}") == [(0,)]
+    # No order has a line with more than five amounts, or more than eight lines.
+    assert fine.ask(
+        "select count(*) filter (where rounding <> 0) > 100, max(abs(rounding)) <= 0.10 from reporting.orders"
+    )[0] == (True, True)
+    assert fine.ask(
+        "select count(*) from reporting.order_lines where abs((gross_sales - discount_allocated) * 0.19 - tax) > 0.01"
+    ) == [(0,)]
+    shop = fine.shop.execute(
+        "select currency, sum(total) from orders where status <> 'cancelled' group by 1 order by 1"
+    )
+    published = fine.ask(
+        "select currency, sum(total) from reporting.orders where status <> 'cancelled' group by 1 order by 1"
+    )
+    assert published == shop.fetchall()
+
+
+def test_more_than_a_rounding_is_held(fine: Nights) -> None:
+    """Each in an order of its own: its total, its subtotal, its discount, a line's tax, a line's subtotal."""
+    orders = [
+        number
+        for (number,) in fine.shop.execute("select order_id from orders where discount > 1 order by order_id limit 6")
+    ]
+    for change, number in zip(
+        (
+            "update orders set total = total + 0.08 where order_id = %s",
+            "update orders set subtotal = subtotal + 0.05, total = total + 0.05 where order_id = %s",
+            "update orders set discount = discount - 0.05, total = total + 0.05 where order_id = %s",
+            "update order_items set tax = tax + 0.06 where order_id = %s",
+            "update order_items set unit_price = unit_price + 10 where order_id = %s",
+        ),
+        orders,
+        strict=False,
+    ):
+        fine.shop.execute(change.encode(), [number])
+    fine.shop.execute("update orders set total = total + 0.01 where order_id = %s", [orders[5]])
+    fine.report()
+    found = dict(fine.ask("select row_key, rules from audit.quarantine where source = 'orders'"))
+    assert {key: set(rules) for key, rules in found.items()} == {
+        str(orders[0]): {"total_equals_parts"},
+        str(orders[1]): {"subtotal_equals_lines"},
+        str(orders[2]): {"discount_covers_lines"},
+        str(orders[3]): {"tax_equals_lines"},
+        str(orders[4]): {"subtotal_equals_lines"},
+    }
+
+
+def test_a_subtotal_that_is_not_the_price_of_its_units_is_held(fine: Nights) -> None:
+    lines = Path(settings().sources) / "order_items.sql"
+    lines.write_text(
+        lines.read_text().replace(
+            "quantity * unit_price as subtotal", "quantity * unit_price + (order_item_id = 7)::integer as subtotal"
+        )
+    )
+    fine.report()
+    assert fine.ask(
+        "select row_key from audit.quarantine where source = 'order_items' and 'subtotal_of_price' = any(rules)"
+    ) == [("7",)]
+
+
+def test_without_a_word_of_the_shop_no_fraction_is_rounded(fine: Nights) -> None:
+    (Path(settings().sources) / "shop.toml").unlink()
+    with pytest.raises(Exception, match=r"orders: [\d,]+ of [\d,]+ rows would be in quarantine.*readable"):
+        fine.report()
