@@ -120,7 +120,7 @@ def fill_changes(medusa: Medusa) -> None:
 
     # Three mugs and a cap; then one mug at another price, two shirts and no cap.
     medusa.order("edited", version=2)
-    medusa.ship_for("edited", "5", "10", versions=(1, 2))
+    medusa.ship_for("edited", "5", "10", discount="1", versions=(1, 2))
     for line, price in (("mug", "10"), ("cap", "20"), ("shirt", "15")):
         medusa.line("edited", line, price, "10")
     medusa.item("edited", "mug", 3)

@@ -4,7 +4,7 @@
 -- A product is a variant: that is what has a price and lies on a shelf. A line that names none (an engraving, typed in
 -- by hand) sells a product of its own that is called like the line; products.sql has it.
 --
--- Quantities may be fractions in Medusa. One that is, is not rounded: the gate keeps it aside.
+-- A quantity may be a fraction in Medusa. The gate keeps such a line aside: its subtotal is not that of whole units.
 with sold_lines as (
     select
         line.id as line_id,
@@ -34,13 +34,13 @@ prices as (
     select
         line_id,
         coalesce(rate, 0) as rate,
-        case when is_tax_inclusive then 1 + coalesce(rate, 0) else 1 end as listed_for, -- what 1 without tax is listed at
+        case when is_tax_inclusive then 1 + coalesce(rate, 0) else 1 end as listed_for, -- of 1 without tax
         rates.updated_at
     from sold_lines
     left join rates using (line_id)
 ),
 discounts as (
-    -- A discount on the whole order is on its lines too: Medusa spreads it. Most are without tax, also where prices have it.
+    -- A discount on the whole order is on its lines too: Medusa spreads it. It says itself whether it is with tax.
     select
         line_id,
         sum(adjustment.amount / case when adjustment.is_tax_inclusive then 1 + rate else 1 end)

@@ -3,8 +3,9 @@
 -- Version: Medusa writes lines, shipping and adjustments again for every version of an order (an edit, a parcel, a
 -- return). Amounts are those of the current version, so an edit changes what the order sold for.
 --
--- Money: amounts are never rounded, and neither are these. Medusa's own total is what is left after returns and credits
--- (a gift card, goodwill). Here total is what the order sold for: all units of the current version.
+-- Money: Medusa never rounds an amount, and neither does this; shop.toml says how it is rounded when it is read.
+-- Medusa's own total is what is left after returns and credits (a gift card, goodwill). Here total is what the order
+-- sold for: all units of the current version.
 --
 -- Status: Medusa's own says pending until an order is cancelled, archived or completed, so it is read from what was
 -- captured, packed, shipped and delivered. An order is shipped when the last unit of a version left, and stays so when
@@ -79,7 +80,8 @@ deliveries as (
         placed.version,
         method.id as method_id,
         coalesce(shipping_rates.rate, 0) as rate,
-        method.amount / case when method.is_tax_inclusive then 1 + coalesce(shipping_rates.rate, 0) else 1 end as charged
+        method.amount
+            / case when method.is_tax_inclusive then 1 + coalesce(shipping_rates.rate, 0) else 1 end as charged
     from placed
     join order_shipping as shipping on shipping.order_id = placed.id and shipping.version = placed.version
     join order_shipping_method as method on method.id = shipping.shipping_method_id
@@ -112,10 +114,12 @@ versions as (
         item.order_id,
         min(item.created_at) as since,
         bool_and(
-            case when line.requires_shipping then item.shipped_quantity else item.fulfilled_quantity end >= item.quantity
+            item.quantity
+                <= case when line.requires_shipping then item.shipped_quantity else item.fulfilled_quantity end
         ) as is_shipped,
         bool_and(
-            case when line.requires_shipping then item.delivered_quantity else item.fulfilled_quantity end >= item.quantity
+            item.quantity
+                <= case when line.requires_shipping then item.delivered_quantity else item.fulfilled_quantity end
         ) as is_delivered
     from order_item as item
     join order_line_item as line on line.id = item.item_id

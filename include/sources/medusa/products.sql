@@ -1,7 +1,8 @@
 -- One product per variant: that is what has an article number and a price and lies on a shelf. A deleted variant is
--- left out, unless an order still names it; then it cannot be ordered. A line that names no variant (an engraving, typed
--- in by hand) sells a product of its own that is called like the line; drafts are looked at too, for they become orders
--- without a line being written again.
+-- left out, unless an order still names it; then it cannot be ordered.
+--
+-- A line that names no variant (an engraving, typed in by hand) sells a product of its own that is called like it.
+-- Lines of drafts are looked at too, for a draft becomes an order without a line being written again.
 with categories as (
     select
         link.product_id,

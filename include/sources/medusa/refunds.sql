@@ -1,5 +1,5 @@
--- What came back, one row per returned line: Medusa's refunds name a payment and no line, its returns name lines and no
--- money. A returned unit is worth its share of what its line sold for, without tax; what was paid out for it may differ.
+-- What came back, one row per returned line: Medusa's refunds name a payment and no line, its returns lines and no
+-- money. A returned unit is worth its share of what its line sold for, without tax; what was paid for it may differ.
 -- Money alone (goodwill, a difference after an edit, shipping) has no line and is not here.
 with rates as (
     select
