@@ -40,8 +40,8 @@ def fill_catalogue(medusa: Medusa) -> None:
     medusa.product("mug again", ("mug", 1), created_at=at(2))
     medusa.product("cap", status="draft")
     medusa.product("shirt")
-    medusa.product("box", ("mug", 2), ("shirt", 1))
-    medusa.product("pair", ("cap", 2))
+    medusa.product("box", ("mug", 1), ("shirt", 1))
+    medusa.product("pair", ("shirt", 2))
     medusa.product("gone, sold once", deleted_at=at(3))
     medusa.product("gone, never sold", deleted_at=at(3))
     for item, location, stocked, reserved in (("mug", "port", 9, 2), ("mug", "hill", 4, 0), ("shirt", "port", 1, 3)):
