@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from include.audit.balance import Balance, Side
-from include.sources.order_items import line_subtotal
 
 
 def _sums(**columns: str) -> dict[str, str]:
@@ -75,7 +74,7 @@ SALES_BALANCES: Final = (
                 "lines": "count(*)",
                 **_sums(
                     units="line.quantity",
-                    gross_sales_cents=line_subtotal("line"),
+                    gross_sales_cents="line.gross_cents",
                     refunded_units="refunded.refunded",
                     returns_cents="refunded.returns_cents",
                     cost_cents="line.quantity::hugeint * line.unit_cost_cents",

@@ -70,7 +70,7 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
     for (source, key), rules in found.items():
         if source == "orders":
             assert key in orders
-            assert rules <= {"subtotal_equals_lines", "lines_accepted"}
+            assert rules <= {"subtotal_equals_lines", "lines_accepted", "discount_covers_lines"}
         else:
             assert source == "order_items"
             assert rules == {"follows_orders"}
