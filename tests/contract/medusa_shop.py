@@ -102,6 +102,9 @@ def fill_amounts(medusa: Medusa) -> None:
     medusa.sell("fractions", "a", 3, "0.333", "5")
     medusa.sell("fractions", "b", 1, "10", "20", inclusive=True)
 
+    medusa.order("half a cent")
+    medusa.sell("half a cent", "a", 1, "0.125", "0")
+
     medusa.order("half a unit")
     medusa.sell("half a unit", "a", "0.5", "10", "0")
 
@@ -132,6 +135,7 @@ def fill_changes(medusa: Medusa) -> None:
     medusa.item("edited", "cap", 0, version=2, day=3)
     medusa.promote("edited", "cap", "2", version=2)
     medusa.item("edited", "shirt", 2, version=2, day=3)
+    medusa.give_back("edited", "mug", 1)
 
     # Delivered on the 6th; on the 8th it is to come back, and on the 9th another to go out.
     medusa.order("exchanged", version=5)

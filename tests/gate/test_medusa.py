@@ -73,5 +73,6 @@ def test_only_what_does_not_add_up_is_kept_aside(judged: dict[str, Rows]) -> Non
 
 
 def test_amounts_are_rounded_half_up_to_the_cent(judged: dict[str, Rows]) -> None:
-    order = judged["clean"]["orders"]["fractions"]
-    assert [order[f"{name}_cents"] for name in ("subtotal", "tax", "total")] == [933, 172, 1105]
+    orders, columns = judged["clean"]["orders"], ("subtotal_cents", "tax_cents", "total_cents")
+    assert [orders["fractions"][name] for name in columns] == [933, 172, 1105]
+    assert [orders["half a cent"][name] for name in columns] == [13, 0, 13]
