@@ -48,6 +48,19 @@ def test_every_source_and_every_column_is_on_its_page(name: str) -> None:
     assert all(f"| `{rule.name}` | {rule.severity} |" in section for rule in source.rules)
 
 
+def test_every_platform_has_a_cell_for_everything_and_it_goes_to_a_source() -> None:
+    section = sources_page().split("\n## What other shops call it\n")[1].split("\n## ")[0]
+    head, _, *rows = [[cell.strip() for cell in line.split(" | ")] for line in section.splitlines() if line[:1] == "|"]
+    assert head[2:] == ["Medusa", "Saleor", "Vendure", "WooCommerce", "Shopify", "Odoo |"]
+    assert len(rows) > 15
+    for row in rows:
+        assert (len(row), all(row)) == (len(head), True), row[0]
+        named = re.findall(r"`(\w+)(?:\.(\w+))?`", row[1])
+        assert named or re.match("not yet|no column|left out", row[1]), row[0]
+        for source, column in named:
+            assert column in {"", *(one.name for one in SOURCES[source].columns)}, row[0]
+
+
 def test_what_would_break_a_markdown_table_does_not() -> None:
     column = Column("visit_id", Type.INTEGER, "Either | or\nboth.")
     rules = (

@@ -20,7 +20,7 @@ from include.sources import SOURCES, shop_sources
 from transforms.registry import TABLES, Published, buildable
 
 HEADER = "<!-- Written by `make docs`; change what it is written from. -->\n"
-SHOPS = ("demo_shop", "complete_journey")
+SHOPS = ("demo_shop", "complete_journey", "medusa")
 
 SOURCES_HEAD = """\
 # The sources: what is read of a shop
@@ -60,6 +60,8 @@ Postgres statement that gives the columns of the source's page below, by name an
 - A file that is called like no source stops everything, before anything is read.
 
 {matrix}
+
+{platforms}
 
 ## At the gate
 
@@ -217,6 +219,7 @@ def sources_page() -> str:
             what=_first_paragraph("include.sources"),
             example=(ROOT / "include/sources/demo_shop/customers.sql").read_text().strip(),
             matrix=_matrix(shops),
+            platforms=(ROOT / "include/sources/platforms.md").read_text().strip(),
             tolerated=TOLERATED_ROWS,
         ),
         *(page(source) for source in SOURCES.values()),

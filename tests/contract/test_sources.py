@@ -97,7 +97,7 @@ def test_a_shop_that_says_something_else_of_its_money_is_refused(shop: Path, sai
 
 
 def test_there_are_shops() -> None:
-    assert [folder.name for folder in FOLDERS] == ["complete_journey", "demo_shop"]
+    assert [folder.name for folder in FOLDERS] == ["complete_journey", "demo_shop", "medusa"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

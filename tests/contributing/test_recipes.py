@@ -193,6 +193,13 @@ def test_a_column(copy: Copy) -> None:
             reads.format("complete_journey"),
         ),
         Place(
+            "include/sources/medusa/orders.sql",
+            "include/sources/medusa/<source>.sql",
+            "    first_captures.payment_id,\n",
+            "    first_captures.payment_id,\n    placed.shipping_address_id is not null as is_sent,\n",
+            reads.format("medusa"),
+        ),
+        Place(
             table,
             "the build that carries it",
             "_TAKEN = [\n",

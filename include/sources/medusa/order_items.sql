@@ -1,0 +1,136 @@
+-- One line per order_line_item of an order's current version; its id is the same in all versions. A line that an edit
+-- took out is gone, or stays with quantity 0: both are left out.
+--
+-- A product is a variant: that is what has a price and lies on a shelf. A line that names none (an engraving, typed in
+-- by hand) sells a product of its own that is called like the line; products.sql has it.
+--
+-- A quantity may be a fraction in Medusa. The gate keeps such a line aside: its subtotal is not that of whole units.
+with sold_lines as (
+    select
+        line.id as line_id,
+        placed.id as order_id,
+        placed.version,
+        placed.sales_channel_id,
+        coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
+        item.quantity,
+        coalesce(item.unit_price, line.unit_price) as listed_price,
+        line.is_tax_inclusive,
+        greatest(placed.updated_at, item.updated_at, line.updated_at) as updated_at
+    from "order" as placed
+    join order_item as item on item.order_id = placed.id and item.version = placed.version
+    join order_line_item as line on line.id = item.item_id
+    where not placed.is_draft_order and placed.deleted_at is null
+        and item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
+),
+rates as (
+    select
+        item_id as line_id,
+        sum(rate) filter (where deleted_at is null) / 100 as rate,
+        max(updated_at) as updated_at
+    from order_line_item_tax_line
+    group by item_id
+),
+prices as (
+    select
+        line_id,
+        coalesce(rate, 0) as rate,
+        case when is_tax_inclusive then 1 + coalesce(rate, 0) else 1 end as listed_for, -- of 1 without tax
+        rates.updated_at
+    from sold_lines
+    left join rates using (line_id)
+),
+discounts as (
+    -- A discount on the whole order is on its lines too: Medusa spreads it. It says itself whether it is with tax.
+    select
+        line_id,
+        sum(adjustment.amount / case when adjustment.is_tax_inclusive then 1 + rate else 1 end)
+            filter (where adjustment.deleted_at is null) as discount,
+        max(adjustment.updated_at) as updated_at
+    from sold_lines
+    join prices using (line_id)
+    join order_line_item_adjustment as adjustment
+        on adjustment.item_id = line_id and adjustment.version = sold_lines.version
+    group by line_id
+),
+reservations as (
+    -- Packing deletes a reservation softly; a line that was packed, unpacked and reserved again has several.
+    select distinct on (line_item_id)
+        line_item_id as line_id,
+        location_id,
+        updated_at
+    from reservation_item
+    order by line_item_id, deleted_at is null desc, created_at desc, id
+),
+option_locations as (
+    select shipping_option.id as shipping_option_id, min(link.stock_location_id) as location_id
+    from shipping_option
+    join service_zone on service_zone.id = shipping_option.service_zone_id
+    join location_fulfillment_set as link on link.fulfillment_set_id = service_zone.fulfillment_set_id
+    group by shipping_option.id
+),
+parcels as (
+    -- A parcel that was made without a location records the one of its shipping option, and takes the stock from where
+    -- it was reserved. Only another location was chosen for sure, and only there did the stock fall.
+    select distinct on (parcel_item.line_item_id)
+        parcel_item.line_item_id as line_id,
+        parcel.location_id,
+        parcel.location_id is distinct from option_locations.location_id as is_chosen,
+        parcel.updated_at
+    from fulfillment_item as parcel_item
+    join fulfillment as parcel on parcel.id = parcel_item.fulfillment_id
+    left join option_locations using (shipping_option_id)
+    where parcel.canceled_at is null and parcel.deleted_at is null and parcel_item.deleted_at is null
+    order by parcel_item.line_item_id, parcel.created_at, parcel.id
+),
+order_locations as (
+    select order_id, min(reservations.location_id) as location_id
+    from sold_lines
+    join reservations using (line_id)
+    group by order_id
+),
+channel_locations as (
+    select sales_channel_id, min(stock_location_id) as location_id
+    from sales_channel_stock_location
+    where deleted_at is null
+    group by sales_channel_id
+),
+finished as (
+    select
+        sold_lines.*,
+        prices.rate,
+        sold_lines.quantity * listed_price / listed_for as subtotal,
+        listed_price / listed_for as unit_price,
+        coalesce(discounts.discount, 0) as discount,
+        coalesce(
+            case when parcels.is_chosen then parcels.location_id end,
+            reservations.location_id,
+            parcels.location_id,
+            -- The new line of an exchange is not reserved: it leaves from where the rest did, until it is packed.
+            order_locations.location_id,
+            channel_locations.location_id
+        ) as warehouse_id,
+        greatest(
+            sold_lines.updated_at, prices.updated_at, discounts.updated_at, reservations.updated_at, parcels.updated_at
+        ) as touched_at
+    from sold_lines
+    join prices using (line_id)
+    left join discounts using (line_id)
+    left join reservations using (line_id)
+    left join parcels using (line_id)
+    left join order_locations using (order_id)
+    left join channel_locations using (sales_channel_id)
+)
+select
+    line_id as order_item_id,
+    order_id,
+    product_id,
+    warehouse_id,
+    quantity,
+    unit_price,
+    subtotal,
+    discount,
+    greatest(subtotal - discount, 0) * rate as tax,
+    null::numeric as unit_cost, -- Medusa knows no cost
+    touched_at as updated_at
+from finished
+where touched_at >= :changed_since

@@ -1,0 +1,80 @@
+-- What came back, one row per returned line: Medusa's refunds name a payment and no line, its returns lines and no
+-- money. A returned unit is worth its share of what its line sold for, without tax; what was paid for it may differ.
+-- Money alone (goodwill, a difference after an edit, shipping) has no line and is not here.
+with rates as (
+    select
+        item_id as line_id,
+        sum(rate) filter (where deleted_at is null) / 100 as rate,
+        max(updated_at) as updated_at
+    from order_line_item_tax_line
+    group by item_id
+),
+sold_lines as (
+    select
+        line.id as line_id,
+        placed.version,
+        item.quantity,
+        coalesce(item.unit_price, line.unit_price)
+            / case when line.is_tax_inclusive then 1 + coalesce(rates.rate, 0) else 1 end as unit_price,
+        coalesce(rates.rate, 0) as rate,
+        greatest(placed.updated_at, item.updated_at, line.updated_at, rates.updated_at) as updated_at
+    from "order" as placed
+    join order_item as item on item.order_id = placed.id and item.version = placed.version
+    join order_line_item as line on line.id = item.item_id
+    left join rates on rates.line_id = line.id
+    where not placed.is_draft_order and placed.deleted_at is null
+        and item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
+),
+discounts as (
+    select
+        line_id,
+        sum(adjustment.amount / case when adjustment.is_tax_inclusive then 1 + rate else 1 end)
+            filter (where adjustment.deleted_at is null) as discount,
+        max(adjustment.updated_at) as updated_at
+    from sold_lines
+    join order_line_item_adjustment as adjustment
+        on adjustment.item_id = line_id and adjustment.version = sold_lines.version
+    group by line_id
+),
+received as (
+    select
+        part.id as part_id,
+        part.item_id as line_id,
+        part.received_quantity,
+        coalesce(part.damaged_quantity, 0) as damaged_quantity,
+        sold_lines.unit_price - coalesce(discounts.discount, 0) / sold_lines.quantity as unit_worth,
+        -- A return of which a part is still on its way has no time of its own yet.
+        coalesce(returned.received_at, part.updated_at) as received_at,
+        greatest(returned.updated_at, part.updated_at, sold_lines.updated_at, discounts.updated_at) as updated_at
+    from return as returned
+    join return_item as part on part.return_id = returned.id
+    join sold_lines on sold_lines.line_id = part.item_id
+    left join discounts on discounts.line_id = part.item_id
+    where part.received_quantity > 0
+        and returned.canceled_at is null and returned.deleted_at is null and part.deleted_at is null
+),
+refunded as (
+    -- received_quantity includes the damaged units, which do not go back on a shelf: they are a row of their own.
+    select
+        part_id as refund_id,
+        line_id,
+        received_quantity - damaged_quantity as quantity,
+        unit_worth,
+        true as restocked,
+        received_at,
+        updated_at
+    from received
+    union all
+    select part_id || '/damaged', line_id, damaged_quantity, unit_worth, false, received_at, updated_at
+    from received
+)
+select
+    refund_id,
+    line_id as order_item_id,
+    quantity,
+    quantity * unit_worth as amount,
+    restocked,
+    received_at as refunded_at,
+    updated_at
+from refunded
+where quantity > 0 and updated_at >= :changed_since

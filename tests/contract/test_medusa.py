@@ -1,0 +1,286 @@
+"""What the .sql files read of a Medusa database: a handful of orders, and every figure worked out by hand."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from include.extract import drift
+from include.local.embedded_postgres import Cluster
+from include.sources import SOURCES
+from tests.conftest import Database
+from tests.contract.medusa import FOLDER, Medusa, at
+from tests.contract.medusa_shop import fill
+
+Row = dict[str, Any]
+DIGITS: Final = 10  # behind the point, in these tests: 10 / 1.2 has no end
+TOUCHED: Final = at(20)  # later than anything in the database
+
+
+# order, goods, off them, delivery, off it, tax, of that on delivery, total
+AMOUNTS: Final = [
+    ("prices with tax", "20", "0", "5", "0", "4.75", "0.95", "29.75"),
+    ("prices without tax", "30", "0", "5", "0", "3.5", "0.5", "38.5"),
+    ("two taxes", "100", "0", "0", "0", "8.875", "0", "108.875"),
+    ("promotion on items", "20", "3", "0", "0", "3.23", "0", "20.23"),
+    ("promotions on order and delivery", "100", "10", "5", "5", "9", "0", "99"),
+    ("more off than it costs", "10", "12", "0", "0", "0", "0", "-2"),
+    ("delivery with tax in it, and off it", "0", "0", "10", "4", "1.2", "1.2", "7.2"),
+    ("fractions", "9.3323333333", "0", "0", "0", "1.7166166667", "0", "11.04895"),
+    ("cancelled", "20", "0", "0", "0", "3.8", "0", "23.8"),
+    ("edited", "39", "1", "5", "1", "4.2", "0.4", "46.2"),
+    ("exchanged", "30", "0", "0", "0", "5.7", "0", "35.7"),
+    ("returned", "60", "6", "0", "0", "5.4", "0", "59.4"),
+    ("of a guest", "5", "0", "0", "0", "0", "0", "5"),
+]
+
+# line, units, price of one, goods, off them, tax
+LINES: Final = [
+    ("prices with tax/a", "2", "10", "20", "0", "3.8"),
+    ("prices without tax/a", "3", "10", "30", "0", "3"),
+    ("two taxes/a", "1", "100", "100", "0", "8.875"),
+    ("promotion on items/a", "1", "10", "10", "2", "1.52"),
+    ("promotion on items/b", "1", "10", "10", "1", "1.71"),
+    ("promotions on order and delivery/a", "2", "30", "60", "6", "5.4"),
+    ("promotions on order and delivery/b", "1", "40", "40", "4", "3.6"),
+    ("more off than it costs/a", "1", "10", "10", "12", "0"),
+    ("fractions/a", "3", "0.333", "0.999", "0", "0.04995"),
+    ("fractions/b", "1", "8.3333333333", "8.3333333333", "0", "1.6666666667"),
+    ("half a unit/a", "0.5", "10", "5", "0", "0"),
+    ("edited/mug", "1", "9", "9", "1", "0.8"),
+    ("edited/shirt", "2", "15", "30", "0", "3"),
+    ("exchanged/old", "1", "10", "10", "0", "1.9"),
+    ("exchanged/new", "1", "20", "20", "0", "3.8"),
+]
+
+# order, status, shipped, delivered
+STATUSES: Final = [
+    ("authorized", "pending", None, None),
+    ("captured", "processing", None, None),
+    ("packed and unpacked", "processing", None, None),
+    ("half of it shipped", "processing", None, None),
+    ("shipped", "shipped", at(4), None),
+    ("exchanged", "delivered", at(4), at(6)),
+    ("a service", "delivered", at(3), at(3)),
+    ("cancelled", "cancelled", None, None),
+]
+
+# line, where it ships from
+WAREHOUSES: Final = [
+    ("places/reserved", "hill"),
+    ("places/packed without a location", "hill"),
+    ("places/packed elsewhere", "hill"),
+    ("places/packed, not reserved", "port"),
+    ("places/reserved again", "port"),
+    ("places/unpacked", "port"),
+    ("places/neither", "hill"),
+    ("prices with tax/a", "port"),
+]
+
+# Tables that a source reads and does not watch.
+UNWATCHED: Final = {
+    # How the shop is set up. A change shows in orders that are written later.
+    "sales_channel", "sales_channel_stock_location", "shipping_option", "service_zone", "location_fulfillment_set",
+    # Written once, with what they link.
+    "order_payment_collection", "order_fulfillment", "fulfillment_item", "product_category_product",
+}  # fmt: skip
+# Read only to see whether an order names the row.
+NAMING: Final = {("customers", "order"), ("products", "order_line_item")}
+READS: Final = [
+    (source, table)
+    for source, tables in tomllib.loads((FOLDER / drift.FILE).read_text())["reads"].items()
+    for table in (name.removeprefix("public.") for name in tables)
+    if table not in UNWATCHED and (source, table) not in NAMING
+]
+
+
+@pytest.fixture(scope="module")
+def database(cluster: Cluster) -> Iterator[Database]:
+    """The whole shop; what a test writes to it is rolled back."""
+    database = Database(cluster, "shop").copy()
+    with database.connect("shopkeeper") as connection:
+        fill(Medusa(connection))
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def shop(database: Database) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.url("shopkeeper")) as connection:
+        yield connection
+        connection.rollback()
+
+
+def read(shop: psycopg.Connection, source: str, changed_since: str | datetime = "-infinity") -> dict[Any, Row]:
+    """What a statement gives, by key."""
+    statement = (FOLDER / f"{source}.sql").read_text().replace("%", "%%")
+    statement = statement.replace(":changed_since", "%(since)s::timestamptz")
+    rows = shop.cursor(row_factory=dict_row).execute(statement.encode(), {"since": changed_since}).fetchall()
+    keys = SOURCES[source].primary_key
+    found = {tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]: row for row in rows}
+    assert len(found) == len(rows)  # one row per key
+    return found
+
+
+def amounts(row: Row, columns: Iterable[str]) -> list[Decimal]:
+    return [round(Decimal(row[column]), DIGITS).normalize() for column in columns]
+
+
+def drawn(row: tuple[str, ...]) -> tuple[str, list[Decimal]]:
+    """A line of a table above: its key, and its amounts."""
+    key, *texts = row
+    return key, [Decimal(text).normalize() for text in texts]
+
+
+def test_what_an_order_comes_to(shop: psycopg.Connection) -> None:
+    columns = ("subtotal", "discount", "shipping", "shipping_discount", "tax", "shipping_tax", "total")
+    rows = read(shop, "orders")
+    assert [(row[0], amounts(rows[row[0]], columns)) for row in AMOUNTS] == [drawn(row) for row in AMOUNTS]
+
+
+def test_what_a_line_comes_to(shop: psycopg.Connection) -> None:
+    columns = ("quantity", "unit_price", "subtotal", "discount", "tax")
+    rows = read(shop, "order_items")
+    assert [(row[0], amounts(rows[row[0]], columns)) for row in LINES] == [drawn(row) for row in LINES]
+
+
+def test_an_order_is_its_parts_and_its_lines(shop: psycopg.Connection) -> None:
+    orders, lines = read(shop, "orders"), read(shop, "order_items").values()
+    for key, order in orders.items():
+        goods = order["subtotal"] - order["discount"]
+        delivery = order["shipping"] - order["shipping_discount"]
+        assert order["total"] == goods + delivery + order["tax"], key
+        for column, tax in (("subtotal", 0), ("discount", 0), ("tax", order["shipping_tax"])):
+            assert order[column] == tax + sum(line[column] for line in lines if line["order_id"] == key), (key, column)
+
+
+def test_drafts_and_deleted_orders_are_no_orders(shop: psycopg.Connection) -> None:
+    orders, lines = read(shop, "orders"), read(shop, "order_items")
+    assert "draft that became an order" in orders
+    assert {"draft", "deleted"} & {*orders, *(line["order_id"] for line in lines.values())} == set()
+
+
+def test_a_draft_that_becomes_an_order_is_read_by_the_next_night(shop: psycopg.Connection) -> None:
+    """It keeps the time at which it was made; the line is not written again."""
+    order = read(shop, "orders", at(11))["draft that became an order"]
+    assert (order["ordered_at"], order["updated_at"]) == (at(2), at(12))
+    assert list(read(shop, "order_items", at(11))) == ["draft that became an order/a"]
+
+
+def test_a_line_that_an_edit_took_out_is_gone(shop: psycopg.Connection) -> None:
+    assert {key for key in read(shop, "order_items") if key.startswith("edited/")} == {"edited/mug", "edited/shirt"}
+
+
+def test_how_far_an_order_is(shop: psycopg.Connection) -> None:
+    rows = read(shop, "orders")
+    found = [(key, *(rows[key][name] for name in ("status", "shipped_at", "delivered_at"))) for key, *_ in STATUSES]
+    assert found == STATUSES
+
+
+def test_a_cancelled_order_says_when_and_why(shop: psycopg.Connection) -> None:
+    orders = read(shop, "orders")
+    names = ("cancelled_at", "cancelled_by", "cancellation_reason")
+    assert [orders["cancelled"][name] for name in names] == [at(5), None, "not recorded"]
+    assert [orders["edited"][name] for name in names] == [None, None, None]
+
+
+def test_what_else_an_order_says(shop: psycopg.Connection) -> None:
+    order, other = read(shop, "orders")["prices with tax"], read(shop, "orders")["cancelled"]
+    assert (order["currency"], order["channel"], order["tax_due"]) == ("EUR", "web", None)
+    assert order["shipping_address"] == {"street": "1 Street", "city": "Town", "postcode": "10115", "country": "DE"}
+    assert (order["payment_id"], other["payment_id"], other["shipping_address"]) == (None, "cancelled/payment", None)
+
+
+def test_where_a_line_ships_from(shop: psycopg.Connection) -> None:
+    rows = read(shop, "order_items")
+    assert [(key, rows[key]["warehouse_id"]) for key, _ in WAREHOUSES] == WAREHOUSES
+
+
+def test_what_came_back(shop: psycopg.Connection) -> None:
+    """A return that was called off, and one of which nothing has come yet, are none."""
+    columns = ("order_item_id", "quantity", "amount", "restocked", "refunded_at")
+    assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "refunds").items()} == {
+        "edited/mug/return/item": ("edited/mug", 1, Decimal(8), True, at(8)),
+        "returned/a/return/item": ("returned/a", 1, Decimal(18), True, at(8)),
+        "returned/a/return/item/damaged": ("returned/a", 1, Decimal(18), False, at(8)),
+        "return came in part/a/return/item": ("return came in part/a", 1, Decimal(10), True, at(9)),
+    }
+
+
+def test_the_customers(shop: psycopg.Connection) -> None:
+    """One that was deleted stays without name and e-mail where an order names it, else goes."""
+    columns = ("name", "email", "country")
+    assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "customers").items()} == {
+        "ada": ("Ada Byron", "ada@example.com", "DE"),
+        "guest": (None, "guest@example.com", None),
+        "gone": (None, None, None),
+    }
+
+
+def test_the_products(shop: psycopg.Connection) -> None:
+    columns = ("sku", "name", "category", "is_active")
+    assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "products").items()} == {
+        "mug": ("SKU-mug", "mug White", "Home", True),
+        "mug again": ("SKU-mug again", "mug again", None, True),
+        "cap": ("SKU-cap", "cap", None, False),
+        "shirt": ("SKU-shirt", "shirt", None, True),
+        "box": ("SKU-box", "box", None, True),
+        "pair": ("SKU-pair", "pair", None, True),
+        "gone, sold once": ("SKU-gone, sold once", "gone, sold once", None, False),
+        "custom: Engraving": ("custom: Engraving", "Engraving", None, False),
+        "custom: Gift wrap": ("custom: Gift wrap", "Gift wrap", None, False),
+    }
+
+
+def test_a_line_has_its_order_product_and_warehouse(shop: psycopg.Connection) -> None:
+    there = {name: set(read(shop, f"{name}s")) for name in ("order", "product", "warehouse", "customer")}
+    lines, orders = read(shop, "order_items"), read(shop, "orders")
+    for name in ("order", "product", "warehouse"):
+        assert {line[f"{name}_id"] for line in lines.values()} - there[name] == set()
+    assert {order["customer_id"] for order in orders.values()} - there["customer"] == set()
+    assert {refund["order_item_id"] for refund in read(shop, "refunds").values()} - set(lines) == set()
+    assert {key for keys in read(shop, "inventory") for key in keys} - there["product"] - there["warehouse"] == set()
+
+
+def test_the_shelves(shop: psycopg.Connection) -> None:
+    """A kit has none, two variants of one item have one, and what is on backorder does not lie there."""
+    assert {key: (row["on_hand"], row["reserved"]) for key, row in read(shop, "inventory").items()} == {
+        ("mug", "port"): (9, 2),
+        ("mug", "hill"): (4, 0),
+        ("shirt", "port"): (1, 1),
+    }
+
+
+def test_the_warehouses(shop: psycopg.Connection) -> None:
+    columns = ("code", "name", "country")
+    assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "warehouses").items()} == {
+        "port": ("Port", "Port", "DE"),
+        "hill": ("Hill", "Hill", None),
+    }
+
+
+@pytest.mark.parametrize(("source", "table"), READS, ids="-".join)
+def test_whatever_is_written_again_is_read_by_the_next_night(shop: psycopg.Connection, source: str, table: str) -> None:
+    assert read(shop, source, TOUCHED) == {}
+    shop.execute(f'update "{table}" set updated_at = %s'.encode(), [TOUCHED])
+    found = read(shop, source, TOUCHED)
+    assert found
+    assert {row["updated_at"] for row in found.values()} == {TOUCHED}
+
+
+def test_a_row_that_is_deleted_is_read_by_the_next_night(shop: psycopg.Connection) -> None:
+    """Medusa deletes softly: it writes the row, and a discount that is gone changes its order and its line."""
+    shop.execute(
+        "update order_line_item_adjustment set deleted_at = %(at)s, updated_at = %(at)s where item_id = 'returned/a'",
+        {"at": TOUCHED},
+    )
+    assert [row["discount"] for row in read(shop, "orders", TOUCHED).values()] == [0]
+    assert [row["discount"] for row in read(shop, "order_items", TOUCHED).values()] == [0]
+    assert {row["amount"] for row in read(shop, "refunds", TOUCHED).values()} == {Decimal(20)}
