@@ -106,8 +106,13 @@ REFUNDS = Source(
                 nullable=True,
             ),
             _PAID,
-            needs=("order_items", "orders"),
-            where_rounded=f"{_PAID} + 1",  # half a cent each for the line, its discount and the refund
+            needs=("order_items", "orders", "refunds"),
+            # Half a cent each for the line, its discount and every refund.
+            where_rounded=f"""
+                {_PAID} + 1 + (
+                    select count(*) from refunds as sibling where sibling.order_item_id = row.order_item_id
+                ) // 2
+            """,
         ),
         Derived(
             Column("refunded_amount", Type.CENTS, "Money over all refunds of the line.", nullable=True),
