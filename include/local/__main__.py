@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import typer
 
+from include.contract import ContractError
 from include.ledger.redaction import redacted
 from include.local import environment
 from include.local.airflow_api import (
@@ -134,12 +135,12 @@ def schema() -> None:
     with machine.alone():
         machine.prepare()
     os.environ.update(machine.variables)
-    from include.extract import drift, snapshot
+    from include.extract import drift, sql_files
     from include.settings import settings
     from include.sources import shop_sources
 
     folder = settings().sources
-    statements = {name: snapshot.shop_sql(one, snapshot.EVERYTHING) for name, one in shop_sources(folder).items()}
+    statements = sql_files.statements(shop_sources(folder).values())
     typer.echo(f"Written: {drift.write(drift.observe(statements), folder)}")
 
 
@@ -206,6 +207,9 @@ def main() -> None:
         cli(prog_name="python -m include.local")
     except (StandaloneError, EmbeddedPostgresError, PermissionError) as error:
         say(f"\nStocktake: {error}")
+        sys.exit(1)
+    except ContractError as error:
+        say(f"\nStocktake: {redacted(str(error))}")
         sys.exit(1)
     except (httpx.HTTPError, ConnectionError, psycopg.Error) as error:
         say(f"\nStocktake: {redacted(f'{type(error).__name__}: {error}')}")
