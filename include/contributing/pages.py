@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from graphlib import TopologicalSorter
 from inspect import getdoc
 from sys import modules
@@ -16,7 +16,7 @@ from include.contract.table import TOLERATED_ROWS
 from include.contributing.dag_bag import parsed
 from include.pipeline.troubles import TROUBLES
 from include.settings import ROOT
-from include.sources import SOURCES, shop_sources
+from include.sources import SOURCES
 from transforms.registry import TABLES, Published, buildable
 
 HEADER = "<!-- Written by `make docs`; change what it is written from. -->\n"
@@ -50,7 +50,8 @@ Postgres statement that gives the columns of the source's page below, by name an
   renamed or of another type stops the night. Without the file, what the first night found is expected. A change that is
   meant is accepted by `make schema`; a key that is missing on purpose by naming it in its table's comment:
   `[set aside: key (order_id)]`.
-- A source without a file is absent: the tables that need it are left out, and `reporting.data_status` says so.
+- A source without a file is absent: the tables that need it are left out, and the night's summary and
+  `reporting.data_status` say so. An optional one (`refunds`) has no rows then, and no table is left out.
 - A file that is called like no source stops everything, before anything is read.
 
 {matrix}
@@ -204,7 +205,8 @@ def _from_the_start(tasks: Mapping[str, Any]) -> list[str]:
 
 def sources_page() -> str:
     """include/sources/README.md: how a shop is read, and the dictionary page of every source."""
-    shops = {name: shop_sources(ROOT / "include" / "sources" / name) for name in SHOPS}
+    folder = ROOT / "include" / "sources"
+    shops = {name: {file.stem for file in (folder / name).glob("*.sql")} for name in SHOPS}
     return _joined(
         HEADER,
         SOURCES_HEAD.format(
@@ -221,13 +223,15 @@ def _joined(*parts: str) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _matrix(shops: Mapping[str, Mapping[str, Any]]) -> str:
+def _matrix(shops: Mapping[str, Collection[str]]) -> str:
     """Which shop has which source, and what is left out without it."""
     head = f"| source | {' | '.join(f'`{name}`' for name in shops)} | tables that are left out without it |"
     lines = [head, "|---" * (len(shops) + 2) + "|"]
-    for name in SOURCES:
-        marks = " | ".join("yes" if name in shop else "no" for shop in shops.values())
+    for name, source in SOURCES.items():
+        marks = " | ".join("yes" if name in files else "no" for files in shops.values())
         left_out = ", ".join(f"`{table}`" for table in buildable(set(SOURCES) - {name}).left_out) or "none"
+        if source.optional:
+            left_out = "none: they are built with no rows of it"
         lines.append(f"| [`{name}`](#{name}) | {marks} | {left_out} |")
     return "\n".join(lines)
 

@@ -61,7 +61,7 @@ def key_types(folder: Path) -> dict[str, Type]:
 
 
 def shop_sources(folder: Path) -> dict[str, Source]:
-    """The sources that a shop has (a .sql file in its folder), with the shop's key types.
+    """The sources that a shop has, with the shop's key types: those with a .sql file in its folder, and optional ones.
 
     Raises:
         ValueError: when a .sql file belongs to no source.
@@ -69,7 +69,11 @@ def shop_sources(folder: Path) -> dict[str, Source]:
     if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
         raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
     keys = key_types(folder)
-    return {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
+    return {
+        name: source.typed(keys)
+        for name, source in SOURCES.items()
+        if source.optional or (folder / f"{name}.sql").exists()
+    }
 
 
 def _declared_keys(file: Path) -> dict[str, object]:
