@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,7 @@ class Read:
         replaced: known rows whose key was read again.
         deleted: known rows that the shop no longer has.
         proof: how much of the copy was compared with the shop, by checksums.
+        seconds: what reading and comparing took.
     """
 
     changed_since: str
@@ -53,6 +55,7 @@ class Read:
     replaced: int
     deleted: int
     proof: Scope
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ def extract(
                     scope = (proofs or {}).get(name, Scope.WHOLE)
                     since = changed_since[name] if takes_changes(source) else EVERYTHING
                     reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
-                    read[name] = reading.read(since, scope)
+                    started = time.monotonic()
+                    counts = reading.read(since, scope)
+                    read[name] = replace(counts, seconds=time.monotonic() - started)
     return Extraction(snapshot_at, changed_until, read, news)
 
 

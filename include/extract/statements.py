@@ -60,10 +60,18 @@ class Examined:
     Attributes:
         readings: how the columns of every statement are read that has no finding.
         findings: what is wrong.
+        given: the columns of every statement that Postgres takes.
     """
 
     readings: Mapping[str, Reading]
     findings: Sequence[Finding]
+    given: Mapping[str, Sequence[Given]]
+
+    def whole_amounts(self, source: Source) -> list[Given]:
+        """The amounts that come as whole numbers: they may be meant as cents. A number in the file is not."""
+        amounts = {column.name for column in source.columns if column.type is Type.CENTS}
+        given = [one for one in self.given.get(source.name, ()) if one.name in amounts and is_number(one.type)]
+        return [one for one in given if not one.item.expression.isdigit()]
 
 
 @contextmanager
@@ -133,7 +141,7 @@ def examine(shop: psycopg.Connection, sources: Mapping[str, Source]) -> Examined
             readings[name] = _reading(sources[name], columns)
             wrong += _computed(shop, sources[name], readings[name], columns)
         findings += wrong
-    return Examined(readings, [*keys.values(), *findings])
+    return Examined(readings, [*keys.values(), *findings], given)
 
 
 def describe(shop: psycopg.Connection, source: Source) -> list[Given] | Finding:

@@ -7,6 +7,7 @@ import signal
 import sys
 from datetime import date as day
 from datetime import datetime
+from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
 
 import httpx
@@ -26,7 +27,7 @@ from include.local.airflow_api import (
 from include.local.embedded_postgres import EmbeddedPostgresError, libpq_environment
 from include.local.machine import Machine, own_cluster, say
 from include.local.processes import UI, Airflow
-from include.local.profile import SHOPS, StandaloneError, profile_named, state_folder
+from include.local.profile import StandaloneError, profiles, state_folder
 from include.local.single_run import airflow_for_one_run, follow, publish, tell
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -144,6 +145,24 @@ def schema() -> None:
     typer.echo(f"Written: {drift.write(drift.observe(statements), folder)}")
 
 
+@cli.command(name="map")
+def map_shop() -> None:
+    """Check every .sql file of the shop without a night, and say what is wrong and what a night would do."""
+    machine = Machine.ready()
+    with machine.alone():
+        machine.fill_shop()
+    with TemporaryDirectory(prefix="stocktake-map-") as scratch:
+        # The rows go through extraction and gate as in a night, into a lake that is removed with this block.
+        os.environ.update(machine.variables | {"STOCKTAKE_LAKE": scratch})
+        from include.pipeline.shop_check import check_shop
+        from transforms.registry import buildable
+
+        checked = check_shop(buildable, say)
+    typer.echo(str(checked))
+    if not checked.can_run:
+        sys.exit(1)
+
+
 @cli.command()
 def plan() -> None:
     """Say what the next night will do because declarations changed; nothing is changed."""
@@ -173,14 +192,14 @@ def up() -> None:
 @cli.command(hidden=True)
 def keep() -> None:
     """Start Airflow's processes again that end by themselves: what `make ui` leaves running beside them."""
-    Airflow(profile_named(os.environ.get("SHOP", ""), state_folder())).keep()
+    Airflow(environment.asked_profile()).keep()
 
 
 @cli.command()
 def stop() -> None:
     """End every shop's Airflow, and Postgres."""
-    for name in SHOPS:
-        Airflow(profile_named(name, state_folder())).stop()
+    for profile in profiles(state_folder()):
+        Airflow(profile).stop()
     own_cluster().stop()
 
 
