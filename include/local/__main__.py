@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import httpx
 import psycopg
 import typer
+from pydantic import SecretStr
 
 from include.contract import ContractError
 from include.ledger.redaction import redacted
@@ -27,8 +28,9 @@ from include.local.airflow_api import (
 from include.local.embedded_postgres import EmbeddedPostgresError, libpq_environment
 from include.local.machine import Machine, own_cluster, say
 from include.local.processes import UI, Airflow
-from include.local.profile import StandaloneError, profiles, state_folder
+from include.local.profile import StandaloneError, folder_of, profiles, shop_name, state_folder
 from include.local.single_run import airflow_for_one_run, follow, publish, tell
+from include.settings import ROOT
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -161,6 +163,32 @@ def map_shop() -> None:
     typer.echo(str(checked))
     if not checked.can_run:
         sys.exit(1)
+
+
+@cli.command(name="new-shop")
+def new_shop(name: Annotated[str, typer.Argument(help="What it is called: book-shop.")]) -> None:
+    """Write the folder of a shop of one's own: a file for every source, guessed from the shop's catalogue."""
+    shop, own = shop_name(name), environment.own_variables(os.environ)
+    folder = folder_of(shop)
+    if folder.with_suffix(".py").exists():
+        raise StandaloneError(f"A shop cannot be called {name!r}: a source is. Choose another name.")
+    url, timezone = own.get("STOCKTAKE_SHOP_URL"), own.get("STOCKTAKE_TIMEZONE", "UTC")
+    from include.pipeline.new_shop import FolderTaken, write_shop
+
+    try:
+        written = write_shop(folder, SecretStr(url) if url else None, timezone)
+    except FolderTaken as taken:
+        raise StandaloneError(str(taken)) from None
+    typer.echo(f"Written: {folder.relative_to(ROOT)}")
+    for source, table in written.read_from.items():
+        typer.echo(f"  {source:<20} from {table}")
+    for source in written.not_found:
+        typer.echo(f"  {source:<20} no table was found")
+    if url is None:
+        typer.echo("Nothing was guessed: STOCKTAKE_SHOP_URL names no database.")
+    if "STOCKTAKE_TIMEZONE" not in own:
+        typer.echo("STOCKTAKE_TIMEZONE is not set: times without a zone are taken for UTC, and so is the business day.")
+    typer.echo(f"Look at every line, then: make map SHOP={shop.replace('_', '-')}")
 
 
 @cli.command()

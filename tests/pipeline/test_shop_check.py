@@ -54,8 +54,10 @@ def test_a_shop_that_fits_would_be_published(shop: Mapped) -> None:
         "refunds": (0, 0),
     }  # fmt: skip
     assert [str(one).replace(f"{shop.folder}/", "") for one in checked.findings] == [
-        "warehouses.sql: it has no `:changed_since`, so every night reads all of its rows:"
-        " add a `where` with it if they are many"
+        (
+            "warehouses.sql: it has no `:changed_since`, so every night reads all of its rows:"
+            " add a `where` with it if they are many"
+        )
     ]
     assert len(checked.tables) == len(TABLES) - 6
     assert checked.left_out["inventory_daily"] == (
@@ -104,9 +106,7 @@ def test_a_shop_that_cannot_be_read_stops_and_everything_is_said(
 def test_a_rule_that_stops_a_night_is_said(shop: Mapped, monkeypatch: pytest.MonkeyPatch) -> None:
     strict = between("quantity", "one_of_each", "A line has one unit.", most=1, severity=Severity.STOP)
     lines = SOURCES["order_items"]
-    monkeypatch.setitem(
-        cast("dict[str, Source]", SOURCES), "order_items", replace(lines, rules=(*lines.rules, strict))
-    )
+    monkeypatch.setitem(cast("dict[str, Source]", SOURCES), "order_items", replace(lines, rules=(*lines.rules, strict)))
     checked = shop.check()
     assert checked.verdict is Verdict.STOP
     assert "order_items, rule one_of_each: 60 rows, such as 1, 10" in checked.why[0]
