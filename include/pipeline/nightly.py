@@ -26,6 +26,7 @@ from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.pipeline.declarations import changed_definitions, typed
 from include.pipeline.first_day import find_first_day, refuse_before
+from include.pipeline.one_shop import keep_shop, refuse_other_shop
 from include.pipeline.stages import stage
 from include.pipeline.troubles import told_apart
 from include.publish.live_schema import gone_tables, refuse_breaking
@@ -70,6 +71,7 @@ def extract(run_id: str) -> dict[str, int]:
 
     Raises:
         lake.Damaged: when the copy cannot be read; with ``full_refresh`` it is read anew from the shop instead.
+        OtherShop: when the lake or the warehouse is another shop's; nothing is written then.
         SchemaDrift: when the shop's tables are not what they were; nothing is written then.
         StatementsRefused: when a statement of the folder does not give what its contract says; nothing is written then.
     """
@@ -80,13 +82,15 @@ def extract(run_id: str) -> dict[str, int]:
         sources = shop_sources(settings().sources)
         handoff.clear(run.slug)
         statements = sql_files.statements(sources.values())
+        definitions, changes = changed_definitions(sources, statements)
+        refuse_other_shop(definitions)
         schema = drift.expected(run_id, statements)
         if run.full_refresh:
             with held("accept"):
                 empty_damaged(sources)
-        definitions, changes = changed_definitions(sources, statements)
         windows = _windows(run, sources, {name for name, one in changes.items() if one.read})
         read = extraction.extract(sources, windows, run.slug, _proofs(run, sources), schema)
+        keep_shop(definitions)
         schema_ledger.record_changes(run_id, read.news)
         full = _full({name: one.changed_since for name, one in read.sources.items()})
         rechecked = {name for name, one in changes.items() if one.all and not full[name]}
