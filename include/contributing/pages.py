@@ -29,9 +29,9 @@ SOURCES_HEAD = """\
 
 ## Read another shop
 
-A shop is a folder of SQL, one file per source, named by `STOCKTAKE_SOURCES`; nothing else changes. Each file is one
-Postgres statement that gives the columns of the source's page below, by name and in any type that casts to theirs
-(`demo_shop/customers.sql`):
+A shop is a folder of SQL, one file per source; nothing else changes. `make new-shop NAME=book-shop` writes one as a
+start, and `make map SHOP=book-shop` says what is wrong with it, without a night; README shows both. Each file is one
+Postgres statement that gives the columns of the source's page below, by name (`demo_shop/customers.sql`):
 
 ```sql
 {example}
@@ -39,14 +39,25 @@ Postgres statement that gives the columns of the source's page below, by name an
 
 - `:changed_since` is bound to an instant: the shop's clock at the last published night's snapshot, less an hour
   (`STOCKTAKE_OVERLAP_MINUTES`); on a full refresh to `-infinity`. A row without the instant should always be read, so
-  that the gate can see it.
+  that the gate can see it. A file without `:changed_since` is read whole every night.
+- `updated_at` says when the shop last wrote a row. A shop that does not keep it gives a constant, such as
+  `timestamptz '2000-01-01'`, and leaves `:changed_since` out. Nothing is missed then, and it costs: every night reads
+  all rows of the source and checks all of them at the gate. With `:changed_since` compared to the constant, changed
+  rows are found by the checksums alone, late, and read a second time. Never `now()`: every row would be another one
+  every night.
+- An instant needs a time zone: a `timestamp` or a `date` is refused. Where the shop writes the time of its clock on
+  the wall, it is `created at time zone 'Europe/Berlin' as created_at`.
+- An amount may be any number, `money` or a float, a count any number; what is text is cast in the file. What has
+  another type than is meant, a column that is missing, there twice or called like none, a cast that fails and a table
+  that may not be read stop the night before anything is written, with file, line and what to write.
 - A value that the lake cannot hold unchanged (NaN, infinity, a fraction of a cent) is not rounded: the row is
   quarantined as not `readable`, with the value as it was.
 - A column that the shop has no data for is `null as …`, if its page says *or null*.
-- Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`.
+- Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
+  line is missing, the night says which.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,
   keys, foreign keys) into the folder's `schema.toml`; every night compares by one query of the shop's catalogue, before
-  it writes anything. A column that is new, or a numeric that holds more digits, is recorded and ignored; what is gone,
+  it writes anything. A column that is new, or a number that holds more digits, is recorded and ignored; what is gone,
   renamed or of another type stops the night. Without the file, what the first night found is expected. A change that is
   meant is accepted by `make schema`; a key that is missing on purpose by naming it in its table's comment:
   `[set aside: key (order_id)]`.

@@ -135,3 +135,8 @@ def is_text(found: str) -> bool:
 def is_number(found: str) -> bool:
     """Whether a type of Postgres is a whole number."""
     return found in _WHOLE
+
+
+def is_float(found: str) -> bool:
+    """Whether a type of Postgres is a number that most decimals do not fit into."""
+    return found in _FLOATS

@@ -37,6 +37,11 @@ def is_absent(source: Source) -> bool:
     return not file_of(source.name).exists()
 
 
+def is_empty(source: Source) -> bool:
+    """Whether a source's file has nothing but comments."""
+    return not blanked(file_of(source.name).read_text()).strip(" \n\t\r;")
+
+
 def takes_changes(source: Source) -> bool:
     """Whether a source's statement can read changed rows alone; one without ``:changed_since`` reads all of them."""
     return is_absent(source) or bool(_WINDOW.search(blanked(file_of(source.name).read_text())))

@@ -26,8 +26,8 @@ from include.extract.reading import (
     what_to_write,
 )
 from include.extract.refusals import Finding, refusal
-from include.extract.select_list import Item, blanked, items
-from include.extract.sql_files import EVERYTHING, file_of, is_absent, shop_sql, shown, typed_sql
+from include.extract.select_list import Item, items
+from include.extract.sql_files import EVERYTHING, file_of, is_absent, is_empty, shop_sql, shown, typed_sql
 from include.settings import settings
 
 _ROWS: Final = 100  # of every statement, with all its columns
@@ -61,16 +61,18 @@ class Examined:
         readings: how the columns of every statement are read that has no finding.
         findings: what is wrong.
         given: the columns of every statement that Postgres takes.
+        empty: the sources whose file has nothing but comments.
     """
 
     readings: Mapping[str, Reading]
     findings: Sequence[Finding]
     given: Mapping[str, Sequence[Given]]
+    empty: frozenset[str]
 
-    def whole_amounts(self, source: Source) -> list[Given]:
-        """The amounts that come as whole numbers: they may be meant as cents. A number in the file is not."""
+    def amounts(self, source: Source) -> list[Given]:
+        """The columns of a source's statement that are amounts; a number that stands in the file is none."""
         amounts = {column.name for column in source.columns if column.type is Type.CENTS}
-        given = [one for one in self.given.get(source.name, ()) if one.name in amounts and is_number(one.type)]
+        given = [one for one in self.given.get(source.name, ()) if one.name in amounts]
         return [one for one in given if not one.item.expression.isdigit()]
 
 
@@ -141,14 +143,15 @@ def examine(shop: psycopg.Connection, sources: Mapping[str, Source]) -> Examined
             readings[name] = _reading(sources[name], columns)
             wrong += _computed(shop, sources[name], readings[name], columns)
         findings += wrong
-    return Examined(readings, [*keys.values(), *findings], given)
+    empty = frozenset(name for name, source in sources.items() if not is_absent(source) and is_empty(source))
+    return Examined(readings, [*keys.values(), *findings], given, empty)
 
 
 def describe(shop: psycopg.Connection, source: Source) -> list[Given] | Finding:
     """The columns that a source's statement gives, in order; or why Postgres refuses it."""
     text = file_of(source.name).read_text()
     line, listed = items(text)
-    if not blanked(text).strip(" \n\t;"):
+    if is_empty(source):
         what = "there is no statement in it"
         return Finding(
             shown(file_of(source.name)), None, what, "write one, or remove the file if the shop has no such table"

@@ -6,6 +6,7 @@ What could not be guessed is said in the file, and by ``make map``.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,7 @@ def _filled(source: Source, table: ShopTable, columns: Mapping[str, str], timezo
         f"-- {source.name}: {source.grain}",
         f"-- Guessed from the names in {table.schema}.{table.name}: look at every line.",
         f"-- {source.name} in include/sources/README.md says what each column means. `make map` checks this file.",
+        *_unused(table, columns),
         "select",
         *_select_list(source, table, columns, timezone),
         f"from {where}{_quoted(table.name)}",
@@ -108,6 +110,14 @@ def _filled(source: Source, table: ShopTable, columns: Mapping[str, str], timezo
     if written:
         lines.append(_window(_quoted(written), table.columns[written], timezone))
     return "\n".join(lines) + "\n"
+
+
+def _unused(table: ShopTable, columns: Mapping[str, str]) -> Iterator[str]:
+    """The table's other columns, as a comment: what is to be filled in may be among them."""
+    others = [f"{_quoted(name)} ({kind})" for name, kind in table.columns.items() if name not in columns.values()]
+    if others:
+        said = f"Not used yet: {', '.join(others)}."
+        yield from textwrap.wrap(said, 120, initial_indent="-- ", subsequent_indent="-- ")
 
 
 def _select_list(source: Source, table: ShopTable, columns: Mapping[str, str], timezone: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from include.contract.table import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
 from include.extract.drift import SchemaDrift
+from include.extract.reading import is_float, is_number
 from include.extract.refusals import Finding
 from include.extract.snapshot import Extraction, extract
 from include.extract.statements import Examined, StatementsRefused
@@ -28,7 +29,7 @@ from include.gate.tolerance import find_excess
 from include.lake import duckdb_session as duck
 from include.lake.night_views import open_night
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import SOURCES, shop_sources
 
 _RUN = "map"
 _SHOWN = 10  # rows of every source
@@ -141,12 +142,12 @@ def check_shop(buildable: Callable[[Collection[str]], Plan], say: Callable[[str]
         sources = shop_sources(settings().sources)
     except ValueError as error:
         return ShopCheck(folder, [Finding(folder, None, str(error), "mend it")], Verdict.STOP, [_MEND])
-    plan = buildable(sources)
     absent = [name for name, source in sources.items() if sql_files.is_absent(source)]
     say(f"Checking the files of {folder}")
     with statements.shop_connection() as shop:
         examined = statements.examine(shop, sources)
-    findings = [*examined.findings, *_to_think_about(sources, examined)]
+    plan = buildable({name for name in sources if name not in examined.empty})
+    findings = sorted([*examined.findings, *_to_think_about(sources, examined)], key=_place)
     read: Extraction | None = None
     if not any(one.stops for one in findings):
         try:
@@ -239,15 +240,27 @@ def _to_think_about(sources: Mapping[str, Source], examined: Examined) -> list[F
     found = []
     for name, source in sources.items():
         file = sql_files.shown(sql_files.file_of(name))
-        if not sql_files.takes_changes(source):
+        if name in examined.given and not sql_files.takes_changes(source):
             what = "it has no `:changed_since`, so every night reads all of its rows"
             found.append(Finding(file, None, what, "add a `where` with it if they are many", stops=False))
-        found += [
-            Finding(file, one.item.line, what, f"if it is cents, write `{one.item.expression} / 100.0`", stops=False)
-            for one in examined.whole_amounts(source)
-            for what in [f"{one.name} is {one.type}, and is read as whole units of the currency"]
-        ]
+        for one in examined.amounts(source):
+            value = one.item.expression
+            if is_number(one.type):
+                what = f"{one.name} is {one.type}, and is read as whole units of the currency"
+                found.append(
+                    Finding(file, one.item.line, what, f"if it is cents, write `{value} / 100.0`", stops=False)
+                )
+            if is_float(one.type):
+                what = f"{one.name} is {one.type}: what was computed with it may hold a fraction of a cent"
+                write = f"if the gate finds some not `readable`, write `round(({value})::numeric, 2)`"
+                found.append(Finding(file, one.item.line, what, write, stops=False))
     return found
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    """Where a finding stands: what is of the whole folder first, then by source and line."""
+    names, name = list(SOURCES), finding.file.rpartition("/")[2].removesuffix(".sql")
+    return names.index(name) if name in names else -1, finding.line or 0
 
 
 def _page(source: SourceCheck) -> str:
