@@ -1,7 +1,7 @@
 # Everything a person runs. It needs Python 3.11 to 3.13 and make; the first target that is asked for sets up .venv.
 
 PYTHON ?= python3
-SHOP ?= demo-shop
+SHOP ?=
 ENGINE ?= auto
 HISTORIES ?= 1000
 export SHOP
@@ -17,11 +17,11 @@ STOCKTAKE := $(BIN)/python -m include.local
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay plan ui psql env schema stop test test-long histories changes kills faults check format table \
+.PHONY: help nightly republish replay plan ui psql env map new-shop schema stop test test-long histories changes kills faults check format table \
 	lint bench docs requirements
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 nightly: .venv/.installed ## Run one night and say what came of it: SHOP= DATE= ENGINE= PARITY= FULL_REFRESH=1 DRY_RUN=1
 	@$(STOCKTAKE) nightly --engine $(ENGINE) $(if $(DATE),--date $(DATE)) \
@@ -45,6 +45,12 @@ env: .venv/.installed ## Print the environment for a shell: eval "$(make -s env)
 
 plan: .venv/.installed ## Say what the next night will do because declarations changed, changing nothing: SHOP=
 	@$(STOCKTAKE) plan
+
+map: .venv/.installed ## Check every .sql file of a shop, without a night: columns, types, rows that the gate would hold: SHOP=
+	@$(STOCKTAKE) map
+
+new-shop: .venv/.installed ## Write the folder of a shop of your own, its files as a start to fill in: NAME=book-shop
+	@$(STOCKTAKE) new-shop "$(NAME)"
 
 schema: .venv/.installed ## Write down the shop's tables as every night expects them: SHOP=
 	@$(STOCKTAKE) schema

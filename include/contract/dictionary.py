@@ -44,6 +44,7 @@ def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
             f"- Known from `{day}` on: {', '.join(f'`{name}`' for name in names)}" for day, names in table.later.items()
         ]
         facts += ["- Every row is checked every night, changed or not"] if table.judged_whole else []
+        facts += ["- Optional: a shop without it has no rows of it, and all tables"] if table.optional else []
         facts.append(
             f"- Waits for an approval: a night with more than {table.tolerance:.1%} of its rows in quarantine, or with"
             f" more than {table.deletion_tolerance:.1%} of them, or all, gone from the shop"

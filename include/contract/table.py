@@ -235,6 +235,8 @@ class Source(Table):
         currency: the lake column with that money's currency.
         judged_whole: whether every row is checked every night, changed or not: for a small table whose derived
             columns follow another's changes.
+        optional: whether a shop may do without it: one without its file has no rows of it, and every table all the
+            same. Any other source that is absent is unknown, and the tables that read it are left out.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
         deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
     """
@@ -248,6 +250,7 @@ class Source(Table):
     amount: str | None = None
     currency: str | None = None
     judged_whole: bool = False
+    optional: bool = False
     tolerance: float = 0.02
     deletion_tolerance: float = 0.02
 

@@ -37,7 +37,9 @@ class Type(StrEnum):
         """The column type in the lake, in DuckDB's spelling."""
         return _DUCKDB[self]
 
-    def readable_sql(self, column: str, *, any_bytes: bool = False, rounding: Rounding | None = None) -> str:
+    def readable_sql(
+        self, column: str, *, any_bytes: bool = False, fractional: bool = False, rounding: Rounding | None = None
+    ) -> str:
         """A Postgres predicate: whether the lake can hold this source value without changing it.
 
         NaN, infinities and fractions of a cent have no place in an int64 of cents; the scanner would turn a numeric
@@ -47,8 +49,11 @@ class Type(StrEnum):
         Args:
             column: an expression of the column's type in the shop.
             any_bytes: whether a text may hold any bytes.
+            fractional: whether a whole number is a numeric in the shop: a cast would round it.
             rounding: how a fraction of a cent is rounded; None: it is not readable.
         """
+        if fractional and self is Type.INTEGER:
+            return f"({column} between {-(2**63)} and {2**63 - 1} and {column} = trunc({column}))"
         if any_bytes and self in _TEXTS:
             return f"({hexadecimal(column)} ~ '{_UTF8}')"
         if self is Type.CENTS:
@@ -86,13 +91,18 @@ class Type(StrEnum):
             return f"{column}::double precision"
         return column
 
-    def identity_sql(self, column: str) -> str:
-        """A Postgres expression of a type that Postgres can hash: where it is the same, the lake holds the same."""
+    def identity_sql(self, column: str, *, fractional: bool = False) -> str:
+        """A Postgres expression of a type that Postgres can hash: where it is the same, the lake holds the same.
+
+        Args:
+            column: an expression of the column's type in the shop.
+            fractional: whether a whole number is a numeric in the shop.
+        """
         if self in (Type.TEXT, Type.UUID, Type.JSON):
             return f'{column}::text collate "C"'  # another collation may take two texts for one
         if self in (Type.DAY, Type.MONTH):
             return f"{column}::date"
-        if self is Type.CENTS:
+        if self is Type.CENTS or fractional:
             return f"{column}::numeric"
         return self.from_source_sql(column)
 

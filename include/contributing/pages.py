@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from graphlib import TopologicalSorter
 from inspect import getdoc
 from sys import modules
@@ -16,7 +16,7 @@ from include.contract.table import TOLERATED_ROWS
 from include.contributing.dag_bag import parsed
 from include.pipeline.troubles import TROUBLES
 from include.settings import ROOT
-from include.sources import SOURCES, shop_sources
+from include.sources import SOURCES
 from transforms.registry import TABLES, Published, buildable
 
 HEADER = "<!-- Written by `make docs`; change what it is written from. -->\n"
@@ -29,9 +29,9 @@ SOURCES_HEAD = """\
 
 ## Read another shop
 
-A shop is a folder of SQL, one file per source, named by `STOCKTAKE_SOURCES`; nothing else changes. Each file is one
-Postgres statement that gives the columns of the source's page below, by name and in any type that casts to theirs
-(`demo_shop/customers.sql`):
+A shop is a folder of SQL, one file per source; nothing else changes. `make new-shop NAME=book-shop` writes one as a
+start, and `make map SHOP=book-shop` says what is wrong with it, without a night; README shows both. Each file is one
+Postgres statement that gives the columns of the source's page below, by name (`demo_shop/customers.sql`):
 
 ```sql
 {example}
@@ -39,7 +39,17 @@ Postgres statement that gives the columns of the source's page below, by name an
 
 - `:changed_since` is bound to an instant: the shop's clock at the last published night's snapshot, less an hour
   (`STOCKTAKE_OVERLAP_MINUTES`); on a full refresh to `-infinity`. A row without the instant should always be read, so
-  that the gate can see it.
+  that the gate can see it. A file without `:changed_since` is read whole every night.
+- `updated_at` says when the shop last wrote a row. A shop that does not keep it gives a constant, such as
+  `timestamptz '2000-01-01'`, and leaves `:changed_since` out. Nothing is missed then, and it costs: every night reads
+  all rows of the source and checks all of them at the gate. With `:changed_since` compared to the constant, changed
+  rows are found by the checksums alone, late, and read a second time. Never `now()`: every row would be another one
+  every night.
+- An instant needs a time zone: a `timestamp` or a `date` is refused. Where the shop writes the time of its clock on
+  the wall, it is `created at time zone 'Europe/Berlin' as created_at`.
+- An amount may be any number, `money` or a float, a count any number; what is text is cast in the file. What has
+  another type than is meant, a column that is missing, there twice or called like none, a cast that fails and a table
+  that may not be read stop the night before anything is written, with file, line and what to write.
 - A value that the lake cannot hold unchanged (NaN, infinity, a fraction of a cent where the shop does not say how it is
   rounded) makes its row not `readable`: it is quarantined, with the value as it was.
 - A column that the shop has no data for is left out, if its page says *may be left out*, or is `null as …`, if its
@@ -49,14 +59,16 @@ Postgres statement that gives the columns of the source's page below, by name an
 - A shop that computes with fractions of a cent says how they are rounded in `shop.toml`, below `[money]`:
   `rounding = "half_up"` or `"half_even"`. Then an order's amounts may differ from the sum of their parts by half a cent
   for each part, no more; what its total differs by is published as `rounding`.
-- Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`.
+- Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
+  line is missing, the night says which.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,
   keys, foreign keys) into the folder's `schema.toml`; every night compares by one query of the shop's catalogue, before
-  it writes anything. A column that is new, or a numeric that holds more digits, is recorded and ignored; what is gone,
+  it writes anything. A column that is new, or a number that holds more digits, is recorded and ignored; what is gone,
   renamed or of another type stops the night. Without the file, what the first night found is expected. A change that is
   meant is accepted by `make schema`; a key that is missing on purpose by naming it in its table's comment:
   `[set aside: key (order_id)]`.
-- A source without a file is absent: the tables that need it are left out, and `reporting.data_status` says so.
+- A source without a file is absent: the tables that need it are left out, and the night's summary and
+  `reporting.data_status` say so. An optional one (`refunds`) has no rows then, and no table is left out.
 - A file that is called like no source stops everything, before anything is read.
 
 {matrix}
@@ -212,7 +224,8 @@ def _from_the_start(tasks: Mapping[str, Any]) -> list[str]:
 
 def sources_page() -> str:
     """include/sources/README.md: how a shop is read, and the dictionary page of every source."""
-    shops = {name: shop_sources(ROOT / "include" / "sources" / name) for name in SHOPS}
+    folder = ROOT / "include" / "sources"
+    shops = {name: {file.stem for file in (folder / name).glob("*.sql")} for name in SHOPS}
     return _joined(
         HEADER,
         SOURCES_HEAD.format(
@@ -230,13 +243,15 @@ def _joined(*parts: str) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _matrix(shops: Mapping[str, Mapping[str, Any]]) -> str:
+def _matrix(shops: Mapping[str, Collection[str]]) -> str:
     """Which shop has which source, and what is left out without it."""
     head = f"| source | {' | '.join(f'`{name}`' for name in shops)} | tables that are left out without it |"
     lines = [head, "|---" * (len(shops) + 2) + "|"]
-    for name in SOURCES:
-        marks = " | ".join("yes" if name in shop else "no" for shop in shops.values())
+    for name, source in SOURCES.items():
+        marks = " | ".join("yes" if name in files else "no" for files in shops.values())
         left_out = ", ".join(f"`{table}`" for table in buildable(set(SOURCES) - {name}).left_out) or "none"
+        if source.optional:
+            left_out = "none: they are built with no rows of it"
         lines.append(f"| [`{name}`](#{name}) | {marks} | {left_out} |")
     return "\n".join(lines)
 

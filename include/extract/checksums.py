@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,6 +66,7 @@ def whole_shop_sums(
     *,
     ignore_cache: bool = False,
     any_bytes: bool = False,
+    fractional: Collection[str] = (),
 ) -> Sums:
     """The sums of all rows of the shop; Postgres computes only the checksums that may have changed.
 
@@ -81,9 +82,10 @@ def whole_shop_sums(
         typed: the statement that returns them in the lake's types.
         ignore_cache: compute everything.
         any_bytes: whether the shop's texts may hold any bytes.
+        fractional: the whole numbers that may hold fractions in the shop.
     """
     name, file = source.name, _cache_folder(source) / f"{_statement_digest(source, typed)}.shop.parquet"
-    prints = _fingerprints_sql(source, rows, any_bytes=any_bytes)
+    prints = _fingerprints_sql(source, rows, any_bytes=any_bytes, fractional=fractional)
     connection.execute(f"create or replace temp table prints_{name} as {_in_shop(prints)}")
     connection.execute(
         f"create or replace temp table same_{name} as select piece, '' as hashes from prints_{name} limit 0"
@@ -181,11 +183,14 @@ def _piece_sql(source: Source) -> str:
     return _part(source, _PIECES_OF_NUMBERS if is_number else _PIECES_OF_TEXTS)
 
 
-def _fingerprints_sql(source: Source, rows: str, *, any_bytes: bool = False) -> str:
+def _fingerprints_sql(source: Source, rows: str, *, any_bytes: bool = False, fractional: Collection[str] = ()) -> str:
     """The Postgres statement that sums fingerprints: piece, number of rows, sum as text."""
     key = source[source.primary_key[0]]
-    values = ", ".join(column.type.identity_sql(f"source.{column.name}") for column in source.columns)
-    readable = key.type.readable_sql(f"source.{key.name}", any_bytes=any_bytes)
+    values = ", ".join(
+        column.type.identity_sql(f"source.{column.name}", fractional=column.name in fractional)
+        for column in source.columns
+    )
+    readable = key.type.readable_sql(f"source.{key.name}", any_bytes=any_bytes, fractional=key.name in fractional)
     prints = f"""
         select {_piece_sql(source)} as piece, print
         from (

@@ -4,7 +4,7 @@ The expected schema is ``schema.toml`` in the shop's folder, written by ``make s
 schema that the first night found, which the ledger keeps. The file takes precedence over the ledger: writing it accepts
 a change.
 
-A new column is recorded and ignored, and so is a numeric that holds more digits than before. A missing table, column,
+A new column is recorded and ignored, and so is a number that holds more digits than before. A missing table, column,
 key or foreign key, another type, or other enum labels stop the night before anything is written. A key that is missing
 on purpose is named in the table's comment: ``[set aside: key (order_id)]``.
 """
@@ -22,9 +22,12 @@ from typing import Any, Final
 
 import duckdb
 import psycopg
-from psycopg.sql import SQL, Literal
+from psycopg.sql import Literal
 
 from include.contract import ContractError
+from include.extract.refusals import Finding, refusal
+from include.extract.sql_files import file_of
+from include.extract.statements import described, refuse, shop_connection
 from include.ledger import drift as ledger
 from include.ledger.drift import Change
 from include.settings import settings
@@ -36,6 +39,7 @@ _HEAD = """\
 """
 _HIDES = "table {}: its row-level security would hide rows; give the role that reads it `bypassrls`"
 _IF_INTENDED = " | If this is intended, adapt the .sql files that read it, then run `make schema`"
+_WHOLE = ("smallint", "integer", "bigint")  # each holds what those before it hold
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 _SET_ASIDE = re.compile(r"\[set aside: ([^\]]*)\]")
 
@@ -93,6 +97,7 @@ def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
         SchemaDrift: when the folder's file lacks a source.
         ConnectionError: when the shop must be asked and cannot be reached.
     """
+    statements = {name: text for name, text in statements.items() if file_of(name).exists()}
     file = settings().sources / FILE
     if file.exists():
         return _from_file(file, statements)
@@ -117,21 +122,21 @@ def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
 
     Raises:
         ConnectionError: when the shop cannot be reached.
-        psycopg.Error: when Postgres refuses a statement.
+        StatementsRefused: when Postgres refuses a statement; with every one that it refuses.
     """
     read: dict[str, list[str]] = {}
-    try:
-        with psycopg.connect(
-            settings().shop_url.get_secret_value(), connect_timeout=10, client_encoding="UTF8"
-        ) as shop:
-            for name, statement in statements.items():
-                shop.execute(SQL("prepare stocktake_schema as {}").format(SQL(statement)))
-                read[name] = [row[0] for row in shop.execute(_READ).fetchall()]
-                shop.rollback()
-                shop.execute("deallocate stocktake_schema")
-            row = shop.execute(_catalogue_query({one for names in read.values() for one in names}).encode()).fetchone()
-    except psycopg.OperationalError as error:  # names host, port and role, never the password
-        raise ConnectionError(f"no connection to the shop: {error}") from None
+    refused: list[Finding] = []
+    for name, statement in statements.items():
+        with shop_connection() as shop:  # one each: a savepoint would keep the locks of the others
+            try:
+                described(shop, statement)
+            except psycopg.Error as error:
+                refused.append(refusal(name, error, shop))
+                continue
+            read[name] = [row[0] for row in shop.execute(_READ).fetchall()]
+    refuse(refused)
+    with shop_connection() as shop:
+        row = shop.execute(_catalogue_query({one for names in read.values() for one in names}).encode()).fetchone()
     found = _relations(row[0] if row else "{}")
     return {name: {relation: found[relation] for relation in relations} for name, relations in read.items()}
 
@@ -241,7 +246,9 @@ def _harmless_changes(name: str, was: Relation, now: Relation) -> Iterator[Chang
 
 
 def _is_wider(was: str, now: str) -> bool:
-    """Whether a numeric has more digits before its decimal point, and as many after it."""
+    """Whether a number has more digits before its decimal point, and as many after it."""
+    if was in _WHOLE and now in _WHOLE:
+        return _WHOLE.index(was) < _WHOLE.index(now)
     before, after = _NUMERIC.fullmatch(was), _NUMERIC.fullmatch(now)
     return bool(before and after and before[2] == after[2] and int(before[1]) < int(after[1]))
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from psycopg import sql
 
-from include.contract import Source, Type
-from include.contract.types import hexadecimal
-from include.extract import drift
+from include.contract import Source
+from include.extract import drift, statements
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
 from include.extract.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
+from include.extract.reading import AS_GIVEN, Reading
+from include.extract.refusals import value_refused
+from include.extract.sql_files import EVERYTHING, file_of, read_sql, shown, takes_changes, typed_sql
 from include.lake import duckdb_session as duck
 from include.lake import orphans, writes
 from include.lake import tables as lake
@@ -25,9 +26,6 @@ from include.lake.night_views import has_key, open_night
 from include.ledger.drift import Change
 from include.settings import settings
 
-_WINDOW = re.compile(r"(?<!:):changed_since\b")  # not a cast to a type of that name
-
-EVERYTHING = "-infinity"  # the window of a full read
 _MOST_HEALED = BUCKETS // 8  # differing buckets; above that, reading everything is cheaper than finding the rows
 
 
@@ -45,6 +43,7 @@ class Read:
         replaced: known rows whose key was read again.
         deleted: known rows that the shop no longer has.
         proof: how much of the copy was compared with the shop, by checksums.
+        seconds: what reading and comparing took.
     """
 
     changed_since: str
@@ -56,6 +55,7 @@ class Read:
     replaced: int
     deleted: int
     proof: Scope
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def extract(
 
     Args:
         sources: the shop's sources, by name.
-        changed_since: per source an ISO instant, or ``EVERYTHING``.
+        changed_since: per source an ISO instant, or ``EVERYTHING``. A source whose statement has no
+            ``:changed_since`` is read whole whatever is asked.
         run: the run that these rows belong to.
         proofs: per source, how much of the copy is compared; by default all of it.
         schema: the expected schema of the shop; by default any schema is accepted.
@@ -98,8 +99,9 @@ def extract(
     Raises:
         Incomplete: when copy and shop still differ after reading again.
         SchemaDrift: when the shop's schema is not the expected one; nothing is written then.
+        StatementsRefused: when a statement does not give what its contract says; nothing is written then.
         OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
-        duckdb.Error: when Postgres refuses the shop's SQL; the message names the source.
+        duckdb.Error: when Postgres refuses to read; the message names the source and its file.
     """
     read: dict[str, Read] = {}
     with duck.session() as connection:
@@ -108,18 +110,23 @@ def extract(
             _shop_row(connection, _EVERY_ROW)
             snapshot_at, changed_until, any_bytes = _shop_row(connection, _CLOCK)
             news = drift.check(connection, schema or {})
+            readings = statements.check(sources)
             for name, source in sources.items():
                 with _naming_source(name):
                     scope = (proofs or {}).get(name, Scope.WHOLE)
-                    absent = absent_columns(connection, source)
-                    reading = _Reading(connection, source, run, snapshot_at, absent, any_bytes=any_bytes)
-                    read[name] = reading.read(changed_since[name], scope)
+                    since = changed_since[name] if takes_changes(source) else EVERYTHING
+                    reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
+                    started = time.monotonic()
+                    counts = reading.read(since, scope)
+                    read[name] = replace(counts, seconds=time.monotonic() - started)
     return Extraction(snapshot_at, changed_until, read, news)
 
 
 # Where a policy would hide rows from the extractor, Postgres then refuses the statement; by default it leaves them out,
-# and the proof, which sees no more than that, would take them for deleted.
-_EVERY_ROW = "select set_config('row_security', 'off', true)"
+# and the proof, which sees no more than that, would take them for deleted. And a float's text has all of its digits.
+_EVERY_ROW = """
+select set_config('row_security', 'off', true) as row_security, set_config('extra_float_digits', '1', true) as digits
+"""
 
 # A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit. And
 # whether the database's texts may hold any bytes.
@@ -141,8 +148,8 @@ class _Reading:
     source: Source
     run: str
     snapshot_at: datetime
-    absent: Sequence[str]
-    any_bytes: bool
+    reading: Reading = AS_GIVEN
+    any_bytes: bool = False
 
     def read(self, changed_since: str, scope: Scope) -> Read:
         """Read the window, compare the copy, and read again where it differs."""
@@ -171,7 +178,7 @@ class _Reading:
         return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
 
     def _typed(self, changed_since: str) -> str:
-        return typed_sql(self.source, changed_since, self.absent, any_bytes=self.any_bytes)
+        return typed_sql(self.source, changed_since, any_bytes=self.any_bytes, reading=self.reading)
 
     def _counts_before(self) -> tuple[int, int, int]:
         """Counts of the copy as it was before the run: all rows, rows read again, rows deleted."""
@@ -196,10 +203,16 @@ class _Reading:
     def _shop_sums(self, scope: Scope, *, ignore_cache: bool) -> ShopSums:
         """The shop's sums, of all keys or only of new ones."""
         connection, source = self.connection, self.source
-        everything, typed = _complete(source, EVERYTHING, self.absent), self._typed(EVERYTHING)
+        everything, typed = read_sql(source, EVERYTHING, self.reading), self._typed(EVERYTHING)
         if scope is Scope.WHOLE:
             buckets = whole_shop_sums(
-                connection, source, everything, typed, ignore_cache=ignore_cache, any_bytes=self.any_bytes
+                connection,
+                source,
+                everything,
+                typed,
+                ignore_cache=ignore_cache,
+                any_bytes=self.any_bytes,
+                fractional=self.reading.fractional,
             )
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
         where = new_keys_sql(connection, source)
@@ -235,89 +248,6 @@ class _Reading:
         return self.connection.execute(statement, [self.snapshot_at, self.run, *parameters]).to_arrow_reader(100_000)
 
 
-def shop_sql(source: Source, changed_since: str) -> str:
-    """The shop's statement for a source, with the window bound."""
-    statement = (settings().sources / f"{source.name}.sql").read_text().strip().rstrip(";")
-    # DuckDB reads through COPY, which takes no parameters: the value is bound here, as a quoted literal.
-    return _WINDOW.sub(_instant(changed_since), statement) + "\n"  # it may end in a comment
-
-
-def absent_columns(connection: duckdb.DuckDBPyConnection, source: Source) -> Sequence[str]:
-    """The optional columns that the shop's statement leaves out.
-
-    Args:
-        connection: a session in which the shop is attached.
-        source: the source.
-    """
-    described = connection.execute(
-        "select column_name from (describe from postgres_query('shop', ?))", [shop_sql(source, EVERYTHING)]
-    )
-    given = {name for (name,) in described.fetchall()}
-    return [column.name for column in source.columns if column.optional and column.name not in given]
-
-
-def _complete(source: Source, changed_since: str, absent: Sequence[str]) -> str:
-    """The shop's statement with every column of the contract: those that it leaves out have their default."""
-    statement = shop_sql(source, changed_since)
-    if not absent:
-        return statement
-    values = [
-        f"{'null' if source[name].default is None else source[name].default}::{source[name].type.postgres} as {name}"
-        for name in absent
-    ]
-    return f"select given.*, {', '.join(values)} from ({statement}) as given"
-
-
-def _instant(text: str) -> str:
-    return f"{sql.Literal(text).as_string(None)}::timestamptz"
-
-
-def typed_sql(source: Source, changed_since: str, absent: Sequence[str] = (), *, any_bytes: bool = False) -> str:
-    """The Postgres statement that reads a source in the lake's types.
-
-    Rows with the same key as a changed row are read too: if a key exists twice, the gate must see both rows. A value
-    that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and its text is
-    added to ``_unreadable``; of a text that is no UTF-8, its bytes.
-
-    Args:
-        source: the source.
-        changed_since: an ISO instant, or ``EVERYTHING``.
-        absent: the optional columns that the shop's statement leaves out.
-        any_bytes: whether the shop's texts may hold any bytes: its database is in SQL_ASCII.
-    """
-    values, complaints, all_readable = [], [], []
-    for column in source.columns:
-        name = f"source.{column.name}"
-        readable = column.type.readable_sql(name, any_bytes=any_bytes, rounding=column.rounding)
-        value = column.type.from_source_sql(name, column.rounding)
-        if readable == "true":
-            values.append(f"{value} as {column.lake_name}")
-        else:
-            values.append(f"case when {readable} then {value} end as {column.lake_name}")
-            text = hexadecimal(name) if any_bytes and column.type in (Type.TEXT, Type.JSON) else f"{name}::text"
-            complaints.append(f"case when not {readable} then '{column.name} = ' || {text} end")
-            all_readable.append(readable)
-    unreadable = (
-        f"case when not ({' and '.join(all_readable)}) then concat_ws(', ', {', '.join(complaints)}) end"
-        if complaints
-        else "null::text"
-    )
-    columns = ", ".join([*values, f"{unreadable} as _unreadable"])
-    everything, changed = (_complete(source, since, absent) for since in (EVERYTHING, changed_since))
-    if changed_since == EVERYTHING:
-        return f"select {columns} from ({everything}) as source"
-    key = ", ".join(source.primary_key)
-    return f"""
-        select {columns}
-        from ({changed}) as source
-        union all
-        select {columns}
-        from ({everything}) as source
-        where {source.watermark} < {_instant(changed_since)}
-            and ({key}) in (select {key} from ({changed}) as changed)
-    """
-
-
 @contextmanager
 def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """A transaction, repeatable read in Postgres: all of its statements see the same rows."""
@@ -332,12 +262,19 @@ def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 @contextmanager
 def _naming_source(source: str) -> Iterator[None]:
-    """Add the source's name to an error."""
+    """Add the source and its file to an error, and leave out the statement that was made of the file.
+
+    Raises:
+        StatementsRefused: where a value cannot be cast: DuckDB has the same error for a server that went away.
+    """
     try:
         with duck.guarded():
             yield
     except (duckdb.Error, ConnectionError) as error:
-        raise type(error)(f"source {source}: {error}") from error
+        said = duck.reason(error)
+        if finding := value_refused(source, said):
+            statements.refuse([finding])
+        raise type(error)(f"source {source} ({shown(file_of(source))}): {said}") from None
 
 
 def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchReader:

@@ -26,6 +26,7 @@ _GONE = re.compile(
 )
 # DuckDB quotes a statement that Postgres refused, 10,000 characters of it, before it says why.
 _REFUSED = re.compile(r'Failed to (?:prepare|execute) \w+ "(?P<statement>.*)": (?P<reason>.*)', re.DOTALL)
+_IN = ", in: "  # before the statement
 _PASSWORD = re.compile(r"password=(?:'(?:\\.|[^'\\])*'|\S+)")
 
 
@@ -72,11 +73,17 @@ def guarded() -> Iterator[None]:
         # unless a connection was lost, and otherwise stays the context of the error raised here.
         message = _PASSWORD.sub("password=…", str(error))
         refused = None if _GONE.search(message) else _REFUSED.search(message)
-        error.args = (f"{_reason(refused['reason'])}, in: {refused['statement']}" if refused else message,)
+        error.args = (f"{_reason(refused['reason'])}{_IN}{refused['statement']}" if refused else message,)
         # DuckDB has no class for a lost connection: it raises its most general error, or that of a transaction.
         if not _GONE.search(str(error)):
             raise
         raise ConnectionError(str(error)) from None
+
+
+def reason(error: Exception) -> str:
+    """What an error says that went through ``guarded``: of Postgres its own words alone, without the statement."""
+    said = str(error).partition(_IN)[0]
+    return " ".join(said[said.find("ERROR:") :].split()) if "ERROR:" in said else said
 
 
 def _reason(text: str) -> str:

@@ -111,6 +111,9 @@ def lacks_key(source: Source, row: str, relation: str) -> str:
 
 
 def row_key(table: Table) -> str:
-    """A DuckDB expression: a row's key as text, its parts joined by ``/``."""
-    parts = ", ".join(f"replace(coalesce({name}::varchar, '∅'), '/', '//')" for name in table.primary_key)
-    return f"concat_ws('/', {parts})"
+    """A DuckDB expression: a row's key as text, its parts joined by ``/``; a ``/`` in a part of several is doubled."""
+    parts = [f"coalesce({name}::varchar, '∅')" for name in table.primary_key]
+    if len(parts) == 1:
+        return parts[0]
+    escaped = ", ".join(f"replace({part}, '/', '//')" for part in parts)
+    return f"concat_ws('/', {escaped})"

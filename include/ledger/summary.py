@@ -33,6 +33,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
             _sources(cursor, run_id),
             _quarantine(cursor, run_id),
             _tables(cursor, runs),
+            _left_out(cursor, run_id),
             _restated(cursor, run_id),
             *_trade(cursor, run),
         ]
@@ -148,6 +149,30 @@ def _tables(cursor: _Cursor, runs: Sequence[str]) -> str:
         [runs],
     ).fetchall()
     return _table(rows)
+
+
+def _left_out(cursor: _Cursor, run_id: str) -> str:
+    """The tables that this shop does not have, by the sources that it lacks."""
+    rows = cursor.execute(
+        """
+        with lacking as (
+            select schema_name || '.' || table_name as name, schema_name, array(
+                select source from unnest(sources) as source
+                where source not in (select source from audit.source_counts where run_id = %s)
+                order by source
+            ) as sources
+            from audit.tables where left_out is not null
+        )
+        select
+            array_to_string(sources, ', ') as sources,
+            string_agg(name, ', ' order by schema_name desc, name) as names
+        from lacking
+        where sources <> '{}' and exists (select from audit.source_counts where run_id = %s)
+        group by sources order by sources
+        """,
+        [run_id, run_id],
+    ).fetchall()
+    return "\n".join(f"Left out, because the shop has no {row['sources']}: {row['names']}" for row in rows)
 
 
 def _restated(cursor: _Cursor, run_id: str) -> str:

@@ -7,12 +7,15 @@ import signal
 import sys
 from datetime import date as day
 from datetime import datetime
+from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
 
 import httpx
 import psycopg
 import typer
+from pydantic import SecretStr
 
+from include.contract import ContractError
 from include.ledger.redaction import redacted
 from include.local import environment
 from include.local.airflow_api import (
@@ -25,8 +28,9 @@ from include.local.airflow_api import (
 from include.local.embedded_postgres import EmbeddedPostgresError, libpq_environment
 from include.local.machine import Machine, own_cluster, say
 from include.local.processes import UI, Airflow
-from include.local.profile import SHOPS, StandaloneError, profile_named, state_folder
+from include.local.profile import StandaloneError, folder_of, profiles, shop_name, state_folder
 from include.local.single_run import airflow_for_one_run, follow, publish, tell
+from include.settings import ROOT
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -134,13 +138,57 @@ def schema() -> None:
     with machine.alone():
         machine.prepare()
     os.environ.update(machine.variables)
-    from include.extract import drift, snapshot
+    from include.extract import drift, sql_files
     from include.settings import settings
     from include.sources import shop_sources
 
     folder = settings().sources
-    statements = {name: snapshot.shop_sql(one, snapshot.EVERYTHING) for name, one in shop_sources(folder).items()}
+    statements = sql_files.statements(shop_sources(folder).values())
     typer.echo(f"Written: {drift.write(drift.observe(statements), folder)}")
+
+
+@cli.command(name="map")
+def map_shop() -> None:
+    """Check every .sql file of the shop without a night, and say what is wrong and what a night would do."""
+    machine = Machine.ready()
+    with machine.alone():
+        machine.fill_shop()
+    with TemporaryDirectory(prefix="stocktake-map-") as scratch:
+        # The rows go through extraction and gate as in a night, into a lake that is removed with this block.
+        os.environ.update(machine.variables | {"STOCKTAKE_LAKE": scratch})
+        from include.pipeline.shop_check import check_shop
+        from transforms.registry import buildable
+
+        checked = check_shop(buildable, say)
+    typer.echo(str(checked))
+    if not checked.can_run:
+        sys.exit(1)
+
+
+@cli.command(name="new-shop")
+def new_shop(name: Annotated[str, typer.Argument(help="What it is called: book-shop.")]) -> None:
+    """Write the folder of a shop of one's own: a file for every source, guessed from the shop's catalogue."""
+    shop, own = shop_name(name), environment.own_variables(os.environ)
+    folder = folder_of(shop)
+    if folder.with_suffix(".py").exists():
+        raise StandaloneError(f"A shop cannot be called {name!r}: a source is. Choose another name.")
+    url, timezone = own.get("STOCKTAKE_SHOP_URL"), own.get("STOCKTAKE_TIMEZONE", "UTC")
+    from include.pipeline.new_shop import FolderTaken, write_shop
+
+    try:
+        written = write_shop(folder, SecretStr(url) if url else None, timezone)
+    except FolderTaken as taken:
+        raise StandaloneError(str(taken)) from None
+    typer.echo(f"Written: {folder.relative_to(ROOT)}")
+    for source, table in written.read_from.items():
+        typer.echo(f"  {source:<20} from {table}")
+    for source in written.not_found:
+        typer.echo(f"  {source:<20} no table was found")
+    if url is None:
+        typer.echo("Nothing was guessed: STOCKTAKE_SHOP_URL names no database.")
+    if "STOCKTAKE_TIMEZONE" not in own:
+        typer.echo("STOCKTAKE_TIMEZONE is not set: times without a zone are taken for UTC, and so is the business day.")
+    typer.echo(f"Look at every line, then: make map SHOP={shop.replace('_', '-')}")
 
 
 @cli.command()
@@ -172,14 +220,14 @@ def up() -> None:
 @cli.command(hidden=True)
 def keep() -> None:
     """Start Airflow's processes again that end by themselves: what `make ui` leaves running beside them."""
-    Airflow(profile_named(os.environ.get("SHOP", ""), state_folder())).keep()
+    Airflow(environment.asked_profile()).keep()
 
 
 @cli.command()
 def stop() -> None:
     """End every shop's Airflow, and Postgres."""
-    for name in SHOPS:
-        Airflow(profile_named(name, state_folder())).stop()
+    for profile in profiles(state_folder()):
+        Airflow(profile).stop()
     own_cluster().stop()
 
 
@@ -206,6 +254,9 @@ def main() -> None:
         cli(prog_name="python -m include.local")
     except (StandaloneError, EmbeddedPostgresError, PermissionError) as error:
         say(f"\nStocktake: {error}")
+        sys.exit(1)
+    except ContractError as error:
+        say(f"\nStocktake: {redacted(str(error))}")
         sys.exit(1)
     except (httpx.HTTPError, ConnectionError, psycopg.Error) as error:
         say(f"\nStocktake: {redacted(f'{type(error).__name__}: {error}')}")

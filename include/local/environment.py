@@ -14,7 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from include.local.embedded_postgres import HOST, Cluster, SecretFile
-from include.local.profile import Profile
+from include.local.profile import Profile, profile_named, state_folder
 from include.settings import ROOT
 
 USERS = {"admin": "admin", "viewer": "viewer"}  # who may log in, and their role
@@ -36,6 +36,16 @@ def own_variables(environment: Mapping[str, str], dotenv: Path = ROOT / ".env") 
         if name.startswith("STOCKTAKE_") and name != _GENERATED and _digest(name, value) not in generated
     }
     return {name: value for name, value in {**dotenv_values(dotenv), **chosen}.items() if value}
+
+
+def asked_profile() -> Profile:
+    """The profile of the shop that the variable ``SHOP`` names, else of the user's own ``STOCKTAKE_SOURCES``.
+
+    Raises:
+        StandaloneError: When there is no such shop.
+    """
+    sources = own_variables(os.environ).get("STOCKTAKE_SOURCES", "")
+    return profile_named(os.environ.get("SHOP", ""), state_folder(), sources)
 
 
 def variables(profile: Profile, cluster: Cluster, own: Mapping[str, str], port: int) -> dict[str, str]:

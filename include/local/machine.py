@@ -13,7 +13,7 @@ from include.local import environment, readiness
 from include.local.airflow_api import DAGS, Api, now
 from include.local.embedded_postgres import HOST, Cluster, locked
 from include.local.processes import Airflow, PortTakenError
-from include.local.profile import Profile, profile_named, state_folder
+from include.local.profile import Profile, StandaloneError, state_folder
 
 # A single night runs without the schedule: a scheduled run would be cut off when the night ends.
 _NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
@@ -33,12 +33,20 @@ class Machine:
 
     @classmethod
     def ready(cls) -> Machine:
-        """The machine for the shop that the variable ``SHOP`` names, its databases started."""
-        profile = profile_named(os.environ.get("SHOP", ""), state_folder())
+        """The machine for the shop that is asked for (``environment.asked_profile``), its databases started.
+
+        Raises:
+            StandaloneError: When there is no such shop, or its database is not named.
+        """
+        profile, own = environment.asked_profile(), environment.own_variables(os.environ)
+        if not profile.comes_along and "STOCKTAKE_SHOP_URL" not in own:
+            raise StandaloneError(
+                f"{profile.name} is a shop of your own: name its database in STOCKTAKE_SHOP_URL, in .env or the"
+                " environment, as a role that may only read it."
+            )
         cluster = own_cluster()
         readiness.start_postgres(profile, cluster)
         airflow = Airflow(profile)
-        own = environment.own_variables(os.environ)
         given = environment.variables(profile, cluster, own, airflow.port)
         readiness.check_settings(given, own)
         return cls(profile, cluster, airflow, given)
@@ -60,6 +68,10 @@ class Machine:
     def prepare(self) -> None:
         """Migrate Airflow's database and fill the shop, where that is not done."""
         readiness.prepare(self.profile, self.cluster, self.process_environment, say)
+
+    def fill_shop(self) -> None:
+        """Fill the shop, where it comes along and that is not done."""
+        readiness.fill_shop(self.profile, self.cluster, self.process_environment, say)
 
     def start_airflow(self, names: tuple[str, ...], *, stay: bool) -> Api:
         """Start Airflow's processes that do not run; returns its API once it answers and has read the current DAGs."""

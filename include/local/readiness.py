@@ -80,14 +80,19 @@ def prepare(profile: Profile, cluster: Cluster, environment: Mapping[str, str], 
         say("Preparing Airflow's database")
         _run(["airflow", "db", "migrate"], environment)
         _set_comment(cluster, metadata, version)
-    if environment.get("STOCKTAKE_SHOPKEEPER_URL") == cluster.url(profile.databases["shop"], "shopkeeper"):
-        _prepare_shop(profile, cluster, environment, say)
+    fill_shop(profile, cluster, environment, say)
 
 
-def _prepare_shop(
-    profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]
-) -> None:
-    """Fill the shop, or add the columns that a shop of an earlier release lacks: once per version of its tables."""
+def fill_shop(profile: Profile, cluster: Cluster, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Fill the shop, or add the columns that a shop of an earlier release lacks: once per version of its tables.
+
+    Nothing is done to a shop of one's own.
+
+    Raises:
+        StandaloneError: When it fails; with the program's output.
+    """
+    if environment.get("STOCKTAKE_SHOPKEEPER_URL") != cluster.url(profile.databases["shop"], "shopkeeper"):
+        return
     database, schema, name = profile.databases["shop"], profile.shop.schema, profile.name.replace("_", "-")
     version = f"tables of {sha256(schema.read_bytes()).hexdigest()[:16]}" if schema else None
     if not _has_rows(cluster.url(database, "shopkeeper")):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from include.contract import Source, Table
 from include.contract.definition import Changes, SourceDefinition
-from include.extract import snapshot as extraction
+from include.extract import sql_files
 from include.ledger import copies
 from include.settings import settings
 from include.sources import key_types
@@ -44,8 +44,7 @@ def other_definitions(sources: Mapping[str, Source]) -> str:
 
     Rules may be others: a replay checks what is in quarantine by those of now.
     """
-    statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
-    _, changes = changed_definitions(sources, statements)
+    _, changes = changed_definitions(sources, sql_files.statements(sources.values()))
     return "; ".join(
         f"{name}: {', '.join([*one.read, *one.derived])}" for name, one in changes.items() if one.read or one.derived
     )

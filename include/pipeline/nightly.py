@@ -12,7 +12,7 @@ from typing import Any
 from include.audit.reconciliation import prove
 from include.contract import ContractError, Severity, Source, Table
 from include.contract.types import day_number
-from include.extract import drift
+from include.extract import drift, sql_files
 from include.extract import snapshot as extraction
 from include.extract.completeness import Scope, kept_proof
 from include.gate import handoff
@@ -26,6 +26,7 @@ from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.pipeline.declarations import changed_definitions, typed
 from include.pipeline.first_day import find_first_day, refuse_before
+from include.pipeline.one_shop import keep_shop, refuse_other_shop
 from include.pipeline.stages import stage
 from include.pipeline.troubles import told_apart
 from include.publish.live_schema import gone_tables, refuse_breaking
@@ -70,7 +71,9 @@ def extract(run_id: str) -> dict[str, int]:
 
     Raises:
         lake.Damaged: when the copy cannot be read; with ``full_refresh`` it is read anew from the shop instead.
+        OtherShop: when the lake or the warehouse is another shop's; nothing is written then.
         SchemaDrift: when the shop's tables are not what they were; nothing is written then.
+        StatementsRefused: when a statement of the folder does not give what its contract says; nothing is written then.
     """
     from include.gate.acceptance import empty_damaged
 
@@ -78,14 +81,16 @@ def extract(run_id: str) -> dict[str, int]:
     with stage(run_id, "extract"):
         sources = shop_sources(settings().sources)
         handoff.clear(run.slug)
-        statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
+        statements = sql_files.statements(sources.values())
+        definitions, changes = changed_definitions(sources, statements)
+        refuse_other_shop(definitions)
         schema = drift.expected(run_id, statements)
         if run.full_refresh:
             with held("accept"):
                 empty_damaged(sources)
-        definitions, changes = changed_definitions(sources, statements)
         windows = _windows(run, sources, {name for name, one in changes.items() if one.read})
         read = extraction.extract(sources, windows, run.slug, _proofs(run, sources), schema)
+        keep_shop(definitions)
         schema_ledger.record_changes(run_id, read.news)
         full = _full({name: one.changed_since for name, one in read.sources.items()})
         rechecked = {name for name, one in changes.items() if one.all and not full[name]}
@@ -266,10 +271,10 @@ def _windows(run: Run, sources: Mapping[str, Source], stale: Collection[str]) ->
     lake: its rows may be in neither layer, or in both.
     """
     if run.full_refresh or copies.was_interrupted_accepting(run.run_id):
-        return dict.fromkeys(sources, extraction.EVERYTHING)
+        return dict.fromkeys(sources, sql_files.EVERYTHING)
     known, overlap = copies.watermarks(), timedelta(minutes=settings().overlap_minutes)
     return {
-        name: (known[name] - overlap).isoformat() if name in known and name not in stale else extraction.EVERYTHING
+        name: (known[name] - overlap).isoformat() if name in known and name not in stale else sql_files.EVERYTHING
         for name in sources
     }
 
@@ -290,4 +295,4 @@ def _outcomes(run_id: str, sources: Mapping[str, Source]) -> dict[str, list[dict
 
 
 def _full(changed_since: Mapping[str, str]) -> dict[str, bool]:
-    return {name: since == extraction.EVERYTHING for name, since in changed_since.items()}
+    return {name: since == sql_files.EVERYTHING for name, since in changed_since.items()}

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from include.build.definition import definition
 from include.contract import ContractError, Source, Table
 from include.contract.definition import Changes
-from include.extract import snapshot as extraction
+from include.extract import sql_files
 from include.ledger import builds, copies
 from include.ledger.connection import connect
 from include.ledger.migrations import pending
@@ -101,8 +101,7 @@ def plan(tables: Iterable[Known]) -> Plan:
             return Plan({}, {}, altered, refused, migrations=waiting)
     if copies.newest_copy() is None:
         return Plan({}, {}, {}, first=True)
-    statements = {name: extraction.shop_sql(source, extraction.EVERYTHING) for name, source in sources.items()}
-    _, changes = changed_definitions(sources, statements)
+    _, changes = changed_definitions(sources, sql_files.statements(sources.values()))
     here = [one for one in known if one.left_out is None]
     with connect() as warehouse:
         warehouse.execute("set transaction read only")

@@ -114,6 +114,11 @@ TROUBLES: Final = (
         "Nothing is written. The message names contract, column, expected and found.",
     ),
     Trouble(
+        "A file of the shop's folder does not give what its contract says",
+        Outcome.STOPS,
+        "Nothing is written. The message names file, line and what to write; `make map` says it without a night.",
+    ),
+    Trouble(
         "The copy is not what the shop holds",
         Outcome.STOPS,
         "Clear `begin`. If it stays so, somebody writes to the lake beside Stocktake.",

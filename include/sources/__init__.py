@@ -91,7 +91,11 @@ def shop_sources(folder: Path) -> dict[str, Source]:
     if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
         raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
     keys = key_types(folder)
-    found = {name: source.typed(keys) for name, source in SOURCES.items() if (folder / f"{name}.sql").exists()}
+    found = {
+        name: source.typed(keys)
+        for name, source in SOURCES.items()
+        if source.optional or (folder / f"{name}.sql").exists()
+    }
     rounded = rounding(folder)
     return {name: source.rounded(rounded) for name, source in found.items()} if rounded else found
 

@@ -54,6 +54,7 @@ REFUNDS = Source(
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
     primary_key=("refund_id",),
+    optional=True,
     rules=(
         between("quantity", "quantity_not_negative", "A refund is of some units, or of money alone.", least=0),
         between("amount_cents", "amount_not_negative", "A refund gives nothing or more.", least=0),

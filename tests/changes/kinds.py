@@ -272,11 +272,11 @@ def _change_grain(declared: Declarations) -> None:
 
 
 def _lose_source(declared: Declarations) -> None:
-    (declared.folder / "refunds.sql").unlink()
+    (declared.folder / "inventory_movements.sql").unlink()
 
 
 def _regain_source(declared: Declarations) -> None:
-    shutil.copy(settings_folder() / "refunds.sql", declared.folder)
+    shutil.copy(settings_folder() / "inventory_movements.sql", declared.folder)
 
 
 def settings_folder() -> Path:
@@ -286,8 +286,7 @@ def settings_folder() -> Path:
     return ROOT / "include" / "sources" / "demo_shop"
 
 
-_WITHOUT_REFUNDS = ("inventory_daily",)
-_MADE_OF_REFUNDS = ("order_lines", "orders")
+_MADE_OF_MOVEMENTS = ("inventory_daily",)
 _ORDERS_ALONE = ("reporting.orders",)
 _NEW = "are not declared as when they were read"
 
@@ -335,14 +334,14 @@ KINDS: Final = (
     Kind(
         "a source vanishes",
         _lose_source,
-        names=_WITHOUT_REFUNDS,
+        names=_MADE_OF_MOVEMENTS,
         refused="other sources than when it was read|order_items",
-        gone=tuple(f"reporting.{name}" for name in _MADE_OF_REFUNDS),
+        gone=tuple(f"reporting.{name}" for name in _MADE_OF_MOVEMENTS),
     ),
     Kind(
         "a source appears",
         _regain_source,
-        names=_WITHOUT_REFUNDS,
+        names=_MADE_OF_MOVEMENTS,
         before=_lose_source,
         refused="other sources than when it was read",
     ),

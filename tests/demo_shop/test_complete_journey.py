@@ -24,7 +24,9 @@ from include.contract.types import day_number
 from include.demo_shop.complete_journey import AlreadyLoaded, NotLoadable, load, packaged
 from include.demo_shop.complete_journey import __main__ as command
 from include.extract import snapshot as extraction
+from include.extract import sql_files
 from include.extract.completeness import kept_proof
+from include.extract.reading import Reading, default_sql
 from include.gate.acceptance import accept
 from include.gate.checks import check_source
 from include.lake import tables as lake
@@ -100,9 +102,9 @@ class Night:
         with self.database.connect() as connection:
             return connection.execute(statement).fetchall()
 
-    def read(self, source: str, changed_since: str = extraction.EVERYTHING) -> list[dict[str, Any]]:
+    def read(self, source: str, changed_since: str = sql_files.EVERYTHING) -> list[dict[str, Any]]:
         """What the shop's SQL gives for a source, untyped."""
-        statement = extraction.shop_sql(self.sources[source], changed_since)
+        statement = sql_files.shop_sql(self.sources[source], changed_since)
         with self.database.connect("extractor") as connection:
             cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
             return cursor.execute(statement.encode()).fetchall()
@@ -149,7 +151,7 @@ def night(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         environment.setenv("STOCKTAKE_TIMEZONE", "America/New_York")
         settings.cache_clear()
         sources = shop_sources(SOURCES)
-        read = extraction.extract(sources, dict.fromkeys(sources, extraction.EVERYTHING), "run")
+        read = extraction.extract(sources, dict.fromkeys(sources, sql_files.EVERYTHING), "run")
         full = dict.fromkeys(sources, True)
         with warnings.catch_warnings():
             # Great Expectations and deltalake use what their own dependencies, or they themselves, deprecate.
@@ -224,11 +226,13 @@ def test_every_source_gives_exactly_its_contract(night: Night) -> None:
     codes = {Type.INTEGER: "int8", Type.CENTS: "int8", Type.BOOLEAN: "bool", Type.AT: "timestamptz"}
     with night.database.connect("extractor") as shop:
         for source in night.sources.values():
-            given = shop.execute(extraction.shop_sql(source, extraction.EVERYTHING).encode()).description or []
+            given = shop.execute(sql_files.shop_sql(source, sql_files.EVERYTHING).encode()).description or []
             names = [column.name for column in given]
             absent = [column.name for column in source.columns if column.optional and column.name not in names]
             assert names == [column.name for column in source.columns if column.name not in absent], source.name
-            typed = shop.execute(extraction.typed_sql(source, extraction.EVERYTHING, absent).encode()).description or []
+            reading = Reading({one.name: default_sql(one) if one.name in absent else "{}" for one in source.columns})
+            typed_sql = sql_files.typed_sql(source, sql_files.EVERYTHING, reading=reading)
+            typed = shop.execute(typed_sql.encode()).description or []
             kinds = [shop.adapters.types[column.type_code].name for column in typed[:-1]]
             assert kinds == [codes.get(column.type, "text") for column in source.columns], source.name
 

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from include.contract import Column, Source, Type
 from include.extract.checksums import Sums, shop_sums, whole_shop_sums
-from include.extract.snapshot import EVERYTHING, shop_sql, typed_sql
+from include.extract.sql_files import EVERYTHING, shop_sql, typed_sql
 from include.lake import duckdb_session as duck
 from include.settings import settings
 from tests.conftest import Database

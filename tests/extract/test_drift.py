@@ -14,7 +14,7 @@ from include.demo_shop.planting import plant, unplant
 from include.demo_shop.schema import create_schema
 from include.extract import drift
 from include.extract.drift import SchemaDrift
-from include.extract.snapshot import EVERYTHING, shop_sql
+from include.extract.sql_files import EVERYTHING, shop_sql
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.ledger.drift import Change
@@ -40,8 +40,8 @@ DRIFTS = {
         ),
     ),
     "retyped column": (
-        "alter table refunds alter quantity type bigint",
-        "source refunds: column public.refunds.quantity: expected integer, found bigint",
+        "alter table refunds alter quantity type smallint",
+        "source refunds: column public.refunds.quantity: expected integer, found smallint",
     ),
     "narrowed numeric": (
         "alter table products alter unit_price type numeric(10, 2)",

@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from include.demo_shop.live import Traffic, trade
-from include.extract import snapshot
+from include.extract import snapshot, sql_files
+from include.extract.statements import StatementsRefused
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.pipeline import nightly
@@ -36,7 +37,7 @@ def raw(run: str, statement: str) -> list[tuple[Any, ...]]:
 
 def read_everything(run: str) -> snapshot.Extraction:
     sources = shop_sources(settings().sources)
-    return snapshot.extract(sources, dict.fromkeys(sources, snapshot.EVERYTHING), run)
+    return snapshot.extract(sources, dict.fromkeys(sources, sql_files.EVERYTHING), run)
 
 
 @pytest.mark.usefixtures("nights")
@@ -193,12 +194,18 @@ def test_a_changed_row_brings_its_twins(nights: Nights) -> None:
 @pytest.mark.parametrize(
     ("breakage", "message"),
     [
-        (lambda file: file.write_text("select no_such_column from orders"), "source orders: .*no_such_column"),
-        (lambda file: file.write_text("select order_id from orders"), "source orders: .*customer_id"),
+        (
+            lambda file: file.write_text("select no_such_column from orders"),
+            r"orders.sql:1: the shop has no column no_such_column",
+        ),
+        (
+            lambda file: file.write_text("select order_id from orders"),
+            r"orders.sql:1: the column customer_id is missing",
+        ),
     ],
 )
 @pytest.mark.usefixtures("nights")
-def test_sql_that_postgres_refuses_names_the_source(
+def test_sql_that_cannot_be_read_names_file_and_line(
     breakage: Callable[[Path], Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for file in settings().sources.glob("*.sql"):
@@ -206,8 +213,9 @@ def test_sql_that_postgres_refuses_names_the_source(
     breakage(tmp_path / "orders.sql")
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(tmp_path))
     settings.cache_clear()
-    with pytest.raises(duckdb.Error, match=message):
+    with pytest.raises(StatementsRefused, match=message):
         read_everything("run")
+    assert [lake.files("raw", name, run="run") for name in SOURCES] == [[]] * len(SOURCES)
 
 
 @pytest.mark.usefixtures("nights")

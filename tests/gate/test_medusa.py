@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from include.extract import snapshot as extraction
+from include.extract import sql_files
 from include.extract.completeness import kept_proof
 from include.gate.acceptance import accept
 from include.gate.checks import check_source
@@ -36,7 +37,7 @@ def judged(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         environment.setenv("STOCKTAKE_LAKE", str(tmp_path_factory.mktemp("lake")))
         settings.cache_clear()
         sources = shop_sources(FOLDER)
-        read = extraction.extract(sources, dict.fromkeys(sources, extraction.EVERYTHING), "run")
+        read = extraction.extract(sources, dict.fromkeys(sources, sql_files.EVERYTHING), "run")
         full = dict.fromkeys(sources, True)
         with warnings.catch_warnings():
             # Great Expectations and deltalake use what their own dependencies, or they themselves, deprecate.

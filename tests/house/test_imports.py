@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
         "serve",
     ),
-    "local": ("settings", "sources", "ledger", "extract", "pipeline"),
+    "local": ("settings", "contract", "sources", "ledger", "extract", "pipeline"),
     "contributing": ("settings", "contract", "sources", "pipeline"),
 }  # fmt: skip
 # What a module may import of this project, by the longest prefix that names it. Plans (transforms) and rooms (include)

@@ -21,7 +21,7 @@ from include.local import processes
 from include.local.airflow_api import Api, DagRun
 from include.local.embedded_postgres import Cluster
 from include.local.environment import export_lines, own_variables, process_environment, variables
-from include.local.profile import SHOPS, Profile, StandaloneError, profile_named, state_folder
+from include.local.profile import SHOPS, Profile, StandaloneError, profile_named, profiles, state_folder
 from include.local.readiness import check_settings
 from include.settings import ROOT, Settings
 
@@ -59,6 +59,48 @@ def test_an_unknown_shop_is_refused_and_the_known_are_named() -> None:
     assert done.stderr.strip() == (
         "Stocktake: There is no shop called 'corner-shop'. SHOP is one of: demo-shop, complete-journey."
     )
+
+
+def test_a_shop_of_ones_own_has_a_lake_and_databases_of_its_own(tmp_path: Path) -> None:
+    own = profile_named("", tmp_path, "/elsewhere/Book-Shop")
+    assert (own.name, own.comes_along, own.shop.timezone) == ("book_shop", False, "UTC")
+    assert own.lake == tmp_path / "book_shop" / "lake"
+    assert own.databases["warehouse"] == "book_shop_warehouse"
+    assert profile_named("", tmp_path, "include/sources/complete_journey").name == "complete_journey"
+    assert profile_named("book-shop", tmp_path, "/elsewhere/Book-Shop").name == "book_shop"
+
+
+def test_two_shops_at_once_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StandaloneError, match="SHOP is demo-shop, and STOCKTAKE_SOURCES names /elsewhere/books"):
+        profile_named("demo-shop", tmp_path, "/elsewhere/books")
+
+
+def test_every_shop_that_ran_is_stopped(tmp_path: Path) -> None:
+    (tmp_path / "books" / "airflow").mkdir(parents=True)
+    (tmp_path / "postgres" / "server").mkdir(parents=True)
+    assert [one.name for one in profiles(tmp_path)] == ["demo_shop", "complete_journey", "books"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["new-shop", "../books"], "A shop cannot be called '../books'"),
+        (["new-shop", "/etc"], "A shop cannot be called '/etc'"),
+        (["new-shop", ""], "A shop cannot be called ''"),
+        (["new-shop", "b" * 41], "at most 40 characters"),
+        (["new-shop", "bücher"], "A shop cannot be called 'bücher'"),
+        (["new-shop", "orders"], "A shop cannot be called 'orders': a source is."),
+        (["new-shop", "demo-shop"], "demo_shop: there is such a folder already, and it is not overwritten"),
+    ],
+)
+def test_a_new_shop_has_a_name_of_its_own(command: list[str], said: str) -> None:
+    before = sorted((ROOT / "include" / "sources").iterdir())
+    done = subprocess.run(
+        [sys.executable, "-m", "include.local", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert sorted((ROOT / "include" / "sources").iterdir()) == before
 
 
 def test_each_shop_has_databases_of_its_own(tmp_path: Path) -> None:

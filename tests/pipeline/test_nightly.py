@@ -15,6 +15,7 @@ from include.contract import ContractError
 from include.demo_shop.planting import plant, unplant
 from include.lake import writes
 from include.ledger.runs import Overtaken
+from include.ledger.summary import summary
 from include.pipeline import nightly, run_request
 from include.settings import settings
 from tests.nights import LAST_DAY, SOME, Nights
@@ -301,16 +302,23 @@ def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:
     assert nights.published() != before
 
 
-def test_a_source_that_is_absent_leaves_its_tables_out(
+def test_a_source_that_is_absent_leaves_its_tables_out_but_for_an_optional_one(
     every_table: Nights, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("sources")
     for file in settings().sources.glob("*.sql"):
-        if not file.stem.startswith("inventory"):
+        if not file.stem.startswith(("inventory", "refunds")):
             (folder / file.name).write_text(file.read_text())
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
-    every_table.run()
+    run = every_table.run()
+    assert every_table.ask("select count(*) from reporting.refunds_daily") == [(0,)]
+    assert every_table.ask("select count(*) > 0, sum(returns) from reporting.daily_sales") == [(True, 0)]
+    assert (
+        "Left out, because the shop has no inventory, inventory_movements: reporting.inventory_daily,"
+        " reporting.inventory_health, reporting.stockouts, features.demand_labels, features.inventory_risk,"
+        " features.product_demand\n"
+    ) in summary(run)
     status = dict(every_table.ask("select published_table, verdict from reporting.data_status"))
     assert status.pop("reporting.inventory_daily").startswith("absent: the shop has no source inventory")
     without_stock = [name for name, verdict in status.items() if "inventory_daily is left out" in verdict]

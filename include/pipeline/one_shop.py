@@ -1,0 +1,112 @@
+"""One lake, one shop: whose copy the lake holds is written beside it, and a night of another shop is refused.
+
+A shop is known by its folder, its database and its statements. Each of them may change: a folder is renamed, a database
+moves, a file is written anew. Where all three are others, it is another shop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from psycopg.conninfo import conninfo_to_dict
+
+from include.contract import ContractError
+from include.contract.definition import SourceDefinition
+from include.extract.sql_files import file_of
+from include.ledger import copies
+from include.settings import settings
+
+FILE: Final = "shop.json"
+
+
+class OtherShop(ContractError):
+    """The lake, or the warehouse, is another shop's; the message names both."""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a shop is known by.
+
+    Attributes:
+        folder: the name of its folder of .sql files.
+        database: its database and where that is, without a role or a password.
+        statements: a digest of the statement of every source.
+    """
+
+    folder: str
+    database: str
+    statements: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """It in a sentence."""
+        return f"{self.folder} ({self.database})"
+
+    def is_other_than(self, shop: Shop) -> bool:
+        """Whether nothing of it is the same."""
+        shared = set(self.statements.items()) & set(shop.statements.items())
+        return not shared and self.folder != shop.folder and self.database != shop.database
+
+
+def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
+    """Refuse a lake that holds the copy of another shop, and a warehouse that was made from one.
+
+    Args:
+        definitions: what decides the rows of every source of this shop now.
+
+    Raises:
+        OtherShop: naming both shops, and what to do.
+    """
+    now, kept = _shop(definitions), _kept()
+    file = _file()
+    if kept is not None:
+        if kept.is_other_than(now):
+            raise OtherShop(_refusal(f"the lake {settings().lake} holds the copy of the shop {kept}", now, file))
+        return
+    if file.exists():  # emptied by a person, who knows that it is the same shop
+        return
+    copied = {name: one.statement if one else None for name, one in copies.definitions().items()}
+    if copied and None not in copied.values() and not set(copied.items()) & set(now.statements.items()):
+        raise OtherShop(
+            _refusal("the warehouse holds what was published from the statements of another shop", now, file)
+        )
+
+
+def keep_shop(definitions: Mapping[str, SourceDefinition]) -> None:
+    """Write down that the lake holds the copy of this shop."""
+    file = _file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(_shop(definitions)), indent=1) + "\n")
+    partial.rename(file)
+
+
+def _refusal(held: str, now: Shop, file: Path) -> str:
+    return (
+        f"{held}, and this night would read {now} into it; nothing is written. Give each shop a lake and a warehouse of"
+        " its own: leave STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL out, or name others. If it is the same shop after"
+        f" all, empty the file {file}"
+    )
+
+
+def _shop(definitions: Mapping[str, SourceDefinition]) -> Shop:
+    where = conninfo_to_dict(settings().shop_url.get_secret_value())
+    database = f"database {where.get('dbname', '')} at {where.get('host', 'localhost')}:{where.get('port', 5432)}"
+    # An optional source without a file has the same statement in every shop.
+    statements = {name: one.statement for name, one in definitions.items() if file_of(name).exists()}
+    return Shop(settings().sources.name, database, statements)
+
+
+def _file() -> Path:
+    return settings().lake / FILE
+
+
+def _kept() -> Shop | None:
+    """The shop whose copy the lake holds; None where that is not written down."""
+    try:
+        return Shop(**json.loads(_file().read_text()))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None

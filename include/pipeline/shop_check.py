@@ -1,0 +1,294 @@
+"""Whether a night could run on a shop's folder, found without a night: ``make map``.
+
+The rows go through the very extraction and gate of a night, into a lake that the caller throws away; the warehouse is
+not asked. Belongs here: the order of the steps, and what they say together. Does not: any of the checks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import duckdb
+
+from include.contract import Source
+from include.contract.table import TOLERATED_ROWS
+from include.extract import drift, sql_files, statements
+from include.extract.completeness import Incomplete
+from include.extract.drift import SchemaDrift
+from include.extract.reading import is_float, is_number
+from include.extract.refusals import Finding
+from include.extract.snapshot import Extraction, extract
+from include.extract.statements import Examined, StatementsRefused
+from include.gate.checks import check_source
+from include.gate.row_outcomes import NightStopped, load_checked_rows
+from include.gate.tolerance import find_excess
+from include.lake import duckdb_session as duck
+from include.lake.night_views import open_night
+from include.settings import settings
+from include.sources import SOURCES, shop_sources
+
+_RUN = "map"
+_SHOWN = 10  # rows of every source
+_WIDEST = 22  # characters of a value
+_MEND = "the files above are to be mended first"
+
+
+class Verdict(StrEnum):
+    """What a night would do."""
+
+    PUBLISH = "publish"
+    WAIT = "wait for an approval"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class SourceCheck:
+    """What the gate makes of one source.
+
+    Attributes:
+        name: the source.
+        rows: its rows, all of them.
+        seconds: what it took to read and to prove them.
+        broken: by rule, how many rows break it, and what the rule means; rows that a night would quarantine, or stop
+            for, first those of the most broken rule.
+        held: rows that would be in quarantine.
+        tolerated: rows that may be, without an operator's approval.
+        sample: some rows as the gate sees them: a line per column, with its values.
+    """
+
+    name: str
+    rows: int
+    seconds: float
+    broken: Mapping[str, tuple[int, str]]
+    held: int
+    tolerated: int
+    sample: Sequence[Sequence[str]]
+
+
+class Plan(Protocol):
+    """The tables that a shop's sources allow (``transforms.registry.Plan``)."""
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """Their names."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Every other table, with the reason."""
+
+
+@dataclass(frozen=True)
+class ShopCheck:
+    """What ``make map`` found.
+
+    Attributes:
+        folder: the shop's folder.
+        findings: everything that is wrong with its files.
+        verdict: what a night would do.
+        why: the reasons for it, where it is not to publish.
+        sources: what the gate makes of every source; none where the shop cannot be read.
+        tables: the tables that the shop will have.
+        left_out: the others, with the reason.
+        absent: the optional sources that the shop does without.
+    """
+
+    folder: str
+    findings: Sequence[Finding]
+    verdict: Verdict
+    why: Sequence[str] = ()
+    sources: Sequence[SourceCheck] = ()
+    tables: Sequence[str] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    absent: Sequence[str] = ()
+
+    @property
+    def can_run(self) -> bool:
+        """Whether a night could run: it may wait for an approval, but not stop."""
+        return self.verdict is not Verdict.STOP
+
+    def __str__(self) -> str:
+        """It as a page of text."""
+        stopping = [str(one) for one in self.findings if one.stops]
+        noted = [str(one) for one in self.findings if not one.stops]
+        parts = [
+            _listed(f"{self.folder}: {len(stopping)} to mend before a night can read it", stopping),
+            _listed("To think about", noted),
+            *(_page(source) for source in self.sources),
+            _listed("Read", [_timing(source) for source in self.sources]),
+            _listed("Tables", [", ".join(self.tables)] if self.tables else []),
+            _listed("Left out", [f"{name}: {why}" for name, why in self.left_out.items()]),
+            _listed("Optional, and built with no rows", self.absent),
+            _listed(f"A night would {self.verdict}", self.why),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+
+def check_shop(buildable: Callable[[Collection[str]], Plan], say: Callable[[str], None]) -> ShopCheck:
+    """Check the folder of the settings on the shop of the settings; the lake of the settings is written to.
+
+    Args:
+        buildable: says which tables can be built from some sources.
+        say: told what is being done.
+
+    Raises:
+        ConnectionError: when the shop cannot be reached.
+    """
+    folder = sql_files.shown(settings().sources)
+    try:
+        sources = shop_sources(settings().sources)
+    except ValueError as error:
+        return ShopCheck(folder, [Finding(folder, None, str(error), "mend it")], Verdict.STOP, [_MEND])
+    absent = [name for name, source in sources.items() if sql_files.is_absent(source)]
+    say(f"Checking the files of {folder}")
+    with statements.shop_connection() as shop:
+        examined = statements.examine(shop, sources)
+    plan = buildable({name for name in sources if name not in examined.empty})
+    findings = sorted([*examined.findings, *_to_think_about(sources, examined)], key=_place)
+    read: Extraction | None = None
+    if not any(one.stops for one in findings):
+        try:
+            say("Reading every row, and checking it at the gate")
+            started = time.monotonic()
+            read = _read(sources)
+        except (SchemaDrift, StatementsRefused, Incomplete, duckdb.Error) as error:
+            findings.append(Finding(folder, None, str(error), "mend it and run `make map` again"))
+    if read is None:
+        return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent)
+    verdict, why, checked = _judge(sources, read)
+    say(f"Read and checked in {time.monotonic() - started:.0f} s")
+    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent)
+
+
+def _read(sources: Mapping[str, Source]) -> Extraction:
+    schema: drift.Schema = {}
+    if (settings().sources / drift.FILE).exists():  # otherwise what is there now is expected
+        schema = drift.expected(_RUN, sql_files.statements(sources.values()))
+    return extract(sources, dict.fromkeys(sources, sql_files.EVERYTHING), _RUN, schema=schema)
+
+
+def _judge(sources: Mapping[str, Source], read: Extraction) -> tuple[Verdict, list[str], list[SourceCheck]]:
+    """Have the gate check every row, and say what it would do."""
+    full = dict.fromkeys(sources, True)
+    outcomes = {name: check_source(sources, name, _RUN, full, read.snapshot_at.isoformat()) for name in sources}
+    recorded: dict[str, list[dict[str, Any]]] = {
+        name: [
+            {"rule": one.rule.name, "severity": one.rule.severity, "broken": one.broken, "examples": one.examples}
+            for one in found
+        ]
+        for name, found in outcomes.items()
+    }
+    with duck.session() as connection:
+        open_night(connection, sources, _RUN, full)
+        load_checked_rows(connection, sources, _RUN)
+        checked = [_checked(connection, source, read) for source in sources.values()]
+    try:
+        excess = find_excess(sources, recorded, _RUN, full)
+    except NightStopped as stopped:
+        return Verdict.STOP, [str(stopped)], checked
+    if excess is None:
+        return Verdict.PUBLISH, [], checked
+    over = [
+        f"{one.name}: {one.held:,} of {one.rows:,} rows would be in quarantine, {one.tolerated:,} are tolerated"
+        for one in checked
+        if one.held > one.tolerated
+    ]
+    return Verdict.WAIT, over, checked
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, source: Source, read: Extraction) -> SourceCheck:
+    name = source.name
+    broken = connection.execute(
+        f"""
+        select rule, count(*) from (select unnest(_broken) as rule from checked_{name})
+        group by rule order by count(*) desc, rule
+        """
+    ).fetchall()
+    held = connection.execute(f"select count(*) from checked_{name} where len(_broken) > 0").fetchone() or (0,)
+    rows, seconds = read.sources[name].extracted, read.sources[name].seconds
+    return SourceCheck(
+        name,
+        rows,
+        seconds,
+        {rule: (count, source.meaning_of(rule)) for rule, count in broken},
+        int(held[0]),
+        int(max(TOLERATED_ROWS, source.tolerance * rows)),
+        _sample(connection, source),
+    )
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, source: Source) -> list[list[str]]:
+    """Rows as the gate sees them: a line per column of the lake, with derived ones and the broken rules."""
+    key = ", ".join(source.primary_key)
+    columns = {column.name: column.type.to_warehouse_sql(column.lake_name) for column in source.lake_columns}
+    columns |= {"not readable": "_unreadable", "breaks": "array_to_string(_broken, ', ')"}
+    values = ", ".join(f"cast({value} as varchar)" for value in columns.values())
+    rows = connection.execute(
+        f"select {values} from checked_{source.name} order by len(_broken) > 0 desc, {key} limit {_SHOWN}"
+    ).fetchall()
+    return [
+        [name, *("-" if value is None else str(value) for value in found)]
+        for name, found in zip(columns, zip(*rows, strict=True), strict=True)
+    ] if rows else []  # fmt: skip
+
+
+def _to_think_about(sources: Mapping[str, Source], examined: Examined) -> list[Finding]:
+    """What a night reads all the same, and perhaps not as it is meant."""
+    found = []
+    for name, source in sources.items():
+        file = sql_files.shown(sql_files.file_of(name))
+        if name in examined.given and not sql_files.takes_changes(source):
+            what = "it has no `:changed_since`, so every night reads all of its rows"
+            found.append(Finding(file, None, what, "add a `where` with it if they are many", stops=False))
+        for one in examined.amounts(source):
+            value = one.item.expression
+            if is_number(one.type):
+                what = f"{one.name} is {one.type}, and is read as whole units of the currency"
+                found.append(
+                    Finding(file, one.item.line, what, f"if it is cents, write `{value} / 100.0`", stops=False)
+                )
+            if is_float(one.type):
+                what = f"{one.name} is {one.type}: what was computed with it may hold a fraction of a cent"
+                write = f"if the gate finds some not `readable`, write `round(({value})::numeric, 2)`"
+                found.append(Finding(file, one.item.line, what, write, stops=False))
+    return found
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    """Where a finding stands: what is of the whole folder first, then by source and line."""
+    names, name = list(SOURCES), finding.file.rpartition("/")[2].removesuffix(".sql")
+    return names.index(name) if name in names else -1, finding.line or 0
+
+
+def _page(source: SourceCheck) -> str:
+    """One source: some rows, and what breaks which rule."""
+    lines = [
+        f"{source.name}: {source.rows:,} rows, {source.held:,} for the quarantine ({source.tolerated:,} tolerated)"
+    ]
+    lines += [f"  {rule}: {rows:,} rows. {meaning}" for rule, (rows, meaning) in source.broken.items()]
+    cells = [[_clipped(cell) for cell in line] for line in source.sample]
+    if cells:
+        widths = [max(len(line[number]) for line in cells) for number in range(len(cells[0]))]
+        lines += [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in cells
+        ]
+    return "\n".join(lines)
+
+
+def _timing(source: SourceCheck) -> str:
+    return f"{source.name}: {source.rows:,} rows in {source.seconds:.1f} s, proven complete"
+
+
+def _clipped(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _listed(head: str, entries: Sequence[str]) -> str:
+    if not entries and not head.startswith("A night"):
+        return ""
+    return "\n".join([head, *(f"  {text}" for text in entries)])

@@ -1,0 +1,129 @@
+"""make new-shop: a start, guessed from the catalogue of the shop; what is missing is for make map to say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from include.extract.statements import examine, shop_connection
+from include.pipeline.new_shop import FolderTaken, write_shop
+from include.settings import settings
+from include.sources import SOURCES, shop_sources
+from tests import bookshop
+from tests.conftest import Database
+
+ODD = """
+create type state as enum ('open', 'paid');
+create table "Clients" (id uuid primary key, "EMail" text, "CreatedAt" timestamptz, updated_at timestamptz);
+create table "order" (id bigint primary key, client_id uuid references "Clients", "user" text, state state,
+    total double precision, order_date date, modified timestamp);
+create table order_lines (id bigint primary key, parent bigint references "order", qty numeric, price real);
+create table order_lines_archive (id bigint primary key, qty numeric, price real);
+"""
+
+
+def written(folder: Path, name: str) -> dict[str, str]:
+    """What stands before each column in a file, comments aside."""
+    text = re.sub(r"--.*", "", (folder / f"{name}.sql").read_text())
+    listed = text.partition("select")[2].partition("\nfrom")[0].split(",\n")
+    entries = (re.sub(r",\s*$", "", one.strip()) for one in re.split(r",\s*\n", ",\n".join(listed)))
+    return {entry.split(" as ")[-1]: entry.partition(" as ")[0] for entry in entries}
+
+
+def test_tables_columns_keys_and_types_are_guessed(shop_database: Database, tmp_path: Path) -> None:
+    with shop_database.connect("shopkeeper") as shop:
+        bookshop.fill(shop)
+    made = write_shop(tmp_path / "new", SecretStr(shop_database.url("extractor")), "Europe/Berlin")
+    assert made.read_from == {
+        "customers": "laden.kunde", "products": "laden.buch", "warehouses": "laden.filiale",
+        "orders": "laden.bestellung", "order_items": "laden.zeile",
+    }  # fmt: skip
+    assert made.not_found == ["refunds", "inventory", "inventory_movements"]
+    assert (made.folder / "keys.toml").read_text() == 'customers = "text"\nproducts = "text"\norders = "text"\n'
+    assert written(made.folder, "customers") == {
+        "customer_id": "knr",
+        "email": "mail",
+        "name": "nachname",
+        "country": "null",
+        "created_at": "angelegt at time zone 'Europe/Berlin'",
+        "updated_at": "geaendert at time zone 'Europe/Berlin'",
+    }
+    lines = written(made.folder, "order_items")
+    assert [lines[name] for name in ("order_item_id", "order_id", "product_id", "warehouse_id", "quantity")] == [
+        "znr", "bnr", "isbn", "fnr", "menge",
+    ]  # fmt: skip
+    assert (
+        (made.folder / "customers.sql")
+        .read_text()
+        .endswith(
+            "from laden.kunde\nwhere geaendert >= :changed_since at time zone 'Europe/Berlin' or geaendert is null\n"
+        )
+    )
+
+
+def test_names_that_need_quotes_get_them(shop_database: Database, tmp_path: Path) -> None:
+    with shop_database.connect("shopkeeper") as shop:
+        shop.execute(ODD.encode())
+    made = write_shop(tmp_path / "new", SecretStr(shop_database.url("extractor")), "UTC")
+    assert made.read_from == {
+        "customers": "public.Clients",
+        "orders": "public.order",
+        "order_items": "public.order_lines",
+    }
+    assert (made.folder / "keys.toml").read_text() == 'customers = "uuid"\n'
+    customers, orders = written(made.folder, "customers"), written(made.folder, "orders")
+    assert (customers["customer_id"], customers["created_at"]) == ("id", '"CreatedAt"')
+    assert (orders["customer_id"], orders["ordered_at"]) == (
+        "client_id",
+        "order_date::timestamp at time zone 'UTC'",
+    )
+    assert written(made.folder, "order_items")["order_id"] == "parent"
+    assert '\nfrom "order"\n' in (made.folder / "orders.sql").read_text()
+
+
+def test_what_is_missing_is_for_the_check_to_say(
+    shop_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop_database.connect("shopkeeper") as shop:
+        bookshop.fill(shop)
+    made = write_shop(tmp_path / "new", SecretStr(shop_database.url("extractor")), "Europe/Berlin")
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", shop_database.url("extractor"))
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(made.folder))
+    settings.cache_clear()
+    with shop_connection() as connection:
+        findings = examine(connection, shop_sources(made.folder)).findings
+    settings.cache_clear()
+    said = {(Path(one.file).name, one.what) for one in findings if one.stops}
+    empty = ("refunds.sql", "inventory.sql", "inventory_movements.sql")
+    assert said == {(file, "there is no statement in it") for file in empty}
+    noted = [one.what.partition(" ")[0] for one in findings if not one.stops]
+    assert noted == ["currency", "subtotal", "discount", "tax"]
+
+
+def test_without_a_database_every_file_is_a_comment(tmp_path: Path) -> None:
+    made = write_shop(tmp_path / "new", None, "UTC")
+    assert sorted(file.stem for file in made.folder.iterdir()) == sorted(SOURCES)
+    for name, source in SOURCES.items():
+        text = (made.folder / f"{name}.sql").read_text()
+        assert all(line.startswith("--") for line in text.splitlines())
+        assert [column.name for column in source.columns if f"… as {column.name}" not in text] == []
+
+
+def test_a_folder_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with pytest.raises(FolderTaken, match="new: there is such a folder already"):
+        write_shop(tmp_path / "new", None, "UTC")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_shop_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match=r"127\.0\.0\.1") as refused:
+        write_shop(tmp_path / "new", SecretStr("postgresql://reader:hunter2@127.0.0.1:1/shop"), "UTC")
+    assert "hunter2" not in str(refused.value)
+    assert not (tmp_path / "new").exists()
+    assert not isinstance(refused.value, psycopg.Error)
