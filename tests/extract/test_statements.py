@@ -185,7 +185,7 @@ def test_everything_is_said_at_once_and_nothing_is_written(shop: Bookshop) -> No
 def test_a_table_that_may_not_be_read_is_named_with_the_grant(shop: Bookshop) -> None:
     shop.database.execute("revoke select on laden.buch from extractor")
     assert shop.findings() == [
-        "products.sql: the role extractor may not read the table buch: `grant select on buch to extractor`"
+        "products.sql: the role extractor may not read the table laden.buch: `grant select on laden.buch to extractor`"
     ]
 
 
