@@ -38,10 +38,11 @@ task somebody marked as done, is no success either: it says what the run failed 
 - `begin`, before the first night `accept`: the day is before the shop's first order or movement.
 - `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
   names each. Change or drop it first.
-- `extract`: the shop cannot be reached (it retries, with growing pauses), its SQL is refused, or its tables are not
-  what they were: adapt the .sql files that read them, then `make schema`. Or row-level security would hide rows: give
-  the role that reads the shop `bypassrls`. Or its checksums and the copy's differ, even after those rows were read
-  again: the message says where.
+- `extract`: the shop cannot be reached (it retries, with growing pauses), or its tables are not what they were: adapt
+  the .sql files that read them, then `make schema`. Or a file does not give what its contract says: the message has
+  file, line and what to write; `make map` says everything without a night. Or the lake is another shop's: the message
+  names both. Or row-level security would hide rows: give the role that reads the shop `bypassrls`. Or its checksums and
+  the copy's differ, even after those rows were read again: the message says where.
 - `validate…`: Great Expectations and the engine disagree about a rule: a bug in the rule, never in the data.
 - `check_tolerance`: a rule that stops the night was broken. Look at the night's report, have the rows fixed in the
   shop, clear `begin`.

@@ -130,6 +130,8 @@ def observe(statements: Mapping[str, str]) -> dict[str, dict[str, Relation]]:
         with shop_connection() as shop:  # one each: a savepoint would keep the locks of the others
             try:
                 described(shop, statement)
+            except psycopg.OperationalError:  # the server, not the statement
+                raise
             except psycopg.Error as error:
                 refused.append(refusal(name, error, shop))
                 continue

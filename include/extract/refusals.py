@@ -49,13 +49,22 @@ def refusal(source: str, error: psycopg.Error, shop: psycopg.Connection, item: I
     what, write = f"Postgres refuses it ({said})", "mend the statement"
     for state, put in _WORDS.items():
         if (error.sqlstate or "").startswith(state):
-            what, write = put(said, shop.info.user)
+            what, write = put(_with_schema(said, shop), shop.info.user)
             break
     if hint := re.search(r'column "([^"]+)"', error.diag.message_hint or ""):
         write = f"perhaps {hint[1]} is meant"
     if item and item.name:
         what = f"{item.name} cannot be computed: {what}"
     return Finding(shown(file_of(source)), item.line if item else _line(source, error), what, write)
+
+
+def _with_schema(said: str, shop: psycopg.Connection) -> str:
+    """What Postgres says of a table that may not be read, with the table's schema, where only one can be meant."""
+    denied = re.search(r"permission denied for (?:table|view) (\S+)$", said)
+    if not denied:
+        return said
+    found = shop.execute(_NOT_READ, [denied[1]]).fetchall()
+    return f"{said.removesuffix(denied[1])}{found[0][0]}" if len(found) == 1 else said
 
 
 def value_refused(source: str, said: str) -> Finding | None:
@@ -121,6 +130,12 @@ def _bare(name: str) -> str:
     return name.replace('"', "")
 
 
+_NOT_READ: Final = """
+select format('%%I.%%I', nspname, relname)
+from pg_class
+join pg_namespace on pg_namespace.oid = relnamespace
+where relname = %s and not has_table_privilege(pg_class.oid, 'select')
+"""
 _OF_A_VALUE = re.compile(r"^ERROR: .*(invalid input (syntax|value)|out of range|division by zero)")
 # By what an SQLSTATE begins with.
 _WORDS: Final[dict[str, Callable[[str, str], tuple[str, str]]]] = {

@@ -85,7 +85,10 @@ def shop_connection() -> Iterator[psycopg.Connection]:
         ConnectionError: when the shop cannot be reached; the message never holds the password.
     """
     try:
-        shop = psycopg.connect(settings().shop_url.get_secret_value(), connect_timeout=10, client_encoding="UTF8")
+        # Nothing is prepared under a name: behind a pooler the session goes on to others.
+        shop = psycopg.connect(
+            settings().shop_url.get_secret_value(), connect_timeout=10, client_encoding="UTF8", prepare_threshold=None
+        )
     except psycopg.OperationalError as error:  # names host, port and role, never the password
         raise ConnectionError(f"no connection to the shop: {error}") from None
     with shop:
@@ -159,6 +162,8 @@ def describe(shop: psycopg.Connection, source: Source) -> list[Given] | Finding:
         )
     try:
         columns = described(shop, shop_sql(source, EVERYTHING))
+    except psycopg.OperationalError:  # the server, not the statement
+        raise
     except psycopg.Error as error:
         return refusal(source.name, error, shop)
     by_name = {item.name.lower(): item for item in listed}
@@ -173,12 +178,14 @@ def described(shop: psycopg.Connection, statement: str) -> list[tuple[str, str]]
     """The name and the type in Postgres of every column of a statement, which is not run.
 
     Raises:
+        ConnectionError: when the shop went away.
         psycopg.Error: when Postgres refuses it.
     """
     with shop.transaction():
         prepared = shop.pgconn.prepare(b"", statement.encode())
         if prepared.status != ExecStatus.COMMAND_OK:
-            raise psycopg.errors.error_from_result(prepared, encoding="utf-8")
+            error = psycopg.errors.error_from_result(prepared, encoding="utf-8")
+            raise error if error.sqlstate else ConnectionError(f"the connection to the shop broke: {error}")
         found = shop.pgconn.describe_prepared(b"")
         names = [(found.fname(number) or b"").decode() for number in range(found.nfields)]
         oids = [found.ftype(number) for number in range(found.nfields)]

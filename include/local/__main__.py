@@ -35,6 +35,8 @@ from include.settings import ROOT
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
+_NO_ZONE = "STOCKTAKE_TIMEZONE is not set: times without a zone are taken for UTC's, and the business day is UTC's."
+
 # A closed terminal counts too: a signal that ends this process ends the processes it started.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -151,6 +153,8 @@ def schema() -> None:
 def map_shop() -> None:
     """Check every .sql file of the shop without a night, and say what is wrong and what a night would do."""
     machine = Machine.ready()
+    if not machine.profile.comes_along and "STOCKTAKE_TIMEZONE" not in environment.own_variables(os.environ):
+        say(_NO_ZONE)
     with machine.alone():
         machine.fill_shop()
     with TemporaryDirectory(prefix="stocktake-map-") as scratch:
@@ -187,7 +191,7 @@ def new_shop(name: Annotated[str, typer.Argument(help="What it is called: book-s
     if url is None:
         typer.echo("Nothing was guessed: STOCKTAKE_SHOP_URL names no database.")
     if "STOCKTAKE_TIMEZONE" not in own:
-        typer.echo("STOCKTAKE_TIMEZONE is not set: times without a zone are taken for UTC, and so is the business day.")
+        typer.echo(_NO_ZONE)
     typer.echo(f"Look at every line, then: make map SHOP={shop.replace('_', '-')}")
 
 

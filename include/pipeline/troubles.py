@@ -119,6 +119,11 @@ TROUBLES: Final = (
         "Nothing is written. The message names file, line and what to write; `make map` says it without a night.",
     ),
     Trouble(
+        "The lake, or the warehouse, holds the rows of another shop",
+        Outcome.STOPS,
+        "Nothing is written. The message names both, and what to do.",
+    ),
+    Trouble(
         "The copy is not what the shop holds",
         Outcome.STOPS,
         "Clear `begin`. If it stays so, somebody writes to the lake beside Stocktake.",

@@ -165,11 +165,13 @@ def test_drift_stops_the_night_with_nothing_written(nights: Nights) -> None:
 
 def test_what_is_new_is_noted_once_and_shown(nights: Nights) -> None:
     nights.shop.execute("alter table orders add gift boolean, alter total type numeric(16, 2)")
+    nights.shop.execute("alter table refunds alter quantity type bigint")
     first, second = nights.begin(), nights.begin()
     nightly.extract(first)
     nightly.extract(second)
     assert nights.ask("select run_id, relation, column_name, what from audit.schema_changes order by column_name") == [
         (first, "public.orders", "gift", "new column, boolean"),
+        (first, "public.refunds", "quantity", "wider: integer before, bigint now"),
         (first, "public.orders", "total", "wider: numeric(14,2) before, numeric(16,2) now"),
     ]
     assert "<code>public.orders.gift</code>: new column, boolean" in render(first)

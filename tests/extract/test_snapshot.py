@@ -133,7 +133,7 @@ def test_every_value_arrives_as_it_was(nights: Nights) -> None:
 def test_a_column_that_a_statement_leaves_out_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = copytree(settings().sources, tmp_path / "sources")
     given = {name: (folder / f"{name}.sql").read_text() for name in ("orders", "order_items")}
-    without = re.sub(r"    shipping\w*,\n", "", given["orders"])
+    without = re.sub(r"    shipping(_discount|_tax)?,\n", "", given["orders"])
     (folder / "orders.sql").write_text(without)
     (folder / "order_items.sql").write_text(given["order_items"].replace("    discount,\n", ""))
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))

@@ -185,7 +185,7 @@ def test_everything_is_said_at_once_and_nothing_is_written(shop: Bookshop) -> No
 def test_a_table_that_may_not_be_read_is_named_with_the_grant(shop: Bookshop) -> None:
     shop.database.execute("revoke select on laden.buch from extractor")
     assert shop.findings() == [
-        "products.sql: the role extractor may not read the table buch: `grant select on buch to extractor`"
+        "products.sql: the role extractor may not read the table laden.buch: `grant select on laden.buch to extractor`"
     ]
 
 
@@ -220,6 +220,16 @@ def test_a_comment_or_a_text_is_no_window(shop: Bookshop) -> None:
     assert not sql_files.takes_changes(source)
     shop.change("warehouses.sql", "laden.filiale;", "laden.filiale where stand >= :changed_since;")
     assert sql_files.takes_changes(source)
+
+
+def test_a_shop_that_goes_away_is_trouble_that_may_pass_and_no_finding(shop: Bookshop, shop_database: Database) -> None:
+    def examine_and_go_away() -> None:
+        with shop_connection() as connection, shop_database.connect() as killer:
+            killer.execute("select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+            examine(connection, shop_sources(shop.folder))
+
+    with pytest.raises((ConnectionError, psycopg.OperationalError)):
+        examine_and_go_away()
 
 
 def test_what_fits_is_checked_without_a_word(shop: Bookshop) -> None:

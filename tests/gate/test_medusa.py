@@ -67,7 +67,7 @@ def test_only_what_does_not_add_up_is_kept_aside(judged: dict[str, Rows]) -> Non
     }
     assert aside == {
         ("orders", "half a unit"): ["lines_accepted"],
-        ("order_items", "half a unit/a"): ["subtotal_of_price", "follows_orders"],
+        ("order_items", "half a unit/a"): ["readable", "quantity_filled", "follows_orders"],
         ("orders", "more off than it costs"): ["discount_within_subtotal"],
         ("order_items", "more off than it costs/a"): ["discount_within_line", "follows_orders"],
     }

@@ -57,7 +57,7 @@ def test_an_unknown_shop_is_refused_and_the_known_are_named() -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.strip() == (
-        "Stocktake: There is no shop called 'corner-shop'. SHOP is one of: demo-shop, complete-journey."
+        "Stocktake: There is no shop called 'corner-shop'. SHOP is one of: demo-shop, complete-journey, medusa."
     )
 
 
@@ -101,6 +101,19 @@ def test_a_new_shop_has_a_name_of_its_own(command: list[str], said: str) -> None
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert sorted((ROOT / "include" / "sources").iterdir()) == before
+
+
+def test_a_shop_of_ones_own_needs_its_database_named(tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTAKE_")}
+    own = {"SHOP": "", "STOCKTAKE_STATE": str(tmp_path / "state"), "STOCKTAKE_SOURCES": str(tmp_path / "books")}
+    done = subprocess.run(
+        [sys.executable, "-m", "include.local", "map"],
+        env={**inherited, **own}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "books is a shop of your own: name its database in STOCKTAKE_SHOP_URL" in done.stderr
+    assert not (tmp_path / "state").exists()
 
 
 def test_each_shop_has_databases_of_its_own(tmp_path: Path) -> None:
