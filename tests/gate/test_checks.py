@@ -157,9 +157,9 @@ def test_refunds_of_a_line_give_back_no_more_than_was_paid_for_it(nights: Nights
         join orders using (order_id)
         cross join lateral (
             select case
-                when line.quantity >= 3 and discount = 0 then 'whole'
-                when line.quantity = 1 and discount > 1 and discount * line.unit_price / subtotal > 1 then 'reduced'
-                when line.quantity = 2 and discount = 0 then 'goodwill'
+                when line.quantity >= 3 and orders.discount = 0 then 'whole'
+                when line.quantity = 1 and orders.discount * line.unit_price / subtotal > 1 then 'reduced'
+                when line.quantity = 2 and orders.discount = 0 then 'goodwill'
             end as kind
         ) as lines
         where status = 'delivered' and kind is not null
