@@ -223,13 +223,10 @@ def test_a_comment_or_a_text_is_no_window(shop: Bookshop) -> None:
 
 
 def test_a_shop_that_goes_away_is_trouble_that_may_pass_and_no_finding(shop: Bookshop, shop_database: Database) -> None:
-    def examine_and_go_away() -> None:
-        with shop_connection() as connection, shop_database.connect() as killer:
-            killer.execute("select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+    with shop_connection() as connection, shop_database.connect() as killer:
+        killer.execute("select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        with pytest.raises((ConnectionError, psycopg.OperationalError)):
             examine(connection, shop_sources(shop.folder))
-
-    with pytest.raises((ConnectionError, psycopg.OperationalError)):
-        examine_and_go_away()
 
 
 def test_what_fits_is_checked_without_a_word(shop: Bookshop) -> None:
