@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from include.demo_shop.live import EmptyShop, Traffic, trade
@@ -10,6 +12,7 @@ from tests.conftest import Database
 from tests.demo_shop.conftest import shopkeeper
 from tests.demo_shop.invariants import broken_invariants
 
+EVENTS = ("created", "started", "shipped", "delivered", "cancelled", "received")
 COUNTS = """
 select (select count(*) from orders), (select count(*) from refunds),
     (select count(*) from orders where status = 'cancelled'), (select count(*) from customers)
@@ -25,16 +28,19 @@ async def test_many_trade_at_once_and_the_books_balance(old_shop: Database) -> N
     with shopkeeper(old_shop) as shop:
         before = shop.execute(COUNTS).fetchone()
 
-        happened = await trade(old_shop.url("shopkeeper"), Traffic(customers=30, per_second=400, seconds=3))
+        happened = Counter[str]()
+        for seed in range(1, 6):  # a busy machine does not come to everything in three seconds
+            traffic = Traffic(customers=30, per_second=400, seconds=3, seed=seed)
+            happened += await trade(old_shop.url("shopkeeper"), traffic)
+            if all(happened[what] for what in EVENTS):
+                break
 
         after = shop.execute(COUNTS).fetchone()
         assert before is not None
         assert after is not None
         grown = [now - then for now, then in zip(after, before, strict=True)]
         assert grown == [happened[what] for what in ("created", "refunded", "cancelled", "registered")]
-        assert (
-            min(happened[what] for what in ("created", "started", "shipped", "delivered", "cancelled", "received")) > 0
-        )
+        assert all(happened[what] for what in EVENTS), happened
         assert broken_invariants(shop) == {}
         assert shop.execute(GUESTS).fetchone() == (True,)
 
