@@ -110,8 +110,9 @@ SALES_BALANCES: Final = (
                 "guest_orders": "count(*) filter (customer_id is null)",
                 **_sums(
                     gross_sales_cents="lines_gross_cents",
-                    # Lines' discounts, rounded one by one, may come to a cent or two more than the order's.
-                    discount_cents="greatest(discount_cents, own_discounts_cents)",
+                    # Lines' discounts, rounded one by one, may come to a cent or two more than the order's, and the
+                    # order's to as much more than what its lines come to.
+                    discount_cents="least(greatest(discount_cents, own_discounts_cents), lines_gross_cents)",
                     shipping_cents="shipping_cents - shipping_discount_cents",
                     tax_cents="tax_cents",
                     shipping_tax_cents="shipping_tax_cents",

@@ -92,7 +92,7 @@ ORDER_ITEMS = Source(
                 "Half a cent for each unit, by which the price was rounded, and half a cent for the subtotal.",
                 nullable=True,
             ),
-            "(row.quantity::bigint + 1) // 2",
+            "(row.quantity::hugeint + 1) // 2",
         ),
         Derived(
             Column("ordered_on", Type.DAY, "Business day its order was placed.", nullable=True),

@@ -130,3 +130,33 @@ def test_a_line_comes_to_what_the_shop_says_where_it_rounds(report: Report) -> N
         1             4160             12479             12479           2371
         """,
     )
+
+
+def test_no_line_has_more_off_than_it_comes_to_where_amounts_are_rounded(report: Report) -> None:
+    """Two free lines of 8.3445 each: 8.34 and 8.34 off, of an order of 16.69 with 16.69 off; and with the order's only."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      1669           1669           0         0           2026-01-02
+            2        1           pending EUR      301            301            0         0           2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents ordered_on
+            1             1        1          1            1        834              834            2026-01-02
+            2             1        1          1            1        834              834            2026-01-02
+            3             2        1          1            1        100              -              2026-01-02
+            4             2        1          1            1        100              -              2026-01-02
+            5             2        1          1            1        100              -              2026-01-02
+        """,
+    }
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id discount_allocated_cents net_sales_cents
+        1             834                      0
+        2             834                      0
+        3             100                      0
+        4             100                      0
+        5             100                      0
+        """,
+    )

@@ -132,8 +132,10 @@ def _allocate_discount(lines: Frame) -> Frame:
     lines = lines.with_columns(left=nw.col("gross_sales_cents") - nw.col("discount_cents"))
     left_of_order = nw.col("left").sum().over("order_id")
     rest = nw.col("order_discount_cents") - nw.col("discount_cents").sum().over("order_id")
-    lines = lines.with_columns(left_of_order=left_of_order, rest=rest).with_columns(
-        # An order of free goods has nothing left to divide by, and no rest either.
+    lines = lines.with_columns(left_of_order=left_of_order, rest=rest)
+    # A discount, rounded once, may come to a cent or two more than what is left of its lines, rounded one by one.
+    lines = lines.with_columns(rest=nw.min_horizontal("rest", "left_of_order")).with_columns(
+        # An order of free goods has nothing left to divide by, and so no rest.
         left_of_order=nw.when(nw.col("left_of_order") > 0).then(nw.col("left_of_order")).otherwise(1),
         # The lines' own discounts, rounded one by one, may come to a cent or two more than the order's.
         rest=nw.when(nw.col("rest") > 0).then(nw.col("rest")).otherwise(0),
