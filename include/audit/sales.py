@@ -52,7 +52,7 @@ _DAY = """
     where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
 )
 """
-_TOTAL = "coalesce(sum(shipping_cents), 0) + coalesce(sum(tax_cents), 0)"
+_SHIPPING_AND_TAX = "coalesce(sum(shipping_cents), 0) + coalesce(sum(tax_cents), 0)"
 _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
 
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
@@ -197,7 +197,7 @@ SALES_BALANCES: Final = (
                     returns_cents="amount_cents",
                 ),
                 "net_sales_cents": _NET,
-                "total_sales_cents": f"{_NET} + {_TOTAL}",
+                "total_sales_cents": f"{_NET} + {_SHIPPING_AND_TAX}",
             },
         ),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DAY_FIGURES})),

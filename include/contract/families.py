@@ -46,7 +46,7 @@ def check_needs(sources: Mapping[str, Source]) -> None:
     for source in sources.values():
         for derived in source.derived:
             column = f"{source.name}.{derived.column.name}"
-            read = {name for name in _READ.findall(derived.sql) if name in sources}
+            read = {name for name in _READ.findall(f"{derived.sql} {derived.where_rounded}") if name in sources}
             for need in sorted({*derived.needs, *read}):
                 if need in derived.through:
                     _check_path(sources, source, derived, need)

@@ -54,8 +54,9 @@ Postgres statement that gives the columns of the source's page below, by name (`
   rounded) makes its row not `readable`: it is quarantined, with the value as it was.
 - A column that the shop has no data for is left out, if its page says *may be left out*, or is `null as …`, if its
   page says *or null*.
-- Amounts are without tax, but for `tax` and `total`. Where prices include tax, the statement takes it out of each line:
-  with 19 %, `quantity * price / 1.19 as subtotal`, `price / 1.19 as unit_price`, and the tax of the line as `tax`.
+- Amounts are without tax, but for `total` and the columns of tax. Where prices include tax, the statement takes it out
+  of each line: with 19 %, `quantity * price / 1.19 as subtotal`, `price / 1.19 as unit_price`, and the tax of the line
+  as `tax`.
 - A shop that computes with fractions of a cent says how they are rounded in `shop.toml`, below `[money]`:
   `rounding = "half_up"` or `"half_even"`. Then an order's amounts may differ from the sum of their parts by half a cent
   for each part, no more; what its total differs by is published as `rounding`.

@@ -121,16 +121,21 @@ ORDERS = Source(
             "The discount is what its lines have, or more.",
         ),
         between("shipping_cents", "shipping_not_negative", "Shipping costs nothing or more.", least=0),
-        between("shipping_discount_cents", "shipping_discount_not_negative", "It takes something off.", least=0),
+        between(
+            "shipping_discount_cents",
+            "shipping_discount_not_negative",
+            "A shipping discount takes something off.",
+            least=0,
+        ),
         at_most(
             "shipping_discount_cents",
             "shipping_cents",
             "shipping_discount_within_shipping",
-            "Never more than shipping costs.",
+            "A shipping discount is never more than shipping costs.",
         ),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
         between("shipping_tax_cents", "shipping_tax_not_negative", "Tax on shipping is nothing or more.", least=0),
-        at_most("shipping_tax_cents", "tax_cents", "shipping_tax_within_tax", "It is a part of the tax."),
+        at_most("shipping_tax_cents", "tax_cents", "shipping_tax_within_tax", "Tax on shipping is a part of the tax."),
         equal(
             "tax_cents",
             "lines_tax_cents",
@@ -246,6 +251,6 @@ ORDERS = Source(
         sum_sql=f"sum({line_subtotal('part')})",
         equals="lines_gross_cents",
         rule="lines_accepted",
-        meaning="The lines that passed the gate add up to the subtotal.",
+        meaning="The lines that passed the gate come to what all its lines do, and at least one passed.",
     ),
 )

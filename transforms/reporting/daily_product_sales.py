@@ -29,7 +29,7 @@ TABLE = Table(
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("units", Type.INTEGER, "Units ordered that day."),
         Column("refunded_units", Type.INTEGER, "Units refunded that day."),
-        Column("gross_sales", Type.CENTS, "Σ quantity × unit price of the units ordered."),
+        Column("gross_sales", Type.CENTS, "Σ gross sales of the lines."),
         Column("discounts", Type.CENTS, "Σ of the lines' shares of the order discounts."),
         Column("returns", Type.CENTS, "Refunds given that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns."),

@@ -35,7 +35,7 @@ TABLE = Table(
         Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
         Column("units", Type.INTEGER, "Units in orders."),
         Column("refunded_units", Type.INTEGER, "Units refunded that day."),
-        Column("gross_sales", Type.CENTS, "Σ quantity × unit price of orders."),
+        Column("gross_sales", Type.CENTS, "Σ gross sales of orders."),
         Column("discounts", Type.CENTS, "Σ discounts of orders."),
         Column("returns", Type.CENTS, "Refunds given that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
@@ -82,7 +82,13 @@ TABLE = Table(
             )
         ),
         at_most("customers", "orders", "customers_within_orders", "A customer has an order.", severity=Severity.STOP),
-        at_most("guest_orders", "orders", "guests_within_orders", "They are some of orders.", severity=Severity.STOP),
+        at_most(
+            "guest_orders",
+            "orders",
+            "guests_within_orders",
+            "Orders of guests are some of orders.",
+            severity=Severity.STOP,
+        ),
         at_most(
             "discounts_cents",
             "gross_sales_cents",

@@ -4,7 +4,7 @@
 -- A product is a variant: that is what has a price and lies on a shelf. A line that names none (an engraving, typed in
 -- by hand) sells a product of its own that is called like the line; products.sql has it.
 --
--- A quantity may be a fraction in Medusa. The gate keeps such a line aside: its subtotal is not that of whole units.
+-- A quantity may be a fraction in Medusa. The gate keeps such a line aside: it is not readable.
 with sold_lines as (
     select
         line.id as line_id,
