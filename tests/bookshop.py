@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import psycopg
+import pytest
+
+from include.settings import settings
+from tests.conftest import Database
 
 TABLES: Final = """
 create schema laden;
@@ -152,3 +157,18 @@ def write(folder: Path) -> Path:
     for name, text in FILES.items():
         (folder / name).write_text(text)
     return folder
+
+
+@contextmanager
+def read_from(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[psycopg.Connection, Path]]:
+    """The bookshop in a database, as the shop that is read by the files in a folder; both are made."""
+    write(folder)
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", database.url("extractor"))
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Europe/Berlin")
+    settings.cache_clear()
+    with database.connect("shopkeeper") as shop:
+        fill(shop)
+        yield shop, folder

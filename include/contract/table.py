@@ -266,7 +266,7 @@ class Source(Table):
     def rounded(self, rounding: Rounding) -> Self:
         """The same source of a shop whose amounts are finer than its smallest unit.
 
-        What its parts may differ from their sum by follows: at most half a unit for each of them.
+        What a sum may differ from its parts by follows: at most half a unit for each of them, and for itself.
         """
         columns = tuple(
             replace(column, rounding=rounding) if column.type is Type.CENTS else column for column in self.columns
@@ -312,7 +312,11 @@ class Source(Table):
     def implied_rules(self) -> tuple[Rule, ...]:
         """Every value is readable, then what holds for any table, and keys of other sources exist."""
         return (
-            empty("_unreadable", "readable", "Every value fits its column's type (no NaN, no fraction of a cent)."),
+            empty(
+                "_unreadable",
+                "readable",
+                "Every value fits its column's type (no NaN, no fraction of a cent unless it is rounded).",
+            ),
             *super().implied_rules,
             *(
                 one_of(

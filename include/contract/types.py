@@ -40,7 +40,7 @@ class Type(StrEnum):
     def readable_sql(
         self, column: str, *, any_bytes: bool = False, fractional: bool = False, rounding: Rounding | None = None
     ) -> str:
-        """A Postgres predicate: whether the lake can hold this source value without changing it.
+        """A Postgres predicate: whether the lake can hold this source value, unchanged or rounded as the shop says.
 
         NaN, infinities and fractions of a cent have no place in an int64 of cents; the scanner would turn a numeric
         NaN into 0.00 and an infinite timestamp into the year 9999 without a word (tried on 1.5.5). A database in

@@ -54,12 +54,15 @@ Postgres statement that gives the columns of the source's page below, by name (`
   rounded) makes its row not `readable`: it is quarantined, with the value as it was.
 - A column that the shop has no data for is left out, if its page says *may be left out*, or is `null as …`, if its
   page says *or null*.
+- A guest's order names no customer. One made-up customer for all guests would count as a person, and so would an e-mail
+  without an account.
 - Amounts are without tax, but for `total` and the columns of tax. Where prices include tax, the statement takes it out
   of each line: with 19 %, `quantity * price / 1.19 as subtotal`, `price / 1.19 as unit_price`, and the tax of the line
   as `tax`.
 - A shop that computes with fractions of a cent says how they are rounded in `shop.toml`, below `[money]`:
-  `rounding = "half_up"` or `"half_even"`. Then an order's amounts may differ from the sum of their parts by half a cent
-  for each part, no more; what its total differs by is published as `rounding`.
+  `rounding = "half_up"` or `"half_even"`. Then an amount may differ from the sum of its parts by half a cent for each
+  part and half a cent for itself; what an order's total differs by is published as `rounding`. Such a shop gives each
+  line's `subtotal` too: a price that was rounded, times the quantity, is not what the line came to.
 - Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
   line is missing, the night says which.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,

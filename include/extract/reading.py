@@ -1,6 +1,7 @@
 """How a column of the shop is read as a type of the contract, by its type in Postgres; where it is not, what to write.
 
-Nothing is rounded on the way. A value that does not fit is for the gate's rule ``readable``.
+Nothing is rounded on the way, but amounts where the shop's folder says how (``Column.rounding``). A value that does not
+fit is for the gate's rule ``readable``.
 """
 
 from __future__ import annotations

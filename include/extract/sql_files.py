@@ -84,8 +84,8 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False, re
     """The Postgres statement that reads a source in the lake's types.
 
     Rows with the same key as a changed row are read too: if a key exists twice, the gate must see both rows. A value
-    that the lake cannot hold unchanged (NaN, an infinite instant, a fraction of a cent) becomes null, and its text is
-    added to ``_unreadable``; of a text that is no UTF-8, its bytes.
+    that the lake cannot hold (NaN, an infinite instant, a fraction of a cent that nobody rounds) becomes null, and its
+    text is added to ``_unreadable``; of a text that is no UTF-8, its bytes.
 
     Args:
         source: the source.

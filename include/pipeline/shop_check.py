@@ -250,10 +250,17 @@ def _to_think_about(sources: Mapping[str, Source], examined: Examined) -> list[F
                 found.append(
                     Finding(file, one.item.line, what, f"if it is cents, write `{value} / 100.0`", stops=False)
                 )
-            if is_float(one.type):
+            if is_float(one.type) and not source[one.name].rounding:
                 what = f"{one.name} is {one.type}: what was computed with it may hold a fraction of a cent"
-                write = f"if the gate finds some not `readable`, write `round(({value})::numeric, 2)`"
+                write = (
+                    "if the gate finds some not `readable`, say in shop.toml how they are rounded, or write"
+                    f" `round(({value})::numeric, 2)`"
+                )
                 found.append(Finding(file, one.item.line, what, write, stops=False))
+        given = {one.name for one in examined.given.get(name, ())}
+        if name == "order_items" and given and source["unit_price"].rounding and "subtotal" not in given:
+            what = "amounts are rounded, and it leaves out subtotal: a rounded price times a quantity may be too much"
+            found.append(Finding(file, None, what, "give what each line comes to as `subtotal`", stops=False))
     return found
 
 

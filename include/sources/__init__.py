@@ -64,7 +64,7 @@ def rounding(folder: Path) -> Rounding | None:
     """How a shop's amounts that are finer than a cent are rounded; None where they are refused, as by default.
 
     The shop's folder says it in ``shop.toml``: ``rounding = "half_up"`` or ``"half_even"`` below ``[money]``. Then an
-    order's amounts may differ from the sum of their parts by half a cent for each part.
+    amount may differ from the sum of its parts by half a cent for each part and half a cent for itself.
 
     Args:
         folder: the shop's folder of .sql files.

@@ -33,7 +33,8 @@ ORDER_ITEMS = Source(
         Column(
             "subtotal",
             Type.CENTS,
-            "Quantity × unit price without tax, as the shop rounds it; null where it is exactly that product.",
+            "Quantity × unit price without tax, as the shop rounds it; null where it is exactly that product. A shop "
+            "whose prices are finer than a cent gives it.",
             nullable=True,
             optional=True,
         ),
@@ -73,7 +74,7 @@ ORDER_ITEMS = Source(
         at_most("discount_cents", "gross_cents", "discount_within_line", "Never more than the line comes to."),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
     ),
-    amount="coalesce(subtotal_cents, quantity::hugeint * unit_price_cents)",
+    amount="gross_cents",
     currency="currency",
     begins="ordered_on",
     derived=(

@@ -22,7 +22,11 @@ _STEP = (
 )
 
 
-_PARTS = "row.subtotal_cents - row.discount_cents + row.shipping_cents - row.shipping_discount_cents + row.tax_cents"
+# A hugeint: twice a sum of amounts that the bounds below then refuse does not fit an int64.
+_PARTS = (
+    "row.subtotal_cents::hugeint - row.discount_cents + row.shipping_cents - row.shipping_discount_cents"
+    " + row.tax_cents"
+)
 
 
 def _sum_of_lines(value: str) -> str:
@@ -30,8 +34,12 @@ def _sum_of_lines(value: str) -> str:
     return f"coalesce((select sum({value}) from order_items as line where line.order_id = row.order_id), 0)"
 
 
+# Null where it says nothing: some line has no tax of its own, and the others have no more than there is.
 _LINES_TAX = """(
-    select case when count(*) = count(line.tax_cents) then sum(line.tax_cents) + row.shipping_tax_cents end
+    select
+        case when count(*) = count(line.tax_cents) or sum(line.tax_cents) + row.shipping_tax_cents > row.tax_cents
+            then sum(line.tax_cents) + row.shipping_tax_cents
+        end
     from order_items as line
     where line.order_id = row.order_id
 )"""
@@ -64,8 +72,7 @@ ORDERS = Source(
         key(
             "customers",
             "customer_id",
-            "Who ordered; null for a guest, who has no account. Map the account that the order names: one made-up "
-            "customer for all guests would count as a person. A guest's e-mail is personal data and is not read.",
+            "The account that ordered; null for a guest, who has none.",
             nullable=True,
         ),
         Column("status", Type.TEXT, "pending, processing, shipped, delivered or cancelled, as the shop says it now."),
@@ -140,7 +147,7 @@ ORDERS = Source(
             "tax_cents",
             "lines_tax_cents",
             "tax_equals_lines",
-            "Where every line has its tax, they and the tax on shipping are the tax.",
+            "Lines' taxes and that on shipping are the tax where every line has its own, and never more.",
         ),
         equal("tax_cents", "tax_due_cents", "tax_at_rate", "The tax equals the tax at the shop's own rate."),
         equal("subtotal_cents", "lines_total_cents", "subtotal_equals_lines", "The subtotal is the sum of the lines."),
@@ -227,7 +234,7 @@ ORDERS = Source(
                 "lines_tax",
                 Type.CENTS,
                 "Tax on its lines and on shipping; the order's tax where it is that but for rounding; null where a line"
-                " has none.",
+                " has none of its own and the others have no more than the order.",
                 nullable=True,
             ),
             _LINES_TAX,

@@ -108,10 +108,16 @@ REFUNDS = Source(
             ),
             _PAID,
             needs=("order_items", "orders", "refunds"),
-            # Half a cent each for the line, its discount and every refund.
+            # Half a cent each for the line, its order's discount, that of every line of the order, and every refund.
             where_rounded=f"""
                 {_PAID} + 1 + (
-                    select count(*) from refunds as sibling where sibling.order_item_id = row.order_item_id
+                    (select count(*) from refunds as sibling where sibling.order_item_id = row.order_item_id)
+                    + (
+                        select count(*)
+                        from order_items as line
+                        join order_items as sibling using (order_id)
+                        where line.order_item_id = row.order_item_id
+                    )
                 ) // 2
             """,
         ),

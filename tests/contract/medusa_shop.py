@@ -58,8 +58,8 @@ def fill_customers(medusa: Medusa) -> None:
     medusa.put("customer_address", customer_id="ada", country_code="fr", is_default_shipping=True)
     medusa.put("customer_address", customer_id="ada", country_code="de", is_default_billing=True)
     medusa.put("customer", id="guest", email="guest@example.com")
-    medusa.put("customer", id="gone", first_name="Gone", email="gone@example.com", deleted_at=at(5))
-    medusa.put("customer", id="never bought", email="never@example.com", deleted_at=at(5))
+    medusa.put("customer", id="gone", first_name="Gone", email="gone@example.com", deleted_at=at(5), has_account=True)
+    medusa.put("customer", id="never bought", email="never@example.com", deleted_at=at(5), has_account=True)
     medusa.put("order_address", id="home", address_1="1 Street", city="Town", postal_code="10115", country_code="de")
 
 

@@ -17,7 +17,6 @@ from include.extract.snapshot import Extraction, extract
 from include.extract.statements import StatementsRefused, check, examine, shop_connection
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
-from include.settings import settings
 from include.sources import shop_sources
 from tests import bookshop
 from tests.conftest import Database
@@ -58,13 +57,7 @@ class Bookshop:
 @pytest.fixture
 def shop(shop_database: Database, own_lake: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bookshop]:
     """The bookshop, read by a folder that fits it."""
-    folder = bookshop.write(own_lake.parent / "bookshop")
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", shop_database.url("extractor"))
-    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
-    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Europe/Berlin")
-    settings.cache_clear()
-    with shop_database.connect("shopkeeper") as database:
-        bookshop.fill(database)
+    with bookshop.read_from(shop_database, own_lake.parent / "bookshop", monkeypatch) as (database, folder):
         yield Bookshop(database, folder)
 
 

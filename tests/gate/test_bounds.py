@@ -55,6 +55,36 @@ def test_units_that_no_shelf_holds_are_kept_aside(
     assert nights.ask("select max(closing_value) < 10000000 from reporting.inventory_daily") == [(True,)]
 
 
+def test_amounts_that_no_order_has_are_kept_aside(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line of 2⁶³ − 1 units; one order whose parts are each as large as an amount can be read."""
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / FILE).unlink()
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.shop.execute("alter table order_items alter quantity type bigint")
+    nights.shop.execute(
+        "alter table orders alter subtotal type numeric, alter shipping type numeric, alter tax type numeric,"
+        " alter shipping_tax type numeric, alter total type numeric"
+    )
+    orders = nights.shop.execute(
+        "select order_id, min(order_item_id) from order_items where discount is null"
+        " and order_item_id not in (select order_item_id from refunds) group by 1 order by 1 limit 2"
+    ).fetchall()
+    (of_many, line), (of_much, _) = orders
+    nights.shop.execute("update order_items set quantity = %s where order_item_id = %s", [_UNLIMITED, line])
+    nights.shop.execute(
+        "update orders set subtotal = 9e15, shipping = 9e15, tax = 9e15, shipping_tax = 9e15, total = 9e15"
+        " where order_id = %s",
+        [of_much],
+    )
+    nights.report()
+    assert held(nights, "order_items")[str(line)] == {"quantity_credible", "follows_orders"}
+    assert held(nights, "orders")[str(of_many)] == {"lines_accepted"}
+    assert {"subtotal_credible", "shipping_credible", "tax_credible"} < held(nights, "orders")[str(of_much)]
+
+
 @pytest.mark.after_a_night
 def test_an_order_that_lost_all_its_lines_is_held_though_they_were_worth_nothing(nights: Nights) -> None:
     """Two free units of an unknown product: the order's subtotal is nothing, and so is what is left of it."""

@@ -105,6 +105,25 @@ def test_more_than_a_rounding_is_held(fine: Nights) -> None:
     }
 
 
+def test_lines_have_no_more_tax_than_their_order_though_one_has_none_of_its_own(fine: Nights) -> None:
+    """Of one order a line has a euro more than the order; of another the tax of a line is not known."""
+    too_much, unknown = fine.shop.execute(
+        "select order_id, min(order_item_id), max(order_item_id) from order_items"
+        " group by 1 having count(*) > 1 order by 1 limit 2"
+    ).fetchall()
+    fine.shop.execute("update order_items set tax = null where order_item_id in (%s, %s)", [too_much[2], unknown[2]])
+    fine.shop.execute(
+        "update order_items set tax = (select tax + 1 from orders where order_id = %s) where order_item_id = %s",
+        too_much[:2],
+    )
+    fine.report()
+    assert fine.ask("select row_key, rules from audit.quarantine where source = 'orders'") == [
+        (str(too_much[0]), ["tax_equals_lines"])
+    ]
+    known = "select count(*) filter (where tax is not null) from reporting.order_lines where order_item_id = %s"
+    assert [fine.ask(known, line) for line in unknown[1:]] == [[(1,)], [(0,)]]
+
+
 def test_a_subtotal_that_is_not_the_price_of_its_units_is_held(fine: Nights) -> None:
     lines = Path(settings().sources) / "order_items.sql"
     lines.write_text(

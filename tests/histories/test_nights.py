@@ -58,6 +58,18 @@ TAMPERING: Final = {
             cancelled_by = 'shop', cancellation_reason = 'test', updated_at = now()
         where order_id = %(order)s and status <> 'cancelled'
     """,
+    "a delivered order is exchanged": """
+        insert into order_items
+            (order_id, product_id, warehouse_id, quantity, unit_price, unit_cost, updated_at)
+        select order_id, product_id, warehouse_id, 1, 10, unit_cost, now() from order_items
+        where order_item_id = %(line)s;
+        update orders set status = 'processing', shipped_at = null, delivered_at = null, subtotal = subtotal + 10,
+            tax = round((subtotal + 10 - discount) * 0.10, 2) + shipping_tax,
+            total = subtotal + 10 - discount + shipping - shipping_discount + shipping_tax
+                + round((subtotal + 10 - discount) * 0.10, 2),
+            updated_at = now()
+        where order_id = (select order_id from order_items where order_item_id = %(line)s)
+    """,
     "a line had cost more": """
         update order_items set unit_cost = unit_cost + 1, updated_at = now() where order_item_id = %(line)s
     """,

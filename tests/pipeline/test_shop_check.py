@@ -13,7 +13,6 @@ import pytest
 from include.contract import Severity, Source
 from include.contract.rules import between
 from include.pipeline.shop_check import ShopCheck, Verdict, check_shop
-from include.settings import settings
 from include.sources import SOURCES
 from tests import bookshop
 from tests.conftest import Database
@@ -35,13 +34,7 @@ class Mapped:
 @pytest.fixture
 def shop(shop_database: Database, own_lake: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapped]:
     """The bookshop; the warehouse cannot be reached, and need not be."""
-    folder = bookshop.write(own_lake.parent / "bookshop")
-    monkeypatch.setenv("STOCKTAKE_SHOP_URL", shop_database.url("extractor"))
-    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
-    monkeypatch.setenv("STOCKTAKE_TIMEZONE", "Europe/Berlin")
-    settings.cache_clear()
-    with shop_database.connect("shopkeeper") as database:
-        bookshop.fill(database)
+    with bookshop.read_from(shop_database, own_lake.parent / "bookshop", monkeypatch) as (database, folder):
         yield Mapped(database, folder)
 
 
@@ -89,6 +82,16 @@ def test_whole_amounts_may_be_cents_and_empty_files_leave_tables_out(shop: Mappe
         "inventory.sql: there is no statement in it: write one, or remove the file if the shop has no such table"
     )
     assert "inventory_daily" in checked.left_out
+
+
+def test_a_shop_that_rounds_is_asked_for_what_its_lines_come_to(shop: Mapped) -> None:
+    (shop.folder / "shop.toml").write_text('[money]\nrounding = "half_up"\n')
+    said = [str(one).removeprefix(f"{shop.folder}/") for one in shop.check().findings]
+    assert not any("fraction of a cent" in one for one in said)
+    assert (
+        "order_items.sql: amounts are rounded, and it leaves out subtotal: a rounded price times a quantity may be too"
+        " much: give what each line comes to as `subtotal`"
+    ) in said
 
 
 def test_rows_that_the_gate_would_hold_are_counted_by_rule(shop: Mapped) -> None:

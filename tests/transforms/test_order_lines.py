@@ -111,6 +111,46 @@ def test_only_what_no_line_has_of_the_discount_is_spread(report: Report) -> None
     )
 
 
+def test_what_a_shop_rounded_stays_with_the_lines_that_have_a_discount(report: Report) -> None:
+    """Three lines of 3.333 off are 9.999: the cent is theirs, by largest remainder. Two cents of order 2 are a discount.
+
+    In order 3 nothing is left of the line with the discount.
+    """
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      4000           1000           0         3000        2026-01-02
+            2        1           pending EUR      4000           1001           0         2999        2026-01-02
+            3        1           pending EUR      400            301            0         99          2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents ordered_on
+            1             1        1          1            1        1000             333            2026-01-02
+            2             1        1          1            1        1000             333            2026-01-02
+            3             1        1          1            1        1000             333            2026-01-02
+            4             1        1          1            1        1000             -              2026-01-02
+            5             2        1          1            1        1000             999            2026-01-02
+            6             2        1          1            1        3000             -              2026-01-02
+            7             3        1          1            1        300              300            2026-01-02
+            8             3        1          1            1        100              0              2026-01-02
+        """,
+    }
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id discount_allocated_cents
+        1             334
+        2             333
+        3             333
+        4             0
+        5             999
+        6             2
+        7             300
+        8             1
+        """,
+    )
+
+
 def test_a_line_comes_to_what_the_shop_says_where_it_rounds(report: Report) -> None:
     """Three for 148.50 with 19 % tax in it are 124.79 without; 41.60 each would be 124.80."""
     shop = {

@@ -3,7 +3,8 @@
 What the shop says of a line's discount is the line's. The rest of its order's discount is spread over all lines by the
 largest-remainder (Hamilton) method: each line gets ⌊rest × what is left of the line / what is left of the order⌋ cents,
 and the cents left over go one each to the lines with the largest remainders, ties to the smaller ``order_item_id``. So
-the lines add up to the order to the cent.
+the lines add up to the order to the cent. A rest of half a cent or less for the order and each line, where some lines
+have a discount of their own, is what a shop rounded: those lines share it alone.
 """
 
 from __future__ import annotations
@@ -129,10 +130,16 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
 
 def _allocate_discount(lines: Frame) -> Frame:
     """Spread what no line has of each order's discount over its lines by largest remainder, in whole cents."""
-    lines = lines.with_columns(left=nw.col("gross_sales_cents") - nw.col("discount_cents"))
-    left_of_order = nw.col("left").sum().over("order_id")
-    rest = nw.col("order_discount_cents") - nw.col("discount_cents").sum().over("order_id")
-    lines = lines.with_columns(left_of_order=left_of_order, rest=rest)
+    lines = lines.with_columns(
+        left=nw.col("gross_sales_cents") - nw.col("discount_cents"),
+        rest=nw.col("order_discount_cents") - nw.col("discount_cents").sum().over("order_id"),
+    ).with_columns(left_of_discounted=nw.when(nw.col("discount_cents") > 0).then(nw.col("left")).otherwise(0))
+    fits = nw.col("rest") <= nw.col("left_of_discounted").sum().over("order_id")
+    is_small = nw.col("rest") * 2 <= nw.len().over("order_id") + 1
+    lines = lines.with_columns(is_rounding=fits & is_small).with_columns(
+        left=nw.when(nw.col("is_rounding")).then(nw.col("left_of_discounted")).otherwise(nw.col("left"))
+    )
+    lines = lines.with_columns(left_of_order=nw.col("left").sum().over("order_id"))
     # A discount, rounded once, may come to a cent or two more than what is left of its lines, rounded one by one.
     lines = lines.with_columns(rest=nw.min_horizontal("rest", "left_of_order")).with_columns(
         # An order of free goods has nothing left to divide by, and so no rest.

@@ -64,9 +64,9 @@ class Journal:
         self._buffers.clear()
         self._buffered_rows = 0
 
-    def customers(self, callers: Visitors) -> None:
+    def customers(self, shoppers: Visitors) -> None:
         """Enter new customers."""
-        numbers = self._next_numbers("customers", len(callers.newcomers))
+        numbers = self._next_numbers("customers", len(shoppers.newcomers))
         address = self._addresses.of(numbers)
         first = to.words(numbers * 7 % len(FIRST_NAMES), FIRST_NAMES)
         last = to.words(numbers * 11 // 3 % len(LAST_NAMES), LAST_NAMES)
@@ -77,8 +77,8 @@ class Journal:
                 "email": to.joined("customer", to.text_of(numbers), "@example.com"),
                 "name": to.joined(first, " ", last),
                 "country": to.words(address, self._addresses.countries),
-                "created_at": to.instants(callers.created_at),
-                "updated_at": to.instants(callers.updated_at),
+                "created_at": to.instants(shoppers.created_at),
+                "updated_at": to.instants(shoppers.updated_at),
             },
         )
 

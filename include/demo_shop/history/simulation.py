@@ -100,12 +100,12 @@ class Simulation:
     def _trade(self, day: int, rng: np.random.Generator) -> None:
         """All that customers do on a day, and all that follows from it later."""
         ordered_at = self._calendar.instants(day, rng, int(self._orders_per_day[day]))
-        callers = visitors(day, self._journal.numbers["customers"], ordered_at, self._calendar.end, rng)
-        self._journal.customers(callers)
+        shoppers = visitors(day, self._journal.numbers["customers"], ordered_at, self._calendar.end, rng)
+        self._journal.customers(shoppers)
 
         offered = self._assortment.is_offered(day)
         demand = self._assortment.popularity * offered
-        homes = self._addresses.warehouses[self._addresses.of(callers.customers)]
+        homes = self._addresses.warehouses[self._addresses.of(shoppers.customers)]
         wanted = wishes(homes, demand / demand.sum(), len(WAREHOUSES), rng)
         cells = wanted.product * len(WAREHOUSES) + wanted.warehouse
         sold = self._shelves.sell(cells, wanted.quantity)
@@ -116,7 +116,7 @@ class Simulation:
 
         placed, order = np.unique(wanted.order[sold], return_inverse=True)  # an order without lines is not placed
         cell, product, quantity = cells[sold], wanted.product[sold], wanted.quantity[sold]
-        ordered_at, customers = ordered_at[placed], callers.customers[placed]
+        ordered_at, customers = ordered_at[placed], shoppers.customers[placed]
         prices = priced(
             order,
             self._assortment.prices[day][product],

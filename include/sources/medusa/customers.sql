@@ -1,5 +1,5 @@
--- One customer per customer record. A guest has one too (has_account is false), which later orders with the same e-mail
--- share; who registers afterwards gets another, and the old orders stay with the first.
+-- One customer per customer record with an account. A guest has a record too (has_account is false), which names an
+-- e-mail and no person: their orders name no customer.
 --
 -- A deleted customer is left out, unless an order still names them: without the row that order could not be counted.
 -- Then name and e-mail are left out.
@@ -31,5 +31,6 @@ select
     created_at,
     touched_at as updated_at
 from known
-where (deleted_at is null or id in (select customer_id from "order" where not is_draft_order and deleted_at is null))
+where has_account
+    and (deleted_at is null or id in (select customer_id from "order" where not is_draft_order and deleted_at is null))
     and touched_at >= :changed_since

@@ -203,7 +203,7 @@ last_touches as (
 )
 select
     placed.id as order_id,
-    placed.customer_id,
+    case when customer.has_account then placed.customer_id end as customer_id,
     case
         when placed.canceled_at is not null then 'cancelled'
         when progress.delivered_at is not null then 'delivered'
@@ -246,5 +246,6 @@ left join first_captures on first_captures.order_id = placed.id
 left join parcels on parcels.order_id = placed.id
 left join last_touches on last_touches.order_id = placed.id
 left join order_address as address on address.id = placed.shipping_address_id
+left join customer on customer.id = placed.customer_id
 left join sales_channel on sales_channel.id = placed.sales_channel_id
 where greatest(placed.updated_at, address.updated_at, last_touches.updated_at) >= :changed_since

@@ -26,16 +26,27 @@ priced as (
         coalesce(item.discount, 0) as own_discount,
         (orders.discount * 100)::bigint
         - sum((coalesce(item.discount, 0) * 100)::bigint) over (partition by item.order_id) as rest,
-        ((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint as left_of_line,
-        greatest(
-            sum(((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint) over (
-                partition by item.order_id
-            ),
-            1
-        ) as left_of_order
+        ((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint as left_of_item,
+        ((item.quantity * item.unit_price - item.discount) * 100)::bigint * (item.discount > 0)::integer
+            as left_of_discounted
     from order_items as item
     join orders using (order_id)
     left join refunded using (order_item_id)
+),
+bearing as (
+    select
+        *,
+        case
+            when rest * 2 <= count(*) over (partition by order_id) + 1
+                and rest <= sum(coalesce(left_of_discounted, 0)) over (partition by order_id)
+                then coalesce(left_of_discounted, 0)
+            else left_of_item
+        end as left_of_line
+    from priced
+),
+weighed as (
+    select *, greatest(sum(left_of_line) over (partition by order_id), 1) as left_of_order
+    from bearing
 ),
 shared as (
     select
@@ -45,7 +56,7 @@ shared as (
             partition by order_id order by mod(rest * left_of_line, left_of_order) desc, order_item_id
         ) as place,
         rest - sum(div(rest * left_of_line, left_of_order)) over (partition by order_id) as left_over
-    from priced
+    from weighed
 ),
 allocated as (
     select
