@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Self
 
 from include.contract.rebuild import Rebuild
-from include.contract.rules import Condition, ContractError, Rule, between, empty, filled, one_of
+from include.contract.rules import Condition, ContractError, Rule, Severity, between, empty, filled, one_of
 from include.contract.types import Rounding, Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
@@ -310,7 +310,11 @@ class Source(Table):
 
     @property
     def implied_rules(self) -> tuple[Rule, ...]:
-        """Every value is readable, then what holds for any table, and keys of other sources exist."""
+        """Every value is readable, then what holds for any table, and keys of other sources exist.
+
+        A row that is part of another is nothing without it. Any other key may be of a row that the shop deleted: what
+        happened, happened all the same, and is published with a warning.
+        """
         return (
             empty(
                 "_unreadable",
@@ -325,6 +329,7 @@ class Source(Table):
                     f"{column.name} is a row of {column.key_of}.",
                     [True],
                     when=Condition(column.name),
+                    severity=Severity.QUARANTINE if column.part_of else Severity.WARN,
                 )
                 for column in self.key_columns
             ),

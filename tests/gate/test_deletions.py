@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -19,6 +20,7 @@ from include.serve import page
 from include.settings import settings
 from include.sources import SOURCES, shop_sources
 from tests.nights import Nights
+from transforms.registry import TABLES
 
 TABLES_OF_THE_SHOP = ", ".join(SOURCES)
 # Every thirtieth order, with all that hangs on it; where it is kept, to be put back.
@@ -170,3 +172,33 @@ def test_a_shop_that_was_emptied_waits(nights: Nights) -> None:
     asked = approvals.latest(run)
     assert asked is not None
     assert {one["source"]: one["deleted"] for one in asked.evidence if "deleted" in one} == rows
+
+
+@pytest.mark.long
+def test_what_happened_stays_when_a_product_a_customer_and_a_warehouse_are_deleted(nights: Nights) -> None:
+    """No row of theirs is written to. An incremental night ends in what a full refresh does."""
+    nights = replace(nights, names=[name for name, one in TABLES.items() if one.table.schema == "reporting"])
+    nights.report()
+    days = ("daily_sales", "daily_product_sales", "refunds_daily", "order_lines", "orders", "fulfilment_daily")
+    facts = [f"reporting.{name}" for name in days]
+    before = nights.published()
+    [(product, customer, warehouse)] = nights.shop.execute(
+        "select min(product_id), min(customer_id), min(warehouse_id) from orders join order_items using (order_id)"
+        " where status = 'delivered'"
+    ).fetchall()
+    nights.set_aside(
+        ("orders", "orders_customer_id_fkey"),
+        *((table, f"{table}_{key}_id_fkey") for table in ("order_items", "inventory", "inventory_movements")
+          for key in ("product", "warehouse")),
+    )  # fmt: skip
+    for table, key in (("products", product), ("customers", customer), ("warehouses", warehouse)):
+        column = f"{table.removesuffix('s')}_id"
+        nights.shop.execute(f"delete from {table} where {column} = %s".encode(), [key])
+    nights.report()
+    after = nights.published()
+    assert nights.ask("select * from audit.quarantine where outcome = 'open'") == []
+    assert {name: after[name] for name in facts} == {name: before[name] for name in facts}
+    assert nights.ask("select name from reporting.products where product_id = %s", product) == [(None,)]
+    assert nights.ask("select customer_id from reporting.customers where customer_id = %s", customer) == [(customer,)]
+    nights.report(full_refresh=True)
+    assert nights.published() == after
