@@ -90,8 +90,8 @@ up to {tolerated} rows are always tolerated, unless they are all that the source
 Four kinds of rule follow from the columns of any source and are not repeated below. Three quarantine: `readable`;
 `one_row_per_key`; `<column>_filled` for every column that is not *or null*. The fourth is `<source>_exists`, for every
 key of another source that the shop has. It quarantines a row that is part of the other, such as a line without its
-order. It warns of any other: an order of a customer, or a line of a product, that the shop deleted is published, and the
-customer or product has a row of its own in the reporting tables, without a name.
+order. It warns of any other: an order of a customer, or a line of a product, that the shop deleted is published, and
+the customer or product has a row of its own in the reporting tables, without a name.
 """
 
 TABLES_HEAD = """\
