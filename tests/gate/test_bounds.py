@@ -94,8 +94,7 @@ def test_an_order_that_lost_all_its_lines_is_held_though_they_were_worth_nothing
     nights.shop.execute("delete from refunds where order_item_id in (select order_item_id from order_items"
                         " where order_id = %s)", number)  # fmt: skip
     nights.shop.execute(
-        "update order_items set quantity = 0, unit_price = 0, discount = null, updated_at = now()"
-        " where order_id = %s",
+        "update order_items set quantity = 0, unit_price = 0, discount = null, updated_at = now() where order_id = %s",
         number,
     )
     nights.shop.execute(
