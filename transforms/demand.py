@@ -71,5 +71,5 @@ def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
 def first_days(inventory_movements: Frame, order_lines: Frame) -> Frame:
     """Every shelf with a movement or an order (cancelled or not), and the ``first_day`` of either."""
     moved = inventory_movements.select(*SHELF, first_day=nw.col("moved_on"))
-    ordered = order_lines.select(*SHELF, first_day=nw.col("ordered_on"))
+    ordered = order_lines.select(*SHELF, first_day=nw.col("sold_on"))
     return nw.concat([moved, ordered]).group_by(SHELF).agg(nw.col("first_day").min())

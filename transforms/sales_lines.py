@@ -1,6 +1,9 @@
-"""Sales and returns as dated rows: a sale counts on the day of the order, a refund on the day it was given.
+"""Sales and returns as dated rows: a sale counts on the day of the line, what came back on the day it did.
 
-Every table with sales by day sums these rows, so the tables agree to the cent.
+A line is sold with its order, or on the day on which it was added to it. What is taken out of an order is a return on
+that day, as in Shopify, whose action RETURN is "a removal or return"
+(https://shopify.dev/docs/api/admin-graphql/latest/enums/SaleActionType): the days before it stay as they were. Every
+table with sales by day sums these rows, so the tables agree to the cent.
 """
 
 from __future__ import annotations
@@ -9,18 +12,29 @@ import narwhals as nw
 
 from transforms.engines import Frame
 
+_OF_LINE = ["order_item_id", "order_id", "customer_id", "product_id", "warehouse_id", "currency", "unit_cost_cents"]
+
 
 def sold_lines(order_lines: Frame) -> Frame:
-    """The lines of orders that were not cancelled, with ``day``, the day of the order.
+    """The lines of orders that were not cancelled, with ``day``, the day they were sold; also those taken out since.
 
     Args:
         order_lines: ``reporting.order_lines``.
     """
-    return order_lines.filter(~nw.col("is_cancelled")).with_columns(day=nw.col("ordered_on"))
+    return order_lines.filter(~nw.col("is_cancelled")).with_columns(day=nw.col("sold_on"))
+
+
+def kept_lines(order_lines: Frame) -> Frame:
+    """The lines that are in orders which were not cancelled, with ``day``, the day they were sold.
+
+    Args:
+        order_lines: ``reporting.order_lines``.
+    """
+    return sold_lines(order_lines).filter(nw.col("removed_on").is_null())
 
 
 def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
-    """One row per refund of an order that was not cancelled, with ``day``, the day of the refund.
+    """One row per refund of a line that was kept, with ``day``, the day of the refund.
 
     Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents``, ``restocked`` and
     ``returned_cost_cents`` (null when the line's cost is unknown).
@@ -36,17 +50,30 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
         returns_cents=nw.col("amount_cents"),
         restocked=nw.col("restocked"),
     )
-    lines = order_lines.filter(~nw.col("is_cancelled")).select(
-        "order_item_id",
-        "order_id",
-        "customer_id",
-        "product_id",
-        "warehouse_id",
-        "currency",
-        "unit_cost_cents",
+    lines = kept_lines(order_lines).select(_OF_LINE)
+    return _with_cost(given_back.join(lines, on="order_item_id", how="inner"))
+
+
+def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
+    """What takes sales back: the rows of ``refunded_lines``, and one per line that was taken out of its order.
+
+    Such a line comes back whole, at what it was sold for, on the day it was taken out. Its units never left, and count
+    as restocked; what was refunded of it is in that already.
+    """
+    refunded = refunded_lines(refunds, order_lines)
+    removed = sold_lines(order_lines).filter(~nw.col("removed_on").is_null())
+    removed = removed.select(
+        *_OF_LINE,
+        day=nw.col("removed_on"),
+        refunded_units=nw.col("quantity"),
+        returns_cents=nw.col("gross_sales_cents") - nw.col("discount_allocated_cents"),
+        restocked=nw.lit(True),
     )
-    return (
-        given_back.join(lines, on="order_item_id", how="inner")
-        .with_columns(returned_cost_cents=nw.col("refunded_units") * nw.col("unit_cost_cents"))
-        .drop("unit_cost_cents")
-    )
+    columns = refunded.collect_schema().names()
+    return nw.concat([refunded, _with_cost(removed).select(columns)])
+
+
+def _with_cost(returned: Frame) -> Frame:
+    """Add what the units had cost, in place of what one had."""
+    cost = nw.col("refunded_units") * nw.col("unit_cost_cents")
+    return returned.with_columns(returned_cost_cents=cost).drop("unit_cost_cents")

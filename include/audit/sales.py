@@ -24,24 +24,35 @@ left join (
     select order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents
     from clean.refunds where refunded_on <= horizon() group by order_item_id
 ) as refunded on refunded.order_item_id = line.order_item_id
-where line.ordered_on <= horizon()
+where line.sold_on <= horizon()
 """
 
 _ACCEPTED_ORDERS = """
 clean.orders
 left join (
-    select order_id, sum(discount_cents) as own_discounts_cents from clean.order_items group by order_id
+    select order_id, sum(discount_cents) as own_discounts_cents, sum(gross_cents) as gross_cents
+    from clean.order_items
+    where sold_on <= horizon() and (removed_on is null or removed_on > horizon())
+    group by order_id
 ) as lines using (order_id)
 where ordered_on <= horizon()
 """
 
-# What counts on a day: orders placed on it, and refunds given on it.
+# What counts on a day: orders placed, lines sold, refunds given and lines taken out on it.
 _DAY = """
 (
     select
         ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first,
-        (customer_id is null)::integer as is_guest, units, gross_sales_cents, discount_cents, shipping_cents, tax_cents
+        (customer_id is null)::integer as is_guest, shipping_cents, tax_cents
     from reporting.orders where status <> 'cancelled'
+    union all by name
+    select sold_on as day, currency, quantity as units, gross_sales_cents, discount_allocated_cents as discount_cents
+    from reporting.order_lines where not is_cancelled
+    union all by name
+    select
+        removed_on as day, currency, quantity as refunded_units,
+        gross_sales_cents - discount_allocated_cents as amount_cents
+    from reporting.order_lines where removed_on is not null and not is_cancelled
     union all by name
     select ordered_on as day, currency, 1 as cancelled_orders from reporting.orders where status = 'cancelled'
     union all by name
@@ -50,6 +61,7 @@ _DAY = """
     join clean.order_items as line using (order_item_id)
     join clean.orders as placed using (order_id)
     where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
+        and (line.removed_on is null or line.removed_on > horizon())
 )
 """
 _SHIPPING_AND_TAX = "coalesce(sum(shipping_cents), 0) + coalesce(sum(tax_cents), 0)"
@@ -111,10 +123,10 @@ SALES_BALANCES: Final = (
                 "cancelled_orders": "count(*) filter (cancelled_on <= horizon())",
                 "guest_orders": "count(*) filter (customer_id is null)",
                 **_sums(
-                    gross_sales_cents="lines_gross_cents",
+                    gross_sales_cents="gross_cents",
                     # Lines' discounts, rounded one by one, may come to a cent or two more than the order's, and the
                     # order's to as much more than what its lines come to.
-                    discount_cents="least(greatest(discount_cents, own_discounts_cents), lines_gross_cents)",
+                    discount_cents="least(greatest(discount_cents, own_discounts_cents), gross_cents)",
                     shipping_cents="shipping_cents - shipping_discount_cents",
                     tax_cents="tax_cents",
                     shipping_tax_cents="shipping_tax_cents",
@@ -142,11 +154,11 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="orders_equal_lines",
-        meaning="The lines of an order add up to the order.",
+        meaning="The lines that are in an order add up to it.",
         key=("order_id",),
         one=Side(
             "order_lines",
-            "reporting.order_lines",
+            "reporting.order_lines where removed_on is null",
             {
                 "lines": "count(*)",
                 **_sums(
@@ -179,10 +191,10 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="days_equal_orders",
-        meaning="The orders placed on a day, and the refunds given on it, add up to the day, per currency.",
+        meaning="Orders placed, lines sold and taken out, and refunds given on a day add up to the day, per currency.",
         key=("day", "currency"),
         one=Side(
-            "orders and refunds",
+            "orders, lines and refunds",
             _DAY,
             {
                 **_sums(orders="orders", cancelled_orders="cancelled_orders"),

@@ -111,6 +111,8 @@ from. `build` runs on every engine and gives the same rows, to the last bit.
 - Every row carries `_publication_id`, a row of a feature set also `known_at`, when it was published.
 
 {overview}
+
+{restatements}
 """
 
 
@@ -266,7 +268,11 @@ def tables_page() -> str:
     """transforms/README.md: the dictionary page of every published table."""
     return _joined(
         HEADER,
-        TABLES_HEAD.format(what=_first_paragraph("transforms"), overview=_overview()),
+        TABLES_HEAD.format(
+            what=_first_paragraph("transforms"),
+            overview=_overview(),
+            restatements=(ROOT / "transforms/restatements.md").read_text().strip(),
+        ),
         *(page(one.table, _made_from(one), _note(one)) for one in TABLES.values()),
     )
 

@@ -39,6 +39,7 @@ _ADDED: Final = (
     ("orders", "shipping_discount"),
     ("orders", "shipping_tax"),
     ("order_items", "discount"),
+    ("order_items", "sold_at"),
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 

@@ -89,6 +89,7 @@ create table order_items (
     unit_cost numeric(12, 2) not null,
     updated_at timestamptz not null default now(),
     discount numeric(14, 2),
+    sold_at timestamptz,
     constraint order_items_pkey primary key (order_item_id),
     constraint order_items_order_id_fkey foreign key (order_id) references orders (order_id),
     constraint order_items_product_id_fkey foreign key (product_id) references products (product_id),
@@ -204,6 +205,7 @@ comment on column order_items.unit_price is 'Price of one unit when sold, in the
 comment on column order_items.unit_cost is 'What one unit had cost the shop when sold, in the order''s currency.';
 comment on column order_items.updated_at is 'When the row was last written.';
 comment on column order_items.discount is 'Taken off this line alone; null when nothing was.';
+comment on column order_items.sold_at is 'When it was added to its order; null when it was in it from the start.';
 
 comment on table refunds is 'One row per refund of (a part of) one order item.';
 comment on column refunds.quantity is 'Units refunded; all refunds of a line never exceed its quantity.';

@@ -19,6 +19,8 @@ def line_subtotal(line: str) -> str:
     return f"coalesce({line}.subtotal_cents, {line}.quantity::hugeint * {line}.unit_price_cents)"
 
 
+_PLACED = "(select min(parent.ordered_at) from orders as parent where parent.order_id = row.order_id)"
+
 ORDER_ITEMS = Source(
     schema="source",
     name="order_items",
@@ -53,6 +55,20 @@ ORDER_ITEMS = Source(
             optional=True,
         ),
         Column("unit_cost", Type.CENTS, "What one unit had cost the shop when sold; null when unknown.", nullable=True),
+        Column(
+            "sold_at",
+            Type.AT,
+            "When it was added to its order; null where it was part of it from the start.",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
+            "removed_at",
+            Type.AT,
+            "When it was taken out of its order, whose amounts are without it; null while it is in it.",
+            nullable=True,
+            optional=True,
+        ),
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
     primary_key=("order_item_id",),
@@ -73,10 +89,16 @@ ORDER_ITEMS = Source(
         between("discount_cents", "discount_not_negative", "A discount takes something off.", least=0),
         at_most("discount_cents", "gross_cents", "discount_within_line", "Never more than the line comes to."),
         between("tax_cents", "tax_not_negative", "Tax is nothing or more.", least=0),
+        at_most("order_placed_at", "sold_at", "ordered_before_sold", "A line is added after its order was placed."),
+        at_most("order_placed_at", "removed_at", "ordered_before_removed", "It is removed after that."),
+        at_most("sold_at", "removed_at", "sold_before_removed", "A line is added before it is removed."),
+        at_most("sold_at", "_snapshot_at", "sold_not_in_future", "No line is added in the future."),
+        at_most("removed_at", "_snapshot_at", "removed_not_in_future", "No line is removed in the future."),
     ),
     amount="gross_cents",
     currency="currency",
-    begins="ordered_on",
+    begins="sold_on",
+    later={"removed_on": ("removed_at",)},
     derived=(
         Derived(
             Column("gross", Type.CENTS, "What the line comes to without tax and before discount.", nullable=True),
@@ -96,9 +118,17 @@ ORDER_ITEMS = Source(
             "(row.quantity::hugeint + 1) // 2",
         ),
         Derived(
-            Column("ordered_on", Type.DAY, "Business day its order was placed.", nullable=True),
-            "business_day((select min(parent.ordered_at) from orders as parent where parent.order_id = row.order_id))",
+            Column("order_placed_at", Type.AT, "When its order was placed.", nullable=True),
+            _PLACED,
             needs=("orders",),
+        ),
+        Derived(
+            Column("sold_on", Type.DAY, "Business day of sold_at, or of its order.", nullable=True),
+            f"business_day(coalesce(row.sold_at, {_PLACED}))",
+            needs=("orders",),
+        ),
+        Derived(
+            Column("removed_on", Type.DAY, "Business day of removed_at.", nullable=True), "business_day(row.removed_at)"
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),

@@ -29,19 +29,22 @@ _PARTS = (
 )
 
 
+_IN_ORDER = "line.order_id = row.order_id and line.removed_at is null"
+
+
 def _sum_of_lines(value: str) -> str:
-    """A DuckDB expression: a sum over all lines (alias ``line``) of the order."""
-    return f"coalesce((select sum({value}) from order_items as line where line.order_id = row.order_id), 0)"
+    """A DuckDB expression: a sum over the lines (alias ``line``) that are in the order."""
+    return f"coalesce((select sum({value}) from order_items as line where {_IN_ORDER}), 0)"
 
 
 # Null where it says nothing: some line has no tax of its own, and the others have no more than there is.
-_LINES_TAX = """(
+_LINES_TAX = f"""(
     select
         case when count(*) = count(line.tax_cents) or sum(line.tax_cents) + row.shipping_tax_cents > row.tax_cents
             then sum(line.tax_cents) + row.shipping_tax_cents
         end
     from order_items as line
-    where line.order_id = row.order_id
+    where {_IN_ORDER}
 )"""
 
 
@@ -263,7 +266,7 @@ ORDERS = Source(
     ),
     whole=Whole(
         parts="order_items",
-        sum_sql=f"sum({line_subtotal('part')})",
+        sum_sql=f"sum(case when part.removed_at is null then {line_subtotal('part')} else 0 end)",
         equals="lines_gross_cents",
         rule="lines_accepted",
         meaning="The lines that passed the gate come to what all its lines do, and at least one passed.",

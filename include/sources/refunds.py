@@ -32,7 +32,9 @@ _PAID = f"""(
         from order_items as line
     ) as line
     join (
-        select sibling.order_id, coalesce(sum(sibling.discount_cents), 0) as own_discounts
+        select
+            sibling.order_id,
+            coalesce(sum(sibling.discount_cents) filter (where sibling.removed_at is null), 0) as own_discounts
         from order_items as sibling
         group by sibling.order_id
     ) as others using (order_id)

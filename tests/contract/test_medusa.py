@@ -178,6 +178,12 @@ def test_a_line_that_an_edit_took_out_is_gone(shop: psycopg.Connection) -> None:
     assert {key for key in read(shop, "order_items") if key.startswith("edited/")} == {"edited/mug", "edited/shirt"}
 
 
+def test_a_line_that_an_edit_or_an_exchange_added_has_its_day(shop: psycopg.Connection) -> None:
+    """The shirt of an edit, the new one of an exchange; what was in the order from the start says none."""
+    found = {key: line["sold_at"] for key, line in read(shop, "order_items").items() if line["sold_at"]}
+    assert found == {"edited/shirt": at(3), "exchanged/new": at(9)}
+
+
 def test_how_far_an_order_is(shop: psycopg.Connection) -> None:
     rows = read(shop, "orders")
     found = [(key, *(rows[key][name] for name in ("status", "shipped_at", "delivered_at"))) for key, *_ in STATUSES]

@@ -91,6 +91,10 @@ INVARIANTS = {
         select order_item_id::text from order_items
         where quantity < 1 or not unit_price > 0 or not unit_cost > 0 or unit_price = 'NaN' or unit_cost = 'NaN'
         union all select product_id::text from products where not unit_price > 0 or not unit_cost > 0""",
+    "a line is added to an order that is open": """
+        select order_item_id from order_items join orders using (order_id)
+        where sold_at < ordered_at or sold_at > coalesce(shipped_at, cancelled_at, now())
+            or sold_at > orders.updated_at or sold_at > order_items.updated_at""",
     "currencies are known": "select order_id from orders where currency not in ('EUR', 'USD') or currency is null",
     "e-mail addresses look like some": """
         select customer_id from customers where email ~ '^[^@ ]+@[^@ ]+[.][^@ ]+$' is not true""",

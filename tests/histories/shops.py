@@ -70,6 +70,8 @@ class Line:
     cost: int | None
     warehouse: int
     off: int | None  # what is taken off this line alone
+    sold: int | None = None  # the hour at which it was added to its order
+    removed: int | None = None  # the hour at which it was taken out
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ class Place:
         """Its rows as its Postgres holds them, with ``_held``; amounts in cents."""
         orders, lines, refunds = (shop.rows[name] for name in ("orders", "order_items", "refunds"))
         subtotals, own = dict.fromkeys(orders, 0), dict.fromkeys(orders, 0)
-        for line in lines.values():
+        for line in (line for line in lines.values() if line["removed"] is None):
             subtotals[line["order"]] += line["quantity"] * line["cents"]
             own[line["order"]] += _off(line) or 0
         return {
@@ -272,7 +274,8 @@ class Place:
                     "order_item_id": self.key(number), "order_id": self.key(row["order"]),
                     "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
                     "quantity": row["quantity"], "unit_price_cents": row["cents"], "unit_cost_cents": row["cost"],
-                    "discount_cents": _off(row),
+                    "discount_cents": _off(row), "sold_at": self.instant(row["sold"]),
+                    "removed_at": self.instant(row["removed"]),
                     "_held": row["order"] in shop.held,
                 }
                 for number, row in lines.items()

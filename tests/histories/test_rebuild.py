@@ -64,10 +64,13 @@ currencies = st.sampled_from("AB")
 costs = st.none() | cents
 
 lines = st.builds(Line, products, quantities, cents, costs, warehouses, st.none() | cents)
+edited_lines = st.builds(
+    Line, products, quantities, cents, costs, warehouses, st.none() | cents, maybe_hours, st.none() | hours
+)
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
 moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, st.integers(1, 2))
 orders = st.builds(
-    Order, hours, or_guests, currencies, cents, cents, st.lists(lines, min_size=1, max_size=3).map(tuple)
+    Order, hours, or_guests, currencies, cents, cents, st.lists(lines | edited_lines, min_size=1, max_size=3).map(tuple)
 )
 refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
 
@@ -85,7 +88,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
-           off=st.none() | cents, order=which),
+           off=st.none() | cents, order=which, sold=maybe_hours, removed=maybe_hours),
     _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans()),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),

@@ -33,8 +33,8 @@ ORDERS: Rows = [
 ]
 CANCELLED: Rows = [{**ORDERS[0], "cancelled_on": SECOND}, ORDERS[1]]
 LINES: Rows = [
-    {"order_item_id": 11, "order_id": 1, "product_id": 5, "warehouse_id": 1, "currency": "EUR", "ordered_on": MON},
-    {"order_item_id": 12, "order_id": 1, "product_id": 6, "warehouse_id": 1, "currency": "EUR", "ordered_on": MON},
+    {"order_item_id": 11, "order_id": 1, "product_id": 5, "warehouse_id": 1, "currency": "EUR", "sold_on": MON},
+    {"order_item_id": 12, "order_id": 1, "product_id": 6, "warehouse_id": 1, "currency": "EUR", "sold_on": MON},
 ]
 REFUND = {"refund_id": 90, "order_item_id": 12, "refunded_on": TUE, "currency": "EUR"}
 

@@ -207,7 +207,7 @@ def shop() -> dict[str, str]:
             7        2           shipped    EUR      1000           0              100       1100        2026-01-06T10:00 2026-01-12       -            -                482400          -
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents unit_cost_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents unit_cost_cents sold_on
             101           1        10         1            2        1000             300             2026-01-02
             102           1        11         1            1        1000             450             2026-01-02
             201           2        10         1            1        1000             300             2026-01-02

@@ -32,7 +32,7 @@ def shelves(drawn: str) -> dict[str, Any]:
         if row["sold"]:
             number, price = len(shop["orders"]) + 1, row.get("price_cents", 1000)
             order = {"order_id": number, "subtotal_cents": row["sold"] * price, "ordered_on": on, **_OF_ORDER}
-            item = {"quantity": row["sold"], "unit_price_cents": price, "ordered_on": on, **shelf}
+            item = {"quantity": row["sold"], "unit_price_cents": price, "sold_on": on, **shelf}
             shop["orders"].append(order | {"total_cents": row["sold"] * price})
             shop["order_items"].append({"order_item_id": number, "order_id": number, **item})
     return shop

@@ -31,7 +31,7 @@ REGULAR = {
         7        2           cancelled EUR      100            0              0         100         2026-01-24 2026-01-24
     """,
     "order_items": """
-        order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
         1             1        10         1            5        200              2026-01-01
         2             2        11         1            3        200              2026-01-03
         3             3        10         1            2        200              2026-01-03

@@ -20,7 +20,7 @@ REGULARS: Shop = {
         9        1           cancelled EUR      99             0              0         99          2026-02-10 2026-02-11
     """,
     "order_items": """
-        order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
         1             1        10         1            2        500              2026-01-05
         2             2        10         1            1        500              2026-03-05
         3             3        10         1            1        300              2026-01-31

@@ -28,7 +28,7 @@ SHOP: dict[str, Any] = {
         12       6           pending   USD      100            0              0         100         2026-02-05 -
     """,
     "order_items": """
-        order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
         1             1        10         1            1        1000             2026-01-31
         2             2        10         1            1        500              2026-02-01
         3             3        10         1            1        300              2026-05-01

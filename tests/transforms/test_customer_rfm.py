@@ -17,7 +17,7 @@ def _orders(drawn: str) -> Shop:
     return {
         "orders": "order_id customer_id status currency subtotal_cents discount_cents tax_cents total_cents ordered_at\n"
         + "\n".join(orders),
-        "order_items": "order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on\n"
+        "order_items": "order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on\n"
         + "\n".join(items),
     }
 

@@ -17,7 +17,7 @@ PARCELS = {
         6        1           processing EUR      2026-01-05T10:00 -                -            -            -                   -
     """,
     "order_items": """
-        order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
         11            1        10         1            2        100              2026-01-02
         12            1        11         1            3        100              2026-01-02
         13            1        10         2            4        100              2026-01-02
@@ -55,7 +55,7 @@ def test_percentiles_are_nearest_rank_and_late_is_late(report: Report) -> None:
     shop: Shop = {
         "orders": "order_id customer_id currency ordered_at shipped_at seconds_to_ship\n"
         + "\n".join(f"{n} 1 EUR 2026-01-{13 - n:02} 2026-01-13 {n * 86400}" for n in numbers),
-        "order_items": "order_item_id order_id product_id warehouse_id quantity ordered_on\n"
+        "order_items": "order_item_id order_id product_id warehouse_id quantity sold_on\n"
         + "\n".join(f"{n} {n} 10 1 1 2026-01-{13 - n:02}" for n in numbers),
     }
     row = report(shop, as_of="2026-01-13").rows("fulfilment_daily")[-1]

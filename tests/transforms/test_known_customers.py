@@ -31,7 +31,7 @@ DRAWN = {
         7        3           pending   EUR      100            0              10        110         2026-01-03T13:00 -
     """,
     "order_items": """
-        order_item_id order_id product_id warehouse_id quantity unit_price_cents unit_cost_cents ordered_on
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents unit_cost_cents sold_on
         1             1        10         1            5        200              100             2026-01-02
         2             2        11         1            3        200              100             2026-01-02
         3             3        10         1            5        100              100             2026-01-02

@@ -33,7 +33,7 @@ def test_left_over_cents_go_to_the_largest_remainders(report: Report) -> None:
             4        1           pending EUR      300            300            0         0           2026-01-02
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
             3             1        1          1            1        100              2026-01-02
             2             1        1          1            1        100              2026-01-02
             1             1        1          1            1        100              2026-01-02
@@ -73,7 +73,7 @@ def test_only_what_no_line_has_of_the_discount_is_spread(report: Report) -> None
             4        1           pending EUR      400            400            0         0           2026-01-02
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents tax_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents tax_cents sold_on
             1             1        1          1            1        300              100            19        2026-01-02
             2             1        1          1            1        100              -              -         2026-01-02
             3             2        1          1            1        300              60             0         2026-01-02
@@ -124,7 +124,7 @@ def test_what_a_shop_rounded_stays_with_the_lines_that_have_a_discount(report: R
             3        1           pending EUR      400            301            0         99          2026-01-02
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents sold_on
             1             1        1          1            1        1000             333            2026-01-02
             2             1        1          1            1        1000             333            2026-01-02
             3             1        1          1            1        1000             333            2026-01-02
@@ -159,7 +159,7 @@ def test_a_line_comes_to_what_the_shop_says_where_it_rounds(report: Report) -> N
             1        1           pending EUR      12479          0              2371      14850       2026-01-02
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents subtotal_cents tax_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents subtotal_cents tax_cents sold_on
             1             1        1          1            3        4160             12479          2371      2026-01-02
         """,
     }
@@ -181,7 +181,7 @@ def test_no_line_has_more_off_than_it_comes_to_where_amounts_are_rounded(report:
             2        1           pending EUR      301            301            0         0           2026-01-02
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents sold_on
             1             1        1          1            1        834              834            2026-01-02
             2             1        1          1            1        834              834            2026-01-02
             3             2        1          1            1        100              -              2026-01-02

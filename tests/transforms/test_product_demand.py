@@ -67,7 +67,7 @@ def test_discounts_are_of_the_money_not_of_the_prices(report: Report) -> None:
             2        1           pending USD      700            100            0         600         2026-01-05
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
             1             1        10         1            2        500              2026-01-05
             2             2        10         1            1        700              2026-01-05
         """,
@@ -91,7 +91,7 @@ def test_a_cancelled_order_shows_that_there_is_a_shelf(report: Report) -> None:
             1        1           cancelled EUR      1000           0              0         1000        2026-01-05 2026-01-06
         """,
         "order_items": """
-            order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
             1             1        10         1            2        500              2026-01-05
         """,
     }

@@ -15,7 +15,7 @@ STOCK = {
         4        1           pending USD      900            0              0         900         2026-01-03
     """,
     "order_items": """
-        order_item_id order_id product_id warehouse_id quantity unit_price_cents ordered_on
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
         1             1        10         1            2        1000             2026-01-03
         2             2        10         1            3        1000             2026-01-05
         3             3        10         1            4        1000             2026-01-09

@@ -23,7 +23,7 @@ from include.contract.table import key
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import refunded_lines, sold_lines
+from transforms.sales_lines import kept_lines, refunded_lines
 
 WINDOWS = (7, 28, 90, 365)  # days back from as_of, that day included
 _SATURDAY = 6
@@ -172,7 +172,7 @@ def build(
     kept = orders.filter(nw.col("status") != "cancelled")
     lines = of_known_customers(order_lines)
     refunded = refunded_lines(refunds, lines).join(owners, on="customer_id", how="inner")
-    bought = sold_lines(lines).filter(nw.col("day") > as_of - 365)
+    bought = kept_lines(lines).filter(nw.col("day") > as_of - 365)
     sums = (
         _year(orders, calendar, as_of)
         .join(owners, on="customer_id", how="inner")

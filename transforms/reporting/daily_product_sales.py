@@ -13,7 +13,7 @@ from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import ZERO, flag, ratio
 from transforms.engines import Frame
-from transforms.sales_lines import refunded_lines, sold_lines
+from transforms.sales_lines import returned_lines, sold_lines
 
 _KEY = ["day", "product_id", "warehouse_id", "currency"]
 
@@ -21,17 +21,17 @@ TABLE = Table(
     schema="reporting",
     name="daily_product_sales",
     grain="One row per business day, product, warehouse and currency with a sale or a refund.",
-    doc="Cancelled orders do not count. Refunds count on the day they were given.",
+    doc="Cancelled orders do not count. Refunds count on the day they were given, as in reporting.daily_sales.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
-        Column("units", Type.INTEGER, "Units ordered that day."),
-        Column("refunded_units", Type.INTEGER, "Units refunded that day."),
+        Column("units", Type.INTEGER, "Units sold that day."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
         Column("gross_sales", Type.CENTS, "Σ gross sales of the lines."),
         Column("discounts", Type.CENTS, "Σ of the lines' shares of the order discounts."),
-        Column("returns", Type.CENTS, "Refunds given that day, before tax."),
+        Column("returns", Type.CENTS, "Refunds given that day, and lines taken out of orders, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns."),
         Column("cost", Type.CENTS, "Cost of the units ordered; null when any is unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "Cost of the units refunded; null when any is unknown.", nullable=True),
@@ -49,7 +49,7 @@ TABLE = Table(
         ),
     ),
     primary_key=("day", "product_id", "warehouse_id", "currency"),
-    rebuild=Rebuild.by("day", order_lines=("ordered_on", "order_item_id@refunds"), refunds="refunded_on"),
+    rebuild=Rebuild.by("day", order_lines=("sold_on", "removed_on", "order_item_id@refunds"), refunds="refunded_on"),
     rules=(
         *(
             between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
@@ -80,7 +80,7 @@ def build(order_lines: Frame, refunds: Frame) -> Frame:
         unknown_costs=flag(nw.col("cost_cents").is_null()),
         unknown_returned_costs=ZERO,
     )
-    given_back = refunded_lines(refunds, order_lines).select(
+    given_back = returned_lines(refunds, order_lines).select(
         *_KEY,
         units=ZERO,
         refunded_units=nw.col("refunded_units"),

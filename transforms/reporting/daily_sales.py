@@ -1,7 +1,8 @@
 """``reporting.daily_sales``: one row per business day and currency, without gaps.
 
-Net sales = gross sales − discounts − returns, with returns on the day of the refund, and total sales = net sales +
-shipping + tax: Shopify's sales reports (https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
+Net sales = gross sales − discounts − returns, each on its own day (``transforms.sales_lines``), and total sales = net
+sales + shipping + tax: Shopify's sales reports
+(https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
 A new customer places their first order that day, a returning one has ordered before. A guest's order, which names no
 customer, is neither: it counts as an order, and in guest_orders.
 """
@@ -15,7 +16,7 @@ from include.contract.rules import at_most, between
 from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import refunded_lines
+from transforms.sales_lines import returned_lines, sold_lines
 
 _KEY = ["day", "currency"]
 
@@ -23,7 +24,9 @@ TABLE = Table(
     schema="reporting",
     name="daily_sales",
     grain="One row per business day and currency, from the currency's first order through the data-through date.",
-    doc="A cancelled order counts only in cancelled_orders. Refunds count on the day they were given.",
+    doc="A cancelled order counts only in cancelled_orders. Refunds count on the day they were given. A line that was "
+    "added to an order counts on the day it was added, and one that was taken out is a return on the day it was. The "
+    "order, its customer, shipping and tax count on the order's day.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
@@ -33,11 +36,11 @@ TABLE = Table(
         Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
         Column("returning_customers", Type.INTEGER, "customers − new_customers."),
         Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
-        Column("units", Type.INTEGER, "Units in orders."),
-        Column("refunded_units", Type.INTEGER, "Units refunded that day."),
-        Column("gross_sales", Type.CENTS, "Σ gross sales of orders."),
-        Column("discounts", Type.CENTS, "Σ discounts of orders."),
-        Column("returns", Type.CENTS, "Refunds given that day, before tax."),
+        Column("units", Type.INTEGER, "Units sold."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
+        Column("gross_sales", Type.CENTS, "Σ gross sales of lines."),
+        Column("discounts", Type.CENTS, "Σ discounts of lines."),
+        Column("returns", Type.CENTS, "Refunds given that day, and lines taken out of orders, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
         Column(
             "shipping", Type.CENTS, "Σ shipping of orders, less its discounts, without tax; refunds do not reduce it."
@@ -45,8 +48,7 @@ TABLE = Table(
         Column(
             "tax",
             Type.CENTS,
-            "Tax of orders, on gross_sales − discounts + shipping; refunds do not reduce it: the shop records no "
-            "refunded tax.",
+            "Tax of orders, on their goods and shipping; refunds do not reduce it: the shop records no refunded tax.",
         ),
         Column("total_sales", Type.CENTS, "net_sales + shipping + tax."),
         Column(
@@ -60,7 +62,7 @@ TABLE = Table(
     rebuild=Rebuild.by(
         "day",
         reporting_orders="ordered_on",
-        order_lines="order_item_id@refunds",
+        order_lines=("sold_on", "removed_on", "order_item_id@refunds"),
         refunds="refunded_on",
         filled="currency@reporting_orders",
     ),
@@ -112,10 +114,11 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar:
     paid = nw.col("gross_sales_cents") - nw.col("discounts_cents")
     return (
         _days(calendar, placed)
-        .join(_sales(kept), on=_KEY, how="left")
+        .join(_orders(kept), on=_KEY, how="left")
+        .join(_sales(sold_lines(order_lines)), on=_KEY, how="left")
         .join(_customers(kept), on=_KEY, how="left")
         .join(cancelled.group_by(_KEY).agg(nw.len().alias("cancelled_orders")), on=_KEY, how="left")
-        .join(_returns(refunded_lines(refunds, order_lines)), on=_KEY, how="left")
+        .join(_returns(returned_lines(refunds, order_lines)), on=_KEY, how="left")
         .with_columns(nw.col(*_COUNTS, *_AMOUNTS).fill_null(0))
         .with_columns(
             returning_customers=nw.col("customers") - nw.col("new_customers"),
@@ -133,7 +136,7 @@ def _days(calendar: Frame, placed: Frame) -> Frame:
     return days.filter(nw.col("day") >= nw.col("first_day")).drop("first_day")
 
 
-def _sales(kept: Frame) -> Frame:
+def _orders(kept: Frame) -> Frame:
     """Orders that were not cancelled, by day."""
     return (
         kept.with_columns(
@@ -144,11 +147,17 @@ def _sales(kept: Frame) -> Frame:
             nw.len().alias("orders"),
             nw.col("new_customers").sum(),
             nw.col("guest_orders").sum(),
-            nw.col("units").sum(),
-            nw.col("gross_sales_cents").sum(),
-            nw.col("discount_cents").sum().alias("discounts_cents"),
             nw.col("shipping_cents", "tax_cents").sum(),
         )
+    )
+
+
+def _sales(sold: Frame) -> Frame:
+    """Lines by day."""
+    return sold.group_by(_KEY).agg(
+        nw.col("quantity").sum().alias("units"),
+        nw.col("gross_sales_cents").sum(),
+        nw.col("discount_allocated_cents").sum().alias("discounts_cents"),
     )
 
 
@@ -158,6 +167,6 @@ def _customers(kept: Frame) -> Frame:
     return one_each.group_by(_KEY).agg(nw.len().alias("customers"))
 
 
-def _returns(refunded: Frame) -> Frame:
-    """Refunds by day."""
-    return refunded.group_by(_KEY).agg(nw.col("refunded_units").sum(), nw.col("returns_cents").sum())
+def _returns(returned: Frame) -> Frame:
+    """Refunds and removals by day."""
+    return returned.group_by(_KEY).agg(nw.col("refunded_units").sum(), nw.col("returns_cents").sum())

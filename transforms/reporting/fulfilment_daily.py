@@ -132,7 +132,8 @@ def _parcels(orders: Frame, order_items: Frame) -> Frame:
         cancelled_on=nw.col("cancelled_on"),
         is_for_stock=flag(nw.col("cancellation_reason").is_in(PARAMETERS.out_of_stock_reasons)),
     ).with_columns(cancelled_on=nw.when(nw.col("shipped_on").is_null()).then(nw.col("cancelled_on")))
-    parts = order_items.group_by(["order_id", "warehouse_id"]).agg(nw.col("quantity").sum().alias("units"))
+    kept = order_items.filter(nw.col("removed_on").is_null())
+    parts = kept.group_by(["order_id", "warehouse_id"]).agg(nw.col("quantity").sum().alias("units"))
     # Some engines widen a sum, and only frames of one type can be stacked.
     parts = parts.with_columns(nw.col("units").cast(nw.Int64))
     return parts.join(headers, on="order_id", how="inner")

@@ -21,8 +21,8 @@ TABLE = Table(
     schema="reporting",
     name="order_lines",
     grain="One row per order item.",
-    doc="The lines of an order add up to its row in reporting.orders. A cancelled order has no sales: its lines keep "
-    "the quantities and amounts ordered, and their net sales are 0.",
+    doc="The lines of an order add up to its row in reporting.orders, but for those that were taken out of it. What "
+    "was cancelled or taken out keeps the quantities and amounts ordered, and its net sales are 0.",
     columns=(
         key("order_items", "order_item_id", "The line."),
         key("orders", "order_id", "The order it belongs to."),
@@ -31,6 +31,13 @@ TABLE = Table(
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("ordered_on", Type.DAY, "Business day of its order."),
+        Column("sold_on", Type.DAY, "Business day it was sold: that of its order, or later where it was added to it."),
+        Column(
+            "removed_on",
+            Type.DAY,
+            "Business day it was taken out of its order; null while it is in it.",
+            nullable=True,
+        ),
         Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
         Column("quantity", Type.INTEGER, "Units ordered."),
         Column("unit_price", Type.CENTS, "Price of one unit at the time of the order, before discount, without tax."),
@@ -43,15 +50,15 @@ TABLE = Table(
         Column("tax", Type.CENTS, "Tax on it; null where the shop knows the order's only.", nullable=True),
         Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
         Column("returns", Type.CENTS, "Refunds so far, before tax."),
-        Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled."),
+        Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled or removed."),
         Column("unit_cost", Type.CENTS, "Cost of one unit at the time of the order; null when unknown.", nullable=True),
         Column("cost", Type.CENTS, "quantity × unit_cost; null when unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "refunded_quantity × unit_cost; null when unknown.", nullable=True),
         Column(
             "gross_margin",
             Type.CENTS,
-            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when cancelled, "
-            "null when the cost is unknown.",
+            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when cancelled or removed,"
+            " null when the cost is unknown.",
             nullable=True,
         ),
     ),
@@ -103,6 +110,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         order_items.select(
             *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
             *("unit_price_cents", "subtotal_cents", "discount_cents", "tax_cents", "unit_cost_cents"),
+            *("sold_on", "removed_on"),
         )
         .join(headers, on="order_id", how="inner")
         .join(refunded, on="order_item_id", how="left")
@@ -114,13 +122,14 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
     )
     lines = by_key(lines, ["order_id"], _allocate_discount)
     net_sales = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
+    is_no_sale = nw.col("is_cancelled") | ~nw.col("removed_on").is_null()
     return (
         lines.with_columns(
-            net_sales_cents=nw.when(nw.col("is_cancelled")).then(0).otherwise(net_sales),
+            net_sales_cents=nw.when(is_no_sale).then(0).otherwise(net_sales),
             returned_cost_cents=nw.col("refunded_quantity") * nw.col("unit_cost_cents"),
         )
         .with_columns(
-            gross_margin_cents=nw.when(nw.col("is_cancelled"))
+            gross_margin_cents=nw.when(is_no_sale)
             .then(0)
             .otherwise(nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")),
         )
@@ -130,12 +139,14 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
 
 def _allocate_discount(lines: Frame) -> Frame:
     """Spread what no line has of each order's discount over its lines by largest remainder, in whole cents."""
+    in_order = flag(nw.col("removed_on").is_null())
+    lines = lines.with_columns(in_order=in_order, own=in_order * nw.col("discount_cents"))
     lines = lines.with_columns(
-        left=nw.col("gross_sales_cents") - nw.col("discount_cents"),
-        rest=nw.col("order_discount_cents") - nw.col("discount_cents").sum().over("order_id"),
+        left=nw.col("in_order") * (nw.col("gross_sales_cents") - nw.col("discount_cents")),
+        rest=nw.col("order_discount_cents") - nw.col("own").sum().over("order_id"),
     ).with_columns(left_of_discounted=nw.when(nw.col("discount_cents") > 0).then(nw.col("left")).otherwise(0))
     fits = nw.col("rest") <= nw.col("left_of_discounted").sum().over("order_id")
-    is_small = nw.col("rest") * 2 <= nw.len().over("order_id") + 1
+    is_small = nw.col("rest") * 2 <= nw.col("in_order").sum().over("order_id") + 1
     lines = lines.with_columns(is_rounding=fits & is_small).with_columns(
         left=nw.when(nw.col("is_rounding")).then(nw.col("left_of_discounted")).otherwise(nw.col("left"))
     )

@@ -152,7 +152,8 @@ _SUMMED = {
 def build(orders: Frame, order_lines: Frame) -> Frame:
     """Orders with the sums of their lines; lines are summed before the join, so that an order stays one row."""
     sums = (
-        order_lines.with_columns(unknown_cost=flag(nw.col("cost_cents").is_null()))
+        order_lines.filter(nw.col("removed_on").is_null())
+        .with_columns(unknown_cost=flag(nw.col("cost_cents").is_null()))
         .group_by("order_id")
         .agg(
             nw.len().alias("item_count"),

@@ -122,8 +122,8 @@ class Journal:
             },
         )
 
-    def items(self, order: Ints, cell: Ints, quantity: Ints, prices: Prices, ordered_at: Ints) -> None:
-        """Enter a day's order items."""
+    def items(self, order: Ints, cell: Ints, quantity: Ints, prices: Prices, ordered_at: Ints, added_at: Ints) -> None:
+        """Enter a day's order items; one that is in its order from the start is added NEVER."""
         self._keep(
             "order_items",
             {
@@ -133,8 +133,9 @@ class Journal:
                 "quantity": to.whole(quantity),
                 "unit_price": to.money(prices.unit_price),
                 "unit_cost": to.money(prices.unit_cost),
-                "updated_at": to.instants(ordered_at),
+                "updated_at": to.instants(np.where(added_at == NEVER, ordered_at, added_at)),
                 "discount": to.money(prices.line_discount, prices.line_discount == 0),
+                "sold_at": to.instants(added_at, NEVER),
             },
         )
 

@@ -18,7 +18,9 @@ from include.demo_shop.history.names import WAREHOUSES
 from include.demo_shop.history.orders import (
     MEAN_LINES,
     MEAN_QUANTITY,
+    NEVER,
     Refunds,
+    additions,
     channels,
     fates,
     guests,
@@ -132,8 +134,12 @@ class Simulation:
         channel = channels(len(customers), np.random.default_rng([self._seed, 3, day]))
         # The same, of before there were guests.
         is_guest = guests(len(customers), np.random.default_rng([self._seed, 5, day]))
+        # And of before orders were edited; what was packed or cancelled is not.
+        latest = np.minimum(np.minimum(outcome.shipped_at, outcome.cancelled_at), self._calendar.end)
+        added_at = additions(order, ordered_at, latest, np.random.default_rng([self._seed, 10, day]))
+        np.maximum.at(outcome.updated_at, order, np.where(added_at == NEVER, 0, added_at))
         self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel)
-        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order])
+        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], added_at)
 
         item = first_item + np.arange(len(order))
         add, of = self._agenda.add, Movements.of

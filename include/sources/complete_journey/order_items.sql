@@ -7,7 +7,7 @@
 -- two that collided would be kept aside as one key on two rows.
 --
 -- 4,836 lines name a product that is not in products: 4,804 are coupons scanned with nothing sold (quantity 0, 6,529.81
--- of coupons), 32 sold something (172.57). They stay as they are: the gate keeps them aside.
+-- of coupons), which the gate keeps aside; 32 sold something (172.57) and are published with a warning.
 with lines as (
     select
         basket_id,

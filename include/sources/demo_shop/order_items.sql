@@ -7,6 +7,7 @@ select
     unit_price,
     discount,
     unit_cost,
+    sold_at,
     updated_at
 from order_items
 where (updated_at >= :changed_since or updated_at is null)

@@ -94,6 +94,16 @@ channel_locations as (
     where deleted_at is null
     group by sales_channel_id
 ),
+additions as (
+    -- Every version of an order has a row for each of its lines: the first one of a line says when it was added.
+    select
+        item_id as line_id,
+        min(version) as version,
+        (array_agg(created_at order by version))[1] as added_at
+    from order_item
+    where quantity > 0 and deleted_at is null
+    group by item_id
+),
 finished as (
     select
         sold_lines.*,
@@ -101,6 +111,7 @@ finished as (
         sold_lines.quantity * listed_price / listed_for as subtotal,
         listed_price / listed_for as unit_price,
         coalesce(discounts.discount, 0) as discount,
+        case when additions.version > 1 then additions.added_at end as sold_at,
         coalesce(
             case when parcels.is_chosen then parcels.location_id end,
             reservations.location_id,
@@ -118,6 +129,7 @@ finished as (
     left join reservations using (line_id)
     left join parcels using (line_id)
     left join order_locations using (order_id)
+    left join additions using (line_id)
     left join channel_locations using (sales_channel_id)
 )
 select
@@ -131,6 +143,7 @@ select
     discount,
     greatest(subtotal - discount, 0) * rate as tax,
     null::numeric as unit_cost, -- Medusa knows no cost
+    sold_at,
     touched_at as updated_at
 from finished
 where touched_at >= :changed_since

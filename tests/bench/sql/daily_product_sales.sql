@@ -1,7 +1,7 @@
 -- One row per business day, product, warehouse and currency in which something was sold or given back.
 with flows as (
     select
-        ordered_on as day,
+        sold_on as day,
         product_id,
         warehouse_id,
         currency,

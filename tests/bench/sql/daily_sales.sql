@@ -15,13 +15,21 @@ placed as (
         count(distinct customer_id) filter (where status <> 'cancelled') as customers,
         count(*) filter (where is_first_order) as new_customers,
         count(*) filter (where customer_id is null and status <> 'cancelled') as guest_orders,
-        sum(units) filter (where status <> 'cancelled') as units,
-        sum(gross_sales) filter (where status <> 'cancelled') as gross_sales,
-        sum(discount) filter (where status <> 'cancelled') as discounts,
         sum(shipping) filter (where status <> 'cancelled') as shipping,
         sum(tax) filter (where status <> 'cancelled') as tax
     from plain.orders
     group by ordered_on, currency
+),
+sold as (
+    select
+        sold_on as day,
+        currency,
+        sum(quantity) as units,
+        sum(gross_sales) as gross_sales,
+        sum(discount_allocated) as discounts
+    from plain.order_lines
+    where not is_cancelled
+    group by sold_on, currency
 ),
 given_back as (
     select
@@ -52,6 +60,7 @@ summed as (
         coalesce(tax, 0) as tax
     from days
     left join placed using (day, currency)
+    left join sold using (day, currency)
     left join given_back using (day, currency)
 )
 select

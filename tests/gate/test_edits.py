@@ -1,0 +1,85 @@
+"""An order that was edited: what was taken out of it has no part in its amounts, and each line has a day of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from include.extract.drift import FILE
+from include.settings import settings
+from tests.nights import LAST_DAY, Nights
+
+# A line for 50.00 that was in an order from the start and taken out on the last day but one.
+_REMOVED = """
+insert into order_items (order_id, product_id, warehouse_id, quantity, unit_price, unit_cost, removed_at)
+select order_id, product_id, warehouse_id, 1, 50, 20, %(removed_at)s::timestamptz
+from order_items where order_id = %(order)s limit 1
+returning order_item_id
+"""
+
+
+@pytest.fixture
+def edited(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    """Nights of a shop that keeps what is taken out of an order."""
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / FILE).unlink()
+    lines = folder / "order_items.sql"
+    lines.write_text(lines.read_text().replace("sold_at,", "sold_at, removed_at,"))
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.shop.execute("alter table order_items add removed_at timestamptz")
+    return nights
+
+
+def _orders(nights: Nights) -> list[int]:
+    """Orders of long before the last day, with nothing refunded."""
+    found = nights.shop.execute(
+        "select order_id from orders where status = 'delivered' and delivered_at < %s"
+        " and order_id not in (select order_id from refunds join order_items using (order_item_id))"
+        " order by 1 limit 3",
+        [LAST_DAY],
+    )
+    return [order for (order,) in found]
+
+
+def test_what_was_taken_out_is_a_sale_of_its_day_and_a_return_of_the_other(edited: Nights) -> None:
+    order, *_ = _orders(edited)
+    edited.report()
+    query = "select day, gross_sales, returns, net_sales from reporting.daily_sales where currency = 'EUR' order by 1"
+    edited.shop.execute("update orders set currency = 'EUR' where order_id = %s", [order])
+    edited.report()
+    before = {row[0]: row[1:] for row in edited.ask(query)}
+    edited.shop.execute(_REMOVED, {"order": order, "removed_at": f"{LAST_DAY} 10:00+00"})
+    edited.report()
+    after = {row[0]: row[1:] for row in edited.ask(query)}
+    assert edited.ask("select source, row_key, rules from audit.quarantine where outcome = 'open'") == []
+    [(day,)] = edited.ask("select ordered_on from reporting.orders where order_id = %s", order)
+    assert {on: [new - old for new, old in zip(after[on], before[on], strict=True)] for on in after
+            if after[on] != before[on]} == {day: [50, 0, 50], LAST_DAY: [0, 50, -50]}  # fmt: skip
+    assert edited.ask(
+        "select rounding, gross_sales - discount + shipping + tax - total from reporting.orders where order_id = %s",
+        order,
+    ) == [(0, 0)]
+
+
+def test_a_line_of_a_time_that_cannot_be_is_held(edited: Nights) -> None:
+    """Taken out before it was ordered, added before, taken out before it was added."""
+    first, second, third = _orders(edited)
+    first_line = "(select min(order_item_id) from order_items where order_id = %s)"
+    edited.shop.execute(_REMOVED, {"order": first, "removed_at": "2000-01-01 00:00+00"})
+    edited.shop.execute(
+        f"update order_items set sold_at = '2000-01-01' where order_item_id = {first_line}".encode(), [second]
+    )
+    [(third_line,)] = edited.shop.execute(_REMOVED, {"order": third, "removed_at": f"{LAST_DAY} 10:00+00"}).fetchall()
+    edited.shop.execute(
+        "update order_items set sold_at = %s where order_item_id = %s", [f"{LAST_DAY} 11:00+00", third_line]
+    )
+    edited.report()
+    held = edited.ask("select rules from audit.quarantine where source = 'order_items'")
+    own = sorted(rule for (rules,) in held for rule in rules if rule != "follows_orders")
+    assert own == ["ordered_before_removed", "ordered_before_sold", "sold_before_removed"]
+    assert {key for (key,) in edited.ask("select row_key from audit.quarantine where source = 'orders'")} >= {
+        str(second)
+    }
