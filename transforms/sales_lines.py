@@ -22,7 +22,8 @@ def sold_lines(order_lines: Frame) -> Frame:
 def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
     """One row per refund of an order that was not cancelled, with ``day``, the day of the refund.
 
-    Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents``, ``restocked`` and
+    Columns: ``day``, ``returned_on`` (null when the units did not come back), the line's keys and currency,
+    ``refunded_units``, ``returns_cents``, ``tax_refunds_cents`` (0 when unknown), ``restocked`` and
     ``returned_cost_cents`` (null when the line's cost is unknown).
 
     Args:
@@ -34,6 +35,8 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
         day=nw.col("refunded_on"),
         refunded_units=nw.col("quantity"),
         returns_cents=nw.col("amount_cents"),
+        tax_refunds_cents=nw.col("tax_cents").fill_null(0),
+        returned_on=nw.col("returned_on"),
         restocked=nw.col("restocked"),
     )
     lines = order_lines.filter(~nw.col("is_cancelled")).select(
