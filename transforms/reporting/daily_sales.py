@@ -39,13 +39,13 @@ TABLE = Table(
         Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
         Column("units", Type.INTEGER, "Units in orders."),
         Column("refunded_units", Type.INTEGER, "Units refunded that day."),
-        Column("gross_sales", Type.CENTS, "Σ gross sales of orders."),
-        Column("discounts", Type.CENTS, "Σ discounts of orders."),
         Column(
             "returned_units",
             Type.INTEGER,
             "Units that came back that day, where the shop says when; they count once they are refunded.",
         ),
+        Column("gross_sales", Type.CENTS, "Σ gross sales of orders."),
+        Column("discounts", Type.CENTS, "Σ discounts of orders."),
         Column("returns", Type.CENTS, "Refunds of lines given that day, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
         Column(
