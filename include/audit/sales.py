@@ -22,7 +22,8 @@ _ACCEPTED_LINES = """
 clean.order_items as line
 left join (
     select
-        order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents, sum(tax_cents) as tax_refunds_cents
+        order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents,
+        sum(tax_cents) as tax_refunds_cents
     from clean.refunds where refunded_on <= horizon() group by order_item_id
 ) as refunded on refunded.order_item_id = line.order_item_id
 where line.ordered_on <= horizon()
