@@ -14,6 +14,8 @@ from psycopg import Connection
 
 from include.demo_shop.commands import AdjustStock
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal, simulation
+from include.demo_shop.history.order_refunds import OrderRefunds
+from include.demo_shop.history.orders import NEVER
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
 from include.local.embedded_postgres import Cluster
@@ -89,13 +91,12 @@ def test_what_no_line_explains_changes_nothing_else(
     shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = filled(shop_database)
-    made = simulation.returned_at
 
     def none(*_: Any) -> Any:
-        return simulation.OrderRefunds(*(np.zeros(0, kind) for kind in (int, int, bool, int, int, int, int)))
+        return OrderRefunds(*(np.zeros(0, kind) for kind in (int, int, bool, int, int, int, int)))
 
     monkeypatch.setattr(simulation, "order_refunds", none)
-    monkeypatch.setattr(simulation, "returned_at", lambda given, rng: np.full_like(made(given, rng), journal.NEVER))
+    monkeypatch.setattr(simulation, "returned_at", lambda given, _: np.full_like(given.at, NEVER))
     second = filled(another_shop)
     assert first["order_refunds"]
     assert not second["order_refunds"]
