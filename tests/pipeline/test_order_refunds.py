@@ -126,7 +126,7 @@ def _declare_as_before(patch: pytest.MonkeyPatch, folder: Path) -> None:
     schema.write_text(re.sub(r"(?m)^order_refunds = .*\n", "", without))
     patch.setenv("STOCKTAKE_SOURCES", str(folder / "shop"))
     settings.cache_clear()
-    patch.delitem(SOURCES, "order_refunds")  # type: ignore[arg-type]
+    patch.delitem(SOURCES, "order_refunds")
     declared = Declarations(patch, folder / "shop")
     declared.table(
         "orders",
