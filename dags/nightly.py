@@ -35,7 +35,7 @@ tables. The next night begins after the answer.
 names the table, the rule and the first rows. `report` is red with it, so that a night which somebody stopped, or whose
 task somebody marked as done, is no success either: it says what the run failed with.
 
-- `begin`, before the first night `accept`: the day is before the shop's first order or movement.
+- `begin`, before the first night `accept`: the day is before the shop's first order, movement or refund of no line.
 - `begin`: the tables' new definition would drop or retype what a view or an index in the warehouse needs: the message
   names each. Change or drop it first.
 - `extract`: the shop cannot be reached (it retries, with growing pauses), or its tables are not what they were: adapt

@@ -52,8 +52,8 @@ def build(
         files: per input of ``layers``, the Parquet files of the pinned version; none means no rows.
         sources: the shop's source contracts by name, with its key types.
         as_of: the data-through date, the last whole business day, as a day number.
-        first_day: returns the first day of the calendar, a day number, no later than the first order or movement; only
-            called where the table needs a calendar.
+        first_day: returns the first day of the calendar, a day number, no later than the first order, movement or
+            refund of no line; only called where the table needs a calendar.
         engine: a key of ``ENGINES``, or ``auto``.
         into: the folder to write to; made when missing.
         resources: limits and clusters for the engine; by default this machine.

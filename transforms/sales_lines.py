@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from transforms.arithmetic import ZERO
 from transforms.engines import Frame
 
 _OF_LINE = ["order_item_id", "order_id", "customer_id", "product_id", "warehouse_id", "currency", "unit_cost_cents"]
@@ -36,7 +37,8 @@ def kept_lines(order_lines: Frame) -> Frame:
 def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
     """One row per refund of a line that was kept, with ``day``, the day of the refund.
 
-    Columns: ``day``, the line's keys and currency, ``refunded_units``, ``returns_cents``, ``restocked`` and
+    Columns: ``day``, ``returned_on`` (null when the units did not come back), the line's keys and currency,
+    ``refunded_units``, ``returns_cents``, ``tax_refunds_cents`` (0 when unknown), ``restocked`` and
     ``returned_cost_cents`` (null when the line's cost is unknown).
 
     Args:
@@ -48,6 +50,8 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
         day=nw.col("refunded_on"),
         refunded_units=nw.col("quantity"),
         returns_cents=nw.col("amount_cents"),
+        tax_refunds_cents=nw.col("tax_cents").fill_null(0),
+        returned_on=nw.col("returned_on"),
         restocked=nw.col("restocked"),
     )
     lines = kept_lines(order_lines).select(_OF_LINE)
@@ -58,7 +62,7 @@ def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
     """What takes sales back: the rows of ``refunded_lines``, and one per line that was taken out of its order.
 
     Such a line comes back whole, at what it was sold for, on the day it was taken out. Its units never left, and count
-    as restocked; what was refunded of it is in that already.
+    as restocked. What was refunded of it is in that already, and its tax is no longer in its order's.
     """
     refunded = refunded_lines(refunds, order_lines)
     removed = sold_lines(order_lines).filter(~nw.col("removed_on").is_null())
@@ -67,6 +71,9 @@ def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
         day=nw.col("removed_on"),
         refunded_units=nw.col("quantity"),
         returns_cents=nw.col("gross_sales_cents") - nw.col("discount_allocated_cents"),
+        tax_refunds_cents=ZERO,
+        # Never: a null of the column's type, which not every engine has as a literal.
+        returned_on=nw.when(nw.col("removed_on").is_null()).then(nw.col("removed_on")),
         restocked=nw.lit(True),
     )
     columns = refunded.collect_schema().names()

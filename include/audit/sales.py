@@ -21,7 +21,9 @@ def _known_sum(column: str) -> str:
 _ACCEPTED_LINES = """
 clean.order_items as line
 left join (
-    select order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents
+    select
+        order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents,
+        sum(tax_cents) as tax_refunds_cents
     from clean.refunds where refunded_on <= horizon() group by order_item_id
 ) as refunded on refunded.order_item_id = line.order_item_id
 where line.sold_on <= horizon()
@@ -35,10 +37,22 @@ left join (
     where sold_on <= horizon() and (removed_on is null or removed_on > horizon())
     group by order_id
 ) as lines using (order_id)
+left join (
+    select
+        order_id, sum(amount_cents) as other_refunds_cents, sum(shipping_cents) as shipping_refunds_cents,
+        sum(tax_cents) as tax_of_no_line_cents
+    from clean.order_refunds where refunded_on <= horizon() group by order_id
+) as given_back using (order_id)
+left join (
+    select line.order_id, sum(refund.tax_cents) as tax_of_lines_cents
+    from clean.refunds as refund join clean.order_items as line using (order_item_id)
+    where refund.refunded_on <= horizon() and (line.removed_on is null or line.removed_on > horizon())
+    group by line.order_id
+) as of_lines using (order_id)
 where ordered_on <= horizon()
 """
 
-# What counts on a day: orders placed, lines sold, refunds given and lines taken out on it.
+# What counts on a day: orders placed, lines sold and taken out, refunds given, and units that came back on it.
 _DAY = """
 (
     select
@@ -56,23 +70,45 @@ _DAY = """
     union all by name
     select ordered_on as day, currency, 1 as cancelled_orders from reporting.orders where status = 'cancelled'
     union all by name
-    select refund.refunded_on as day, placed.currency, refund.quantity as refunded_units, refund.amount_cents
+    select
+        refund.refunded_on as day, placed.currency, refund.quantity as refunded_units, refund.amount_cents,
+        refund.tax_cents as tax_refunds_cents
     from clean.refunds as refund
     join clean.order_items as line using (order_item_id)
     join clean.orders as placed using (order_id)
     where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
         and (line.removed_on is null or line.removed_on > horizon())
+    union all by name
+    select refund.returned_on as day, placed.currency, refund.quantity as returned_units
+    from clean.refunds as refund
+    join clean.order_items as line using (order_item_id)
+    join clean.orders as placed using (order_id)
+    where refund.returned_on <= horizon() and refund.refunded_on <= horizon()
+        and (line.removed_on is null or line.removed_on > horizon())
+        and (placed.cancelled_on is null or placed.cancelled_on > horizon())
+    union all by name
+    select
+        refund.refunded_on as day, refund.currency, refund.amount_cents as other_refunds_cents,
+        refund.shipping_cents as shipping_refunds_cents, refund.tax_cents as tax_refunds_cents
+    from clean.order_refunds as refund
+    left join clean.orders as placed using (order_id)
+    where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
 )
 """
-_SHIPPING_AND_TAX = "coalesce(sum(shipping_cents), 0) + coalesce(sum(tax_cents), 0)"
 _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
+_TOTAL = f"""
+{_NET} - coalesce(sum(other_refunds_cents), 0)
++ coalesce(sum(shipping_cents), 0) - coalesce(sum(shipping_refunds_cents), 0)
++ coalesce(sum(tax_cents), 0) - coalesce(sum(tax_refunds_cents), 0)
+"""
+_OF_NO_LINE = ("other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents")
 
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
 _REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
     "orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units",
-    "gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents", "returns_cents", "net_sales_cents",
-    "total_sales_cents",
+    "returned_units", "gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents", "returns_cents",
+    *_OF_NO_LINE, "net_sales_cents", "total_sales_cents",
 )  # fmt: skip
 
 SALES_BALANCES: Final = (
@@ -91,6 +127,7 @@ SALES_BALANCES: Final = (
                     refunded_units="refunded.refunded",
                     returns_cents="refunded.returns_cents",
                     tax_cents="line.tax_cents",
+                    tax_refunds_cents="refunded.tax_refunds_cents",
                     cost_cents="line.quantity::hugeint * line.unit_cost_cents",
                 ),
             },
@@ -106,6 +143,7 @@ SALES_BALANCES: Final = (
                     refunded_units="refunded_quantity",
                     returns_cents="returns_cents",
                     tax_cents="tax_cents",
+                    tax_refunds_cents="tax_refunds_cents",
                     cost_cents="cost_cents",
                 ),
             },
@@ -113,7 +151,8 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="orders_equal_accepted",
-        meaning="Every accepted order is there once, with the amounts of the shop; a guest's alone has no customer.",
+        meaning="Every accepted order is there once, with the amounts of the shop and what was given back of it; a "
+        "guest's alone has no customer.",
         key=("order_id",),
         one=Side(
             "lake/clean",
@@ -131,6 +170,9 @@ SALES_BALANCES: Final = (
                     tax_cents="tax_cents",
                     shipping_tax_cents="shipping_tax_cents",
                     total_cents="total_cents",
+                    other_refunds_cents="other_refunds_cents",
+                    shipping_refunds_cents="shipping_refunds_cents",
+                    tax_refunds_cents="coalesce(tax_of_no_line_cents, 0) + coalesce(tax_of_lines_cents, 0)",
                 ),
             },
         ),
@@ -148,6 +190,7 @@ SALES_BALANCES: Final = (
                     tax_cents="tax_cents",
                     shipping_tax_cents="shipping_tax_cents",
                     total_cents="total_cents",
+                    **{name: name for name in _OF_NO_LINE},
                 ),
             },
         ),
@@ -191,7 +234,8 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="days_equal_orders",
-        meaning="Orders placed, lines sold and taken out, and refunds given on a day add up to the day, per currency.",
+        meaning="Orders placed, lines sold and taken out, refunds given, also of no line, and units that came back on "
+        "a day add up to the day, per currency.",
         key=("day", "currency"),
         one=Side(
             "orders, lines and refunds",
@@ -204,14 +248,16 @@ SALES_BALANCES: Final = (
                     guest_orders="is_guest",
                     units="units",
                     refunded_units="refunded_units",
+                    returned_units="returned_units",
                     gross_sales_cents="gross_sales_cents",
                     discounts_cents="discount_cents",
                     shipping_cents="shipping_cents",
                     tax_cents="tax_cents",
                     returns_cents="amount_cents",
+                    **{name: name for name in _OF_NO_LINE},
                 ),
                 "net_sales_cents": _NET,
-                "total_sales_cents": f"{_NET} + {_SHIPPING_AND_TAX}",
+                "total_sales_cents": _TOTAL,
             },
         ),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DAY_FIGURES})),

@@ -182,8 +182,9 @@ def _is_needed(rebuild: Rebuild, parameter: str) -> str:
             found.append(f"{column} in (select {column} from all_{other} where {rows})")
         else:
             found.append(_is_touched(column))
-    group, _, opening = (rebuild.filled or "").partition("@")
-    if opening == parameter:
+    for group, _, opening in (one.partition("@") for one in rebuild.filled):
+        if opening != parameter:
+            continue
         # A group's first row is always needed: its day decides which days the group has.
         (day,) = rebuild.own(parameter)
         found.append(f"({group}, {day}) in (select ({group}, min({day})) from all_{parameter} group by {group})")
@@ -195,10 +196,12 @@ def _filled(table: Table, base: Build, horizon: date) -> list[str]:
 
     A group that begins earlier than before gains days; one that begins later loses days.
     """
-    group, _, opening = (table.rebuild.filled or "").partition("@")
-    if not group:
+    if not table.rebuild.filled:
         return []
-    (day,), after = table.rebuild.own(opening), day_number(horizon) + 1
+    group, after, opening_rows = table.rebuild.filled[0].partition("@")[0], day_number(horizon) + 1, []
+    for opening in (one.partition("@")[2] for one in table.rebuild.filled):
+        (day,) = table.rebuild.own(opening)
+        opening_rows.append(f"select {group}, {day} as day from all_{opening} where {day} < {after}")
     stored = lake.files(table.schema, table.name, base.version)
     before = duck.relation(stored, [table[group], table[table.rebuild.column or ""]])
     new_days = f"select unnest(range({day_number(base.horizon) + 1}, {after})) as value"
@@ -208,7 +211,7 @@ def _filled(table: Table, base: Build, horizon: date) -> list[str]:
                 select {group}, min({table.rebuild.column}) as day from {before} group by {group}
             ),
             new as (
-                select {group}, min({day}) as day from all_{opening} where {day} < {after} group by {group}
+                select {group}, min(day) as day from ({" union all ".join(opening_rows)}) as rows group by {group}
             ),
             beginnings as (
                 select coalesce(old.day, {after}) as old_day, coalesce(new.day, {after}) as new_day

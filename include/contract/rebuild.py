@@ -45,8 +45,8 @@ class Rebuild:
             (``order_item_id@refunds``) in that of another input whose row shares a column, or (``customer_id@orders``
             of ``orders``) of the input's own rows that share one; a null is shared by none. The inputs are cut to the
             values touched. Without it, the table is computed whole, and only what differs is replaced.
-        filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, and the input
-            whose earliest row opens it (``currency@orders``).
+        filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, with each
+            input whose earliest row may open it (``currency@orders``).
         daily: of ``by``, whether every value's rows change with the last whole day (one row more, days since then):
             the values touched say enough only when a night covers the same day again, or ``carried`` says how a new
             day follows.
@@ -58,7 +58,7 @@ class Rebuild:
     column: str | None = None
     lag_days: int = 0
     through: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    filled: str | None = None
+    filled: tuple[str, ...] = ()
     daily: bool = False
     carried: Carried | None = None
 
@@ -66,10 +66,13 @@ class Rebuild:
         for name, paths in self.through.items():
             if unknown := sorted({path.partition("@")[2] for path in paths} - {"", *self.through}):
                 raise ContractError(f"rebuild: {name} goes through {unknown}, which is not declared to hold a value")
-        if self.filled and len(self.own(self.filled.partition("@")[2])) != 1:
-            raise ContractError(
-                f"rebuild: filled from {self.filled!r}: one column of an input's own says when a group begins"
-            )
+        for opening in self.filled:
+            if len(self.own(opening.partition("@")[2])) != 1:
+                raise ContractError(
+                    f"rebuild: filled from {opening!r}: one column of an input's own says when a group begins"
+                )
+        if len({opening.partition("@")[0] for opening in self.filled}) > 1:
+            raise ContractError(f"rebuild: filled from {', '.join(self.filled)}: a table has groups by one column")
         if self.carried and not (self.daily and {self.carried.moves, *self.carried.last_day} <= set(self.through)):
             raise ContractError("rebuild: what is carried on is daily, and goes through the inputs that it names")
         if self.lag_days < 0 or (self.lag_days and self.kind != "as_of"):
@@ -87,14 +90,15 @@ class Rebuild:
         cls,
         column: str,
         *,
-        filled: str | None = None,
+        filled: str | tuple[str, ...] = (),
         daily: bool = False,
         carried: Carried | None = None,
         **through: str | tuple[str, ...],
     ) -> Rebuild:
         """Only the values of ``column`` that the night touched."""
         paths = {name: (path,) if isinstance(path, str) else path for name, path in through.items()}
-        return cls("by", column, through=paths, filled=filled, daily=daily, carried=carried)
+        openings = (filled,) if isinstance(filled, str) else filled
+        return cls("by", column, through=paths, filled=openings, daily=daily, carried=carried)
 
     @classmethod
     def as_of(cls, column: str, lag_days: int = 0) -> Rebuild:

@@ -125,6 +125,8 @@ class Refund(Row):
     restocked: Mapped[bool]
     refunded_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    tax: Mapped[Decimal | None]
+    returned_at: Mapped[datetime | None]
 
 
 class Stock(Row):

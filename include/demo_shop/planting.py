@@ -75,6 +75,12 @@ _TABLES: Final = {
         "'order ' || line.order_id",
         "victim.refunded_at desc, victim.refund_id",
     ),
+    "order_refunds": _Table(
+        ("order_refund_id",),
+        "order_refunds as victim left join orders as parent on parent.order_id = victim.order_id",
+        "coalesce('order ' || victim.order_id, 'refund of no order ' || victim.order_refund_id)",
+        "victim.refunded_at desc, victim.order_refund_id",
+    ),
     "inventory": _Table(
         ("product_id", "warehouse_id"),
         "inventory as victim",

@@ -17,6 +17,7 @@ TABLES: Final = (
     "orders",
     "order_items",
     "refunds",
+    "order_refunds",
     "inventory",
     "inventory_movements",
 )
@@ -29,6 +30,7 @@ KEY_PREFIXES: Final = {
     "order_id": "ord",
     "order_item_id": "itm",
     "refund_id": "ref",
+    "order_refund_id": "orf",
     "movement_id": "mov",
 }
 """What a text key of each kind starts with: order 123 is ``ord-000123``."""
@@ -40,8 +42,13 @@ _ADDED: Final = (
     ("orders", "shipping_tax"),
     ("order_items", "discount"),
     ("order_items", "sold_at"),
+    ("refunds", "tax"),
+    ("refunds", "returned_at"),
 )
 """Table and column of what schema.sql has got since the first shops were created."""
+
+_ADDED_TABLES: Final = ("order_refunds",)
+"""What it has got as a whole since then."""
 
 _RENEWED: Final = (("orders", "discount"), ("orders", "tax"), ("orders", "total"))
 """Table and column of what has another comment since."""
@@ -92,12 +99,12 @@ def create_schema(connection: Connection[Any], keys: KeyType = "integer") -> Non
 
 
 def upgrade_schema(connection: Connection[Any]) -> list[str]:
-    """Add the columns that a shop of an earlier schema.sql lacks, in the caller's transaction.
+    """Add the columns and tables that a shop of an earlier schema.sql lacks, in the caller's transaction.
 
-    Rows have the column's default there, or null.
+    Rows have the column's default there, or null; a table has none.
 
     Returns:
-        The columns that were added: ``orders.channel``. A shop that lacks none is not locked.
+        What was added: ``orders.channel``, ``order_refunds``. A shop that lacks nothing is not locked.
     """
     statements = _SCHEMA.read_text(encoding="utf-8")
     added = [(table, column) for table, column in _ADDED if not _has_column(connection, table, column)]
@@ -109,7 +116,10 @@ def upgrade_schema(connection: Connection[Any]) -> list[str]:
             connection.execute(f"alter table {table} add {constraint[1]}".encode())
     for table, column in (*added, *(_RENEWED if added else ())):
         connection.execute(_comment(table, column))
-    return [f"{table}.{column}" for table, column in added]
+    tables = [table for table in _ADDED_TABLES if not _has_table(connection, table)]
+    for table in tables:
+        _add_table(connection, table)
+    return [*(f"{table}.{column}" for table, column in added), *tables]
 
 
 def loosen_schema(connection: Connection[Any]) -> list[str]:
@@ -160,6 +170,24 @@ def _found(pattern: str, statements: str) -> str:
     if match is None:
         raise LookupError(f"schema.sql has nothing like {pattern!r}")
     return match[1]
+
+
+def _add_table(connection: Connection[Any], table: str) -> None:
+    """Create a table as schema.sql has it, with its indexes and comments, and keys of the shop's type."""
+    keys = key_type(connection)
+    statements = ddl(keys)
+    if keys != "integer":
+        connection.execute(f"create sequence {table.removesuffix('s')}_id_numbers".encode())
+    connection.execute(_found(rf"(?s)(create table {table} \(.*?\n\);)", statements).encode())
+    for found in re.finditer(rf"(?m)^(?:create index \w+ on {table} |comment on table {table} ).*;$", statements):
+        connection.execute(found[0].encode())
+    for column in re.findall(rf"(?m)^comment on column {table}\.(\w+) is", statements):
+        connection.execute(_comment(table, column))
+
+
+def _has_table(connection: Connection[Any], table: str) -> bool:
+    row = connection.execute("select to_regclass(%s) is not null", [f"public.{table}"]).fetchone()
+    return bool(row and row[0])
 
 
 def _has_column(connection: Connection[Any], table: str, column: str) -> bool:

@@ -38,7 +38,7 @@ from include.demo_shop.errors import (
     WrongStatus,
 )
 from include.demo_shop.models import Order, OrderItem, Refund
-from include.demo_shop.money import in_currency, is_whole_cents, refundable
+from include.demo_shop.money import in_currency, is_whole_cents, refundable, tax_on
 from include.demo_shop.pricing import check_order, priced
 from include.demo_shop.repositories import Catalogue, Orders, Shelves, instant_of
 
@@ -206,6 +206,8 @@ class OrderService:
                 restocked=command.restock,
                 refunded_at=instant,
                 updated_at=instant,
+                tax=tax_on(amount),
+                returned_at=instant if command.restock else None,
             )
             await orders.add([refund])
             if command.restock:

@@ -202,7 +202,8 @@ def _spread_over_families(connection: duckdb.DuckDBPyConnection, sources: Mappin
     links = part_links(sources)
     for child, column, parent in reversed(links):
         parents = " union ".join(
-            f"select row.{column} from {rows} as row where {has_key(sources[child], 'row', f'touched_{child}')}"
+            f"select row.{column} from {rows} as row"
+            f" where row.{column} is not null and {has_key(sources[child], 'row', f'touched_{child}')}"
             for rows in (child, f"known_{child}")
         )
         connection.execute(

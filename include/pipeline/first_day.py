@@ -14,7 +14,7 @@ from include.sources import shop_sources
 
 
 def first_day(run_id: str) -> date | None:
-    """The day of the shop's first accepted order or movement, in a run's copy; None where there is neither."""
+    """The day of the shop's first accepted order, movement or refund of no line, in a run's copy; None without any."""
     return copies.first_day(run_id) or find_first_day(run_id)
 
 
@@ -24,7 +24,7 @@ def find_first_day(run_id: str) -> date | None:
     days: list[int] = []
     with duck.session() as connection:
         for name, source in shop_sources(settings().sources).items():
-            if source.begins and source.opens_calendar:
+            if source.begins and source.opens_calendar and name in clean:
                 rows = stored_rows("clean", name, source.lake_columns, clean[name])
                 found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()
                 days += [int(found[0])] if found and found[0] is not None else []

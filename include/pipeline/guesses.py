@@ -25,6 +25,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "purchase_item", "basket_item", "bestell_position", "line", "position", "zeile",
     ),
     "refunds": ("refund", "order_return", "return", "credit_note", "erstattung", "retoure"),
+    "order_refunds": ("order_refund", "goodwill", "granted_refund", "order_credit", "credit", "gutschrift"),
     "inventory": ("inventory", "stock_level", "inventory_level", "stock", "bestand"),
     "inventory_movements": (
         "inventory_movement", "stock_movement", "stock_move", "inventory_transaction", "movement", "bewegung",

@@ -16,6 +16,7 @@ from include.sources.customers import CUSTOMERS
 from include.sources.inventory import INVENTORY
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
+from include.sources.order_refunds import ORDER_REFUNDS
 from include.sources.orders import ORDERS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
@@ -30,6 +31,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         ORDERS,
         ORDER_ITEMS,
         REFUNDS,
+        ORDER_REFUNDS,
         INVENTORY,
         INVENTORY_MOVEMENTS,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from include.sources.money import MOST_CENTS
 from include.sources.order_items import line_subtotal
 from include.sources.time import FIRST_DAY
 
@@ -51,7 +52,15 @@ REFUNDS = Source(
         key("order_items", "order_item_id", "The line that was refunded.", part_of=True),
         Column("quantity", Type.INTEGER, "Units refunded; 0 where only money was given back."),
         Column("amount", Type.CENTS, "Money given back, in the order's currency, before tax."),
+        Column("tax", Type.CENTS, "Tax given back with amount; null where unknown.", nullable=True, optional=True),
         Column("restocked", Type.BOOLEAN, "Whether the units went back on the shelf."),
+        Column(
+            "returned_at",
+            Type.AT,
+            "When the units came back; null where they did not, or the shop does not say.",
+            nullable=True,
+            optional=True,
+        ),
         Column("refunded_at", Type.AT, "When the money was given back."),
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
@@ -70,16 +79,25 @@ REFUNDS = Source(
             "All refunds of a line give back no more than was paid for it.",
         ),
         at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
+        between("tax_cents", "tax_not_negative", "Tax given back is nothing or more.", least=0),
+        between("tax_cents", "tax_credible", "Tax comes to 30 million or less.", most=MOST_CENTS),
         between("refunded_on", "refunded_in_our_time", "No refund is older than 1995.", least=FIRST_DAY),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
+        at_most("line_ordered_at", "returned_at", "returned_after_ordered", "Units come back after their order."),
+        at_most("returned_at", "_snapshot_at", "returned_not_in_future", "No units come back in the future."),
     ),
     amount="amount_cents",
     currency="currency",
     begins="refunded_on",
+    later={"returned_on": ("returned_at",)},
     derived=(
         Derived(
             Column("refunded_on", Type.DAY, "Business day of refunded_at.", nullable=True),
             "business_day(row.refunded_at)",
+        ),
+        Derived(
+            Column("returned_on", Type.DAY, "Business day of returned_at; null where that is.", nullable=True),
+            "business_day(row.returned_at)",
         ),
         _of_line("line_quantity", Type.INTEGER, "Units of the refunded line.", "max(line.quantity)"),
         _of_line(

@@ -211,12 +211,19 @@ def test_where_a_line_ships_from(shop: psycopg.Connection) -> None:
 
 def test_what_came_back(shop: psycopg.Connection) -> None:
     """A return that was called off, and one of which nothing has come yet, are none."""
-    columns = ("order_item_id", "quantity", "amount", "restocked", "refunded_at")
+    columns = ("order_item_id", "quantity", "amount", "restocked", "refunded_at", "returned_at")
     assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "refunds").items()} == {
-        "edited/mug/return/item": ("edited/mug", 1, Decimal(8), True, at(8)),
-        "returned/a/return/item": ("returned/a", 1, Decimal(18), True, at(8)),
-        "returned/a/return/item/damaged": ("returned/a", 1, Decimal(18), False, at(8)),
-        "return came in part/a/return/item": ("return came in part/a", 1, Decimal(10), True, at(9)),
+        "edited/mug/return/item": ("edited/mug", 1, Decimal(8), True, at(8), at(8)),
+        "returned/a/return/item": ("returned/a", 1, Decimal(18), True, at(8), at(8)),
+        "returned/a/return/item/damaged": ("returned/a", 1, Decimal(18), False, at(8), at(8)),
+        "return came in part/a/return/item": ("return came in part/a", 1, Decimal(10), True, at(9), at(9)),
+    }
+    taxes = {key: round(row["tax"], DIGITS).normalize() for key, row in read(shop, "refunds").items()}
+    assert taxes == {
+        "edited/mug/return/item": Decimal("0.8"),
+        "returned/a/return/item": Decimal("1.8"),
+        "returned/a/return/item/damaged": Decimal("1.8"),
+        "return came in part/a/return/item": Decimal(1).normalize(),
     }
 
 

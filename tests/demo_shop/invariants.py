@@ -66,7 +66,8 @@ INVARIANTS = {
     "nothing is in the future": """
         select order_id::text from orders
         where greatest(ordered_at, shipped_at, delivered_at, cancelled_at, updated_at) > now()
-        union all select refund_id::text from refunds where greatest(refunded_at, updated_at) > now()
+        union all select refund_id::text from refunds where greatest(refunded_at, returned_at, updated_at) > now()
+        union all select order_refund_id::text from order_refunds where greatest(refunded_at, updated_at) > now()
         union all select movement_id::text from inventory_movements where greatest(moved_at, updated_at) > now()
         union all select customer_id::text from customers where greatest(created_at, updated_at) > now()
         union all select product_id::text from products where greatest(created_at, updated_at) > now()
@@ -74,7 +75,8 @@ INVARIANTS = {
     "a row is written no earlier than its events": """
         select order_id::text from orders
         where updated_at < greatest(ordered_at, shipped_at, delivered_at, cancelled_at)
-        union all select refund_id::text from refunds where updated_at < refunded_at
+        union all select refund_id::text from refunds where updated_at < greatest(refunded_at, returned_at)
+        union all select order_refund_id::text from order_refunds where updated_at < refunded_at
         union all select movement_id::text from inventory_movements where updated_at < moved_at
         union all select customer_id::text from customers where updated_at < created_at
         union all select product_id::text from products where updated_at < created_at
@@ -112,6 +114,15 @@ INVARIANTS = {
     "only what shipped is refunded": """
         select refund_id from refunds join order_items using (order_item_id) join orders using (order_id)
         where orders.shipped_at is null or refunded_at < shipped_at or refunds.quantity < 1 or refunds.amount < 0""",
+    "units come back after they shipped, and tax with the money": """
+        select refund_id from refunds join order_items using (order_item_id) join orders using (order_id)
+        where refunds.tax < 0 or refunds.returned_at < shipped_at""",
+    "money goes back with its tax, in the currency of its order and after it": """
+        select order_refund_id from order_refunds left join orders using (order_id)
+        where order_refunds.tax is distinct from round(amount / 10, 2) + round(order_refunds.shipping / 10, 2)
+            or amount < 0 or order_refunds.shipping < 0 or refunded_at < ordered_at
+            or order_refunds.currency not in ('EUR', 'USD')
+            or order_refunds.order_id is not null and order_refunds.currency is distinct from orders.currency""",
     "kinds of movements are known and have their sign": """
         select movement_id from inventory_movements
         where case kind

@@ -33,6 +33,8 @@ _STOCK = "stock is the sum of its movements"
 _EVENTS = "the status says which events happened"
 _ORDER = "events happen in order"
 _FUTURE = "nothing is in the future"
+_BACK = "units come back after they shipped, and tax with the money"
+_GIVEN = "money goes back with its tax, in the currency of its order and after it"
 _WRITTEN = "a row is written no earlier than its events"
 
 BREAKS: dict[str, set[str]] = {
@@ -75,6 +77,13 @@ BREAKS: dict[str, set[str]] = {
     "refund_amount_exceeds_line": {"refunds stay within their line"},
     "negative_refund": {"only what shipped is refunded"},
     "refund_before_order": {"only what shipped is refunded"},
+    "negative_refunded_tax": {_BACK},
+    "returned_before_ordered": {_BACK},
+    "order_refund_of_unknown_order": {_GIVEN},
+    "order_refund_in_other_currency": {_GIVEN},
+    "order_refund_of_unknown_currency": {_GIVEN},
+    "negative_order_refund": {_GIVEN},
+    "order_refund_before_order": {_GIVEN},
     "negative_stock": {_SHELF, _STOCK},
     "reserved_exceeds_on_hand": {_SHELF, _STOCK},
     "negative_reserved": {_SHELF, _STOCK},

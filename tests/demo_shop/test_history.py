@@ -14,6 +14,8 @@ from psycopg import Connection
 
 from include.demo_shop.commands import AdjustStock
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal, simulation
+from include.demo_shop.history.order_refunds import OrderRefunds
+from include.demo_shop.history.orders import NEVER
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
 from include.local.embedded_postgres import Cluster
@@ -85,6 +87,28 @@ def test_who_orders_as_a_guest_changes_nothing_else(
     assert first == second
 
 
+def test_what_no_line_explains_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+
+    def none(*_: Any) -> Any:
+        return OrderRefunds(*(np.zeros(0, kind) for kind in (int, int, bool, int, int, int, int)))
+
+    monkeypatch.setattr(simulation, "order_refunds", none)
+    monkeypatch.setattr(simulation, "returned_at", lambda given, _: np.full_like(given.at, NEVER))
+    second = filled(another_shop)
+    assert first["order_refunds"]
+    assert not second["order_refunds"]
+    assert first["refunds"] != second["refunds"]
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table refunds drop column returned_at")
+            shop.execute("truncate order_refunds")
+            first, second = second, contents(shop)
+    assert first == second
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
 def test_other_arguments_make_other_rows(
     shop_database: Database, another_shop: Database, other: dict[str, Any]
@@ -126,7 +150,8 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
             select max(at) from (
                 select max(updated_at) as at from customers union all select max(updated_at) from products
                 union all select max(updated_at) from orders union all select max(updated_at) from order_items
-                union all select max(updated_at) from refunds union all select max(updated_at) from inventory
+                union all select max(updated_at) from refunds union all select max(updated_at) from order_refunds
+                union all select max(updated_at) from inventory
                 union all select max(updated_at) from inventory_movements
             ) as latest"""
 
@@ -220,6 +245,11 @@ def test_it_is_shaped_like_a_shops(past: Connection[Any], what: str, share: str,
         "select 1 from inventory_movements where kind = 'adjustment'",
         "select 1 from inventory_movements where kind = 'release'",
         "select 1 from customers left join orders using (customer_id) where order_id is null",
+        "select 1 from order_refunds where order_id is null and amount > 0",
+        "select 1 from order_refunds where order_id is not null and amount > 0",
+        "select 1 from order_refunds where shipping > 0 and tax > 0",
+        "select 1 from refunds where not restocked and returned_at::date < refunded_at::date",
+        "select 1 from refunds where returned_at is null",
         "select 1 from refunds group by order_item_id having count(*) > 1",
         "select 1 from refunds join order_items using (order_item_id) group by order_id having count(*) > 1",
         "select 1 from orders group by customer_id, ordered_at::date having count(customer_id) > 1",

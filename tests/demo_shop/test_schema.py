@@ -44,6 +44,8 @@ def forget_added_columns(shop: psycopg.Connection) -> None:
     )
     for table, column in schema._ADDED:
         shop.execute(f"alter table {table} drop column {column}".encode())
+    for table in schema._ADDED_TABLES:
+        shop.execute(f"drop table {table}".encode())
 
 
 @pytest.mark.parametrize("keys", ["integer", "uuid"])
@@ -56,9 +58,13 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
             new = structure(shop), shop.execute(_COMMENTS).fetchall()
         first = ddl(keys)
         for added in (
+            r"(?s)create table order_refunds \(.*?\n\);\n",
+            r"(?m)^(create sequence order_refund_id_numbers|create index order_refunds_\w+ .*);\n",
+            r"(?m)^comment on (table order_refunds|column order_refunds\.\w+) is .*\n",
             r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(14, 2\)),\n",
-            r"(?m)^    sold_at timestamptz,\n",
-            r"(?m)^    constraint (orders_shipping|order_items_discount)\w*_check .*\n",
+            r"(?m)^    (tax numeric\(12, 2\)|returned_at timestamptz|sold_at timestamptz),\n",
+            r"(?m)^    constraint (orders_shipping|order_items_discount|refunds_tax)\w*_check .*\n",
+            r"(?m)^comment on column refunds\.(tax|returned_at) .*\n",
             r"(?m)^comment on column (orders\.channel|orders\.shipping(_discount|_tax)?|order_items\.discount) .*\n",
             r"(?m)^comment on column order_items\.sold_at .*\n",
         ):
@@ -66,7 +72,10 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
         shop.execute(re.sub(r",(?=\n\);)", "", first).encode())
         assert structure(shop) != new[0]
 
-        assert upgrade_schema(shop) == [f"{table}.{column}" for table, column in schema._ADDED]
+        assert upgrade_schema(shop) == [
+            *(f"{table}.{column}" for table, column in schema._ADDED),
+            *schema._ADDED_TABLES,
+        ]
 
         assert (structure(shop), shop.execute(_COMMENTS).fetchall()) == new
 
@@ -97,7 +106,7 @@ def test_filling_a_shop_with_a_past_adds_the_columns_and_changes_no_row(old_shop
     with shopkeeper(old_shop) as shop:
         forget_added_columns(shop)
         before = contents(shop)
-        assert run(old_shop, *FILL).count("lacked") == len(schema._ADDED)
+        assert run(old_shop, *FILL).count("lacked") == len(schema._ADDED) + len(schema._ADDED_TABLES)
         assert "lacked" not in run(old_shop, *FILL)
         assert shop.execute("select count(*), count(channel) from orders").fetchone() == (len(before["orders"]), 0)
         forget_added_columns(shop)

@@ -63,6 +63,7 @@ def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) 
     order = "(select min(order_id) from order_items where order_item_id not in (select order_item_id from refunds))"
     [(number,)] = shop.execute(f"select {order}".encode()).fetchall()
     lines = shop.execute("delete from order_items where order_id = %s", [number]).rowcount
+    shop.execute("delete from order_refunds where order_id = %s", [number])
     shop.execute("delete from orders where order_id = %s", [number])
     run = nights.run(NEXT_DAY)
     assert read(nights, run, "orders") == (0, 1, 1, "whole", True)

@@ -48,6 +48,7 @@ update customers set country = 'IT' where customer_id = 5;
 -- An order is gone, with all that is part of it.
 delete from inventory_movements where order_item_id in (select order_item_id from order_items where order_id = 100);
 delete from refunds where order_item_id in (select order_item_id from order_items where order_id = 100);
+delete from order_refunds where order_id = 100;
 delete from order_items where order_id = 100;
 delete from orders where order_id = 100
 """

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 DAYS: Final = 6  # of a shop's own
-READ: Final = ("orders", "order_items", "refunds", "products", "inventory", "inventory_movements")
+READ: Final = ("orders", "order_items", "refunds", "order_refunds", "products", "inventory", "inventory_movements")
 
 Row = dict[str, Any]
 
@@ -105,12 +105,31 @@ class Refund:
     quantity: int
     cents: int
     restocked: bool
+    tax: int | None = None
+    returned: int | None = None  # the hour at which the units came back
 
     def do(self, shop: Shop) -> None:
         """See Deed."""
         line = shop.pick("order_items", self.line)
         if line is not None:
             shop.add("refunds", **vars(self) | {"line": line})
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """Money goes back that no line explains, for an order or, without one, in a currency."""
+
+    order: int | None
+    currency: str
+    hour: int
+    cents: int
+    shipping: int
+    tax: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        order = None if self.order is None else shop.pick("orders", self.order)
+        shop.add("order_refunds", **vars(self) | {"order": order})
 
 
 @dataclass(frozen=True)
@@ -212,9 +231,13 @@ class Delete:
         """See Deed."""
         number = shop.pick(self.source, self.which)
         shop.rows[self.source].pop(number or 0, None)
-        for part, own, whole in (("order_items", "order", "orders"), ("refunds", "line", "order_items")):
+        for part, own, whole in (
+            ("order_items", "order", "orders"),
+            ("refunds", "line", "order_items"),
+            ("order_refunds", "order", "orders"),
+        ):
             for child, row in list(shop.rows[part].items()):
-                if row[own] not in shop.rows[whole]:
+                if row[own] is not None and row[own] not in shop.rows[whole]:
                     del shop.rows[part][child]
 
 
@@ -284,10 +307,21 @@ class Place:
                 {
                     "refund_id": self.key(number), "order_item_id": self.key(row["line"]),
                     "quantity": row["quantity"], "amount_cents": row["cents"], "restocked": row["restocked"],
-                    "refunded_at": self.instant(row["hour"]),
+                    "refunded_at": self.instant(row["hour"]), "tax_cents": row["tax"],
+                    "returned_at": self.instant(row["returned"]),
                     "_held": lines[row["line"]]["order"] in shop.held,
                 }
                 for number, row in refunds.items()
+            ],
+            "order_refunds": [
+                {
+                    "order_refund_id": self.key(number),
+                    "order_id": None if row["order"] is None else self.key(row["order"]),
+                    "currency": self._currency(row if row["order"] is None else orders[row["order"]]),
+                    "amount_cents": row["cents"], "shipping_cents": row["shipping"], "tax_cents": row["tax"],
+                    "refunded_at": self.instant(row["hour"]), "_held": row["order"] in shop.held,
+                }
+                for number, row in shop.rows["order_refunds"].items()
             ],
             "products": [
                 {"product_id": self.key(number), "unit_cost_cents": row["cost"], "_held": False}
@@ -311,6 +345,10 @@ class Place:
             ],
         }  # fmt: skip
 
+    def _currency(self, row: Row) -> str:
+        """The currency of an order, or of what is about no order."""
+        return f"{row['currency']}{self.number}"
+
     def _order(self, number: int, row: Row, subtotal: int, own: int) -> Row:
         instants = {
             f"{event}_at": self.instant(row[event]) for event in ("ordered", "shipped", "delivered", "cancelled")
@@ -319,7 +357,7 @@ class Place:
         shipping, tax = row["shipping"], subtotal // 10 + row["shipping"] // 10
         return {
             "order_id": self.key(number), "customer_id": None if row["customer"] is None else self.key(row["customer"]),
-            "status": "processing", "channel": row["channel"], "currency": f"{row['currency']}{self.number}",
+            "status": "processing", "channel": row["channel"], "currency": self._currency(row),
             "subtotal_cents": subtotal, "discount_cents": discount, "shipping_cents": shipping,
             "shipping_discount_cents": shipping // 2, "tax_cents": tax, "shipping_tax_cents": shipping // 10,
             "total_cents": subtotal - discount + shipping - shipping // 2 + tax, **instants,

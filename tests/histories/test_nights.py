@@ -83,12 +83,27 @@ TAMPERING: Final = {
         where refund_id = %(refund)s
     """,
     "a refund is deleted": "delete from refunds where refund_id = %(refund)s",
+    "money that no line explains goes back on another day, or for no order": """
+        update order_refunds set refunded_at = refunded_at + %(days)s * interval '7 hours',
+            order_id = case when %(days)s = 1 then null else order_id end, updated_at = now()
+        where order_id = %(order)s
+    """,
+    "shipping is given back": """
+        insert into order_refunds (order_id, currency, amount, shipping, tax, reason, refunded_at)
+        select order_id, currency, 1, shipping, 0.1, 'test', ordered_at + %(days)s * interval '1 day'
+        from orders where order_id = %(order)s
+    """,
+    "units of a refund come back on another day": """
+        update refunds set returned_at = refunded_at - %(days)s * interval '7 hours', updated_at = now()
+        where refund_id = %(refund)s
+    """,
     "an order is deleted": """
         delete from inventory_movements where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
         delete from refunds where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
         delete from order_items where order_id = %(order)s;
+        delete from order_refunds where order_id = %(order)s;
         delete from orders where order_id = %(order)s
     """,
     "an order of long ago is committed now": """
@@ -126,7 +141,7 @@ _EARLIER: Final = """
     update orders set ordered_at = ordered_at - %(ago)s, shipped_at = shipped_at - %(ago)s,
         cancelled_at = cancelled_at - %(ago)s
     where order_id = %(order)s;
-    update refunds set refunded_at = refunded_at - %(ago)s from order_items
+    update refunds set refunded_at = refunded_at - %(ago)s, returned_at = returned_at - %(ago)s from order_items
     where order_items.order_item_id = refunds.order_item_id and order_id = %(order)s;
     update inventory_movements set moved_at = moved_at - %(ago)s from order_items
     where order_items.order_item_id = inventory_movements.order_item_id and order_id = %(order)s

@@ -26,6 +26,7 @@ from tests.histories.shops import (
     Deed,
     Delete,
     Edit,
+    GiveBack,
     History,
     Hold,
     Line,
@@ -72,7 +73,8 @@ moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, 
 orders = st.builds(
     Order, hours, or_guests, currencies, cents, cents, st.lists(lines | edited_lines, min_size=1, max_size=3).map(tuple)
 )
-refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans())
+refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans(), st.none() | cents, maybe_hours)
+given_back = st.builds(GiveBack, st.none() | which, currencies, hours, cents, cents, cents)
 
 
 def _edits(source: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Deed]:
@@ -84,12 +86,15 @@ def _edits(source: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[D
 deeds: st.SearchStrategy[Deed] = st.one_of(
     orders,
     refunds,
+    given_back,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
     _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
            off=st.none() | cents, order=which, sold=maybe_hours, removed=maybe_hours),
-    _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans()),
+    _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans(),
+           tax=st.none() | cents, returned=maybe_hours),
+    _edits("order_refunds", order=which, currency=currencies, hour=hours, cents=cents, shipping=cents, tax=cents),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs),
@@ -111,7 +116,7 @@ nights = st.builds(
 def histories(draw: st.DrawFn, side_by_side: int) -> History:
     """Shops with a first night, and two or three after it."""
     told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
-    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves | moves, max_size=8)
+    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves | moves | given_back, max_size=8)
     later = st.lists(deeds, max_size=3)
     happens: dict[tuple[int, int], list[Deed]] = {}
     for shop, night in itertools.product(range(side_by_side), range(len(told))):
@@ -208,6 +213,36 @@ def test_a_guest_who_registers_and_accounts_that_are_merged(tmp_path: Path, monk
             (0, 4): [Merge(2, 1)],
             (0, 5): [Edit("orders", 3, "customer", None), order(100, None)],
             (0, 6): [Delete("orders", 3)],
+        },
+    )
+    counts = Counter[str]()
+    _set(monkeypatch, history.zone, tmp_path)
+    live(history, tmp_path, counts)
+    settings.cache_clear()
+    assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
+
+
+def test_money_that_no_line_explains_and_units_that_come_back_on_another_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A currency begins with it, its order is cancelled and not, it moves to no order and goes; units come back."""
+
+    def order(hour: int) -> Order:
+        return Order(hour, 1, "A", 10, 49, (Line(1, 2, 300, 100, 1, None), Line(2, 1, 50, None, 1, 7)))
+
+    history = History(
+        shops=1,
+        zone="Europe/Berlin",
+        first_day=FIRST_DAYS[0],
+        nights=[Night(2), Night(1), Night(1), Night(0), Night(0), Night(1), Night(0)],
+        deeds={
+            (0, 0): [order(30), order(31), GiveBack(0, "A", 40, 5, 3, 1)],
+            (0, 1): [GiveBack(None, "B", 2, 9, 0, 1), GiveBack(1, "A", 60, 8, 0, 1), GiveBack(None, "A", 3, 7, 7, 7)],
+            (0, 2): [Edit("orders", 1, "cancelled", 70), Refund(0, 70, 1, 200, True, 20, 35)],
+            (0, 3): [Edit("orders", 1, "cancelled", None), Edit("refunds", 0, "returned", 90)],
+            (0, 4): [Delete("order_refunds", 1), Edit("order_refunds", 0, "hour", 10)],
+            (0, 5): [Edit("orders", 0, "cancelled", 80), Edit("order_refunds", 1, "order", 0)],
+            (0, 6): [Edit("orders", 0, "cancelled", None), Delete("orders", 1)],
         },
     )
     counts = Counter[str]()

@@ -227,8 +227,9 @@ def test_what_happens_in_the_shop_afterwards_changes_no_feature_of_an_earlier_da
     for child in (
         "refunds using order_items where refunds.order_item_id = order_items.order_item_id and",
         "order_items where",
+        "order_refunds where",
     ):
-        shop.execute(f"delete from {child} order_items.order_id < 20".encode())
+        shop.execute(f"delete from {child} order_id < 20".encode())
     shop.execute("delete from orders where order_id < 20")
     shop.execute("update products set unit_price = unit_price * 2, unit_cost = unit_cost + 1, updated_at = now()")
     shop.execute(

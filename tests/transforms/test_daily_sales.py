@@ -42,6 +42,85 @@ def test_a_refund_of_an_order_cancelled_since_does_not_count(report: Report, sho
     assert found[day("2026-01-09")] == (0, 0, 0)
 
 
+def given_back(report: Report, shop: Shop, as_of: str = "2026-01-10") -> dict[tuple[int, str], tuple[int, ...]]:
+    """Units refunded and back, refunds of no line, of shipping and of tax, and total sales, where there is something."""
+    names = ("refunded_units", "returned_units", "other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents")
+    rows = report(shop, as_of=as_of).rows("daily_sales")
+    return {
+        (row["day"], row["currency"]): (*(row[name] for name in names), row["total_sales_cents"])
+        for row in rows
+        if any(row[name] for name in names)
+    }
+
+
+def test_what_no_line_explains_is_in_its_own_column_and_lowers_total_sales(
+    report: Report, shop: dict[str, Any]
+) -> None:
+    """Of order 1 twice, of no order; of order 2, which is cancelled, not; of order 4 until it is."""
+    shop["order_refunds"] = """
+        order_refund_id order_id currency amount_cents shipping_cents tax_cents refunded_at
+        1               1        EUR      50           7              6         2026-01-06
+        2               1        EUR      1            0              0         2026-01-06
+        3               -        EUR      20           0              0         2026-01-06
+        4               2        EUR      300          0              30        2026-01-06
+        5               4        EUR      9            8              7         2026-01-09
+        6               -        USD      5            0              1         2026-01-07
+    """
+    sixth, seventh, ninth = day("2026-01-06"), day("2026-01-07"), day("2026-01-09")
+    plain = {key: row["total_sales_cents"] for key, row in _by_day(report, shop | {"order_refunds": ""}).items()}
+    found = given_back(report, shop)
+    assert found[sixth, "EUR"] == (1, 0, 71, 7, 6, plain[sixth, "EUR"] - 71 - 7 - 6)
+    assert found[seventh, "USD"] == (0, 0, 5, 0, 1, -6)
+    assert found[ninth, "EUR"] == (1, 0, 9, 8, 7, plain[ninth, "EUR"] - 9 - 8 - 7)
+    after = given_back(report, shop, as_of="2026-01-12")
+    assert (ninth, "EUR") not in after
+    rows = _by_day(report, shop)
+    assert {row["net_sales_cents"] for row in rows.values()} - {-1000} == {0, 700, 1000, 2900}
+
+
+def test_a_return_counts_on_its_own_day_and_tax_on_that_of_the_refund(report: Report, shop: dict[str, Any]) -> None:
+    """Refund 2 has no tax and never came back; 1 came back the day before, 3 the day after, 5 after the 10th."""
+    shop["refunds"] = """
+        refund_id order_item_id quantity amount_cents tax_cents restocked refunded_at returned_at
+        1         101           1        1000         100       yes       2026-01-05  2026-01-04
+        2         101           1        900          -         no        2026-01-06  -
+        3         401           1        1000         99        yes       2026-01-08  2026-01-09
+        5         301           2        200          20        yes       2026-01-08  2026-01-11
+    """
+    found = given_back(report, shop)
+    assert {key: value[:-1] for key, value in found.items()} == {
+        (day("2026-01-04"), "EUR"): (0, 1, 0, 0, 0),
+        (day("2026-01-05"), "EUR"): (1, 0, 0, 0, 100),
+        (day("2026-01-06"), "EUR"): (1, 0, 0, 0, 0),
+        (day("2026-01-08"), "EUR"): (1, 0, 0, 0, 99),
+        (day("2026-01-08"), "USD"): (2, 0, 0, 0, 20),
+        (day("2026-01-09"), "EUR"): (0, 1, 0, 0, 0),
+    }
+    assert given_back(report, shop, as_of="2026-01-11")[day("2026-01-11"), "USD"][1] == 2
+    before = _by_day(report, shop, as_of="2026-01-04")
+    assert before[day("2026-01-04"), "EUR"]["returned_units"] == 0, "not refunded yet"
+
+
+def test_a_currency_begins_with_a_refund_of_no_order(report: Report, shop: dict[str, Any]) -> None:
+    shop["order_refunds"] = """
+        order_refund_id order_id currency amount_cents refunded_at
+        1               -        GBP      500          2026-01-09
+        2               -        USD      7            2026-01-01
+    """
+    rows = _by_day(report, shop)
+    assert [(key[0], row["orders"], row["total_sales_cents"]) for key, row in rows.items() if key[1] == "GBP"] == [
+        (day("2026-01-09"), 0, -500),
+        (day("2026-01-10"), 0, 0),
+    ]
+    assert min(key[0] for key in rows if key[1] == "USD") == day("2026-01-01")
+    alone = _by_day(report, {"order_refunds": shop["order_refunds"]})
+    assert sum(row["other_refunds_cents"] for row in alone.values()) == 507
+
+
+def _by_day(report: Report, shop: Shop, as_of: str = "2026-01-10") -> dict[tuple[int, str], dict[str, Any]]:
+    return {(row["day"], row["currency"]): row for row in report(shop, as_of=as_of).rows("daily_sales")}
+
+
 def test_a_shop_without_refunds(report: Report, shop: dict[str, Any]) -> None:
     shop["refunds"] = ""
     assert {row["returns_cents"] for row in report(shop).rows("daily_sales")} == {0}

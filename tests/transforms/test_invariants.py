@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from pyarrow import parquet
 
 from include.contract import Severity, Type
 from tests.transforms.conftest import EPOCH, FIRST_DAY, Report, Reporting, day
@@ -30,7 +31,9 @@ class Trade:
 
     def __init__(self, seed: str) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - the same shop every time
-        self.rows: dict[str, Rows] = {name: [] for name in ("orders", "order_items", "refunds", "inventory_movements")}
+        self.rows: dict[str, Rows] = {
+            name: [] for name in ("orders", "order_items", "refunds", "order_refunds", "inventory_movements")
+        }
         self.rows["products"] = [
             {"product_id": number, "category": self._dice.choice(["tea", "ware", None]), "unit_cost_cents": number * 7}
             for number in range(1, 8)
@@ -121,6 +124,7 @@ class Trade:
         when, fate = self._dice.randint(first, last), self._dice.random()
         if fate < 0.2:
             order |= {"cancelled_on": when, "cancelled_at": _at(when, 9)}
+            self._give_back(order, when)
         elif fate < 0.7:
             order |= {"shipped_on": when, "shipped_at": _at(when, 9), "seconds_to_ship": self._dice.randint(1, 10**6)}
             for line in [line for line in self.rows["order_items"] if line["order_id"] == order["order_id"]]:
@@ -133,9 +137,27 @@ class Trade:
                         "restocked": len(self.rows["refunds"]) % 3 > 0,  # no throw of its own: the rest stays
                         "refunded_on": self._dice.randint(when, last),
                     }
+                    refund["tax_cents"] = refund["amount_cents"] // 10 if refund["refund_id"] % 5 else None
+                    refund["returned_on"] = when + (refund["refunded_on"] - when) // 2 if refund["restocked"] else None
                     self.rows["refunds"].append(refund)
+            self._give_back(order, when)
             if fate < 0.3:
                 order |= {"cancelled_on": last, "cancelled_at": _at(last, 9)}
+
+    def _give_back(self, order: dict[str, Any], when: int) -> None:
+        """Give some money back that no line explains, of a known order or not; without a throw: the rest stays."""
+        number = order["order_id"]
+        if number % 3 == 0:
+            refund = {
+                "order_refund_id": len(self.rows["order_refunds"]) + 1,
+                "order_id": number if number % 2 else None,
+                "currency": order["currency"],
+                "amount_cents": number * 7 % 100,
+                "shipping_cents": number % 5,
+                "tax_cents": number % 4,
+                "refunded_on": when,
+            }
+            self.rows["order_refunds"].append(refund)
 
 
 def past(seed: str) -> Trade:
@@ -194,6 +216,25 @@ def test_orders_and_lines_add_up_to_their_day(tables: Reporting) -> None:
     with_lines = [row for row in days if row["units"]]
     assert of_lines == _sums(with_lines, ["day", "currency"], ["units", "gross_sales_cents", "discounts_cents"])
     assert _sums(kept, ["currency"], ["net_sales_cents"]) == _sums(days, ["currency"], ["net_sales_cents"])
+
+
+def test_what_was_given_back_of_orders_is_that_of_the_days_but_for_what_no_order_explains(tables: Reporting) -> None:
+    kept = [row for row in tables.rows("orders") if row["status"] != "cancelled"]
+    names = ["other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents"]
+    of_no_order = [
+        {"currency": row["currency"]}
+        | {name: row[name.replace("other_refunds", "amount").replace("_refunds", "")] for name in names}
+        for row in past_rows(tables, "order_refunds")
+        if row["order_id"] is None
+    ]
+    assert len(of_no_order) > 5
+    assert sum(row["other_refunds_cents"] for row in kept) > 0
+    assert _sums([*kept, *of_no_order], ["currency"], names) == _sums(tables.rows("daily_sales"), ["currency"], names)
+
+
+def past_rows(tables: Reporting, source: str) -> Rows:
+    """The drawn rows of a source."""
+    return list(parquet.read_table(tables.folder / f"source_{source}.parquet").to_pylist())
 
 
 def test_a_customer_counts_once_a_day(tables: Reporting) -> None:

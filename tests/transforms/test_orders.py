@@ -87,3 +87,47 @@ def test_tells_where_an_order_was_placed_as_the_shop_says(report: Report) -> Non
         9        -
         """,
     )
+
+
+def test_adds_up_what_no_line_explains(report: Report, shop: dict[str, str]) -> None:
+    """Of order 1 twice, besides the tax of its lines' refunds; of order 2, cancelled; of no order; after the 10th."""
+    shop["refunds"] = """
+        refund_id order_item_id quantity amount_cents tax_cents restocked refunded_at
+        1         101           1        1000         100       yes       2026-01-05
+        2         101           1        900          -         no        2026-01-06
+        3         102           1        1000         9         yes       2026-01-06
+    """
+    shop["order_refunds"] = """
+        order_refund_id order_id currency amount_cents shipping_cents tax_cents refunded_at
+        1               1        EUR      50           7              6         2026-01-06
+        2               1        EUR      1            0              0         2026-01-07
+        3               -        EUR      20           0              0         2026-01-06
+        4               2        EUR      300          0              30        2026-01-06
+        5               6        EUR      8            0              0         2026-01-11
+    """
+    report(shop).check(
+        "orders",
+        """
+        order_id returns_cents other_refunds_cents shipping_refunds_cents tax_refunds_cents net_sales_cents tax_cents
+        1        2900          51                  7                      115               0               290
+        2        0             300                 0                      30                0               100
+        3        0             0                   0                      0                 700             70
+        4        0             0                   0                      0                 2000            200
+        6        0             0                   0                      0                 900             90
+        7        0             0                   0                      0                 1000            100
+        """,
+    )
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id tax_refunds_cents
+        101           100
+        102           9
+        201           0
+        301           0
+        401           0
+        601           0
+        602           0
+        701           0
+        """,
+    )

@@ -31,6 +31,7 @@ def test_the_signature_is_the_lineage() -> None:
         Input("reporting_orders", "orders", is_published=True),
         Input("order_lines", "order_lines", is_published=True),
         Input("refunds", "refunds", is_published=False),
+        Input("order_refunds", "order_refunds", is_published=False),
     )
 
 

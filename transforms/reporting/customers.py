@@ -38,7 +38,7 @@ TABLE = Table(
         Column("returned_units", Type.INTEGER, "Units refunded so far, in any currency."),
         Column("lifetime_gross_sales", Type.CENTS, "Σ gross sales of the orders."),
         Column("lifetime_discounts", Type.CENTS, "Σ discounts of the orders."),
-        Column("returns", Type.CENTS, "Refunds so far, before tax."),
+        Column("returns", Type.CENTS, "Refunds of lines so far, before tax; no other money given back."),
         Column("lifetime_net_sales", Type.CENTS, "lifetime_gross_sales − lifetime_discounts − returns."),
         Column(
             "average_order_value",

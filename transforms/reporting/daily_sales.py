@@ -1,10 +1,11 @@
 """``reporting.daily_sales``: one row per business day and currency, without gaps.
 
-Net sales = gross sales − discounts − returns, each on its own day (``transforms.sales_lines``), and total sales = net
-sales + shipping + tax: Shopify's sales reports
-(https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report).
-A new customer places their first order that day, a returning one has ordered before. A guest's order, which names no
-customer, is neither: it counts as an order, and in guest_orders.
+Net sales = gross sales − discounts − returns, each on its own day (``transforms.sales_lines``): Shopify's sales reports
+(https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report). So are total
+sales: net sales with shipping and tax, each less what was given back of it. What was given back and no line explains
+(goodwill, a fee) is of no product: it is in other_refunds and lowers total sales, but not net sales, which are those of
+all products. A new customer places their first order that day, a returning one has ordered before. A guest's order,
+which names no customer, is neither: it counts as an order, and in guest_orders.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ _KEY = ["day", "currency"]
 TABLE = Table(
     schema="reporting",
     name="daily_sales",
-    grain="One row per business day and currency, from the currency's first order through the data-through date.",
-    doc="A cancelled order counts only in cancelled_orders. Refunds count on the day they were given. A line that was "
-    "added to an order counts on the day it was added, and one that was taken out is a return on the day it was. The "
-    "order, its customer, shipping and tax count on the order's day.",
+    grain="One row per business day and currency, from the currency's first order or refund of no line through the "
+    "data-through date.",
+    doc="A cancelled order counts only in cancelled_orders: its refunds count nowhere, as its sales do not. Refunds "
+    "count on the day they were given, also those of no known order. A line that was added to an order counts on the "
+    "day it was added; one that was taken out is a return on the day it was. The order, its customer, shipping and tax "
+    "count on the order's day.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
@@ -38,19 +41,39 @@ TABLE = Table(
         Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
         Column("units", Type.INTEGER, "Units sold."),
         Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
+        Column(
+            "returned_units",
+            Type.INTEGER,
+            "Units that came back that day, where the shop says when; they count once they are refunded.",
+        ),
         Column("gross_sales", Type.CENTS, "Σ gross sales of lines."),
         Column("discounts", Type.CENTS, "Σ discounts of lines."),
-        Column("returns", Type.CENTS, "Refunds given that day, and lines taken out of orders, before tax."),
+        Column("returns", Type.CENTS, "Refunds of lines given that day, and lines taken out of orders, before tax."),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
         Column(
             "shipping", Type.CENTS, "Σ shipping of orders, less its discounts, without tax; refunds do not reduce it."
         ),
+        Column("shipping_refunds", Type.CENTS, "Shipping given back that day, without tax."),
         Column(
             "tax",
             Type.CENTS,
-            "Tax of orders, on their goods and shipping; refunds do not reduce it: the shop records no refunded tax.",
+            "Tax of orders, on their goods and shipping; refunds do not reduce it.",
         ),
-        Column("total_sales", Type.CENTS, "net_sales + shipping + tax."),
+        Column(
+            "tax_refunds",
+            Type.CENTS,
+            "Tax given back that day, with returns, other_refunds and shipping_refunds, as far as the shop says.",
+        ),
+        Column(
+            "other_refunds",
+            Type.CENTS,
+            "Given back that day and explained by no line, without shipping and tax: goodwill, a fee.",
+        ),
+        Column(
+            "total_sales",
+            Type.CENTS,
+            "net_sales − other_refunds + shipping − shipping_refunds + tax − tax_refunds.",
+        ),
         Column(
             "average_order_value",
             Type.RATIO,
@@ -61,10 +84,11 @@ TABLE = Table(
     primary_key=("day", "currency"),
     rebuild=Rebuild.by(
         "day",
-        reporting_orders="ordered_on",
+        reporting_orders=("ordered_on", "order_id@order_refunds"),
         order_lines=("sold_on", "removed_on", "order_item_id@refunds"),
-        refunds="refunded_on",
-        filled="currency@reporting_orders",
+        refunds=("refunded_on", "returned_on"),
+        order_refunds="refunded_on",
+        filled=("currency@reporting_orders", "currency@order_refunds"),
     ),
     rules=(
         *(
@@ -77,10 +101,14 @@ TABLE = Table(
                 "guest_orders",
                 "units",
                 "refunded_units",
+                "returned_units",
                 "gross_sales_cents",
                 "returns_cents",
                 "shipping_cents",
+                "shipping_refunds_cents",
                 "tax_cents",
+                "tax_refunds_cents",
+                "other_refunds_cents",
             )
         ),
         at_most("customers", "orders", "customers_within_orders", "A customer has an order.", severity=Severity.STOP),
@@ -101,37 +129,58 @@ TABLE = Table(
     ),
 )
 
-_COUNTS = ["orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units"]
-_AMOUNTS = ["gross_sales_cents", "discounts_cents", "returns_cents", "shipping_cents", "tax_cents"]
+_COUNTS = [
+    "orders",
+    "cancelled_orders",
+    "customers",
+    "new_customers",
+    "guest_orders",
+    "units",
+    "refunded_units",
+    "returned_units",
+]
+_AMOUNTS = ["gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents"]
+_GIVEN_BACK = ["returns_cents", "tax_of_lines", "other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents"]
 
 
-def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame) -> Frame:
+def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_refunds: Frame, calendar: Frame) -> Frame:
     """Every day of every currency, with orders placed, orders cancelled and refunds given."""
     placed = reporting_orders.with_columns(day=nw.col("ordered_on"))
     kept = placed.filter(nw.col("status") != "cancelled")
     cancelled = placed.filter(nw.col("status") == "cancelled")
     net_sales = nw.col("gross_sales_cents") - nw.col("discounts_cents") - nw.col("returns_cents")
+    shipping = nw.col("shipping_cents") - nw.col("shipping_refunds_cents")
+    tax = nw.col("tax_cents") - nw.col("tax_refunds_cents")
     paid = nw.col("gross_sales_cents") - nw.col("discounts_cents")
+    returned = returned_lines(refunds, order_lines)
+    of_no_line = order_refunds.select(
+        *("order_id", "currency", "amount_cents", "shipping_cents", "tax_cents"), day=nw.col("refunded_on")
+    )
     return (
-        _days(calendar, placed)
+        _days(calendar, placed, of_no_line)
         .join(_orders(kept), on=_KEY, how="left")
         .join(_sales(sold_lines(order_lines)), on=_KEY, how="left")
         .join(_customers(kept), on=_KEY, how="left")
         .join(cancelled.group_by(_KEY).agg(nw.len().alias("cancelled_orders")), on=_KEY, how="left")
-        .join(_returns(returned_lines(refunds, order_lines)), on=_KEY, how="left")
-        .with_columns(nw.col(*_COUNTS, *_AMOUNTS).fill_null(0))
+        .join(_returns(returned), on=_KEY, how="left")
+        .join(_given_back(of_no_line, placed), on=_KEY, how="left")
+        .join(_came_back(returned), on=_KEY, how="left")
+        .with_columns(nw.col(*_COUNTS, *_AMOUNTS, *_GIVEN_BACK).fill_null(0))
+        .with_columns(tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("tax_of_lines"))
         .with_columns(
             returning_customers=nw.col("customers") - nw.col("new_customers"),
             net_sales_cents=net_sales,
-            total_sales_cents=net_sales + nw.col("shipping_cents") + nw.col("tax_cents"),
+            total_sales_cents=net_sales - nw.col("other_refunds_cents") + shipping + tax,
             average_order_value=ratio(paid, nw.col("orders") * 100),
         )
+        .drop("tax_of_lines")
     )
 
 
-def _days(calendar: Frame, placed: Frame) -> Frame:
-    """Each currency's days, from its first order on."""
-    first = placed.group_by("currency").agg(nw.col("day").min().alias("first_day"))
+def _days(calendar: Frame, *rows: Frame) -> Frame:
+    """Each currency's days, from its first row on."""
+    dated = nw.concat([frame.select("currency", "day") for frame in rows])
+    first = dated.group_by("currency").agg(nw.col("day").min().alias("first_day"))
     days = calendar.select("day").join(first, how="cross")
     return days.filter(nw.col("day") >= nw.col("first_day")).drop("first_day")
 
@@ -168,5 +217,24 @@ def _customers(kept: Frame) -> Frame:
 
 
 def _returns(returned: Frame) -> Frame:
-    """Refunds and removals by day."""
-    return returned.group_by(_KEY).agg(nw.col("refunded_units").sum(), nw.col("returns_cents").sum())
+    """Refunds and removals of lines by day."""
+    return returned.group_by(_KEY).agg(
+        nw.col("refunded_units", "returns_cents").sum(), nw.col("tax_refunds_cents").sum().alias("tax_of_lines")
+    )
+
+
+def _given_back(of_no_line: Frame, placed: Frame) -> Frame:
+    """Refunds of no line by day, less those of cancelled orders; one of no known order is of none."""
+    of_orders = of_no_line.join(placed.select("order_id", "status"), on="order_id", how="left")
+    kept = of_orders.filter(~(nw.col("status") == "cancelled").fill_null(False))
+    return kept.group_by(_KEY).agg(
+        nw.col("amount_cents").sum().alias("other_refunds_cents"),
+        nw.col("shipping_cents").sum().alias("shipping_refunds_cents"),
+        nw.col("tax_cents").sum().alias("tax_refunds_cents"),
+    )
+
+
+def _came_back(returned: Frame) -> Frame:
+    """Units by the day on which they came back."""
+    back = returned.filter(~nw.col("returned_on").is_null()).with_columns(day=nw.col("returned_on"))
+    return back.group_by(_KEY).agg(nw.col("refunded_units").sum().alias("returned_units"))

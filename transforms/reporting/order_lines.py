@@ -50,6 +50,7 @@ TABLE = Table(
         Column("tax", Type.CENTS, "Tax on it; null where the shop knows the order's only.", nullable=True),
         Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
         Column("returns", Type.CENTS, "Refunds so far, before tax."),
+        Column("tax_refunds", Type.CENTS, "Tax given back with them, as far as the shop says."),
         Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled or removed."),
         Column("unit_cost", Type.CENTS, "Cost of one unit at the time of the order; null when unknown.", nullable=True),
         Column("cost", Type.CENTS, "quantity × unit_cost; null when unknown.", nullable=True),
@@ -102,9 +103,11 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         is_cancelled=~nw.col("cancelled_on").is_null(),
     )
     # Summed per line before the join: a line with two refunds stays one line.
-    refunded = refunds.group_by("order_item_id").agg(
+    refunded = refunds.with_columns(tax_refunds_cents=nw.col("tax_cents").fill_null(0))
+    refunded = refunded.group_by("order_item_id").agg(
         nw.col("quantity").sum().alias("refunded_quantity"),
         nw.col("amount_cents").sum().alias("returns_cents"),
+        nw.col("tax_refunds_cents").sum(),
     )
     lines = (
         order_items.select(
@@ -115,7 +118,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         .join(headers, on="order_id", how="inner")
         .join(refunded, on="order_item_id", how="left")
         .with_columns(
-            nw.col("refunded_quantity", "returns_cents", "discount_cents").fill_null(0),
+            nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
             gross_sales_cents=nw.coalesce("subtotal_cents", nw.col("quantity") * nw.col("unit_price_cents")),
             cost_cents=nw.col("quantity") * nw.col("unit_cost_cents"),
         )

@@ -41,7 +41,19 @@ TABLE = Table(
         Column("shipping", Type.CENTS, "Charged for delivery, less what was taken off it, without tax."),
         Column("tax", Type.CENTS, "All tax: on gross_sales − discount, and shipping_tax."),
         Column("shipping_tax", Type.CENTS, "The part of tax that is on shipping."),
-        Column("returns", Type.CENTS, "Σ refunds so far, before tax."),
+        Column("returns", Type.CENTS, "Σ refunds of the lines so far, before tax."),
+        Column(
+            "other_refunds",
+            Type.CENTS,
+            "Given back so far that no line explains, without shipping and tax: goodwill, a fee. Not in net_sales.",
+        ),
+        Column("shipping_refunds", Type.CENTS, "Shipping given back so far, without tax; shipping is not less by it."),
+        Column(
+            "tax_refunds",
+            Type.CENTS,
+            "Tax given back so far, with returns, other_refunds and shipping_refunds, as far as the shop says; tax is "
+            "not less by it.",
+        ),
         Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
         Column(
             "total", Type.CENTS, "What the customer had to pay: gross_sales − discount + shipping + tax + rounding."
@@ -87,7 +99,9 @@ TABLE = Table(
     ),
     primary_key=("order_id",),
     # An order that changes may change the number of its customer's other orders; a guest has no others.
-    rebuild=Rebuild.by("order_id", orders=("order_id", "customer_id@orders"), order_lines="order_id"),
+    rebuild=Rebuild.by(
+        "order_id", orders=("order_id", "customer_id@orders"), order_lines="order_id", order_refunds="order_id"
+    ),
     rules=(
         one_of(
             "status",
@@ -142,6 +156,7 @@ _SUMMED = {
     "gross_sales_cents": "gross_sales_cents",
     "discount_cents": "discount_allocated_cents",
     "returns_cents": "returns_cents",
+    "tax_refunds_of_lines": "tax_refunds_cents",
     "net_sales_cents": "net_sales_cents",
     "cost_cents": "cost_cents",
     "returned_cost_cents": "returned_cost_cents",
@@ -149,8 +164,11 @@ _SUMMED = {
 }
 
 
-def build(orders: Frame, order_lines: Frame) -> Frame:
-    """Orders with the sums of their lines; lines are summed before the join, so that an order stays one row."""
+_GIVEN_BACK = ["other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents"]
+
+
+def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+    """Orders with the sums of their lines and refunds, each summed before the join: an order stays one row."""
     sums = (
         order_lines.filter(nw.col("removed_on").is_null())
         .with_columns(unknown_cost=flag(nw.col("cost_cents").is_null()))
@@ -165,8 +183,10 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
     rows = (
         orders.select(_TAKEN)
         .join(sums, on="order_id", how="left")
+        .join(_given_back(order_refunds), on="order_id", how="left")
         .join(_numbers(orders), on="order_id", how="left")
-        .with_columns(nw.col("item_count", "unknown_cost", *_SUMMED).fill_null(0))
+        .with_columns(nw.col("item_count", "unknown_cost", *_SUMMED, *_GIVEN_BACK).fill_null(0))
+        .with_columns(tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("tax_refunds_of_lines"))
         .with_columns(
             nw.when(nw.col("unknown_cost") == 0).then(nw.col(column)).alias(column)
             for column in ("cost_cents", "returned_cost_cents")
@@ -183,6 +203,16 @@ def build(orders: Frame, order_lines: Frame) -> Frame:
     parts = nw.col("gross_sales_cents") - nw.col("discount_cents") + nw.col("shipping_cents") + nw.col("tax_cents")
     rows = rows.with_columns(rounding_cents=nw.col("total_cents") - parts)
     return rows.select(column.lake_name for column in TABLE.columns)
+
+
+def _given_back(order_refunds: Frame) -> Frame:
+    """What was given back of each order that no line explains; of what is about no known order, nothing."""
+    of_orders = order_refunds.filter(~nw.col("order_id").is_null())
+    return of_orders.group_by("order_id").agg(
+        nw.col("amount_cents").sum().alias("other_refunds_cents"),
+        nw.col("shipping_cents").sum().alias("shipping_refunds_cents"),
+        nw.col("tax_cents").sum().alias("tax_refunds_cents"),
+    )
 
 
 def _status() -> nw.Expr:

@@ -12,9 +12,12 @@ from typing import Final
 from include.demo_shop.defects.defect import MISSING_KEY, Defect
 from include.demo_shop.defects.of_lines import LINE_DEFECTS
 from include.demo_shop.defects.of_orders import ORDER_DEFECTS, ORDER_WARNINGS
+from include.demo_shop.defects.of_refunds import REFUND_DEFECTS
 from include.demo_shop.defects.of_stock import STOCK_DEFECTS
 
 __all__ = ["DEFECTS", "MISSING_KEY", "Defect"]
 
-DEFECTS: Final = {defect.name: defect for defect in (*ORDER_DEFECTS, *LINE_DEFECTS, *STOCK_DEFECTS, *ORDER_WARNINGS)}
+DEFECTS: Final = {
+    defect.name: defect for defect in (*ORDER_DEFECTS, *LINE_DEFECTS, *REFUND_DEFECTS, *STOCK_DEFECTS, *ORDER_WARNINGS)
+}
 """Every defect by name."""

@@ -11,10 +11,14 @@ MISSING_KEY: Final = "{missing}"
 
 NEVER_REFUNDED = """not exists (
     select from refunds join order_items using (order_item_id) where order_items.order_id = victim.order_id
+    union all
+    select from order_refunds where order_refunds.order_id = victim.order_id
 )"""
 """In a condition: nothing of the victim's order was refunded."""
 
-Source = Literal["customers", "products", "orders", "order_items", "refunds", "inventory", "inventory_movements"]
+Source = Literal[
+    "customers", "products", "orders", "order_items", "refunds", "order_refunds", "inventory", "inventory_movements"
+]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Defects of order items and refunds."""
+"""Defects of order items."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from typing import Final
 from include.demo_shop.defects.defect import MISSING_KEY, NEVER_REFUNDED, Defect
 
 _QUIET_LINE = f"parent.status = 'delivered' and {NEVER_REFUNDED}"
-_ONLY_REFUND = """not exists (
-    select from refunds as other
-    where other.order_item_id = victim.order_item_id and other.refund_id <> victim.refund_id
-)"""
-
 _LINES = (
     Defect(
         name="orphan_item",
@@ -101,56 +96,5 @@ _LINES = (
         where=f"{_QUIET_LINE} and parent.discount < victim.quantity * victim.unit_price",
     ),
 )
-_REFUNDS = (
-    Defect(
-        name="refund_of_unknown_item",
-        source="refunds",
-        description="a refund of an item that does not exist",
-        rule="order_item_id is an order item",
-        extra={"order_item_id": MISSING_KEY},
-        drops=("refunds_order_item_id_fkey",),
-    ),
-    Defect(
-        name="refund_exceeds_line",
-        source="refunds",
-        description="a refund of one unit more than were ordered",
-        rule="refunded units of a line ≤ its quantity",
-        change={
-            "quantity": "(select line.quantity + 1 "
-            "from order_items as line where line.order_item_id = refunds.order_item_id)"
-        },
-        where=_ONLY_REFUND,
-    ),
-    Defect(
-        name="refund_amount_exceeds_line",
-        source="refunds",
-        description="a refund of 10.00 more than the line cost before its discount",
-        rule="refunded money of a line ≤ its price after discount",
-        change={
-            "amount": "(select line.quantity * line.unit_price + 10 "
-            "from order_items as line where line.order_item_id = refunds.order_item_id)"
-        },
-        where=_ONLY_REFUND,
-    ),
-    Defect(
-        name="negative_refund",
-        source="refunds",
-        description="a refund that takes 1.00 from the customer",
-        rule="amount ≥ 0",
-        change={"amount": "-1"},
-        where=_ONLY_REFUND,
-        drops=("refunds_amount_check",),
-    ),
-    Defect(
-        name="refund_before_order",
-        source="refunds",
-        description="a refund given a day before the order was placed",
-        rule="refunded_at ≥ ordered_at",
-        change={
-            "refunded_at": "(select parent.ordered_at - interval '1 day' from order_items as line "
-            "join orders as parent using (order_id) where line.order_item_id = refunds.order_item_id)"
-        },
-    ),
-)
 
-LINE_DEFECTS: Final = (*_LINES, *_REFUNDS)
+LINE_DEFECTS: Final = _LINES

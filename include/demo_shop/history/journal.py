@@ -15,6 +15,7 @@ from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
+from include.demo_shop.history.order_refunds import NO_ORDER, REASONS
 from include.demo_shop.history.orders import NEVER, Fates, Prices, Status
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
@@ -39,7 +40,9 @@ class Journal:
         self._addresses = addresses
         self._buffers: dict[str, list[Any]] = defaultdict(list)
         self._buffered_rows = 0
-        self.numbers = dict.fromkeys(("customers", "orders", "order_items", "refunds", "inventory_movements"), 0)
+        self.numbers = dict.fromkeys(
+            ("customers", "orders", "order_items", "refunds", "order_refunds", "inventory_movements"), 0
+        )
 
     def _next_numbers(self, table: str, count: int) -> Ints:
         first = self.numbers[table] + 1
@@ -170,6 +173,30 @@ class Journal:
                 "restocked": to.flags(joined["restocked"][order].astype(np.bool_)),
                 "refunded_at": to.instants(joined["at"][order]),
                 "updated_at": to.instants(joined["at"][order]),
+                "tax": to.money((joined["amount"][order] + 5) // 10),
+                "returned_at": to.instants(joined["returned"][order], NEVER),
+            },
+        )
+
+    def order_refunds(self, parts: list[dict[str, Ints]]) -> None:
+        """Enter what was given back on a day and no line explains, in the order in which it was."""
+        if not parts:
+            return
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rows = np.lexsort((joined["amount"], joined["order"], joined["at"]))
+        given = {name: column[rows] for name, column in joined.items()}
+        self._keep(
+            "order_refunds",
+            {
+                "order_refund_id": to.whole(self._next_numbers("order_refunds", len(rows))),
+                "order_id": to.whole(given["order"], given["order"] == NO_ORDER),
+                "currency": to.words(given["is_usd"], ("EUR", "USD")),
+                "amount": to.money(given["amount"]),
+                "shipping": to.money(given["shipping"]),
+                "tax": to.money(given["tax"]),
+                "reason": to.words(given["reason"], REASONS),
+                "refunded_at": to.instants(given["at"]),
+                "updated_at": to.instants(given["at"]),
             },
         )
 

@@ -8,6 +8,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, calendar
 from include.demo_shop.history.catalogue import Assortment, assortment
@@ -15,6 +16,7 @@ from include.demo_shop.history.customers import AddressBook, address_book, visit
 from include.demo_shop.history.journal import Journal
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import WAREHOUSES
+from include.demo_shop.history.order_refunds import NO_ORDER, OrderRefunds, order_refunds, returned_at
 from include.demo_shop.history.orders import (
     MEAN_LINES,
     MEAN_QUANTITY,
@@ -67,6 +69,7 @@ class Simulation:
         self._shelves = Shelves(expected, self._calendar, rng)
         self._agenda = Agenda(self._calendar)
         self._refunds: dict[int, list[dict[str, Ints]]] = defaultdict(list)
+        self._order_refunds: dict[int, list[dict[str, Ints]]] = defaultdict(list)
         plan = np.cumsum(self._calendar.demand) / self._calendar.demand.sum() * size.orders
         self._orders_per_day = np.diff(np.round(plan).astype(np.int64), prepend=0)
 
@@ -86,6 +89,7 @@ class Simulation:
             self._shelves.close(moved)
             self._journal.movements(moved)
             self._journal.refunds(self._refunds.pop(day, []))
+            self._journal.order_refunds(self._order_refunds.pop(day, []))
             if day >= 0:
                 in_use = np.repeat(self._assortment.is_offered(day), len(WAREHOUSES))
                 self._agenda.add(self._shelves.reorder(day, in_use, rng))
@@ -149,9 +153,13 @@ class Simulation:
         given = refunds(outcome.delivered_at[order], quantity, prices.paid, self._calendar.end, rng)
         back = given.restocked
         add(of(Kind.RETURN, given.at[back], cell[given.line[back]], given.quantity[back], item[given.line[back]]))
-        self._plan_refunds(given, item)
+        # The same, of before money was given back that no line explains.
+        extra = np.random.default_rng([self._seed, 6, day])
+        self._plan_refunds(given, item, returned_at(given, extra))
+        other = order_refunds(outcome.delivered_at, prices, given, order, self._calendar.end, extra)
+        self._plan_order_refunds(other, first_order, prices.is_usd)
 
-    def _plan_refunds(self, given: Refunds, item: Ints) -> None:
+    def _plan_refunds(self, given: Refunds, item: Ints, returned: Ints) -> None:
         days = self._calendar.day_of(given.at)
         for day in np.unique(days):
             on_day = days == day
@@ -162,5 +170,22 @@ class Simulation:
                     "quantity": given.quantity[on_day],
                     "amount": given.amount[on_day],
                     "restocked": given.restocked[on_day].astype(np.int64),
+                    "returned": returned[on_day],
+                }
+            )
+
+    def _plan_order_refunds(self, given: OrderRefunds, first_order: int, is_usd: NDArray[np.bool_]) -> None:
+        days = self._calendar.day_of(given.at)
+        for day in np.unique(days):
+            on_day = days == day
+            self._order_refunds[int(day)].append(
+                {
+                    "at": given.at[on_day],
+                    "order": np.where(given.is_known[on_day], first_order + given.order[on_day], NO_ORDER),
+                    "is_usd": is_usd[given.order[on_day]].astype(np.int64),
+                    "amount": given.amount[on_day],
+                    "shipping": given.shipping[on_day],
+                    "tax": given.tax[on_day],
+                    "reason": given.reason[on_day],
                 }
             )

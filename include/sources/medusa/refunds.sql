@@ -1,6 +1,6 @@
 -- What came back, one row per returned line: Medusa's refunds name a payment and no line, its returns lines and no
 -- money. A returned unit is worth its share of what its line sold for, without tax; what was paid for it may differ.
--- Money alone (goodwill, a difference after an edit, shipping) has no line and is not here.
+-- So is the tax on it. Money alone (goodwill, a difference after an edit, shipping) has no line and is not here.
 with rates as (
     select
         item_id as line_id,
@@ -43,6 +43,7 @@ received as (
         part.received_quantity,
         coalesce(part.damaged_quantity, 0) as damaged_quantity,
         sold_lines.unit_price - coalesce(discounts.discount, 0) / sold_lines.quantity as unit_worth,
+        sold_lines.rate,
         -- A return of which a part is still on its way has no time of its own yet.
         coalesce(returned.received_at, part.updated_at) as received_at,
         greatest(returned.updated_at, part.updated_at, sold_lines.updated_at, discounts.updated_at) as updated_at
@@ -60,12 +61,13 @@ refunded as (
         line_id,
         received_quantity - damaged_quantity as quantity,
         unit_worth,
+        rate,
         true as restocked,
         received_at,
         updated_at
     from received
     union all
-    select part_id || '/damaged', line_id, damaged_quantity, unit_worth, false, received_at, updated_at
+    select part_id || '/damaged', line_id, damaged_quantity, unit_worth, rate, false, received_at, updated_at
     from received
 )
 select
@@ -73,8 +75,10 @@ select
     line_id as order_item_id,
     quantity,
     quantity * unit_worth as amount,
+    quantity * unit_worth * rate as tax,
     restocked,
     received_at as refunded_at,
+    received_at as returned_at,
     updated_at
 from refunded
 where quantity > 0 and updated_at >= :changed_since

@@ -3,7 +3,17 @@ with days as (
     select
         day::date as day,
         first.currency
-    from (select currency, min(ordered_on) as first_day from plain.orders group by currency) as first
+    from (
+        select
+            currency,
+            min(day) as first_day
+        from (
+            select currency, ordered_on as day from plain.orders
+            union all
+            select currency, refunded_at::date from order_refunds
+        ) as dated
+        group by currency
+    ) as first
     cross join lateral generate_series(first.first_day, %(as_of)s::date, interval '1 day') as day
 ),
 placed as (
@@ -36,10 +46,34 @@ given_back as (
         refunds.refunded_at::date as day,
         lines.currency,
         sum(refunds.quantity) as refunded_units,
-        sum(refunds.amount) as returns
+        sum(refunds.amount) as returns,
+        sum(refunds.tax) as tax_refunds
     from refunds
     join plain.order_lines as lines using (order_item_id)
     where not lines.is_cancelled
+    group by 1, 2
+),
+came_back as (
+    select
+        refunds.returned_at::date as day,
+        lines.currency,
+        sum(refunds.quantity) as returned_units
+    from refunds
+    join plain.order_lines as lines using (order_item_id)
+    where not lines.is_cancelled
+        and refunds.returned_at is not null
+    group by 1, 2
+),
+of_no_line as (
+    select
+        refund.refunded_at::date as day,
+        refund.currency,
+        sum(refund.amount) as other_refunds,
+        sum(refund.shipping) as shipping_refunds,
+        sum(refund.tax) as tax_refunds
+    from order_refunds as refund
+    left join orders using (order_id)
+    where orders.cancelled_at is null
     group by 1, 2
 ),
 summed as (
@@ -55,13 +89,19 @@ summed as (
         coalesce(refunded_units, 0) as refunded_units,
         coalesce(gross_sales, 0) as gross_sales,
         coalesce(discounts, 0) as discounts,
+        coalesce(returned_units, 0) as returned_units,
         coalesce(returns, 0) as returns,
         coalesce(shipping, 0) as shipping,
-        coalesce(tax, 0) as tax
+        coalesce(shipping_refunds, 0) as shipping_refunds,
+        coalesce(tax, 0) as tax,
+        coalesce(given_back.tax_refunds, 0) + coalesce(of_no_line.tax_refunds, 0) as tax_refunds,
+        coalesce(other_refunds, 0) as other_refunds
     from days
     left join placed using (day, currency)
     left join sold using (day, currency)
     left join given_back using (day, currency)
+    left join came_back using (day, currency)
+    left join of_no_line using (day, currency)
 )
 select
     day,
@@ -74,13 +114,18 @@ select
     guest_orders,
     units,
     refunded_units,
+    returned_units,
     gross_sales,
     discounts,
     returns,
     gross_sales - discounts - returns as net_sales,
     shipping,
+    shipping_refunds,
     tax,
-    gross_sales - discounts - returns + shipping + tax as total_sales,
+    tax_refunds,
+    other_refunds,
+    gross_sales - discounts - returns - other_refunds
+    + shipping - shipping_refunds + tax - tax_refunds as total_sales,
     case
         when orders > 0
             then ((gross_sales - discounts) * 100)::bigint::double precision / (orders * 100)::double precision

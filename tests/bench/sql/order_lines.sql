@@ -3,7 +3,8 @@ with refunded as (
     select
         order_item_id,
         sum(quantity) as refunded_quantity,
-        sum(amount) as returns
+        sum(amount) as returns,
+        sum(tax) as tax_refunds
     from refunds
     group by order_item_id
 ),
@@ -24,6 +25,7 @@ priced as (
         item.quantity * item.unit_price as gross_sales,
         coalesce(refunded.refunded_quantity, 0) as refunded_quantity,
         coalesce(refunded.returns, 0) as returns,
+        coalesce(refunded.tax_refunds, 0) as tax_refunds,
         coalesce(item.discount, 0) as own_discount,
         (orders.discount * 100)::bigint
         - sum((coalesce(item.discount, 0) * 100)::bigint) over (partition by item.order_id) as rest,
@@ -91,6 +93,7 @@ select
     null::numeric as tax,
     refunded_quantity,
     returns,
+    tax_refunds,
     net_sales,
     unit_cost,
     cost,

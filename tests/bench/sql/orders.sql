@@ -9,11 +9,22 @@ with sums as (
         sum(gross_sales) as gross_sales,
         sum(discount_allocated) as discount,
         sum(returns) as returns,
+        sum(tax_refunds) as tax_refunds,
         sum(net_sales) as net_sales,
         sum(cost) as cost,
         sum(returned_cost) as returned_cost,
         sum(gross_margin) as gross_margin
     from plain.order_lines
+    group by order_id
+),
+given_back as (
+    select
+        order_id,
+        sum(amount) as other_refunds,
+        sum(shipping) as shipping_refunds,
+        sum(tax) as tax_refunds
+    from order_refunds
+    where order_id is not null
     group by order_id
 ),
 numbered as (
@@ -47,6 +58,9 @@ select
     orders.tax,
     orders.shipping_tax,
     coalesce(sums.returns, 0) as returns,
+    coalesce(given_back.other_refunds, 0) as other_refunds,
+    coalesce(given_back.shipping_refunds, 0) as shipping_refunds,
+    coalesce(sums.tax_refunds, 0) + coalesce(given_back.tax_refunds, 0) as tax_refunds,
     coalesce(sums.net_sales, 0) as net_sales,
     orders.total,
     orders.total - (
@@ -67,3 +81,4 @@ select
     / 3600 as hours_to_deliver
 from numbered as orders
 left join sums using (order_id)
+left join given_back using (order_id)
