@@ -222,7 +222,15 @@ def test_files_of_another_kind_are_refused_whole(
 
 
 def test_every_source_gives_exactly_its_contract(night: Night) -> None:
-    assert set(night.sources) == {"customers", "products", "warehouses", "orders", "order_items", "refunds"}
+    assert set(night.sources) == {
+        "customers",
+        "products",
+        "warehouses",
+        "orders",
+        "order_items",
+        "refunds",
+        "order_refunds",
+    }
     codes = {Type.INTEGER: "int8", Type.CENTS: "int8", Type.BOOLEAN: "bool", Type.AT: "timestamptz"}
     with night.database.connect("extractor") as shop:
         for source in night.sources.values():
@@ -247,10 +255,11 @@ def test_no_row_is_lost_on_the_way(night: Night) -> None:
         **dict(zip(("order_items", "orders", "customers", "warehouses"), rows, strict=True)),
         "products": night.loaded["products"],
         "refunds": 0,
+        "order_refunds": 0,
     }
     for name, counts in night.counts.items():
         assert counts["extracted"] == counts["accepted"] + counts["quarantined"], name
-        assert len(night.layer("clean", name)) if counts["accepted"] else name == "refunds"
+        assert len(night.layer("clean", name)) if counts["accepted"] else name in ("refunds", "order_refunds")
 
 
 def test_a_key_gives_back_its_basket_and_product(night: Night) -> None:

@@ -18,7 +18,7 @@ TABLE = Table(
     name="orders",
     grain="One row per order.",
     doc="As known at the end of the data-through date, without later events. A cancelled order keeps the amounts "
-    "ordered; its net sales and margin are 0.",
+    "ordered and given back; its net sales and margin are 0.",
     columns=(
         key("orders", "order_id", "The order."),
         key("customers", "customer_id", "The customer; null for a guest's order.", nullable=True),
