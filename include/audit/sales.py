@@ -56,6 +56,7 @@ _SHIPPING_AND_TAX = "coalesce(sum(shipping_cents), 0) + coalesce(sum(tax_cents),
 _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
 
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
+_DISCOUNT_DAY = ("discounts_cents",)
 _REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
     "orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units",
@@ -217,5 +218,12 @@ SALES_BALANCES: Final = (
         key=("day", "currency"),
         one=Side("refunds_daily", "reporting.refunds_daily", _sums(**{name: name for name in _REFUND_DAY})),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _REFUND_DAY})),
+    ),
+    Balance(
+        name="days_equal_discounts",
+        meaning="The discounts of a day, under all codes and none, add up to it, per currency.",
+        key=("day", "currency"),
+        one=Side("discounts", "reporting.discounts", _sums(**{name: name for name in _DISCOUNT_DAY})),
+        other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DISCOUNT_DAY})),
     ),
 )

@@ -39,6 +39,8 @@ _ADDED: Final = (
     ("orders", "shipping_discount"),
     ("orders", "shipping_tax"),
     ("order_items", "discount"),
+    ("orders", "discount_code"),
+    ("order_items", "discount_code"),
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 

@@ -14,8 +14,16 @@ from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
-from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
-from include.demo_shop.history.orders import NEVER, Fates, Prices, Status
+from include.demo_shop.history.names import (
+    CANCELLATIONS,
+    CHANNELS,
+    CODES,
+    FIRST_NAMES,
+    LAST_NAMES,
+    PROMOTIONS,
+    WAREHOUSES,
+)
+from include.demo_shop.history.orders import NEVER, Codes, Fates, Prices, Status
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
 CHUNK_ROWS: Final = 400_000
@@ -90,6 +98,7 @@ class Journal:
         prices: Prices,
         outcome: Fates,
         channel: Ints,
+        named: Codes,
     ) -> None:
         """Enter a day's orders; a guest is one of the customers who orders without the account."""
         numbers = self._next_numbers("orders", len(customers))
@@ -119,10 +128,11 @@ class Journal:
                 "shipping": to.money(prices.shipping),
                 "shipping_discount": to.money(prices.shipping_discount),
                 "shipping_tax": to.money(prices.shipping_tax),
+                "discount_code": to.words(named.of_order, CODES, named.of_order == 0),
             },
         )
 
-    def items(self, order: Ints, cell: Ints, quantity: Ints, prices: Prices, ordered_at: Ints) -> None:
+    def items(self, order: Ints, cell: Ints, quantity: Ints, prices: Prices, ordered_at: Ints, named: Codes) -> None:
         """Enter a day's order items."""
         self._keep(
             "order_items",
@@ -135,6 +145,7 @@ class Journal:
                 "unit_cost": to.money(prices.unit_cost),
                 "updated_at": to.instants(ordered_at),
                 "discount": to.money(prices.line_discount, prices.line_discount == 0),
+                "discount_code": to.words(named.of_line, PROMOTIONS, named.of_line == 0),
             },
         )
 

@@ -20,6 +20,7 @@ from include.demo_shop.history.orders import (
     MEAN_QUANTITY,
     Refunds,
     channels,
+    codes,
     fates,
     guests,
     priced,
@@ -132,8 +133,10 @@ class Simulation:
         channel = channels(len(customers), np.random.default_rng([self._seed, 3, day]))
         # The same, of before there were guests.
         is_guest = guests(len(customers), np.random.default_rng([self._seed, 5, day]))
-        self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel)
-        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order])
+        # The same, of before discounts had a code.
+        named = codes(prices, order, np.random.default_rng([self._seed, 7, day]))
+        self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel, named)
+        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], named)
 
         item = first_item + np.arange(len(order))
         add, of = self._agenda.add, Movements.of
