@@ -20,6 +20,7 @@ _FILES: Final = (
     "reporting.daily_sales",
     "reporting.daily_product_sales",
     "reporting.refunds_daily",
+    "reporting.discounts",
     "reporting.products",
     "reporting.product_abc_xyz",
     "reporting.inventory_daily",

@@ -104,6 +104,7 @@ _TOTAL = f"""
 _OF_NO_LINE = ("other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents")
 
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
+_DISCOUNT_DAY = ("discounts_cents",)
 _REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
     "orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units",
@@ -277,5 +278,12 @@ SALES_BALANCES: Final = (
         key=("day", "currency"),
         one=Side("refunds_daily", "reporting.refunds_daily", _sums(**{name: name for name in _REFUND_DAY})),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _REFUND_DAY})),
+    ),
+    Balance(
+        name="days_equal_discounts",
+        meaning="The discounts of a day, under all codes and none, add up to it, per currency.",
+        key=("day", "currency"),
+        one=Side("discounts", "reporting.discounts", _sums(**{name: name for name in _DISCOUNT_DAY})),
+        other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DISCOUNT_DAY})),
     ),
 )

@@ -18,6 +18,7 @@ class OrderLine:
     warehouse_id: Key
     quantity: int
     discount: Decimal | None = None
+    discount_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class PlaceOrder:
     payment_id: str | None = None
     channel: str | None = None
     free_shipping: bool = False
+    discount_code: str | None = None
 
 
 @dataclass(frozen=True)

@@ -167,12 +167,13 @@ async def _create(floor: _Floor, dice: random.Random) -> str:
     command = PlaceOrder(
         customer_id=None if dice.random() < GUESTS else dice.choice(floor.customers),
         lines=lines,
-        discount=Decimal(dice.choice(("0.00", "0.00", "0.00", "1.50"))),
+        discount=(discount := Decimal(dice.choice(("0.00", "0.00", "0.00", "1.50")))),
         currency=dice.choices(list(RATES), [95, 5])[0],
         shipping_address={"street": "1 Live Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
         payment_id=f"pay-{dice.getrandbits(40)}",
         channel=dice.choices(list(CHANNELS), list(CHANNELS.values()))[0],
         free_shipping=dice.random() < 0.06,
+        discount_code="LIVE" if discount else None,
     )
     order = await floor.service.create(command)
     floor.open_orders["pending"].append(order.order_id)

@@ -95,6 +95,7 @@ class Order(Row):
     shipping: Mapped[Decimal]
     shipping_discount: Mapped[Decimal]
     shipping_tax: Mapped[Decimal]
+    discount_code: Mapped[str | None]
 
 
 class OrderItem(Row):
@@ -111,6 +112,7 @@ class OrderItem(Row):
     unit_cost: Mapped[Decimal]
     updated_at: Mapped[datetime]
     discount: Mapped[Decimal | None]
+    discount_code: Mapped[str | None]
 
 
 class Refund(Row):

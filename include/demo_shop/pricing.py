@@ -68,6 +68,7 @@ def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -
         shipping_address=command.shipping_address,
         payment_id=command.payment_id,
         channel=command.channel,
+        discount_code=command.discount_code,
         ordered_at=instant,
         updated_at=instant,
     )

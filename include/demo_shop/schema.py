@@ -44,6 +44,8 @@ _ADDED: Final = (
     ("order_items", "sold_at"),
     ("refunds", "tax"),
     ("refunds", "returned_at"),
+    ("orders", "discount_code"),
+    ("order_items", "discount_code"),
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 

@@ -64,6 +64,7 @@ create table orders (
     shipping numeric(14, 2) not null default 0,
     shipping_discount numeric(14, 2) not null default 0,
     shipping_tax numeric(14, 2) not null default 0,
+    discount_code text,
     constraint orders_pkey primary key (order_id),
     constraint orders_customer_id_fkey foreign key (customer_id) references customers (customer_id),
     constraint orders_status_check check (status in ('pending', 'processing', 'shipped', 'delivered', 'cancelled')),
@@ -90,6 +91,7 @@ create table order_items (
     updated_at timestamptz not null default now(),
     discount numeric(14, 2),
     sold_at timestamptz,
+    discount_code text,
     constraint order_items_pkey primary key (order_item_id),
     constraint order_items_order_id_fkey foreign key (order_id) references orders (order_id),
     constraint order_items_product_id_fkey foreign key (product_id) references products (product_id),
@@ -220,6 +222,7 @@ comment on column orders.channel is 'web, app, marketplace, store or phone; null
 comment on column orders.shipping is 'Charged for delivery, before its discount and tax; free from 100.00 EUR on.';
 comment on column orders.shipping_discount is 'Taken off shipping by a code for free delivery.';
 comment on column orders.shipping_tax is 'The part of tax that is on shipping.';
+comment on column orders.discount_code is 'What the customer typed in for what is off the whole order; null for none.';
 
 comment on table order_items is 'One row per line of an order: one product from one warehouse.';
 comment on column order_items.quantity is 'Units ordered.';
@@ -228,6 +231,7 @@ comment on column order_items.unit_cost is 'What one unit had cost the shop when
 comment on column order_items.updated_at is 'When the row was last written.';
 comment on column order_items.discount is 'Taken off this line alone; null when nothing was.';
 comment on column order_items.sold_at is 'When it was added to its order; null when it was in it from the start.';
+comment on column order_items.discount_code is 'The promotion that took it off; null when nothing did, or it has no name.';
 
 comment on table refunds is 'One row per refund of (a part of) one order item.';
 comment on column refunds.quantity is 'Units refunded; all refunds of a line never exceed its quantity.';

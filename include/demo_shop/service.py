@@ -105,6 +105,7 @@ class OrderService:
                     unit_price=prices[line.product_id],
                     unit_cost=costs[line.product_id],
                     discount=line.discount,
+                    discount_code=line.discount_code,
                     updated_at=instant,
                 )
                 for line in command.lines

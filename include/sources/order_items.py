@@ -48,6 +48,13 @@ ORDER_ITEMS = Source(
             optional=True,
         ),
         Column(
+            "discount_code",
+            Type.TEXT,
+            "Code or promotion of this line's own discount; null or empty where that has none.",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
             "tax",
             Type.CENTS,
             "Tax on this line; null where the shop knows the order's tax only.",

@@ -83,6 +83,13 @@ ORDERS = Source(
         Column("subtotal", Type.CENTS, "Sum of the lines' subtotals: without tax, shipping and discounts."),
         Column("discount", Type.CENTS, "Taken off the subtotal, without tax; what is known by line included."),
         Column(
+            "discount_code",
+            Type.TEXT,
+            "Code or promotion of its discount, but for what is a line's own; null or empty where it has none.",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
             "shipping",
             Type.CENTS,
             "Charged for delivery, before its discount and without tax.",

@@ -136,11 +136,13 @@ class Medusa:
         self.line(order, line, price, rate, **values)
         self.item(order, line, quantity)
 
-    def promote(self, order: str, line: str, amount: str, *, version: int = 1, inclusive: bool = False) -> None:
+    def promote(
+        self, order: str, line: str, amount: str, *, version: int = 1, inclusive: bool = False, **values: Any
+    ) -> None:
         """A discount on a line in one version."""
         self.put(
             "order_line_item_adjustment", at(2), item_id=f"{order}/{line}", version=version, amount=Decimal(amount),
-            is_tax_inclusive=inclusive,
+            is_tax_inclusive=inclusive, **values,
         )  # fmt: skip
 
     def ship_for(

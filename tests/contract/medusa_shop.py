@@ -80,9 +80,11 @@ def fill_amounts(medusa: Medusa) -> None:
 
     medusa.order("promotion on items")
     medusa.sell("promotion on items", "a", 1, "11.90", "19", inclusive=True)
-    medusa.promote("promotion on items", "a", "2.00")
+    medusa.promote("promotion on items", "a", "1.50", code="SUMMER")
+    medusa.promote("promotion on items", "a", "0.50", code="AUTOMATIC")
+    medusa.promote("promotion on items", "a", "9", code="TAKEN OUT", deleted_at=at(3))
     medusa.sell("promotion on items", "b", 1, "11.90", "19", inclusive=True)
-    medusa.promote("promotion on items", "b", "1.19", inclusive=True)
+    medusa.promote("promotion on items", "b", "1.19", inclusive=True, code="SUMMER")
 
     medusa.order("promotions on order and delivery", currency_code="usd")
     medusa.sell("promotions on order and delivery", "a", 2, "30", "10")
@@ -127,11 +129,11 @@ def fill_changes(medusa: Medusa) -> None:
     for line, price in (("mug", "10"), ("cap", "20"), ("shirt", "15")):
         medusa.line("edited", line, price, "10")
     medusa.item("edited", "mug", 3)
-    medusa.promote("edited", "mug", "3")
+    medusa.promote("edited", "mug", "3", code="BEFORE")
     medusa.item("edited", "cap", 1)
     medusa.promote("edited", "cap", "2")
     medusa.item("edited", "mug", 1, version=2, day=3, unit_price=Decimal(9))
-    medusa.promote("edited", "mug", "1", version=2)
+    medusa.promote("edited", "mug", "1", version=2, code="AFTER")
     medusa.item("edited", "cap", 0, version=2, day=3)
     medusa.promote("edited", "cap", "2", version=2)
     medusa.item("edited", "shirt", 2, version=2, day=3)

@@ -151,6 +151,20 @@ def test_what_a_line_comes_to(shop: psycopg.Connection) -> None:
     assert [(row[0], amounts(rows[row[0]], columns)) for row in LINES] == [drawn(row) for row in LINES]
 
 
+def test_what_a_discount_is_called(shop: psycopg.Connection) -> None:
+    """By the codes of the current version; what was taken out again has none."""
+    orders, lines = read(shop, "orders"), read(shop, "order_items")
+    assert {key: row["discount_code"] for key, row in lines.items() if row["discount_code"]} == {
+        "promotion on items/a": "AUTOMATIC + SUMMER",
+        "promotion on items/b": "SUMMER",
+        "edited/mug": "AFTER",
+    }
+    assert {key: row["discount_code"] for key, row in orders.items() if row["discount_code"]} == {
+        "promotion on items": "AUTOMATIC + SUMMER",
+        "edited": "AFTER",
+    }
+
+
 def test_an_order_is_its_parts_and_its_lines(shop: psycopg.Connection) -> None:
     orders, lines = read(shop, "orders"), read(shop, "order_items").values()
     for key, order in orders.items():

@@ -14,8 +14,9 @@ from psycopg import Connection
 
 from include.demo_shop.commands import AdjustStock
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal, simulation
+from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.order_refunds import OrderRefunds
-from include.demo_shop.history.orders import NEVER
+from include.demo_shop.history.orders import NEVER, Codes, Prices
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
 from include.local.embedded_postgres import Cluster
@@ -109,6 +110,41 @@ def test_what_no_line_explains_changes_nothing_else(
     assert first == second
 
 
+def test_what_discounts_are_called_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+
+    def none(prices: Prices, order: Ints, _: np.random.Generator) -> Codes:
+        return Codes(np.zeros(len(prices.total), np.int64), np.zeros_like(order))
+
+    monkeypatch.setattr(simulation, "codes", none)
+    second = filled(another_shop)
+    assert first["orders"] != second["orders"]
+    assert first["order_items"] != second["order_items"]
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table orders drop column discount_code")
+            shop.execute("alter table order_items drop column discount_code")
+            first, second = second, contents(shop)
+    assert first == second
+
+
+def test_what_is_added_to_orders_later_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    monkeypatch.setattr(simulation, "additions", lambda order, *_: np.full_like(order, NEVER))
+    second = filled(another_shop)
+    assert first["order_items"] != second["order_items"]
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table order_items drop column sold_at, drop column updated_at")
+            shop.execute("alter table orders drop column updated_at")
+            first, second = second, contents(shop)
+    assert first == second
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
 def test_other_arguments_make_other_rows(
     shop_database: Database, another_shop: Database, other: dict[str, Any]
@@ -175,6 +211,13 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
         ("orders without a channel", "select avg((channel is null)::integer) from orders", -0.1, 0.0001),
         ("guests' orders", "select avg((customer_id is null)::integer) from orders", 0.02, 0.07),
         ("discounted orders", "select avg((discount > 0)::integer) from orders", 0.15, 0.45),
+        ("orders with a code", "select avg((discount_code is not null)::integer) from orders", 0.1, 0.35),
+        (
+            "lines' discounts with a name",
+            "select count(discount_code)::float / count(discount) from order_items",
+            0.7,
+            0.9,
+        ),
         (
             "lines refunded",
             """select count(distinct refunds.order_item_id)::float / count(*) from orders

@@ -62,11 +62,11 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
             r"(?m)^(create sequence order_refund_id_numbers|create index order_refunds_\w+ .*);\n",
             r"(?m)^comment on (table order_refunds|column order_refunds\.\w+) is .*\n",
             r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(14, 2\)),\n",
-            r"(?m)^    (tax numeric\(12, 2\)|returned_at timestamptz|sold_at timestamptz),\n",
+            r"(?m)^    (tax numeric\(12, 2\)|returned_at timestamptz|sold_at timestamptz|discount_code text),\n",
             r"(?m)^    constraint (orders_shipping|order_items_discount|refunds_tax)\w*_check .*\n",
             r"(?m)^comment on column refunds\.(tax|returned_at) .*\n",
             r"(?m)^comment on column (orders\.channel|orders\.shipping(_discount|_tax)?|order_items\.discount) .*\n",
-            r"(?m)^comment on column order_items\.sold_at .*\n",
+            r"(?m)^comment on column (order_items\.sold_at|\w+\.discount_code) .*\n",
         ):
             first = re.sub(added, "", first)
         shop.execute(re.sub(r",(?=\n\);)", "", first).encode())

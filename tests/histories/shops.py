@@ -297,8 +297,8 @@ class Place:
                     "order_item_id": self.key(number), "order_id": self.key(row["order"]),
                     "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
                     "quantity": row["quantity"], "unit_price_cents": row["cents"], "unit_cost_cents": row["cost"],
-                    "discount_cents": _off(row), "sold_at": self.instant(row["sold"]),
-                    "removed_at": self.instant(row["removed"]),
+                    "discount_cents": _off(row), "discount_code": _code(row["off"]),
+                    "sold_at": self.instant(row["sold"]), "removed_at": self.instant(row["removed"]),
                     "_held": row["order"] in shop.held,
                 }
                 for number, row in lines.items()
@@ -358,10 +358,16 @@ class Place:
         return {
             "order_id": self.key(number), "customer_id": None if row["customer"] is None else self.key(row["customer"]),
             "status": "processing", "channel": row["channel"], "currency": self._currency(row),
-            "subtotal_cents": subtotal, "discount_cents": discount, "shipping_cents": shipping,
+            "subtotal_cents": subtotal, "discount_cents": discount, "discount_code": _code(row["discount"]),
+            "shipping_cents": shipping,
             "shipping_discount_cents": shipping // 2, "tax_cents": tax, "shipping_tax_cents": shipping // 10,
             "total_cents": subtotal - discount + shipping - shipping // 2 + tax, **instants,
         }  # fmt: skip
+
+
+def _code(number: int | None) -> str | None:
+    """The code of a discount: another one, or none, when it changes."""
+    return None if not number else [None, "", "SPRING", "OFFER"][number % 4]
 
 
 def _off(line: Row) -> int | None:

@@ -1,6 +1,6 @@
 """A shop drawn as small tables, built on every engine.
 
-A table is lines of words under a line of column names, all by lake name. ``-`` is null, days are dates, months ``2026-01``, instants are
+A table is lines of words under a line of column names, all by lake name. ``-`` is null, ``''`` an empty text, days are dates, months ``2026-01``, instants are
 ``date`` or ``dateThour:minute`` in UTC, ratios are fractions (``2500/300``), and an ``_on`` column that is not drawn is
 the day of its ``_at``.
 """
@@ -81,6 +81,8 @@ def _value(kind: Type, word: str) -> Any:
     if kind is Type.RATIO:
         ratio = Fraction(word)
         return ratio.numerator / ratio.denominator
+    if word == "''":
+        return ""
     return word if kind in (Type.TEXT, Type.UUID, Type.JSON) else int(word)
 
 

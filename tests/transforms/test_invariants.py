@@ -85,6 +85,7 @@ class Trade:
             "currency": self._dice.choice(["EUR", "EUR", "USD"]),
             "subtotal_cents": subtotal,
             "discount_cents": self._dice.choice([own, self._dice.randint(own, subtotal)]),
+            "discount_code": [None, "SPRING"][number % 2],
             "shipping_cents": subtotal // 7,
             "shipping_discount_cents": subtotal // 11,
             "tax_cents": subtotal // 10,
@@ -114,6 +115,7 @@ class Trade:
         # No throws of their own: the rest stays.
         number = line["order_item_id"]
         line["discount_cents"] = line["unit_price_cents"] // 3 if number % 4 == 0 else None
+        line["discount_code"] = [None, "OFFER", "SPRING"][number % 3]
         line["sold_on"] = placed + (number % 5 == 0) * 2
         line["removed_on"] = line["sold_on"] + 1 if number % 13 == 0 else None
         self.rows["order_items"].append(line)
@@ -297,6 +299,15 @@ def test_products_add_up_to_their_day(tables: Reporting) -> None:
     days = _sums(tables.rows("daily_sales"), ["day", "currency"], shared)
     assert products == {key: sums for key, sums in days.items() if key in products}
     assert not any(any(sums) for key, sums in days.items() if key not in products)
+
+
+def test_discounts_add_up_to_their_day(tables: Reporting) -> None:
+    codes = tables.rows("discounts")
+    days = [row for row in tables.rows("daily_sales") if row["discounts_cents"]]
+    assert _sums(codes, ["day", "currency"], ["discounts_cents"]) == _sums(
+        days, ["day", "currency"], ["discounts_cents"]
+    )
+    assert {row["discount_code"] for row in codes} == {"", "SPRING", "OFFER"}
 
 
 def test_refunds_add_up_to_their_day(tables: Reporting) -> None:

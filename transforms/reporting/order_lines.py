@@ -47,6 +47,17 @@ TABLE = Table(
             Type.CENTS,
             "Its own discount where the shop knows it, and its share of the rest of the order's, by largest remainder.",
         ),
+        Column(
+            "own_discount",
+            Type.CENTS,
+            "The part of discount_allocated that is its own; 0 where the shop knows the order's only.",
+        ),
+        Column(
+            "discount_code",
+            Type.TEXT,
+            "Code or promotion of own_discount, as the shop says; null where it says none.",
+            nullable=True,
+        ),
         Column("tax", Type.CENTS, "Tax on it; null where the shop knows the order's only.", nullable=True),
         Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
         Column("returns", Type.CENTS, "Refunds so far, before tax."),
@@ -67,6 +78,13 @@ TABLE = Table(
     rebuild=Rebuild.by("order_id", orders="order_id", order_items="order_id", refunds="order_item_id@order_items"),
     rules=(
         between("quantity", "quantity_positive", "A line has at least one unit.", least=1, severity=Severity.STOP),
+        at_most(
+            "own_discount_cents",
+            "discount_allocated_cents",
+            "own_discount_within_allocated",
+            "A line's own discount is a part of its share.",
+            severity=Severity.STOP,
+        ),
         between(
             "discount_allocated_cents",
             "discount_allocated_not_negative",
@@ -112,7 +130,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
     lines = (
         order_items.select(
             *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
-            *("unit_price_cents", "subtotal_cents", "discount_cents", "tax_cents", "unit_cost_cents"),
+            *("unit_price_cents", "subtotal_cents", "discount_cents", "discount_code", "tax_cents", "unit_cost_cents"),
             *("sold_on", "removed_on"),
         )
         .join(headers, on="order_id", how="inner")
@@ -128,6 +146,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
     is_no_sale = nw.col("is_cancelled") | ~nw.col("removed_on").is_null()
     return (
         lines.with_columns(
+            own_discount_cents=nw.col("discount_cents"),
             net_sales_cents=nw.when(is_no_sale).then(0).otherwise(net_sales),
             returned_cost_cents=nw.col("refunded_quantity") * nw.col("unit_cost_cents"),
         )

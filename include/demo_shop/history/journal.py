@@ -14,9 +14,17 @@ from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
-from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
+from include.demo_shop.history.names import (
+    CANCELLATIONS,
+    CHANNELS,
+    CODES,
+    FIRST_NAMES,
+    LAST_NAMES,
+    PROMOTIONS,
+    WAREHOUSES,
+)
 from include.demo_shop.history.order_refunds import NO_ORDER, REASONS
-from include.demo_shop.history.orders import NEVER, Fates, Prices, Status
+from include.demo_shop.history.orders import NEVER, Codes, Fates, Prices, Status
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
 CHUNK_ROWS: Final = 400_000
@@ -93,6 +101,7 @@ class Journal:
         prices: Prices,
         outcome: Fates,
         channel: Ints,
+        named: Codes,
     ) -> None:
         """Enter a day's orders; a guest is one of the customers who orders without the account."""
         numbers = self._next_numbers("orders", len(customers))
@@ -122,10 +131,20 @@ class Journal:
                 "shipping": to.money(prices.shipping),
                 "shipping_discount": to.money(prices.shipping_discount),
                 "shipping_tax": to.money(prices.shipping_tax),
+                "discount_code": to.words(named.of_order, CODES, named.of_order == 0),
             },
         )
 
-    def items(self, order: Ints, cell: Ints, quantity: Ints, prices: Prices, ordered_at: Ints, added_at: Ints) -> None:
+    def items(
+        self,
+        order: Ints,
+        cell: Ints,
+        quantity: Ints,
+        prices: Prices,
+        ordered_at: Ints,
+        added_at: Ints,
+        named: Codes,
+    ) -> None:
         """Enter a day's order items; one that is in its order from the start is added NEVER."""
         self._keep(
             "order_items",
@@ -139,6 +158,7 @@ class Journal:
                 "updated_at": to.instants(np.where(added_at == NEVER, ordered_at, added_at)),
                 "discount": to.money(prices.line_discount, prices.line_discount == 0),
                 "sold_at": to.instants(added_at, NEVER),
+                "discount_code": to.words(named.of_line, PROMOTIONS, named.of_line == 0),
             },
         )
 

@@ -43,6 +43,12 @@ COUNTRY_WEIGHTS: Final = {"DE": 45, "FR": 25, "US": 14, "NL": 9, "AT": 7}
 CHANNELS: Final = {"web": 0.46, "app": 0.31, "marketplace": 0.13, "store": 0.07, "phone": 0.03}
 """Where orders are placed, and the share of each."""
 
+CODES: Final = ("", "WELCOME", "NEWSLETTER", "FRIENDS")
+"""What customers type in for a discount on their order, and nothing; a code gives whatever is off that day."""
+
+PROMOTIONS: Final = ("", "Offer of the week", "Last chance")
+"""What takes something off a single line; some offers have no name."""
+
 GUESTS: Final = 0.04
 """The share of orders that are placed without an account."""
 

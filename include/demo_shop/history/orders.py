@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, HOUR, MINUTE, SECOND, Floats, Ints
-from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, GUESTS
+from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, CODES, GUESTS, PROMOTIONS
 from include.demo_shop.money import FREE_SHIPPING_FROM, SHIPPING
 
 NEVER = np.iinfo(np.int64).max
@@ -24,6 +24,7 @@ _OFFERS, _OFFER = 0.04, 15  # share of lines with an offer of their own, per cen
 _SHIPPING, _FREE_FROM = (int(amount * 100) for amount in (SHIPPING, FREE_SHIPPING_FROM))
 _FREE_CODES = 0.06  # share of orders with a code for free delivery
 _EDITED = 0.02  # share of orders to which a line is added later
+_CODE_SHARES, _PROMOTION_SHARES = (0.25, 0.35, 0.3, 0.1), (0.2, 0.6, 0.2)  # of discounts under each name
 _ELSEWHERE = 0.08  # share of lines from another warehouse than the customer's own
 
 
@@ -153,6 +154,33 @@ def priced(
 def channels(orders: int, rng: np.random.Generator) -> Ints:
     """Where each of a day's orders is placed: index into CHANNELS: (orders,)."""
     return rng.choice(len(CHANNELS), orders, p=list(CHANNELS.values()))
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Under which names a day's discounts were given.
+
+    Attributes:
+        of_order: index into CODES, 0 where nothing is off the whole order: (orders,).
+        of_line: index into PROMOTIONS, 0 where nothing is off the line alone: (lines,).
+    """
+
+    of_order: Ints
+    of_line: Ints
+
+
+def codes(prices: Prices, order: Ints, rng: np.random.Generator) -> Codes:
+    """The codes and promotions of a day's discounts.
+
+    Args:
+        prices: of the day.
+        order: the order of each line: (lines,).
+        rng: of this day's codes.
+    """
+    own = np.bincount(order, weights=prices.line_discount, minlength=len(prices.discount)).astype(np.int64)
+    of_order = rng.choice(len(CODES), len(own), p=_CODE_SHARES)
+    of_line = rng.choice(len(PROMOTIONS), len(order), p=_PROMOTION_SHARES)
+    return Codes(np.where(prices.discount > own, of_order, 0), np.where(prices.line_discount > 0, of_line, 0))
 
 
 def guests(orders: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -24,6 +24,7 @@ from include.demo_shop.history.orders import (
     Refunds,
     additions,
     channels,
+    codes,
     fates,
     guests,
     priced,
@@ -142,8 +143,10 @@ class Simulation:
         latest = np.minimum(np.minimum(outcome.shipped_at, outcome.cancelled_at), self._calendar.end)
         added_at = additions(order, ordered_at, latest, np.random.default_rng([self._seed, 10, day]))
         np.maximum.at(outcome.updated_at, order, np.where(added_at == NEVER, 0, added_at))
-        self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel)
-        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], added_at)
+        # And of before discounts had a code.
+        named = codes(prices, order, np.random.default_rng([self._seed, 7, day]))
+        self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel, named)
+        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], added_at, named)
 
         item = first_item + np.arange(len(order))
         add, of = self._agenda.add, Movements.of

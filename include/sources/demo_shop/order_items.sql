@@ -6,6 +6,7 @@ select
     quantity,
     unit_price,
     discount,
+    discount_code,
     unit_cost,
     sold_at,
     updated_at

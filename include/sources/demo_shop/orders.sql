@@ -5,6 +5,7 @@ select
     currency,
     subtotal,
     discount,
+    discount_code,
     shipping,
     shipping_discount,
     tax,

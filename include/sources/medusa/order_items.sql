@@ -45,6 +45,9 @@ discounts as (
         line_id,
         sum(adjustment.amount / case when adjustment.is_tax_inclusive then 1 + rate else 1 end)
             filter (where adjustment.deleted_at is null) as discount,
+        -- A line with two promotions has one name for both.
+        string_agg(distinct adjustment.code, ' + ' order by adjustment.code)
+            filter (where adjustment.deleted_at is null) as discount_code,
         max(adjustment.updated_at) as updated_at
     from sold_lines
     join prices using (line_id)
@@ -112,6 +115,7 @@ finished as (
         listed_price / listed_for as unit_price,
         coalesce(discounts.discount, 0) as discount,
         case when additions.version > 1 then additions.added_at end as sold_at,
+        discounts.discount_code,
         coalesce(
             case when parcels.is_chosen then parcels.location_id end,
             reservations.location_id,
@@ -141,6 +145,7 @@ select
     unit_price,
     subtotal,
     discount,
+    discount_code,
     greatest(subtotal - discount, 0) * rate as tax,
     null::numeric as unit_cost, -- Medusa knows no cost
     sold_at,

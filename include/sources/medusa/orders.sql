@@ -57,6 +57,17 @@ line_discounts as (
     where adjustment.deleted_at is null
     group by line_id
 ),
+order_codes as (
+    -- All that is off goods is off lines, each with its own code; this names what is left when amounts are rounded.
+    select
+        order_id,
+        string_agg(distinct adjustment.code, ' + ' order by adjustment.code) as discount_code
+    from priced_lines
+    join order_line_item_adjustment as adjustment
+        on adjustment.item_id = line_id and adjustment.version = priced_lines.version
+    where adjustment.deleted_at is null
+    group by order_id
+),
 goods as (
     select
         order_id,
@@ -214,6 +225,7 @@ select
     upper(placed.currency_code) as currency,
     coalesce(goods.subtotal, 0) as subtotal,
     coalesce(goods.discount, 0) as discount,
+    order_codes.discount_code,
     coalesce(delivery.charged, 0) as shipping,
     coalesce(delivery.discount, 0) as shipping_discount,
     coalesce(goods.tax, 0) + coalesce(delivery.tax, 0) as tax,
@@ -240,6 +252,7 @@ select
     case when placed.canceled_at is not null then 'not recorded' end as cancellation_reason
 from placed
 left join goods on goods.order_id = placed.id
+left join order_codes on order_codes.order_id = placed.id
 left join delivery on delivery.order_id = placed.id
 left join progress on progress.order_id = placed.id
 left join first_captures on first_captures.order_id = placed.id

@@ -27,6 +27,7 @@ priced as (
         coalesce(refunded.returns, 0) as returns,
         coalesce(refunded.tax_refunds, 0) as tax_refunds,
         coalesce(item.discount, 0) as own_discount,
+        item.discount_code,
         (orders.discount * 100)::bigint
         - sum((coalesce(item.discount, 0) * 100)::bigint) over (partition by item.order_id) as rest,
         ((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint as left_of_item,
@@ -90,6 +91,8 @@ select
     unit_price,
     gross_sales,
     discount_allocated,
+    own_discount,
+    discount_code,
     null::numeric as tax,
     refunded_quantity,
     returns,

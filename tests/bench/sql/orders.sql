@@ -54,6 +54,7 @@ select
     coalesce(sums.refunded_units, 0) as refunded_units,
     coalesce(sums.gross_sales, 0) as gross_sales,
     coalesce(sums.discount, 0) as discount,
+    orders.discount_code,
     orders.shipping - orders.shipping_discount as shipping,
     orders.tax,
     orders.shipping_tax,
