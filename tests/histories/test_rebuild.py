@@ -234,10 +234,10 @@ def test_money_that_no_line_explains_and_units_that_come_back_on_another_day(
         shops=1,
         zone="Europe/Berlin",
         first_day=FIRST_DAYS[0],
-        nights=[Night(2), Night(1), Night(1), Night(0), Night(0), Night(1), Night(0)],
+        nights=[Night(3), Night(1), Night(1), Night(0), Night(0), Night(1), Night(0)],
         deeds={
             (0, 0): [order(30), order(31), GiveBack(0, "A", 40, 5, 3, 1)],
-            (0, 1): [GiveBack(None, "B", 2, 9, 0, 1), GiveBack(1, "A", 60, 8, 0, 1), GiveBack(None, "A", 3, 7, 7, 7)],
+            (0, 1): [GiveBack(None, "B", 2, 9, 0, 1), GiveBack(1, "A", 84, 8, 0, 1), GiveBack(None, "A", 3, 7, 7, 7)],
             (0, 2): [Edit("orders", 1, "cancelled", 70), Refund(0, 70, 1, 200, True, 20, 35)],
             (0, 3): [Edit("orders", 1, "cancelled", None), Edit("refunds", 0, "returned", 90)],
             (0, 4): [Delete("order_refunds", 1), Edit("order_refunds", 0, "hour", 10)],
