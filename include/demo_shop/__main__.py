@@ -38,8 +38,9 @@ def _key_type(keys: str) -> KeyType:
 
 
 def _upgrade(shop: Connection[Any]) -> None:
-    for column in upgrade_schema(shop):
-        typer.echo(f"The shop is of an earlier release and lacked {column}: added, its default in every row.")
+    for added in upgrade_schema(shop):
+        rows = "its default in every row" if "." in added else "and empty"
+        typer.echo(f"The shop is of an earlier release and lacked {added}: added, {rows}.")
     for column in loosen_schema(shop):
         typer.echo(f"The shop is of an earlier release, in which {column} was never null: it may be now.")
 

@@ -17,6 +17,7 @@ from include.sources.inventory import INVENTORY
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
 from include.sources.orders import ORDERS
+from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
 from include.sources.warehouses import WAREHOUSES
@@ -30,6 +31,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         ORDERS,
         ORDER_ITEMS,
         REFUNDS,
+        PAYMENTS,
         INVENTORY,
         INVENTORY_MOVEMENTS,
     )

@@ -149,6 +149,8 @@ FAN_OUTS = {
     "daily_sales": ("refunds", {"days_equal_orders", "days_equal_products", "days_equal_refunds"}),
     "daily_product_sales": ("refunds", {"days_equal_products"}),
     "refunds_daily": ("refunds", {"days_equal_refunds"}),
+    "payments_daily": ("payments", {"payments_equal_accepted"}),
+    "receivables_daily": ("payments_daily", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", {"stock_equals_movements", "stock_on_hand"}),
 }
 DROPPED_ROWS = {
@@ -157,6 +159,8 @@ DROPPED_ROWS = {
     "daily_sales": ("reporting_orders", "order_id = 7", {"days_equal_orders", "days_equal_products"}),
     "daily_product_sales": ("order_lines", "order_item_id = 7", {"days_equal_products"}),
     "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
+    "payments_daily": ("payments", "payment_id = 7", {"payments_equal_accepted"}),
+    "receivables_daily": ("daily_sales", "currency = 'USD'", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", "movement_id = 7", {"stock_equals_movements", "stock_on_hand"}),
 }
 # A join on the customer drops the guests' rows.

@@ -1,4 +1,4 @@
-"""A shop that was created before a column existed gets it, and its nights go on."""
+"""A shop that was created before a column or a table existed gets it, and its nights go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tests.nights import Nights
 
 _COMMENTS = """
 select attrelid::regclass || '.' || attname || ': ' || col_description(attrelid, attnum)
-from pg_attribute where attrelid in ('orders'::regclass, 'refunds'::regclass) and attnum > 0 and not attisdropped
+from pg_attribute
+where attrelid in ('orders'::regclass, 'refunds'::regclass, 'payments'::regclass) and attnum > 0 and not attisdropped
 order by 1
 """
 
@@ -44,6 +45,8 @@ def forget_added_columns(shop: psycopg.Connection) -> None:
     )
     for table, column in schema._ADDED:
         shop.execute(f"alter table {table} drop column {column}".encode())
+    for table in schema._NEW_TABLES:
+        shop.execute(f"drop table {table}".encode())
 
 
 @pytest.mark.parametrize("keys", ["integer", "uuid"])
@@ -62,9 +65,15 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
         ):
             first = re.sub(added, "", first)
         shop.execute(re.sub(r",(?=\n\);)", "", first).encode())
+        for table in schema._NEW_TABLES:
+            shop.execute(f"drop table {table}".encode())
+        shop.execute("drop sequence if exists transaction_id_numbers")
         assert structure(shop) != new[0]
 
-        assert upgrade_schema(shop) == [f"{table}.{column}" for table, column in schema._ADDED]
+        assert upgrade_schema(shop) == [
+            *schema._NEW_TABLES,
+            *(f"{table}.{column}" for table, column in schema._ADDED),
+        ]
 
         assert (structure(shop), shop.execute(_COMMENTS).fetchall()) == new
 
@@ -95,7 +104,7 @@ def test_filling_a_shop_with_a_past_adds_the_columns_and_changes_no_row(old_shop
     with shopkeeper(old_shop) as shop:
         forget_added_columns(shop)
         before = contents(shop)
-        assert run(old_shop, *FILL).count("lacked") == len(schema._ADDED)
+        assert run(old_shop, *FILL).count("lacked") == len(schema._ADDED) + len(schema._NEW_TABLES)
         assert "lacked" not in run(old_shop, *FILL)
         assert shop.execute("select count(*), count(channel) from orders").fetchone() == (len(before["orders"]), 0)
         forget_added_columns(shop)
@@ -104,8 +113,9 @@ def test_filling_a_shop_with_a_past_adds_the_columns_and_changes_no_row(old_shop
 
 def test_a_shop_of_an_earlier_release_has_nights_again(nights: Nights) -> None:
     forget_added_columns(nights.shop)
-    with pytest.raises(SchemaDrift, match=r"public\.orders\.channel: expected text, found no such column"):
+    with pytest.raises(SchemaDrift, match=r"public\.orders\.channel: expected text, found no such column") as refused:
         nights.report()
+    assert "public.payments: expected, found no table of that name" in str(refused.value)
     upgrade_schema(nights.shop)
     run_id = nights.report()
     assert nights.ask("select count(*) > 1000, count(channel) from reporting.orders") == [(True, 0)]

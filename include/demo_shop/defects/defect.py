@@ -14,7 +14,9 @@ NEVER_REFUNDED = """not exists (
 )"""
 """In a condition: nothing of the victim's order was refunded."""
 
-Source = Literal["customers", "products", "orders", "order_items", "refunds", "inventory", "inventory_movements"]
+Source = Literal[
+    "customers", "products", "orders", "order_items", "refunds", "payments", "inventory", "inventory_movements"
+]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, FIRST_NAMES, LAST_NAMES, WAREHOUSES
 from include.demo_shop.history.orders import NEVER, Fates, Prices, Status
+from include.demo_shop.history.payments import KINDS, METHODS, NO_ORDER
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
 CHUNK_ROWS: Final = 400_000
@@ -39,7 +40,8 @@ class Journal:
         self._addresses = addresses
         self._buffers: dict[str, list[Any]] = defaultdict(list)
         self._buffered_rows = 0
-        self.numbers = dict.fromkeys(("customers", "orders", "order_items", "refunds", "inventory_movements"), 0)
+        tables = ("customers", "orders", "order_items", "refunds", "payments", "inventory_movements")
+        self.numbers = dict.fromkeys(tables, 0)
 
     def _next_numbers(self, table: str, count: int) -> Ints:
         first = self.numbers[table] + 1
@@ -169,6 +171,27 @@ class Journal:
                 "restocked": to.flags(joined["restocked"][order].astype(np.bool_)),
                 "refunded_at": to.instants(joined["at"][order]),
                 "updated_at": to.instants(joined["at"][order]),
+            },
+        )
+
+    def payments(self, parts: list[dict[str, Ints]]) -> None:
+        """Enter a day's movements of money, in the order in which they happened."""
+        if not parts:
+            return
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        order = np.lexsort((joined["method"], joined["kind"], joined["order"], joined["at"]))
+        rows = {name: values[order] for name, values in joined.items()}
+        self._keep(
+            "payments",
+            {
+                "transaction_id": to.whole(self._next_numbers("payments", len(order))),
+                "order_id": to.whole(rows["order"], rows["order"] == NO_ORDER),
+                "kind": to.words(rows["kind"], KINDS),
+                "method": to.words(rows["method"], METHODS),
+                "currency": to.words(rows["is_usd"], ("EUR", "USD")),
+                "amount": to.money(rows["amount"]),
+                "paid_at": to.instants(rows["at"]),
+                "updated_at": to.instants(rows["at"]),
             },
         )
 

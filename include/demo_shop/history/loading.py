@@ -19,6 +19,7 @@ _GENERATED_KEYS = {
     "orders": "order_id",
     "order_items": "order_item_id",
     "refunds": "refund_id",
+    "payments": "transaction_id",
     "inventory_movements": "movement_id",
 }
 _CONSTRAINTS = """
