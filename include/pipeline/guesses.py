@@ -25,6 +25,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "purchase_item", "basket_item", "bestell_position", "line", "position", "zeile",
     ),
     "refunds": ("refund", "order_return", "return", "credit_note", "erstattung", "retoure"),
+    "payments": ("payment", "payment_transaction", "order_transaction", "zahlung", "paiement", "pago"),
     "inventory": ("inventory", "stock_level", "inventory_level", "stock", "bestand"),
     "inventory_movements": (
         "inventory_movement", "stock_movement", "stock_move", "inventory_transaction", "movement", "bewegung",
@@ -69,6 +70,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "reserved": ("quantity_reserved", "allocated", "reserviert"),
     "reorder_point": ("reorder_level", "min_stock", "minimum_stock"),
     "kind": ("movement_type", "type", "reason", "art"),
+    "method": ("payment_method", "gateway", "provider", "zahlungsart"),
+    "paid_at": ("captured_at", "paid", "paid_on", "payment_date", "created_at", "created", "date", "datum"),
     "moved_at": ("moved", "moved_on", "created_at", "created", "date", "datum"),
 }  # fmt: skip
 

@@ -19,7 +19,8 @@ PAYMENTS = Source(
     grain="One row per movement of money: what was captured, paid back, or put on a gift card that was sold.",
     doc="With tax, as the customer pays. An authorization moves no money and is left out, as is an attempt that "
     "failed. A payment is held with its order: the money of an order whose sale does not count would make a difference "
-    "to sales that is none.",
+    "to sales that is none. A gift card that is sold is money put on it, no sale and no line of an order; one that is "
+    "redeemed is a payment.",
     columns=(
         Column("payment_id", Type.INTEGER, "The movement; not the provider's reference in orders.payment_id."),
         key(

@@ -76,7 +76,8 @@ class Night:
 
 Say = Callable[[Line], None]
 TABLES_OF_THE_SHOP: Final = (
-    "customers", "products", "warehouses", "orders", "order_items", "refunds", "inventory", "inventory_movements",
+    "customers", "products", "warehouses", "orders", "order_items", "refunds", "payments", "inventory",
+    "inventory_movements",
 )  # fmt: skip
 
 

@@ -71,12 +71,17 @@ TAMPERING: Final = {
         where refund_id = %(refund)s
     """,
     "a refund is deleted": "delete from refunds where refund_id = %(refund)s",
+    "a payment was made on another day": """
+        update payments set paid_at = paid_at + %(days)s * interval '7 hours', updated_at = now()
+        where order_id = %(order)s
+    """,
     "an order is deleted": """
         delete from inventory_movements where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
         delete from refunds where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
         delete from order_items where order_id = %(order)s;
+        delete from payments where order_id = %(order)s;
         delete from orders where order_id = %(order)s
     """,
     "an order of long ago is committed now": """
