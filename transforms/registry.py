@@ -21,6 +21,8 @@ _FILES: Final = (
     "reporting.daily_product_sales",
     "reporting.refunds_daily",
     "reporting.discounts",
+    "reporting.payments_daily",
+    "reporting.receivables_daily",
     "reporting.products",
     "reporting.product_abc_xyz",
     "reporting.inventory_daily",

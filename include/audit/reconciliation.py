@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from include.audit.balance import LAYERS, Balance, compare_sides
+from include.audit.payments import PAYMENT_BALANCES
 from include.audit.sales import SALES_BALANCES
 from include.audit.sources import ACCOUNTS, source_balance
 from include.audit.stock import STOCK_BALANCES
@@ -22,7 +23,7 @@ from include.ledger.runs import Run
 
 def balances(sources: Mapping[str, Source]) -> tuple[Balance, ...]:
     """All balances, for a shop with these sources."""
-    return (source_balance(sources), *SALES_BALANCES, *STOCK_BALANCES)
+    return (source_balance(sources), *SALES_BALANCES, *PAYMENT_BALANCES, *STOCK_BALANCES)
 
 
 def prove(run: Run, sources: Mapping[str, Source], tables: Sequence[Table], versions: Mapping[str, int]) -> list[Proof]:

@@ -72,8 +72,8 @@ Postgres statement that gives the columns of the source's page below, by name (`
   meant is accepted by `make schema`; a key that is missing on purpose by naming it in its table's comment:
   `[set aside: key (order_id)]`.
 - A source without a file is absent: the tables that need it are left out, and the night's summary and
-  `reporting.data_status` say so. An optional one (`refunds`, `order_refunds`) has no rows then, and no table is left
-  out.
+  `reporting.data_status` say so. An optional one (`refunds`, `order_refunds`, `payments`) has no rows then, and no
+  table is left out.
 - A file that is called like no source stops everything, before anything is read.
 
 {matrix}

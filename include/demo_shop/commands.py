@@ -23,10 +23,10 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class PlaceOrder:
-    """Create an order; a guest's has no customer.
+    """Create an order, and pay for it; a guest's has no customer.
 
     A product appears at most once per warehouse; discounts are in the order's currency. `discount` is taken off the
-    whole order, beside what its lines have of their own.
+    whole order, beside what its lines have of their own. What is ordered on account is paid later.
     """
 
     customer_id: Key | None
@@ -38,6 +38,7 @@ class PlaceOrder:
     channel: str | None = None
     free_shipping: bool = False
     discount_code: str | None = None
+    paid_by: str = "card"
 
 
 @dataclass(frozen=True)

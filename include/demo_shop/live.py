@@ -174,6 +174,7 @@ async def _create(floor: _Floor, dice: random.Random) -> str:
         channel=dice.choices(list(CHANNELS), list(CHANNELS.values()))[0],
         free_shipping=dice.random() < 0.06,
         discount_code="LIVE" if discount else None,
+        paid_by=dice.choices(("card", "gift_card", "store_credit", "on_account"), (88, 5, 2, 5))[0],
     )
     order = await floor.service.create(command)
     floor.open_orders["pending"].append(order.order_id)

@@ -131,6 +131,21 @@ class Refund(Row):
     returned_at: Mapped[datetime | None]
 
 
+class Payment(Row):
+    """One movement of money."""
+
+    __tablename__ = "payments"
+
+    transaction_id: Mapped[Key] = _generated_key()
+    order_id: Mapped[Key | None] = mapped_column(KeyColumn(), ForeignKey("orders.order_id"))
+    kind: Mapped[str]
+    method: Mapped[str]
+    currency: Mapped[str]
+    amount: Mapped[Decimal]
+    paid_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
 class Stock(Row):
     """What a warehouse holds of a product now."""
 

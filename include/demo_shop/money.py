@@ -33,6 +33,11 @@ def tax_on(net: Decimal) -> Decimal:
     return cents(net * TAX_RATE)
 
 
+def with_tax(net: Decimal) -> Decimal:
+    """What is paid back for a refund of so much before tax; rounded down, as ``refundable`` is."""
+    return net + (net * TAX_RATE).quantize(CENT, ROUND_FLOOR)
+
+
 def shipping_of(net: Decimal, currency: str) -> Decimal:
     """What delivery costs, before its discount and tax: nothing from 100.00 EUR on.
 

@@ -81,6 +81,12 @@ _TABLES: Final = {
         "coalesce('order ' || victim.order_id, 'refund of no order ' || victim.order_refund_id)",
         "victim.refunded_at desc, victim.order_refund_id",
     ),
+    "payments": _Table(
+        ("transaction_id",),
+        "payments as victim join orders as parent on parent.order_id = victim.order_id",
+        "'order ' || victim.order_id",
+        "parent.ordered_at desc, victim.transaction_id",
+    ),
     "inventory": _Table(
         ("product_id", "warehouse_id"),
         "inventory as victim",

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from include.demo_shop.commands import Key
-from include.demo_shop.models import Customer, Movement, Order, OrderItem, Product, Refund, Row, Stock
+from include.demo_shop.models import Customer, Movement, Order, OrderItem, Payment, Product, Refund, Row, Stock
 
 Cell = tuple[Key, Key]
 """A product in a warehouse: (product_id, warehouse_id)."""
@@ -34,7 +34,7 @@ class Catalogue:
 
 
 class Orders:
-    """Orders, their items and refunds."""
+    """Orders, their items, refunds and payments."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -58,6 +58,14 @@ class Orders:
         )
         quantity, amount = (await self._session.execute(totals)).one()
         return int(quantity), Decimal(amount)
+
+    async def paid(self, order_id: Key) -> dict[str, Decimal]:
+        """What was captured for an order and not paid back, by method; stable while the order is locked."""
+        signed = case((Payment.kind == "capture", Payment.amount), else_=-Payment.amount)
+        sums = select(Payment.method, func.sum(signed)).where(Payment.order_id == order_id).group_by(Payment.method)
+        return {
+            method: Decimal(amount) for method, amount in await self._session.execute(sums.order_by(Payment.method))
+        }
 
     async def add(self, rows: Iterable[Row]) -> None:
         """Insert rows; their keys are known afterwards."""

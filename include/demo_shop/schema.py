@@ -18,6 +18,7 @@ TABLES: Final = (
     "order_items",
     "refunds",
     "order_refunds",
+    "payments",
     "inventory",
     "inventory_movements",
 )
@@ -31,6 +32,7 @@ KEY_PREFIXES: Final = {
     "order_item_id": "itm",
     "refund_id": "ref",
     "order_refund_id": "orf",
+    "transaction_id": "trn",
     "movement_id": "mov",
 }
 """What a text key of each kind starts with: order 123 is ``ord-000123``."""
@@ -49,8 +51,8 @@ _ADDED: Final = (
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
-_ADDED_TABLES: Final = ("order_refunds",)
-"""What it has got as a whole since then."""
+_NEW_TABLES: Final = ("order_refunds", "payments")
+"""Tables that schema.sql has got since the first shops were created."""
 
 _RENEWED: Final = (("orders", "discount"), ("orders", "tax"), ("orders", "total"))
 """Table and column of what has another comment since."""
@@ -81,12 +83,7 @@ def ddl(keys: KeyType = "integer") -> str:
     if keys not in _SHOP_KEY:
         raise ValueError(f"keys are one of {', '.join(get_args(KeyType))}, not {keys!r}")
 
-    def generated(match: re.Match[str]) -> str:
-        column = match[1]
-        number = f"nextval('{column}_numbers')"
-        return f"{column} {keys} not null default shop_key('{KEY_PREFIXES[column]}', {number})"
-
-    columns = re.sub(r"\bbigint\b", keys, _IDENTITY.sub(generated, _without_comments(statements)))
+    columns = _keyed(_without_comments(statements), keys)
     sequences = "\n".join(f"create sequence {column}_numbers;" for column in KEY_PREFIXES)
     function = (
         f"create function shop_key(prefix text, number bigint) returns {keys} "
@@ -101,14 +98,17 @@ def create_schema(connection: Connection[Any], keys: KeyType = "integer") -> Non
 
 
 def upgrade_schema(connection: Connection[Any]) -> list[str]:
-    """Add the columns and tables that a shop of an earlier schema.sql lacks, in the caller's transaction.
+    """Add the tables and columns that a shop of an earlier schema.sql lacks, in the caller's transaction.
 
     Rows have the column's default there, or null; a table has none.
 
     Returns:
-        What was added: ``orders.channel``, ``order_refunds``. A shop that lacks nothing is not locked.
+        What was added: ``payments``, ``orders.channel``. A shop that lacks nothing is not locked.
     """
     statements = _SCHEMA.read_text(encoding="utf-8")
+    tables = [table for table in _NEW_TABLES if not _has_table(connection, table)]
+    for table in tables:
+        connection.execute(_table_ddl(table, key_type(connection)).encode())
     added = [(table, column) for table, column in _ADDED if not _has_column(connection, table, column)]
     for table, column in added:
         declared = _found(rf"(?s)create table {table} \(.*?\n    {column} ([^\n]*),\n", statements)
@@ -118,10 +118,7 @@ def upgrade_schema(connection: Connection[Any]) -> list[str]:
             connection.execute(f"alter table {table} add {constraint[1]}".encode())
     for table, column in (*added, *(_RENEWED if added else ())):
         connection.execute(_comment(table, column))
-    tables = [table for table in _ADDED_TABLES if not _has_table(connection, table)]
-    for table in tables:
-        _add_table(connection, table)
-    return [*(f"{table}.{column}" for table, column in added), *tables]
+    return tables + [f"{table}.{column}" for table, column in added]
 
 
 def loosen_schema(connection: Connection[Any]) -> list[str]:
@@ -145,8 +142,7 @@ def loosen_schema(connection: Connection[Any]) -> list[str]:
 
 def schema_exists(connection: Connection[Any]) -> bool:
     """Whether the shop's tables are there."""
-    row = connection.execute("select to_regclass('public.orders') is not null").fetchone()
-    return bool(row and row[0])
+    return _has_table(connection, "orders")
 
 
 def key_type(connection: Connection[Any]) -> KeyType:
@@ -166,30 +162,38 @@ def next_number_sequence(column: str, table: str, keys: KeyType) -> str:
     return f"{table}_{column}_seq" if keys == "integer" else f"{column}_numbers"
 
 
+def _keyed(statements: str, keys: KeyType) -> str:
+    """Statements of schema.sql with text or uuid keys."""
+
+    def generated(match: re.Match[str]) -> str:
+        column = match[1]
+        number = f"nextval('{column}_numbers')"
+        return f"{column} {keys} not null default shop_key('{KEY_PREFIXES[column]}', {number})"
+
+    return re.sub(r"\bbigint\b", keys, _IDENTITY.sub(generated, statements))
+
+
+def _table_ddl(table: str, keys: KeyType) -> str:
+    """The statements of schema.sql that create one table with its indexes and comments."""
+    wanted = rf"(?ms)^(?:create table {table} \(|create index {table}_|comment on (?:table|column) {table}\b).*?;$"
+    statements = "\n".join(re.findall(wanted, _SCHEMA.read_text(encoding="utf-8")))
+    if keys == "integer":
+        return statements
+    sequences = (f"create sequence {column}_numbers;" for column in _IDENTITY.findall(statements))
+    return "\n".join([*sequences, _keyed(statements, keys)])
+
+
+def _has_table(connection: Connection[Any], table: str) -> bool:
+    row = connection.execute("select to_regclass(%s) is not null", [f"public.{table}"]).fetchone()
+    return bool(row and row[0])
+
+
 def _found(pattern: str, statements: str) -> str:
     """The first group of the only place in schema.sql that a pattern finds."""
     match = re.search(pattern, statements)
     if match is None:
         raise LookupError(f"schema.sql has nothing like {pattern!r}")
     return match[1]
-
-
-def _add_table(connection: Connection[Any], table: str) -> None:
-    """Create a table as schema.sql has it, with its indexes and comments, and keys of the shop's type."""
-    keys = key_type(connection)
-    statements = ddl(keys)
-    if keys != "integer":
-        connection.execute(f"create sequence {table.removesuffix('s')}_id_numbers".encode())
-    connection.execute(_found(rf"(?s)(create table {table} \(.*?\n\);)", statements).encode())
-    for found in re.finditer(rf"(?m)^(?:create index \w+ on {table} |comment on table {table} ).*;$", statements):
-        connection.execute(found[0].encode())
-    for column in re.findall(rf"(?m)^comment on column {table}\.(\w+) is", statements):
-        connection.execute(_comment(table, column))
-
-
-def _has_table(connection: Connection[Any], table: str) -> bool:
-    row = connection.execute("select to_regclass(%s) is not null", [f"public.{table}"]).fetchone()
-    return bool(row and row[0])
 
 
 def _has_column(connection: Connection[Any], table: str, column: str) -> bool:

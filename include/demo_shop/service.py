@@ -7,6 +7,7 @@ later change of a row also has a later ``updated_at``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -37,8 +38,8 @@ from include.demo_shop.errors import (
     UnknownStock,
     WrongStatus,
 )
-from include.demo_shop.models import Order, OrderItem, Refund
-from include.demo_shop.money import in_currency, is_whole_cents, refundable, tax_on
+from include.demo_shop.models import Order, OrderItem, Payment, Refund
+from include.demo_shop.money import in_currency, is_whole_cents, refundable, with_tax
 from include.demo_shop.pricing import check_order, priced
 from include.demo_shop.repositories import Catalogue, Orders, Shelves, instant_of
 
@@ -66,7 +67,7 @@ class OrderService:
         self._transaction = async_sessionmaker(engine, expire_on_commit=False).begin
 
     async def create(self, command: PlaceOrder) -> PlacedOrder:
-        """Create a pending order at today's prices and reserve its stock.
+        """Create a pending order at today's prices, reserve its stock, and take the money unless it is on account.
 
         Raises:
             InvalidCommand, UnknownCustomer, UnknownProduct, ProductNotOffered, UnknownStock, OutOfStock,
@@ -114,6 +115,8 @@ class OrderService:
             for item in items:
                 cell = stock[item.product_id, item.warehouse_id]
                 shelves.record(cell, "reservation", item.quantity, item.order_item_id, instant)
+            if command.paid_by != "on_account":
+                await orders.add(_payments(order, "capture", {command.paid_by: order.total}, instant))
         keys = tuple(item.order_item_id for item in items)
         shipping = order.shipping - order.shipping_discount
         amounts = (order.subtotal, order.discount, shipping, order.tax, order.total)
@@ -153,7 +156,7 @@ class OrderService:
             order.status = "delivered"
 
     async def cancel(self, command: CancelOrder) -> None:
-        """Cancel an order that has not shipped, and release its stock.
+        """Cancel an order that has not shipped, release its stock, and pay back what was paid.
 
         Raises:
             InvalidCommand, UnknownOrder, WrongStatus.
@@ -161,10 +164,12 @@ class OrderService:
         if not command.by.strip() or not command.reason.strip():
             raise InvalidCommand("a cancellation says who cancelled and why")
         async with self._transaction() as session:
-            order = await _locked(Orders(session), command.order_id, "cancel", CANCELLABLE)
+            orders = Orders(session)
+            order = await _locked(orders, command.order_id, "cancel", CANCELLABLE)
             order.updated_at = order.cancelled_at = await _move_items(session, command.order_id, "release")
             order.status = "cancelled"
             order.cancelled_by, order.cancellation_reason = command.by, command.reason
+            await orders.add(_payments(order, "refund", await orders.paid(order.order_id), order.updated_at))
 
     async def refund(self, command: RefundLine) -> Refunded:
         """Give money back for units of a line that shipped, and put them back on the shelf if wanted.
@@ -207,10 +212,12 @@ class OrderService:
                 restocked=command.restock,
                 refunded_at=instant,
                 updated_at=instant,
-                tax=tax_on(amount),
+                tax=with_tax(amount) - amount,
                 returned_at=instant if command.restock else None,
             )
             await orders.add([refund])
+            owed = _part(await orders.paid(order.order_id), with_tax(amount))
+            await orders.add(_payments(order, "refund", owed, instant))
             if command.restock:
                 shelves.record(stock[cell], "return", command.quantity, item.order_item_id, instant)
         return Refunded(refund.refund_id, amount)
@@ -259,6 +266,32 @@ async def _locked(orders: Orders, order_id: Key, action: str, allowed: tuple[str
     if order.status not in allowed:
         raise WrongStatus(order_id, action, order.status, allowed)
     return order
+
+
+def _part(paid: Mapping[str, Decimal], amount: Decimal) -> dict[str, Decimal]:
+    """An amount to pay back, by the methods by which was paid; no more than that."""
+    owed = {}
+    for method, most in paid.items():
+        owed[method] = min(most, amount)
+        amount -= owed[method]
+    return owed
+
+
+def _payments(order: Order, kind: str, amounts: Mapping[str, Decimal], instant: datetime) -> list[Payment]:
+    """Movements of money for an order, by method; of nothing there is none."""
+    return [
+        Payment(
+            order_id=order.order_id,
+            kind=kind,
+            method=method,
+            currency=order.currency,
+            amount=amount,
+            paid_at=instant,
+            updated_at=instant,
+        )
+        for method, amount in amounts.items()
+        if amount > 0
+    ]
 
 
 async def _move_items(session: AsyncSession, order_id: Key, kind: str) -> datetime:

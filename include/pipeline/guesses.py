@@ -26,6 +26,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "refunds": ("refund", "order_return", "return", "credit_note", "erstattung", "retoure"),
     "order_refunds": ("order_refund", "goodwill", "granted_refund", "order_credit", "credit", "gutschrift"),
+    "payments": ("payment", "payment_transaction", "order_transaction", "zahlung", "paiement", "pago"),
     "inventory": ("inventory", "stock_level", "inventory_level", "stock", "bestand"),
     "inventory_movements": (
         "inventory_movement", "stock_movement", "stock_move", "inventory_transaction", "movement", "bewegung",
@@ -70,6 +71,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "reserved": ("quantity_reserved", "allocated", "reserviert"),
     "reorder_point": ("reorder_level", "min_stock", "minimum_stock"),
     "kind": ("movement_type", "type", "reason", "art"),
+    "method": ("payment_method", "gateway", "provider", "zahlungsart"),
+    "paid_at": ("captured_at", "paid", "paid_on", "payment_date", "created_at", "created", "date", "datum"),
     "moved_at": ("moved", "moved_on", "created_at", "created", "date", "datum"),
 }  # fmt: skip
 

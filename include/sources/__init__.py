@@ -18,6 +18,7 @@ from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
 from include.sources.order_refunds import ORDER_REFUNDS
 from include.sources.orders import ORDERS
+from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
 from include.sources.warehouses import WAREHOUSES
@@ -32,6 +33,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         ORDER_ITEMS,
         REFUNDS,
         ORDER_REFUNDS,
+        PAYMENTS,
         INVENTORY,
         INVENTORY_MOVEMENTS,
     )

@@ -25,6 +25,7 @@ ORDER_ITEMS = Source(
     schema="source",
     name="order_items",
     grain="One row per line of an order: one product from one warehouse.",
+    doc="A gift card that is sold is no line: see payments.",
     columns=(
         Column("order_item_id", Type.INTEGER, "The line."),
         key("orders", "order_id", "The order it belongs to.", part_of=True),

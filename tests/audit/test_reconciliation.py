@@ -150,6 +150,8 @@ FAN_OUTS = {
     "daily_product_sales": ("refunds", {"days_equal_products"}),
     "refunds_daily": ("refunds", {"days_equal_refunds"}),
     "discounts": ("reporting_orders", {"days_equal_discounts"}),
+    "payments_daily": ("payments", {"payments_equal_accepted"}),
+    "receivables_daily": ("payments_daily", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", {"stock_equals_movements", "stock_on_hand"}),
 }
 DROPPED_ROWS = {
@@ -159,6 +161,8 @@ DROPPED_ROWS = {
     "daily_product_sales": ("order_lines", "order_item_id = 7", {"days_equal_products"}),
     "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
     "discounts": ("reporting_orders", "discount_cents > 0 and status <> 'cancelled'", {"days_equal_discounts"}),
+    "payments_daily": ("payments", "payment_id = 7", {"payments_equal_accepted"}),
+    "receivables_daily": ("daily_sales", "currency = 'USD'", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", "movement_id = 7", {"stock_equals_movements", "stock_on_hand"}),
 }
 # A join on the customer drops the guests' rows.

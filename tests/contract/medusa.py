@@ -167,12 +167,32 @@ class Medusa:
                     amount=Decimal(discount),
                 )  # fmt: skip
 
-    def pay(self, order: str, captured_at: datetime | None) -> None:
-        """A payment of an order: captured, or only authorized."""
-        self.put("order_payment_collection", order_id=order, payment_collection_id=f"{order}/bill")
+    def pay(
+        self,
+        order: str,
+        captured_at: datetime | None,
+        amount: str = "10",
+        *,
+        provider: str = "pp_stripe_stripe",
+        is_linked: bool = True,
+    ) -> None:
+        """A payment of an order, or one that no order knows: captured, or only authorized."""
+        if is_linked:
+            self.put("order_payment_collection", order_id=order, payment_collection_id=f"{order}/bill")
         self.put(
             "payment", captured_at or at(2), id=f"{order}/payment", payment_collection_id=f"{order}/bill",
-            captured_at=captured_at,
+            captured_at=captured_at, currency_code="eur", provider_id=provider, amount=Decimal(amount),
+        )  # fmt: skip
+        if captured_at:
+            self.put(
+                "capture", captured_at, id=f"{order}/capture", payment_id=f"{order}/payment", amount=Decimal(amount)
+            )
+
+    def credit(self, order: str, reference: str, amount: str, *, version: int = 1, day: int = 2) -> None:
+        """What is credited to an order in one version: a gift card that is redeemed, goodwill."""
+        self.put(
+            "order_credit_line", at(day), order_id=order, reference=reference, reference_id="1", version=version,
+            amount=Decimal(amount),
         )  # fmt: skip
 
     def parcel(self, order: str, line: str, location: str, *, day: int = 3, **values: Any) -> None:

@@ -120,8 +120,8 @@ def fill_changes(medusa: Medusa) -> None:
     medusa.line("cancelled", "a", "11.90", "19", inclusive=True)
     for version in (1, 2):
         medusa.item("cancelled", "a", 2, version=version)
-    medusa.pay("cancelled", at(2, 12))
-    medusa.put("refund", at(5), payment_id="cancelled/payment", amount=Decimal("23.80"))
+    medusa.pay("cancelled", at(2, 12), "23.80")
+    medusa.put("refund", at(5), id="cancelled/refund", payment_id="cancelled/payment", amount=Decimal("23.80"))
 
     # Three mugs and a cap; then one mug at another price, two shirts and no cap.
     medusa.order("edited", version=2)
@@ -153,6 +153,7 @@ def fill_changes(medusa: Medusa) -> None:
     medusa.give_back("exchanged", "old", 0, received_at=None)
 
     medusa.order("draft", is_draft_order=True, status="draft")
+    medusa.pay("draft", at(3))
     medusa.sell("draft", "a", 1, "5", "0", variant=None, title="Gift wrap")
     medusa.order("draft that became an order", updated_at=at(12))
     medusa.sell("draft that became an order", "a", 1, "5", "0", variant=None, title="Engraving")
@@ -190,6 +191,12 @@ def fill_progress(medusa: Medusa) -> None:
             medusa.item(order, "a", 2, version=2, day=4, **quantities)
     medusa.pay("authorized", None)
     medusa.pay("captured", at(2, 12))
+    medusa.pay("of nobody", at(3), "7", provider="pp_system_default", is_linked=False)
+    # Paid by gift card in the first version; an edit writes the credit again, and adds goodwill.
+    for version, day in ((1, 2), (2, 4)):
+        medusa.credit("shipped", "gift-card", "6", version=version, day=day)
+    medusa.credit("shipped", "payment_collection", "2", version=2, day=4)
+    medusa.pay("shipped", at(3), "4", provider="pp_paypal_paypal")
     medusa.parcel("packed and unpacked", "a", "port", canceled_at=at(4))
     medusa.parcel("half of it shipped", "a", "port")
     medusa.order("a service", version=2)

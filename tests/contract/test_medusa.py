@@ -241,6 +241,24 @@ def test_what_came_back(shop: psycopg.Connection) -> None:
     }
 
 
+def test_what_was_paid(shop: psycopg.Connection) -> None:
+    """Not what was only authorized, nor what is for a draft; a gift card once, at the time at which it was redeemed."""
+    columns = ("order_id", "kind", "method", "currency", "amount", "paid_at")
+    assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "payments").items()} == {
+        "cancelled/capture": ("cancelled", "capture", "card", "EUR", Decimal("23.8"), at(2, 12)),
+        "cancelled/refund": ("cancelled", "refund", "card", "EUR", Decimal("23.8"), at(5)),
+        "captured/capture": ("captured", "capture", "card", "EUR", Decimal(10), at(2, 12)),
+        "of nobody/capture": (None, "capture", None, "EUR", Decimal(7), at(3)),
+        "shipped/capture": ("shipped", "capture", "wallet", "EUR", Decimal(4), at(3)),
+        "shipped/gift-card/1": ("shipped", "capture", "gift_card", "EUR", Decimal(6), at(2)),
+    }
+
+
+def test_a_credit_that_a_later_version_lacks_is_no_payment(shop: psycopg.Connection) -> None:
+    shop.execute("update order_credit_line set deleted_at = now() where version = 2 and reference = 'gift-card'")
+    assert "shipped/gift-card/1" not in read(shop, "payments")
+
+
 def test_the_customers(shop: psycopg.Connection) -> None:
     """One that was deleted stays without name and e-mail where an order names it, else goes; a guest is none."""
     columns = ("name", "email", "country")
@@ -273,6 +291,7 @@ def test_a_line_has_its_order_product_and_warehouse(shop: psycopg.Connection) ->
     assert {order["customer_id"] for order in orders.values()} - there["customer"] == {None}
     assert orders["of a guest"]["customer_id"] is None
     assert {refund["order_item_id"] for refund in read(shop, "refunds").values()} - set(lines) == set()
+    assert {payment["order_id"] for payment in read(shop, "payments").values()} - there["order"] == {None}
     assert {key for keys in read(shop, "inventory") for key in keys} - there["product"] - there["warehouse"] == set()
 
 

@@ -25,8 +25,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_a_shop_has_the_sources_it_has_sql_for_and_the_optional_ones(shop: Path) -> None:
-    assert list(shop_sources(shop)) == ["customers", "orders", "refunds", "order_refunds"]
-    assert [name for name, source in SOURCES.items() if source.optional] == ["refunds", "order_refunds"]
+    assert list(shop_sources(shop)) == ["customers", "orders", "refunds", "order_refunds", "payments"]
+    assert [name for name, source in SOURCES.items() if source.optional] == ["refunds", "order_refunds", "payments"]
 
 
 def test_a_file_that_no_contract_knows_is_refused(shop: Path) -> None:
@@ -102,7 +102,7 @@ def test_there_are_shops() -> None:
     assert {folder.name: len(list(folder.glob("*.sql"))) for folder in FOLDERS} == {
         "demo_shop": 9,
         "complete_journey": 6,
-        "medusa": 7,
+        "medusa": 8,
     }
 
 

@@ -68,6 +68,7 @@ INVARIANTS = {
         where greatest(ordered_at, shipped_at, delivered_at, cancelled_at, updated_at) > now()
         union all select refund_id::text from refunds where greatest(refunded_at, returned_at, updated_at) > now()
         union all select order_refund_id::text from order_refunds where greatest(refunded_at, updated_at) > now()
+        union all select transaction_id::text from payments where greatest(paid_at, updated_at) > now()
         union all select movement_id::text from inventory_movements where greatest(moved_at, updated_at) > now()
         union all select customer_id::text from customers where greatest(created_at, updated_at) > now()
         union all select product_id::text from products where greatest(created_at, updated_at) > now()
@@ -77,6 +78,7 @@ INVARIANTS = {
         where updated_at < greatest(ordered_at, shipped_at, delivered_at, cancelled_at)
         union all select refund_id::text from refunds where updated_at < greatest(refunded_at, returned_at)
         union all select order_refund_id::text from order_refunds where updated_at < refunded_at
+        union all select transaction_id::text from payments where updated_at < paid_at
         union all select movement_id::text from inventory_movements where updated_at < moved_at
         union all select customer_id::text from customers where updated_at < created_at
         union all select product_id::text from products where updated_at < created_at
@@ -123,6 +125,23 @@ INVARIANTS = {
             or amount < 0 or order_refunds.shipping < 0 or refunded_at < ordered_at
             or order_refunds.currency not in ('EUR', 'USD')
             or order_refunds.order_id is not null and order_refunds.currency is distinct from orders.currency""",
+    "payments are of known kinds and methods, and of an order in its currency": """
+        select transaction_id from payments left join orders using (order_id)
+        where payments.kind not in ('capture', 'refund', 'issue') or not payments.amount > 0
+            or payments.method not in ('card', 'gift_card', 'store_credit', 'on_account')
+            or payments.order_id is not null and payments.currency is distinct from orders.currency""",
+    "no more is paid back for an order than was captured, but for goodwill": """
+        with goodwill as (
+            select order_id, sum(amount + tax) as most from order_refunds where reason = 'goodwill' group by order_id
+        )
+        select order_id from payments left join goodwill using (order_id) where order_id is not null
+        group by order_id, most
+        having sum(case kind when 'capture' then amount when 'refund' then -amount else 0 end) < -coalesce(most, 0)""",
+    "nothing that was paid for a cancelled order is kept": """
+        select order_id from orders join payments using (order_id)
+        where cancelled_at < (select max(updated_at) from orders) - interval '1 day'
+        group by order_id
+        having sum(case payments.kind when 'capture' then amount else -amount end) <> 0""",
     "kinds of movements are known and have their sign": """
         select movement_id from inventory_movements
         where case kind

@@ -35,6 +35,7 @@ _ORDER = "events happen in order"
 _FUTURE = "nothing is in the future"
 _BACK = "units come back after they shipped, and tax with the money"
 _GIVEN = "money goes back with its tax, in the currency of its order and after it"
+_PAID = "payments are of known kinds and methods, and of an order in its currency"
 _WRITTEN = "a row is written no earlier than its events"
 
 BREAKS: dict[str, set[str]] = {
@@ -51,8 +52,8 @@ BREAKS: dict[str, set[str]] = {
     "line_discount_exceeds_order": {_OWN},
     "negative_discount": {_DISCOUNT},
     "discount_exceeds_subtotal": {_DISCOUNT},
-    "missing_currency": {"currencies are known"},
-    "unknown_currency": {"currencies are known"},
+    "missing_currency": {"currencies are known", _PAID},
+    "unknown_currency": {"currencies are known", _PAID},
     "unknown_status": {"statuses are known", _EVENTS},
     "status_went_back": {_EVENTS},
     "cancelled_without_reason": {_CANCELLED},
@@ -93,6 +94,12 @@ BREAKS: dict[str, set[str]] = {
     "negative_price": {_POSITIVE},
     "missing_email": {"e-mail addresses look like some"},
     "malformed_email": {"e-mail addresses look like some"},
+    "payment_of_unknown_order": {_PAID},
+    "payment_of_unknown_kind": {_PAID},
+    "negative_payment": {_PAID, "no more is paid back for an order than was captured, but for goodwill"},
+    "payment_in_another_currency": {_PAID},
+    "payment_in_the_future": {_FUTURE, _WRITTEN},
+    "unknown_method": {_PAID},
 }
 """What each defect breaks of a healthy shop's rules."""
 
@@ -122,6 +129,7 @@ def test_every_defect_is_known() -> None:
         "stock_not_explained",
         "missing_email",
         "unknown_channel",
+        "unknown_method",
     }
 
 
@@ -245,7 +253,11 @@ def test_a_defect_changes_or_adds() -> None:
 
 
 def _is_written_now(shop: Connection[Any], planted: Planted) -> bool:
-    key = {"inventory": "product_id || '/' || warehouse_id", "inventory_movements": "movement_id::text"}
+    key = {
+        "inventory": "product_id || '/' || warehouse_id",
+        "inventory_movements": "movement_id::text",
+        "payments": "transaction_id::text",
+    }
     column = key.get(planted.source, f"{planted.source.removesuffix('s')}_id::text")
     row = shop.execute(
         f"select bool_or(updated_at = now()) from {planted.source} where {column} = %s".encode(), [planted.key]

@@ -17,6 +17,7 @@ from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, j
 from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.order_refunds import OrderRefunds
 from include.demo_shop.history.orders import NEVER, Codes, Prices
+from include.demo_shop.history.payments import Payments
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
 from include.local.embedded_postgres import Cluster
@@ -145,6 +146,18 @@ def test_what_is_added_to_orders_later_changes_nothing_else(
     assert first == second
 
 
+def test_what_is_paid_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    nothing = Payments(*(np.zeros(0, np.int64) for _ in range(5)))
+    monkeypatch.setattr(simulation, "payments", lambda *_: nothing)
+    second = filled(another_shop)
+    assert first.pop("payments")
+    assert not second.pop("payments")
+    assert first == second
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
 def test_other_arguments_make_other_rows(
     shop_database: Database, another_shop: Database, other: dict[str, Any]
@@ -189,6 +202,7 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
                 union all select max(updated_at) from refunds union all select max(updated_at) from order_refunds
                 union all select max(updated_at) from inventory
                 union all select max(updated_at) from inventory_movements
+                union all select max(updated_at) from payments
             ) as latest"""
 
         assert shop.execute(days).fetchone() == (25, date(2020, 3, 17), date(2020, 4, 10))
@@ -210,6 +224,28 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
         ("orders by phone", "select avg((channel = 'phone')::integer) from orders", 0.01, 0.06),
         ("orders without a channel", "select avg((channel is null)::integer) from orders", -0.1, 0.0001),
         ("guests' orders", "select avg((customer_id is null)::integer) from orders", 0.02, 0.07),
+        (
+            "orders paid on account",
+            """select count(*) filter (where method = 'on_account')::float / count(*) from payments
+            where kind = 'capture' and order_id is not null""",
+            0.02,
+            0.08,
+        ),
+        (
+            "orders paid in part by gift card",
+            """select count(*) filter (where method = 'gift_card')::float / count(*) from payments
+            where kind = 'capture'""",
+            0.02,
+            0.07,
+        ),
+        (
+            "delivered orders not paid yet",
+            """select avg((transaction_id is null)::integer) from orders
+            left join payments on payments.order_id = orders.order_id and payments.kind = 'capture'
+            where status = 'delivered'""",
+            0.001,
+            0.08,
+        ),
         ("discounted orders", "select avg((discount > 0)::integer) from orders", 0.15, 0.45),
         ("orders with a code", "select avg((discount_code is not null)::integer) from orders", 0.1, 0.35),
         (
@@ -297,6 +333,10 @@ def test_it_is_shaped_like_a_shops(past: Connection[Any], what: str, share: str,
         "select 1 from refunds join order_items using (order_item_id) group by order_id having count(*) > 1",
         "select 1 from orders group by customer_id, ordered_at::date having count(customer_id) > 1",
         "select 1 from order_items group by order_id having count(distinct warehouse_id) > 1",
+        "select 1 from payments where kind = 'issue' and order_id is null",
+        "select 1 from payments where kind = 'refund' and method = 'store_credit'",
+        "select 1 from payments where kind = 'capture' group by order_id having count(distinct method) = 2",
+        "select 1 from orders left join payments using (order_id) where cancelled_at > ordered_at and kind is null",
         "select 1 from products where created_at > (select min(ordered_at) from orders)",
     ],
 )

@@ -276,6 +276,44 @@ async def test_cancelling_releases_the_stock(stall: Stall) -> None:
     await stall.service.create(stall.order(stall.line(0, 3)))
 
 
+def payments(stall: Stall) -> list[tuple[Any, ...]]:
+    rows = stall.shop.execute(
+        "select order_id, kind, method, currency, amount::text from payments order by 1, paid_at, 2"
+    )
+    return rows.fetchall()
+
+
+async def test_an_order_is_paid_at_once_and_a_cancelled_one_paid_back(stall: Stall) -> None:
+    await stall.stock(2)
+    order = await stall.service.create(stall.order(stall.line(0, 1), currency="USD", paid_by="gift_card"))
+    paid = (order.order_id, "capture", "gift_card", "USD", str(order.total))
+    assert payments(stall) == [paid]
+    await stall.service.cancel(CancelOrder(order.order_id, "customer", "changed_mind"))
+    assert payments(stall) == [paid, (order.order_id, "refund", *paid[2:])]
+    on_account = await stall.service.create(stall.order(stall.line(0, 1), paid_by="on_account"))
+    await stall.service.cancel(CancelOrder(on_account.order_id, "customer", "changed_mind"))
+    assert len(payments(stall)) == 2
+    assert broken_invariants(stall.shop) == {}
+
+
+async def test_a_refund_goes_back_with_its_tax_and_no_more_than_was_paid(stall: Stall) -> None:
+    await stall.stock(3, product=1)
+    order = await stall.delivered(stall.line(1, 2))
+    await stall.service.refund(RefundLine(order.order_item_ids[0], 1, restock=False))
+    assert payments(stall)[1:] == [(order.order_id, "refund", "card", "EUR", "3.66")]  # 3.33 and 10 %, rounded down
+    stall.shop.execute("update payments set amount = 5 where kind = 'capture'")
+    await stall.service.refund(RefundLine(order.order_item_ids[0], 1, restock=False))
+    assert payments(stall)[2:] == [(order.order_id, "refund", "card", "EUR", "1.34")]
+
+
+async def test_what_was_paid_before_payments_were_recorded_is_not_paid_back(stall: Stall) -> None:
+    await stall.stock(1)
+    order = await stall.delivered(stall.line(0, 1))
+    stall.shop.execute("delete from payments")
+    await stall.service.refund(RefundLine(order.order_item_ids[0], 1, restock=True))
+    assert payments(stall) == []
+
+
 async def test_only_one_of_two_who_act_at_once_succeeds(stall: Stall) -> None:
     await stall.stock(40)
     orders = [await stall.service.create(stall.order(stall.line(0, 1))) for _ in range(40)]

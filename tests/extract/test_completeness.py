@@ -64,10 +64,12 @@ def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) 
     [(number,)] = shop.execute(f"select {order}".encode()).fetchall()
     lines = shop.execute("delete from order_items where order_id = %s", [number]).rowcount
     shop.execute("delete from order_refunds where order_id = %s", [number])
+    payments = shop.execute("delete from payments where order_id = %s", [number]).rowcount
     shop.execute("delete from orders where order_id = %s", [number])
     run = nights.run(NEXT_DAY)
     assert read(nights, run, "orders") == (0, 1, 1, "whole", True)
     assert read(nights, run, "order_items") == (0, lines, lines, "whole", True)
+    assert read(nights, run, "payments") == (0, payments, payments, "whole", True)
     assert nights.ask("select count(*) from reporting.orders where order_id = %s", number) == [(0,)]
     incremental = nights.published()
     nights.run(NEXT_DAY, full_refresh=True)

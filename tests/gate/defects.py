@@ -54,6 +54,11 @@ CAUGHT_BY = {
     "movement_of_unknown_kind": {"kind_known"},
     "negative_price": {"price_not_negative"},
     "malformed_email": {"email_well_formed"},
+    "payment_of_unknown_order": {"order_exists"},
+    "payment_of_unknown_kind": {"kind_known"},
+    "negative_payment": {"amount_not_negative"},
+    "payment_in_another_currency": {"currency_of_order"},
+    "payment_in_the_future": {"paid_not_in_future"},
 }
 WARNED_BY = {
     "unknown_customer": "customer_exists",
@@ -64,6 +69,7 @@ WARNED_BY = {
     "stock_not_explained": "stock_explained",
     "missing_email": "email_filled",
     "unknown_channel": "channel_known",
+    "unknown_method": "method_known",
 }
 
 _SAME_FORM = "A bound like that of {}, which has a defect; tests/contract/test_rules.py shows that its form works."
@@ -109,6 +115,9 @@ NOT_PLANTED = {
     "order_refunds.tax_credible": _SAME_FORM.format("order_items.unit_price_credible"),
     "order_refunds.refunded_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
     "order_refunds.refunded_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),
+    "payments.currency_known": _SAME_FORM.format("orders.currency_known"),
+    "payments.amount_credible": _SAME_FORM.format("order_items.unit_price_credible"),
+    "payments.paid_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
     "inventory.on_hand_credible": "tests/gate/test_bounds.py breaks it, with the most that 64 bits hold.",
     "inventory.reserved_credible": "tests/gate/test_bounds.py breaks it, with the most that 64 bits hold.",
     "inventory_movements.quantity_credible": "tests/gate/test_bounds.py breaks it, with 5 × 10¹⁸ units, twice.",

@@ -46,10 +46,11 @@ def plant_all(nights: Nights) -> None:
         plant(nights.shop, list(DEFECTS))
 
 
-def family_of(nights: Nights, items: Collection[str]) -> set[str]:
-    """The orders of order items, as text."""
+def family_of(nights: Nights, keys: Collection[str], source: str = "order_items") -> set[str]:
+    """The orders of order items, or of payments, as text."""
+    key = {"order_items": "order_item_id", "payments": "transaction_id"}[source]
     rows = nights.shop.execute(
-        "select order_id::text from order_items where order_item_id::text = any(%s)", [list(items)]
+        f"select order_id::text from {source} where {key}::text = any(%s)".encode(), [list(keys)]
     )
     return {order for (order,) in rows}
 
@@ -67,14 +68,14 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
     # What else is held belongs to an order that a planted row is part of, and says so.
     orders = {key for source, key in planted.values() if source == "orders"}
     orders |= family_of(nights, [key for source, key in planted.values() if source == "order_items"])
+    assert {source for source, _ in found} == {"orders", "order_items", "payments"}
     for (source, key), rules in found.items():
         if source == "orders":
             assert key in orders
             assert rules <= {"subtotal_equals_lines", "lines_accepted", "discount_covers_lines"}
         else:
-            assert source == "order_items"
-            assert rules == {"follows_orders"}
-            assert family_of(nights, [key]) <= orders
+            assert rules - {"currency_of_order"} == {"follows_orders"}
+            assert family_of(nights, [key], source) <= orders
 
     counts = nights.ask(
         "select source, extracted, accepted, quarantined, complete from audit.source_counts where run_id = %s", run

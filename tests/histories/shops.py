@@ -13,7 +13,9 @@ from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 DAYS: Final = 6  # of a shop's own
-READ: Final = ("orders", "order_items", "refunds", "order_refunds", "products", "inventory", "inventory_movements")
+READ: Final = (
+    "orders", "order_items", "refunds", "order_refunds", "payments", "products", "inventory", "inventory_movements",
+)  # fmt: skip
 
 Row = dict[str, Any]
 
@@ -129,7 +131,25 @@ class GiveBack:
     def do(self, shop: Shop) -> None:
         """See Deed."""
         order = None if self.order is None else shop.pick("orders", self.order)
-        shop.add("order_refunds", **vars(self) | {"order": order})
+        if self.order is None or order is not None:
+            shop.add("order_refunds", **vars(self) | {"order": order})
+
+
+@dataclass(frozen=True)
+class Pay:
+    """Money moves for an order, or for none that is known."""
+
+    order: int | None
+    hour: int
+    kind: str
+    method: str | None
+    currency: str
+    cents: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        order = None if self.order is None else shop.pick("orders", self.order)
+        shop.add("payments", **vars(self) | {"order": order})
 
 
 @dataclass(frozen=True)
@@ -231,11 +251,13 @@ class Delete:
         """See Deed."""
         number = shop.pick(self.source, self.which)
         shop.rows[self.source].pop(number or 0, None)
-        for part, own, whole in (
+        parts = (
             ("order_items", "order", "orders"),
             ("refunds", "line", "order_items"),
             ("order_refunds", "order", "orders"),
-        ):
+            ("payments", "order", "orders"),
+        )
+        for part, own, whole in parts:
             for child, row in list(shop.rows[part].items()):
                 if row[own] is not None and row[own] not in shop.rows[whole]:
                     del shop.rows[part][child]
@@ -322,6 +344,16 @@ class Place:
                     "refunded_at": self.instant(row["hour"]), "_held": row["order"] in shop.held,
                 }
                 for number, row in shop.rows["order_refunds"].items()
+            ],
+            "payments": [
+                {
+                    "payment_id": self.key(number),
+                    "order_id": None if row["order"] is None else self.key(row["order"]),
+                    "kind": row["kind"], "method": row["method"], "currency": f"{row['currency']}{self.number}",
+                    "amount_cents": row["cents"], "paid_at": self.instant(row["hour"]),
+                    "_held": row["order"] in shop.held,
+                }
+                for number, row in shop.rows["payments"].items()
             ],
             "products": [
                 {"product_id": self.key(number), "unit_cost_cents": row["cost"], "_held": False}

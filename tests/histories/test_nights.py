@@ -97,6 +97,10 @@ TAMPERING: Final = {
         update refunds set returned_at = refunded_at - %(days)s * interval '7 hours', updated_at = now()
         where refund_id = %(refund)s
     """,
+    "a payment was made on another day": """
+        update payments set paid_at = paid_at + %(days)s * interval '7 hours', updated_at = now()
+        where order_id = %(order)s
+    """,
     "an order is deleted": """
         delete from inventory_movements where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
@@ -104,6 +108,7 @@ TAMPERING: Final = {
             (select order_item_id from order_items where order_id = %(order)s);
         delete from order_items where order_id = %(order)s;
         delete from order_refunds where order_id = %(order)s;
+        delete from payments where order_id = %(order)s;
         delete from orders where order_id = %(order)s
     """,
     "an order of long ago is committed now": """

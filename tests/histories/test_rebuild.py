@@ -34,6 +34,7 @@ from tests.histories.shops import (
     Move,
     Night,
     Order,
+    Pay,
     Place,
     Price,
     Refund,
@@ -75,6 +76,9 @@ orders = st.builds(
 )
 refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans(), st.none() | cents, maybe_hours)
 given_back = st.builds(GiveBack, st.none() | which, currencies, hours, cents, cents, cents)
+ways = st.sampled_from(["capture", "refund", "issue"])
+methods = st.sampled_from(["card", "gift_card", None])
+payments = st.builds(Pay, st.none() | which, hours, ways, methods, currencies, cents)
 
 
 def _edits(source: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Deed]:
@@ -87,6 +91,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     orders,
     refunds,
     given_back,
+    payments,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
     _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
@@ -95,6 +100,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans(),
            tax=st.none() | cents, returned=maybe_hours),
     _edits("order_refunds", order=which, currency=currencies, hour=hours, cents=cents, shipping=cents, tax=cents),
+    _edits("payments", order=which, hour=hours, kind=ways, method=methods, currency=currencies, cents=cents),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs),
@@ -116,7 +122,7 @@ nights = st.builds(
 def histories(draw: st.DrawFn, side_by_side: int) -> History:
     """Shops with a first night, and two or three after it."""
     told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
-    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves | moves | given_back, max_size=8)
+    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves | moves | given_back | payments, max_size=8)
     later = st.lists(deeds, max_size=3)
     happens: dict[tuple[int, int], list[Deed]] = {}
     for shop, night in itertools.product(range(side_by_side), range(len(told))):

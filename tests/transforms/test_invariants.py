@@ -32,7 +32,8 @@ class Trade:
     def __init__(self, seed: str) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - the same shop every time
         self.rows: dict[str, Rows] = {
-            name: [] for name in ("orders", "order_items", "refunds", "order_refunds", "inventory_movements")
+            name: []
+            for name in ("orders", "order_items", "refunds", "order_refunds", "payments", "inventory_movements")
         }
         self.rows["products"] = [
             {"product_id": number, "category": self._dice.choice(["tea", "ware", None]), "unit_cost_cents": number * 7}
@@ -95,7 +96,30 @@ class Trade:
             **dict.fromkeys(("shipped_on", "shipped_at", "seconds_to_ship", "cancelled_on", "cancelled_at")),
         }
         self.rows["orders"].append(order)
+        self._pay(order, last)
         self._follow(order, placed, last)
+
+    def _pay(self, order: dict[str, Any], last: int) -> None:
+        """Pay most orders, some on a later day, some in two ways, some back; no throw of its own: the rest stays."""
+        number, total = order["order_id"], order["total_cents"]
+        parts: list[tuple[str, str | None, int]] = [] if number % 7 == 0 else [("capture", "card", total)]
+        parts = (
+            [("capture", "gift_card", total // 3), ("capture", None, total - total // 3)] if number % 5 == 0 else parts
+        )
+        parts += [("refund", "card", total // 2)] * (number % 11 == 0) + [("issue", "gift_card", 500)] * (
+            number % 13 == 0
+        )
+        for kind, method, cents in parts:
+            payment = {
+                "payment_id": len(self.rows["payments"]) + 1,
+                "order_id": number,
+                "kind": kind,
+                "method": method,
+                "currency": order["currency"],
+                "amount_cents": cents,
+                "paid_on": min(order["ordered_on"] + number % 4 * 5, last),
+            }
+            self.rows["payments"].append(payment)
 
     def _customer(self, order: int) -> int | None:
         """Who orders; nobody known, in one order of nine."""
@@ -318,6 +342,22 @@ def test_refunds_add_up_to_their_day(tables: Reporting) -> None:
     assert {row["restocked"] for row in tables.rows("refunds_daily")} == {True, False}
 
 
+def test_payments_add_up_to_their_day_and_the_rest_is_receivable(tables: Reporting) -> None:
+    paid = ["captured_cents", "refunded_cents", "issued_cents"]
+    days = tables.rows("receivables_daily")
+    by_day = _sums(tables.rows("payments_daily"), ["day", "currency"], paid)
+    assert by_day == {key: sums for key, sums in _sums(days, ["day", "currency"], paid).items() if any(sums)}
+    totals = {
+        row["order_id"]: row["net_sales_cents"] + row["shipping_cents"] + row["tax_cents"] + row["rounding_cents"]
+        for row in tables.rows("orders")
+        if row["status"] != "cancelled"
+    }
+    net = sum(row["net_payments_cents"] for row in tables.rows("payments_daily"))
+    last = {row["currency"]: row["receivable_cents"] for row in days}
+    assert sum(last.values()) == sum(totals.values()) - net != 0
+    assert {row["method"] for row in tables.rows("payments_daily")} == {"card", "gift_card", "unknown"}
+
+
 def test_customers_hold_every_order_of_theirs(tables: Reporting) -> None:
     kept = _of_customers(row for row in tables.rows("orders") if row["status"] != "cancelled")
     customers = tables.rows("customers")
@@ -425,7 +465,8 @@ def test_nothing_after_the_day_changes_anything(report: Report, seed: str) -> No
 
 def _is_later(row: dict[str, Any]) -> bool:
     """Whether a row began after the day."""
-    return any(row.get(begun, 0) > day(AS_OF) for begun in ("ordered_on", "sold_on", "refunded_on", "moved_on"))
+    begins = ("ordered_on", "sold_on", "refunded_on", "paid_on", "moved_on")
+    return any(row.get(begun, 0) > day(AS_OF) for begun in begins)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -12,12 +12,21 @@ from typing import Final
 from include.demo_shop.defects.defect import MISSING_KEY, Defect
 from include.demo_shop.defects.of_lines import LINE_DEFECTS
 from include.demo_shop.defects.of_orders import ORDER_DEFECTS, ORDER_WARNINGS
+from include.demo_shop.defects.of_payments import PAYMENT_DEFECTS, PAYMENT_WARNINGS
 from include.demo_shop.defects.of_refunds import REFUND_DEFECTS
 from include.demo_shop.defects.of_stock import STOCK_DEFECTS
 
 __all__ = ["DEFECTS", "MISSING_KEY", "Defect"]
 
-DEFECTS: Final = {
-    defect.name: defect for defect in (*ORDER_DEFECTS, *LINE_DEFECTS, *REFUND_DEFECTS, *STOCK_DEFECTS, *ORDER_WARNINGS)
-}
+_ALL = (
+    *ORDER_DEFECTS,
+    *LINE_DEFECTS,
+    *REFUND_DEFECTS,
+    *STOCK_DEFECTS,
+    *ORDER_WARNINGS,
+    *PAYMENT_DEFECTS,
+    *PAYMENT_WARNINGS,
+)
+
+DEFECTS: Final = {defect.name: defect for defect in _ALL}
 """Every defect by name."""

@@ -17,7 +17,15 @@ NEVER_REFUNDED = """not exists (
 """In a condition: nothing of the victim's order was refunded."""
 
 Source = Literal[
-    "customers", "products", "orders", "order_items", "refunds", "order_refunds", "inventory", "inventory_movements"
+    "customers",
+    "products",
+    "orders",
+    "order_items",
+    "refunds",
+    "order_refunds",
+    "payments",
+    "inventory",
+    "inventory_movements",
 ]
 
 

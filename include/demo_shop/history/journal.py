@@ -23,8 +23,9 @@ from include.demo_shop.history.names import (
     PROMOTIONS,
     WAREHOUSES,
 )
-from include.demo_shop.history.order_refunds import NO_ORDER, REASONS
-from include.demo_shop.history.orders import NEVER, Codes, Fates, Prices, Status
+from include.demo_shop.history.order_refunds import REASONS
+from include.demo_shop.history.orders import NEVER, NO_ORDER, Codes, Fates, Prices, Status
+from include.demo_shop.history.payments import KINDS, METHODS
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
 CHUNK_ROWS: Final = 400_000
@@ -48,9 +49,8 @@ class Journal:
         self._addresses = addresses
         self._buffers: dict[str, list[Any]] = defaultdict(list)
         self._buffered_rows = 0
-        self.numbers = dict.fromkeys(
-            ("customers", "orders", "order_items", "refunds", "order_refunds", "inventory_movements"), 0
-        )
+        tables = ("customers", "orders", "order_items", "refunds", "order_refunds", "payments", "inventory_movements")
+        self.numbers = dict.fromkeys(tables, 0)
 
     def _next_numbers(self, table: str, count: int) -> Ints:
         first = self.numbers[table] + 1
@@ -193,7 +193,7 @@ class Journal:
                 "restocked": to.flags(joined["restocked"][order].astype(np.bool_)),
                 "refunded_at": to.instants(joined["at"][order]),
                 "updated_at": to.instants(joined["at"][order]),
-                "tax": to.money((joined["amount"][order] + 5) // 10),
+                "tax": to.money(joined["amount"][order] // 10),
                 "returned_at": to.instants(joined["returned"][order], NEVER),
             },
         )
@@ -217,6 +217,27 @@ class Journal:
                 "reason": to.words(given["reason"], REASONS),
                 "refunded_at": to.instants(given["at"]),
                 "updated_at": to.instants(given["at"]),
+            },
+        )
+
+    def payments(self, parts: list[dict[str, Ints]]) -> None:
+        """Enter a day's movements of money, in the order in which they happened."""
+        if not parts:
+            return
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        order = np.lexsort((joined["method"], joined["kind"], joined["order"], joined["at"]))
+        rows = {name: values[order] for name, values in joined.items()}
+        self._keep(
+            "payments",
+            {
+                "transaction_id": to.whole(self._next_numbers("payments", len(order))),
+                "order_id": to.whole(rows["order"], rows["order"] == NO_ORDER),
+                "kind": to.words(rows["kind"], KINDS),
+                "method": to.words(rows["method"], METHODS),
+                "currency": to.words(rows["is_usd"], ("EUR", "USD")),
+                "amount": to.money(rows["amount"]),
+                "paid_at": to.instants(rows["at"]),
+                "updated_at": to.instants(rows["at"]),
             },
         )
 

@@ -20,6 +20,7 @@ _GENERATED_KEYS = {
     "order_items": "order_item_id",
     "refunds": "refund_id",
     "order_refunds": "order_refund_id",
+    "payments": "transaction_id",
     "inventory_movements": "movement_id",
 }
 _CONSTRAINTS = """

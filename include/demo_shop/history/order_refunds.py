@@ -11,7 +11,6 @@ from include.demo_shop.history.calendar import DAY, SECOND, Ints
 from include.demo_shop.history.orders import NEVER, Prices, Refunds
 
 REASONS = ("return", "goodwill")
-NO_ORDER = 0
 _WITH_SHIPPING = 0.4  # share of orders with a return whose shipping goes back too
 _BROKEN = 0.6  # share of refunded units that came back and were not restocked
 _GOODWILL, _UNKNOWN = 0.02, 0.25  # share of delivered orders; of these, of whom nobody notes the order
@@ -57,12 +56,13 @@ def order_refunds(
     chosen = (rng.random(len(returned)) < _WITH_SHIPPING) & (paid > 0)
     kind = np.flatnonzero((delivered_at < NEVER) & (rng.random(len(delivered_at)) < _GOODWILL))
     later = delivered_at[kind] + (np.minimum(rng.exponential(5.0, len(kind)), 30.0) * DAY).astype(np.int64)
+    is_noted = prices.is_usd[kind] | (rng.random(len(kind)) >= _UNKNOWN)  # what is of no order is in EUR
     amount = np.concatenate([np.zeros(int(chosen.sum()), np.int64), rng.integers(_LEAST, _MOST, len(kind))])
     shipping = np.concatenate([paid[chosen], np.zeros(len(kind), np.int64)])
     everything = OrderRefunds(
         at=np.concatenate([given.at[first][chosen], later // SECOND * SECOND]),
         order=np.concatenate([returned[chosen], kind]),
-        is_known=np.concatenate([np.ones(int(chosen.sum()), np.bool_), rng.random(len(kind)) >= _UNKNOWN]),
+        is_known=np.concatenate([np.ones(int(chosen.sum()), np.bool_), is_noted]),
         amount=amount,
         shipping=shipping,
         tax=(amount + 5) // 10 + (shipping + 5) // 10,

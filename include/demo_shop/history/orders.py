@@ -13,6 +13,7 @@ from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, CODES, GUES
 from include.demo_shop.money import FREE_SHIPPING_FROM, SHIPPING
 
 NEVER = np.iinfo(np.int64).max
+NO_ORDER = -1  # of money that moves for none
 _LINES = np.array([0.13, 0.14, 0.16, 0.15, 0.13, 0.11, 0.08, 0.10])  # of orders with 1, 2, … 8 lines
 _QUANTITIES = np.array([0.62, 0.23, 0.09, 0.04, 0.02])
 MEAN_LINES = float((_LINES * np.arange(1, 9)).sum())

@@ -15,12 +15,13 @@ from include.demo_shop.history.catalogue import Assortment, assortment
 from include.demo_shop.history.customers import AddressBook, address_book, visitors
 from include.demo_shop.history.journal import Journal
 from include.demo_shop.history.loading import Loader
-from include.demo_shop.history.names import WAREHOUSES
-from include.demo_shop.history.order_refunds import NO_ORDER, OrderRefunds, order_refunds, returned_at
+from include.demo_shop.history.names import CANCELLATIONS, WAREHOUSES
+from include.demo_shop.history.order_refunds import OrderRefunds, order_refunds, returned_at
 from include.demo_shop.history.orders import (
     MEAN_LINES,
     MEAN_QUANTITY,
     NEVER,
+    NO_ORDER,
     Refunds,
     additions,
     channels,
@@ -31,7 +32,10 @@ from include.demo_shop.history.orders import (
     refunds,
     wishes,
 )
+from include.demo_shop.history.payments import Payments, payments
 from include.demo_shop.history.stock import Agenda, Kind, Movements, Shelves
+
+_PAYMENT_FAILED = [reason for _, reason, _ in CANCELLATIONS].index("payment_failed")
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Simulation:
         self._agenda = Agenda(self._calendar)
         self._refunds: dict[int, list[dict[str, Ints]]] = defaultdict(list)
         self._order_refunds: dict[int, list[dict[str, Ints]]] = defaultdict(list)
+        self._payments: dict[int, list[dict[str, Ints]]] = defaultdict(list)
         plan = np.cumsum(self._calendar.demand) / self._calendar.demand.sum() * size.orders
         self._orders_per_day = np.diff(np.round(plan).astype(np.int64), prepend=0)
 
@@ -91,6 +96,7 @@ class Simulation:
             self._journal.movements(moved)
             self._journal.refunds(self._refunds.pop(day, []))
             self._journal.order_refunds(self._order_refunds.pop(day, []))
+            self._journal.payments(self._payments.pop(day, []))
             if day >= 0:
                 in_use = np.repeat(self._assortment.is_offered(day), len(WAREHOUSES))
                 self._agenda.add(self._shelves.reorder(day, in_use, rng))
@@ -161,6 +167,34 @@ class Simulation:
         self._plan_refunds(given, item, returned_at(given, extra))
         other = order_refunds(outcome.delivered_at, prices, given, order, self._calendar.end, extra)
         self._plan_order_refunds(other, first_order, prices.is_usd)
+        paid = payments(
+            ordered_at,
+            prices.total,
+            outcome,
+            (outcome.cancelled_at < NEVER) & (outcome.cancellation == _PAYMENT_FAILED),
+            given,
+            other,
+            order,
+            self._calendar.end,
+            # A generator of its own, as above.
+            np.random.default_rng([self._seed, 8, day]),
+        )
+        self._plan_payments(paid, first_order, prices.is_usd)
+
+    def _plan_payments(self, paid: Payments, first_order: int, is_usd: NDArray[np.bool_]) -> None:
+        days, is_of_order = self._calendar.day_of(paid.at), paid.order != NO_ORDER
+        for day in np.unique(days):
+            on_day = days == day
+            self._payments[int(day)].append(
+                {
+                    "at": paid.at[on_day],
+                    "order": np.where(is_of_order, first_order + paid.order, NO_ORDER)[on_day],
+                    "kind": paid.kind[on_day],
+                    "method": paid.method[on_day],
+                    "is_usd": (is_of_order & is_usd[paid.order])[on_day].astype(np.int64),
+                    "amount": paid.amount[on_day],
+                }
+            )
 
     def _plan_refunds(self, given: Refunds, item: Ints, returned: Ints) -> None:
         days = self._calendar.day_of(given.at)
