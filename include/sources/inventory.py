@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from include.sources.inventory_movements import changes_reserved, is_credible
+from include.sources.inventory_movements import changes_reserved, is_credible, moves_units
 from include.sources.stock_units import MOST_ON_SHELF
 
 INVENTORY = Source(
@@ -47,13 +47,45 @@ INVENTORY = Source(
     judged_whole=True,
     derived=(
         Derived(
+            Column(
+                "known_on",
+                Type.DAY,
+                "Business day from which the shelf is known: that of its first movement; where it has none or does not"
+                " begin empty, the day its product was listed, if earlier; null when that is unknown.",
+                nullable=True,
+            ),
+            f"""
+            business_day((
+                select
+                    case
+                        when row.on_hand = coalesce(moved.units, 0) then coalesce(moved.first_at, listed.listed_at)
+                        when listed.listed_at is not null then least(listed.listed_at, moved.first_at)
+                    end
+                from (
+                    select
+                        sum(moved.quantity) filter ({moves_units("moved")}) as units,
+                        min(moved.moved_at) as first_at
+                    from inventory_movements as moved
+                    where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id
+                        and {is_credible("moved")}
+                ) as moved
+                cross join (
+                    select min(product.created_at) as listed_at
+                    from products as product
+                    where product.product_id = row.product_id
+                ) as listed
+            ))
+            """,
+            needs=("inventory_movements", "products"),
+        ),
+        Derived(
             Column("unexplained_units", Type.INTEGER, "Units on the shelf that no movement explains.", nullable=True),
             f"""
             row.on_hand::hugeint - coalesce((
                 select sum(moved.quantity)
                 from inventory_movements as moved
                 where moved.product_id = row.product_id and moved.warehouse_id = row.warehouse_id
-                    and moved.kind in ('receipt', 'shipment', 'return', 'adjustment') and {is_credible("moved")}
+                    and {moves_units("moved")} and {is_credible("moved")}
             ), 0)
             """,
             needs=("inventory_movements",),

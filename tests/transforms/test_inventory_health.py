@@ -95,6 +95,34 @@ def test_the_first_status_that_holds(report: Report, drawn: str, status: str) ->
     assert row["status"] == status
 
 
+def test_a_shelf_has_no_stock_out_before_it_is_first_stocked(report: Report) -> None:
+    """10 has been on offer since the 1st and came on the 29th; 11 never came."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 1        2026-01-01
+            2           10         1            receipt     5        2026-01-29
+            3           11         1            reservation 1        2026-01-01
+        """
+    }
+    report(shop, as_of="2026-04-01").check(
+        "inventory_health",
+        """
+        product_id available in_stock_days_28d stockout_rate turnover status
+        10         4         28                0             0        overstock
+        11         -1        0                 -             -        not_yet_stocked
+        """,
+    )
+    report(shop, as_of="2026-01-30").check(
+        "inventory_health",
+        """
+        product_id in_stock_days_28d stockout_rate status
+        10         2                 0             ok
+        11         0                 -             not_yet_stocked
+        """,
+    )
+
+
 def test_turnover_is_of_a_year(report: Report) -> None:
     """Of 366 days the first is out: 365 days with 8 units each, and 1 unit sold before them."""
     (row,) = report(shelves(f"{HEADER}2026-01-01 10 1 9 1"), as_of="2027-01-01").rows("inventory_health")
