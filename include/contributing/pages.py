@@ -60,6 +60,9 @@ Postgres statement that gives the columns of the source's page below, by name (`
 - A shop that computes with fractions of a cent says how they are rounded in `shop.toml`, below `[money]`:
   `rounding = "half_up"` or `"half_even"`. Then an order's amounts may differ from the sum of their parts by half a cent
   for each part, no more; what its total differs by is published as `rounding`.
+- A shop that sells what it does not have says so in `shop.toml`, below `[stock]`: `backorders = true`. Then more may
+  be reserved on a shelf than lies there, and `available` below 0 is units that are owed. Whatever else `shop.toml` says
+  is refused by its name.
 - Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
   line is missing, the night says which.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,

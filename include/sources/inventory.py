@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from include.sources.inventory_movements import changes_reserved, is_credible, moves_units
 from include.sources.stock_units import MOST_ON_SHELF
+
+# The rule of a shop that sells no more than it has: with backorders, more may be reserved than lies there.
+NOT_WITH_BACKORDERS: Final = "reserved_within_on_hand"
 
 INVENTORY = Source(
     schema="source",
@@ -16,7 +21,11 @@ INVENTORY = Source(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
         Column("on_hand", Type.INTEGER, "Units on the shelf."),
-        Column("reserved", Type.INTEGER, "Units on the shelf that belong to open orders."),
+        Column(
+            "reserved",
+            Type.INTEGER,
+            "Units that belong to open orders; more than on_hand only where a shop takes backorders.",
+        ),
         Column("reorder_point", Type.INTEGER, "When fewer are available, the shop orders more."),
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
@@ -26,7 +35,7 @@ INVENTORY = Source(
         between("reserved", "reserved_not_negative", "Nothing or more is reserved.", least=0),
         between("on_hand", "on_hand_credible", "A shelf holds at most 100 million units.", most=MOST_ON_SHELF),
         between("reserved", "reserved_credible", "At most 100 million are reserved.", most=MOST_ON_SHELF),
-        at_most("reserved", "on_hand", "reserved_within_on_hand", "No more is reserved than lies there."),
+        at_most("reserved", "on_hand", NOT_WITH_BACKORDERS, "No more is reserved than lies there."),
         between(
             "unexplained_units",
             "stock_explained",

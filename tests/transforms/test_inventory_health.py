@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.transforms.conftest import Report
+from tests.transforms.conftest import Report, day
 from tests.transforms.shelves import shelves
 
 HEADER = "day product_id warehouse_id received sold\n"
@@ -121,6 +121,18 @@ def test_a_shelf_has_no_stock_out_before_it_is_first_stocked(report: Report) -> 
         11         0                 -             not_yet_stocked
         """,
     )
+
+
+def test_what_is_owed_is_ordered_too(report: Report) -> None:
+    """2 a day for 8 days, all shipped, then 5 more are reserved that are not there."""
+    drawn = HEADER + "\n".join(f"{on} 10 1 2 2" for on in _days("2026-01-01", 8))
+    shop = shelves(drawn)
+    owed = {"movement_id": 99, "product_id": 10, "warehouse_id": 1, "kind": "reservation", "quantity": 5}
+    backordered = shop | {"inventory_movements": [*shop["inventory_movements"], owed | {"moved_on": day("2026-01-08")}]}
+    rows = [report(one, as_of="2026-01-08").rows("inventory_health")[0] for one in (shop, backordered)]
+    columns = ("available", "days_of_supply", "status")
+    assert [tuple(row[name] for name in columns) for row in rows] == [(0, 0, "stockout"), (-5, 0, "stockout")]
+    assert rows[1]["suggested_order"] == rows[0]["suggested_order"] + 5
 
 
 def test_turnover_is_of_a_year(report: Report) -> None:

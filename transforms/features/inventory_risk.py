@@ -61,7 +61,8 @@ TABLE = Table(
         Column(
             "reserved_share",
             Type.RATIO,
-            "Share of the units on the shelf that are reserved for open orders; null with an empty shelf.",
+            "Units reserved for open orders / units on the shelf; above 1 where more is reserved than lies there, on "
+            "backorder; null with an empty shelf.",
             nullable=True,
         ),
     ),
@@ -92,10 +93,9 @@ TABLE = Table(
         ),
         between(
             "reserved_share",
-            "reserved_share_is_share",
-            "Reserved units are no more than those on the shelf.",
+            "reserved_share_not_negative",
+            "Reserved units are not negative.",
             least=0,
-            most=1,
             severity=Severity.WARN,
         ),
     ),

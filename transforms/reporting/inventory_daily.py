@@ -56,7 +56,7 @@ TABLE = Table(
             "Units of closing_units that are reserved for open orders: reservations − releases − shipments of reserved"
             " lines + unexplained_reserved.",
         ),
-        Column("available", Type.INTEGER, "closing_units − reserved."),
+        Column("available", Type.INTEGER, "closing_units − reserved; below 0, units that are owed."),
         Column("is_stocked", Type.BOOLEAN, "Whether units lie there, or had come or gone by the end of the day."),
         Column("is_stockout", Type.BOOLEAN, "Whether available is 0 or less, on a shelf that is_stocked."),
         Column(

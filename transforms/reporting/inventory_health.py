@@ -31,7 +31,11 @@ TABLE = Table(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("available", Type.INTEGER, "Units on the shelf that are not reserved for open orders."),
+        Column(
+            "available",
+            Type.INTEGER,
+            "Units on the shelf that are not reserved for open orders; below 0, units that are owed.",
+        ),
         Column("units_28d", Type.INTEGER, "Units ordered in 28 days, without cancelled orders."),
         Column("in_stock_days_28d", Type.INTEGER, "Days in stock among the 28."),
         Column("velocity", Type.RATIO, "units_28d / in_stock_days_28d; null without a day in stock.", nullable=True),
