@@ -144,3 +144,28 @@ def test_a_shop_that_takes_backorders_owes_what_is_reserved_above_what_lies_ther
     assert nights.ask(f"{LAST.format('available, is_stockout')} and {shelf}") == [(-5, True)]
     assert last_day(nights, FIGURES) == of_shop(nights)
     settings.cache_clear()
+
+
+@pytest.mark.after_a_night
+def test_a_shelf_is_in_no_day_before_it_was_known(nights: Nights) -> None:
+    """9001 is listed the day after, 9002 comes that day, 9003 lies there unexplained, 9004 was never stocked."""
+    for product, listed, on_hand in ((9001, "04-01", 5), (9002, "01-01", 6), (9003, "01-01", 4), (9004, "01-01", 0)):
+        nights.shop.execute(
+            "insert into products (product_id, sku, name, category, unit_cost, unit_price, created_at, updated_at)"
+            " values (%s, %s, 'new', 'new', 1, 2, %s, now())",
+            [product, f"new-{product}", f"2026-{listed} 10:00+00"],
+        )
+        nights.shop.execute(
+            "insert into inventory (product_id, warehouse_id, on_hand, reserved, updated_at)"
+            " values (%s, 1, %s, 0, now())",
+            [product, on_hand],
+        )
+    nights.shop.execute(
+        "insert into inventory_movements (movement_id, product_id, warehouse_id, kind, quantity, moved_at, updated_at)"
+        " select max(movement_id) + 1, 9002, 1, 'receipt', 6, '2026-04-01 10:00+00', now() from inventory_movements"
+    )
+    nights.report()
+    assert nights.ask(
+        "select product_id, day::text, closing_units, unexplained_units, is_stocked, is_stockout"
+        " from reporting.inventory_daily where product_id > 9000 order by 1"
+    ) == [(9003, "2026-03-31", 4, 4, True, False), (9004, "2026-03-31", 0, 0, False, False)]
