@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.contract import Rounding, Source, Type
+from include.contract import ContractError, Rounding, Source, Type
 from include.contributing.pages import SHOPS
 from include.settings import ROOT
 from include.sources import SOURCES, key_types, shop_sources
@@ -110,6 +110,11 @@ def test_a_shop_says_that_it_takes_backorders(shop: Path) -> None:
     (shop / "inventory.sql").unlink()
     (shop / "shop.toml").write_text("[stock]\nbackorders = true\n")
     assert "inventory" not in shop_sources(shop)
+
+
+def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
+    with pytest.raises(ContractError, match="inventory has no rule backorders"):
+        SOURCES["inventory"].without("backorders")
 
 
 @pytest.mark.parametrize(
