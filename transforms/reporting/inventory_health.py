@@ -132,7 +132,10 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Fra
             sell_through=ratio(units, nw.col("opening_28d") + nw.col("received_28d")),
             turnover=ratio(nw.col("units_365d") * nw.col("days_365d"), nw.col("closing_365d")),
             stockout_rate=ratio(nw.col("empty_28d"), nw.col("days_28d")),
-            safety_stock=(spread * PARAMETERS.service_level_z).ceil().cast(nw.Int64),
+            # Dask casts no null to an integer.
+            safety_stock=nw.when(~spread.is_null()).then(
+                (spread.fill_null(0.0) * PARAMETERS.service_level_z).ceil().cast(nw.Int64)
+            ),
         )
         .with_columns(
             reorder_point=rounded_up(units * PARAMETERS.lead_time_days, days) + nw.col("safety_stock"),
