@@ -1,7 +1,8 @@
 """Demand of a shelf: an empty shelf hides demand (it is censored), so its days are left out of the mean.
 
 A day counts as in stock unless it ended with nothing available and nothing was sold on it: the day on which the last
-unit goes is a day of demand, the empty ones after it are not. Velocity = units / days in stock; its spread and the
+unit goes is a day of demand, the empty ones after it are not. A shelf that was never stocked is not empty: it has no
+stock-out, and no day in stock either. Velocity = units / days in stock; its spread and the
 demand of a lead time follow from the same days.
 """
 
@@ -24,15 +25,17 @@ def daily_units(daily_product_sales: Frame) -> Frame:
 def shelf_days(inventory_daily: Frame, daily_product_sales: Frame) -> Frame:
     """The days of ``reporting.inventory_daily`` with what was ordered on them.
 
-    It adds ``units``, ``units_squared``, ``is_empty`` (1 where the day ended with nothing available) and ``in_stock``
-    (1 where something was available or sold). Sales of a shelf before its first known stock are left out.
+    It adds ``units``, ``units_squared``, ``stocked`` (1 from the day on which the shelf is first stocked), ``is_empty``
+    (1 where such a day ended with nothing available) and ``in_stock`` (1 where something was available or sold). Sales
+    of a shelf before its first known day are left out.
     """
     return (
         inventory_daily.join(daily_units(daily_product_sales), on=["day", *SHELF], how="left")
-        .with_columns(nw.col("units").fill_null(0), is_empty=flag(nw.col("available") <= 0))
+        .with_columns(nw.col("units").fill_null(0), stocked=flag(nw.col("is_stocked")))
         .with_columns(
             units_squared=nw.col("units") * nw.col("units"),
-            in_stock=flag((nw.col("is_empty") == 0) | (nw.col("units") > 0)),
+            is_empty=flag(nw.col("available") <= 0) * nw.col("stocked"),
+            in_stock=flag((nw.col("available") > 0) | (nw.col("units") > 0)),
         )
     )
 
@@ -60,8 +63,10 @@ def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
 
     What is unexplained comes from a count made now: a slice of an earlier day must not know it.
     """
-    moved = inventory_movements.select(*SHELF).unique()
+    stocked_on = nw.when(nw.col("moves_units")).then(nw.col("moved_on"))
+    moved = inventory_movements.with_columns(stocked_on=stocked_on).group_by(SHELF).agg(nw.col("stocked_on").min())
     return inventory_daily.join(moved, on=SHELF, how="inner").with_columns(
+        is_stocked=flag(nw.col("day") >= nw.col("stocked_on")) == 1,
         closing_units=nw.col("closing_units") - nw.col("unexplained_units"),
         reserved=nw.col("reserved") - nw.col("unexplained_reserved"),
         available=nw.col("available") - nw.col("unexplained_units") + nw.col("unexplained_reserved"),

@@ -22,14 +22,15 @@ _CARRIED = """
 
 # The stock now, and what of it is reserved, minus the movements after the data-through date, minus the movements in
 # quarantine: those changed the shelf and not the tables, but for what no shop can move. Of a shelf that is itself in
-# quarantine only the movements are known.
+# quarantine, or was not known by that date, only the movements are known.
 _MOVEMENT = f"""
     case when {_CHANGES_STOCK} then quantity else 0 end as units,
     case when changes_reserved then quantity else 0 end as reserved
 """
+_KNOWN = "(select * from clean.inventory where coalesce(known_on, horizon()) <= horizon())"
 _ON_SHELF = f"""
 (
-    select product_id, warehouse_id, on_hand as units, reserved from clean.inventory
+    select product_id, warehouse_id, on_hand as units, reserved from {_KNOWN}
     union all
     select product_id, warehouse_id, -units, -reserved
     from (
@@ -37,10 +38,10 @@ _ON_SHELF = f"""
         union all
         select product_id, warehouse_id, {_MOVEMENT} from quarantine.inventory_movements where is_credible
     ) as moved
-    semi join clean.inventory using (product_id, warehouse_id)
+    semi join {_KNOWN} using (product_id, warehouse_id)
     union all
     select product_id, warehouse_id, {_MOVEMENT} from clean.inventory_movements
-    anti join clean.inventory using (product_id, warehouse_id)
+    anti join {_KNOWN} using (product_id, warehouse_id)
     where moved_on <= horizon()
 )
 """

@@ -274,6 +274,16 @@ class Source(Table):
         derived = tuple(replace(one, sql=one.where_rounded or one.sql) for one in self.derived)
         return replace(self, columns=columns, derived=derived)
 
+    def without(self, rule: str) -> Self:
+        """The same source of a shop whose rows need not satisfy a rule.
+
+        Raises:
+            ContractError: when the source has no such rule.
+        """
+        if rule not in {one.name for one in self.rules}:
+            raise ContractError(f"{self.name} has no rule {rule}")
+        return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
+
     @property
     def key_columns(self) -> tuple[Column, ...]:
         """The columns that hold another source's key."""

@@ -63,6 +63,9 @@ Postgres statement that gives the columns of the source's page below, by name (`
   `rounding = "half_up"` or `"half_even"`. Then an amount may differ from the sum of its parts by half a cent for each
   part and half a cent for itself; what an order's total differs by is published as `rounding`. Such a shop gives each
   line's `subtotal` too: a price that was rounded, times the quantity, is not what the line came to.
+- A shop that sells what it does not have says so in `shop.toml`, below `[stock]`: `backorders = true`. Then more may
+  be reserved on a shelf than lies there, and `available` below 0 is units that are owed. Whatever else `shop.toml` says
+  is refused by its name.
 - Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
   line is missing, the night says which.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,

@@ -5,15 +5,14 @@ Belongs here: a source's columns, keys, rules and derived columns. Does not: how
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from include.contract import Rounding, Source, Type
+from include.contract import Source, Type
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
-from include.sources.inventory import INVENTORY
+from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
 from include.sources.order_refunds import ORDER_REFUNDS
@@ -21,6 +20,7 @@ from include.sources.orders import ORDERS
 from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
+from include.sources.shop_file import ShopFile, read_toml
 from include.sources.warehouses import WAREHOUSES
 
 SOURCES: Final[Mapping[str, Source]] = {
@@ -57,37 +57,15 @@ def key_types(folder: Path) -> dict[str, Type]:
     }
     file = folder / "keys.toml"
     if file.exists():
-        for name, kind in _toml(file).items():
+        for name, kind in read_toml(file).items():
             if name not in types or kind not in (Type.INTEGER, Type.TEXT, Type.UUID):
                 raise ValueError(f"{file}: {name} = {kind!r}: expected a source and one of integer, text, uuid")
             types[name] = Type(str(kind))
     return types
 
 
-def rounding(folder: Path) -> Rounding | None:
-    """How a shop's amounts that are finer than a cent are rounded; None where they are refused, as by default.
-
-    The shop's folder says it in ``shop.toml``: ``rounding = "half_up"`` or ``"half_even"`` below ``[money]``. Then an
-    amount may differ from the sum of its parts by half a cent for each part and half a cent for itself.
-
-    Args:
-        folder: the shop's folder of .sql files.
-
-    Raises:
-        ValueError: when the file is not valid TOML, or says something else; it names the file.
-    """
-    file = folder / "shop.toml"
-    if not file.exists():
-        return None
-    declared = _toml(file)
-    for one in Rounding:
-        if declared == {"money": {"rounding": one}}:
-            return one
-    raise ValueError(f'{file}: expected [money] and below it rounding = "half_up" or "half_even", found {declared}')
-
-
 def shop_sources(folder: Path) -> dict[str, Source]:
-    """The sources that a shop has (a .sql file in its folder), with the shop's key types and rounding.
+    """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its ``shop.toml`` says.
 
     Raises:
         ValueError: when a .sql file belongs to no source, or a .toml file says what it may not.
@@ -100,15 +78,12 @@ def shop_sources(folder: Path) -> dict[str, Source]:
         for name, source in SOURCES.items()
         if source.optional or (folder / f"{name}.sql").exists()
     }
-    rounded = rounding(folder)
-    return {name: source.rounded(rounded) for name, source in found.items()} if rounded else found
-
-
-def _toml(file: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(file.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file}: {error}") from error
+    said = ShopFile.of(folder)
+    if said.rounding:
+        found = {name: source.rounded(said.rounding) for name, source in found.items()}
+    if said.backorders and "inventory" in found:
+        found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
+    return found
 
 
 def _has_single_column_key(source: Source) -> bool:

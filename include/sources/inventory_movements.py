@@ -28,6 +28,11 @@ def changes_reserved(movement: str) -> str:
     """
 
 
+def moves_units(movement: str) -> str:
+    """A DuckDB predicate: a movement brings units to its shelf or takes some away; a reservation leaves them there."""
+    return f"{movement}.kind in ('receipt', 'shipment', 'return', 'adjustment') and {movement}.quantity <> 0"
+
+
 def is_credible(movement: str) -> str:
     """A DuckDB predicate: a movement is of a number of units that a shop can move; what is not explains no stock."""
     return f"{movement}.quantity between {-MOST_MOVED} and {MOST_MOVED}"
@@ -93,6 +98,10 @@ INVENTORY_MOVEMENTS = Source(
             changes_reserved("row"),
             needs=("inventory_movements",),
             through={"inventory_movements": "order_item_id"},
+        ),
+        Derived(
+            Column("moves_units", Type.BOOLEAN, "Whether units came to its shelf or left it.", nullable=True),
+            moves_units("row"),
         ),
         Derived(
             Column("is_credible", Type.BOOLEAN, "Whether a shop can move so many units at once.", nullable=True),

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.contract import Rounding, Source, Type
+from include.contract import ContractError, Rounding, Source, Type
 from include.contributing.pages import SHOPS
 from include.settings import ROOT
 from include.sources import SOURCES, key_types, shop_sources
@@ -95,6 +95,45 @@ def test_a_shop_says_how_its_amounts_are_rounded(shop: Path) -> None:
 def test_a_shop_that_says_something_else_of_its_money_is_refused(shop: Path, said: str) -> None:
     (shop / "shop.toml").write_text(said)
     with pytest.raises(ValueError, match=re.escape(str(shop / "shop.toml"))):
+        shop_sources(shop)
+
+
+def test_a_shop_says_that_it_takes_backorders(shop: Path) -> None:
+    (shop / "inventory.sql").touch()
+    rules = {one.name for one in shop_sources(shop)["inventory"].rules}
+    (shop / "shop.toml").write_text('[money]\nrounding = "half_up"\n[stock]\nbackorders = true\n')
+    found = shop_sources(shop)
+    assert rules - {one.name for one in found["inventory"].rules} == {"reserved_within_on_hand"}
+    assert found["orders"]["total"].rounding is Rounding.HALF_UP
+    (shop / "shop.toml").write_text("[stock]\nbackorders = false\n")
+    assert {one.name for one in shop_sources(shop)["inventory"].rules} == rules
+    (shop / "inventory.sql").unlink()
+    (shop / "shop.toml").write_text("[stock]\nbackorders = true\n")
+    assert "inventory" not in shop_sources(shop)
+
+
+def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
+    with pytest.raises(ContractError, match="inventory has no rule backorders"):
+        SOURCES["inventory"].without("backorders")
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ('rounding = "half_up"', "rounding is unknown; it may have [money], [stock]"),
+        ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [stock]"),
+        ('[money]\nrounding = "half_up"\nper = "line"', "[money] per is unknown; it may have rounding"),
+        ("[stock]\nbackorder = true", "[stock] backorder is unknown; it may have backorders"),
+        ("[stock]\nbackorders = 1", "[stock] backorders = 1: expected true or false"),
+        ('[stock]\nbackorders = "true"', "[stock] backorders = 'true': expected true or false"),
+        ('[money]\nrounding = "up"', '[money] rounding = \'up\': expected "half_up" or "half_even"'),
+        ("[money]", "[money] says nothing; it may have rounding"),
+        ("money = 1", "[money] says nothing; it may have rounding"),
+    ],
+)
+def test_what_a_shop_may_not_say_is_named(shop: Path, said: str, refused: str) -> None:
+    (shop / "shop.toml").write_text(said)
+    with pytest.raises(ValueError, match=re.escape(f"{shop / 'shop.toml'}: {refused}") + "$"):
         shop_sources(shop)
 
 

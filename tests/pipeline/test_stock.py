@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
+from include.settings import settings
 from tests.nights import Nights
 
 LAST = "select {} from reporting.inventory_daily where day = (select max(day) from reporting.inventory_daily)"
@@ -114,3 +117,55 @@ def test_movements_that_are_taken_back_are_netted_and_the_night_goes_on(nights: 
         "select broken from audit.expectation_results where run_id = %s and rule = 'movement_not_reversed'", run
     ) == [(3,)]
     assert last_day(nights, FIGURES) == of_shop(nights)
+
+
+@pytest.mark.after_a_night
+def test_a_shop_that_takes_backorders_owes_what_is_reserved_above_what_lies_there(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same shelf is held until the shop's folder says so; then it is accepted, from the quarantine."""
+    nights.shop.execute("alter table inventory drop constraint inventory_reserved_check")
+    [(product, warehouse)] = nights.shop.execute(
+        "update inventory set reserved = on_hand + 5, updated_at = now() where (product_id, warehouse_id) ="
+        " (select product_id, warehouse_id from inventory where on_hand > 0 order by 1, 2 limit 1)"
+        " returning product_id, warehouse_id"
+    ).fetchall()
+    nights.report()
+    held = "select row_key, rules from audit.quarantine where outcome = 'open'"
+    assert nights.ask(held) == [(f"{product}/{warehouse}", ["reserved_within_on_hand"])]
+
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / "shop.toml").write_text("[stock]\nbackorders = true\n")
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.report()
+    assert nights.ask(held) == []
+    shelf = f"product_id = {product} and warehouse_id = {warehouse}"
+    assert nights.ask(f"{LAST.format('available, is_stockout')} and {shelf}") == [(-5, True)]
+    assert last_day(nights, FIGURES) == of_shop(nights)
+    settings.cache_clear()
+
+
+@pytest.mark.after_a_night
+def test_a_shelf_is_in_no_day_before_it_was_known(nights: Nights) -> None:
+    """9001 is listed the day after, 9002 comes that day, 9003 lies there unexplained, 9004 was never stocked."""
+    for product, listed, on_hand in ((9001, "04-01", 5), (9002, "01-01", 6), (9003, "01-01", 4), (9004, "01-01", 0)):
+        nights.shop.execute(
+            "insert into products (product_id, sku, name, category, unit_cost, unit_price, created_at, updated_at)"
+            " values (%s, %s, 'new', 'new', 1, 2, %s, now())",
+            [product, f"new-{product}", f"2026-{listed} 10:00+00"],
+        )
+        nights.shop.execute(
+            "insert into inventory (product_id, warehouse_id, on_hand, reserved, updated_at)"
+            " values (%s, 1, %s, 0, now())",
+            [product, on_hand],
+        )
+    nights.shop.execute(
+        "insert into inventory_movements (movement_id, product_id, warehouse_id, kind, quantity, moved_at, updated_at)"
+        " select max(movement_id) + 1, 9002, 1, 'receipt', 6, '2026-04-01 10:00+00', now() from inventory_movements"
+    )
+    nights.report()
+    assert nights.ask(
+        "select product_id, day::text, closing_units, unexplained_units, is_stocked, is_stockout"
+        " from reporting.inventory_daily where product_id > 9000 order by 1"
+    ) == [(9003, "2026-03-31", 4, 4, True, False), (9004, "2026-03-31", 0, 0, False, False)]

@@ -41,6 +41,23 @@ def test_looks_ahead_until_the_windows_have_closed(report: Report) -> None:
     )
 
 
+def test_a_label_is_not_censored_by_days_before_units_came(report: Report) -> None:
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 2        2026-01-09
+            2           10         1            receipt     3        2026-01-20
+        """
+    }
+    report(shop, as_of="2026-02-07").check(
+        "demand_labels",
+        """
+        product_id is_censored_7 is_censored_14 is_censored_28
+        10         no            no             no
+        """,
+    )
+
+
 def test_there_is_none_for_a_day_whose_windows_are_open(report: Report) -> None:
     rows = report(SHELVES, as_of="2026-02-06").rows("demand_labels")
     assert [(row["warehouse_id"], row["units_next_7"]) for row in rows] == [(1, 4), (3, 0)]

@@ -76,5 +76,60 @@ def test_only_a_reserved_line_ends_a_reservation_and_a_reversal_is_netted(report
     )
 
 
+def test_before_it_is_first_stocked_a_shelf_is_no_stock_out(report: Report) -> None:
+    """10 is reserved before it comes and sold out after; nothing of 11 came but a count of none; of 12 some were found."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 2        2026-01-06
+            2           10         1            receipt     2        2026-01-08
+            3           10         1            shipment    -2       2026-01-09
+            4           11         1            adjustment  0        2026-01-09
+            5           11         1            reservation 1        2026-01-09
+        """,
+        "inventory": """
+            product_id warehouse_id on_hand reserved unexplained_units unexplained_reserved
+            10         1            0       0        0                 0
+            11         1            0       1        0                 0
+            12         1            4       4        4                 4
+            13         1            0       0        0                 0
+        """,
+    }
+    report(shop).check(
+        "inventory_daily",
+        """
+        day        product_id closing_units available is_stocked is_stockout
+        2026-01-06 10         0             -2        no         no
+        2026-01-07 10         0             -2        no         no
+        2026-01-08 10         2             0         yes        yes
+        2026-01-09 10         0             0         yes        yes
+        2026-01-09 11         0             -1        no         no
+        2026-01-10 10         0             0         yes        yes
+        2026-01-10 11         0             -1        no         no
+        2026-01-10 12         4             0         yes        yes
+        2026-01-10 13         0             0         no         no
+        """,
+    )
+
+
+def test_a_shelf_is_in_no_day_before_it_was_known(report: Report) -> None:
+    shop = {
+        "inventory": """
+            product_id warehouse_id on_hand known_on   unexplained_units
+            10         1            6       2026-01-10 6
+            11         1            6       2026-01-11 6
+            12         1            6       -          6
+        """
+    }
+    report(shop).check(
+        "inventory_daily",
+        """
+        day        product_id closing_units
+        2026-01-10 10         6
+        2026-01-10 12         6
+        """,
+    )
+
+
 def test_a_shop_without_stock(report: Report) -> None:
     assert report({}).rows("inventory_daily") == []

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.transforms.conftest import Report
+from tests.transforms.conftest import Report, day
 from tests.transforms.shelves import shelves
 
 HEADER = "day product_id warehouse_id received sold\n"
@@ -93,6 +93,46 @@ def test_nothing_is_known_of_a_spread_with_one_day_in_stock(report: Report) -> N
 def test_the_first_status_that_holds(report: Report, drawn: str, status: str) -> None:
     (row,) = report(shelves(HEADER + drawn), as_of="2026-04-01").rows("inventory_health")
     assert row["status"] == status
+
+
+def test_a_shelf_has_no_stock_out_before_it_is_first_stocked(report: Report) -> None:
+    """10 has been on offer since the 1st and came on the 29th; 11 never came."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 1        2026-01-01
+            2           10         1            receipt     5        2026-01-29
+            3           11         1            reservation 1        2026-01-01
+        """
+    }
+    report(shop, as_of="2026-04-01").check(
+        "inventory_health",
+        """
+        product_id available in_stock_days_28d stockout_rate turnover status
+        10         4         28                0             0        overstock
+        11         -1        0                 -             -        not_yet_stocked
+        """,
+    )
+    report(shop, as_of="2026-01-30").check(
+        "inventory_health",
+        """
+        product_id in_stock_days_28d stockout_rate status
+        10         2                 0             ok
+        11         0                 -             not_yet_stocked
+        """,
+    )
+
+
+def test_what_is_owed_is_ordered_too(report: Report) -> None:
+    """2 a day for 8 days, all shipped, then 5 more are reserved that are not there."""
+    drawn = HEADER + "\n".join(f"{on} 10 1 2 2" for on in _days("2026-01-01", 8))
+    shop = shelves(drawn)
+    owed = {"movement_id": 99, "product_id": 10, "warehouse_id": 1, "kind": "reservation", "quantity": 5}
+    backordered = shop | {"inventory_movements": [*shop["inventory_movements"], owed | {"moved_on": day("2026-01-08")}]}
+    rows = [report(one, as_of="2026-01-08").rows("inventory_health")[0] for one in (shop, backordered)]
+    columns = ("available", "days_of_supply", "status")
+    assert [tuple(row[name] for name in columns) for row in rows] == [(0, 0, "stockout"), (-5, 0, "stockout")]
+    assert rows[1]["suggested_order"] == rows[0]["suggested_order"] + 5
 
 
 def test_turnover_is_of_a_year(report: Report) -> None:

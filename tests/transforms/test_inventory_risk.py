@@ -53,5 +53,26 @@ def test_the_count_of_today_is_not_known_to_a_past_day(report: Report) -> None:
     assert report(shop | counted).rows("inventory_risk") == report(shop).rows("inventory_risk")
 
 
+def test_before_units_came_a_shelf_was_not_out_of_stock(report: Report) -> None:
+    """Nor does what a count of today finds say that they had come."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 2        2026-01-05
+            2           11         1            reservation 2        2026-01-05
+            3           11         1            receipt     2        2026-01-08
+        """,
+        "inventory": "product_id warehouse_id unexplained_units\n10 1 9",
+    }
+    report(shop).check(
+        "inventory_risk",
+        """
+        product_id available is_stocked stockout_days_28
+        10         -2        no         0
+        11         0         yes        3
+        """,
+    )
+
+
 def test_a_shop_without_stock(report: Report) -> None:
     assert report({}).rows("inventory_risk") == []

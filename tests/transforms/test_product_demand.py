@@ -84,6 +84,23 @@ def test_discounts_are_of_the_money_not_of_the_prices(report: Report) -> None:
     assert (row["in_stock_days_28"], row["zero_ratio_28"]) == (28, 27 / 28)
 
 
+def test_days_before_units_came_are_neither_in_stock_nor_out_of_it(report: Report) -> None:
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 2        2026-01-05
+            2           10         1            receipt     3        2026-01-08
+        """
+    }
+    report(shop).check(
+        "product_demand",
+        """
+        in_stock_days_28 is_censored days_since_launch
+        3                no          5
+        """,
+    )
+
+
 def test_a_cancelled_order_shows_that_there_is_a_shelf(report: Report) -> None:
     shop = {
         "orders": """

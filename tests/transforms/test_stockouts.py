@@ -88,5 +88,23 @@ def test_what_nobody_bought_is_no_sale_lost(report: Report) -> None:
     )
 
 
+def test_a_shelf_that_was_never_stocked_has_none(report: Report) -> None:
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind        quantity moved_at
+            1           10         1            reservation 2        2026-01-02
+            2           11         1            reservation 2        2026-01-02
+            3           11         1            receipt     2        2026-01-04
+        """
+    }
+    report(shop).check(
+        "stockouts",
+        """
+        product_id started_on days
+        11         2026-01-04 7
+        """,
+    )
+
+
 def test_a_shop_that_never_ran_out(report: Report) -> None:
     assert report({}).rows("stockouts") == []

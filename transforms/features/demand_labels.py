@@ -36,7 +36,7 @@ TABLE = Table(
             Column(
                 f"is_censored_{days}",
                 Type.BOOLEAN,
-                f"Whether one of these {days} days ended with nothing available, so that demand was hidden.",
+                f"Whether one of these {days} days ended in a stock-out, so that demand was hidden.",
             )
             for days in WINDOWS
         ),
@@ -72,7 +72,9 @@ def build(
         as_of: the last day of the longest window; the labels are as of the day 28 days earlier.
     """
     start = as_of - WINDOWS[-1]
-    stock = moved_stock(inventory_daily, inventory_movements).with_columns(is_empty=flag(nw.col("available") <= 0))
+    stock = moved_stock(inventory_daily, inventory_movements).with_columns(
+        is_empty=flag(nw.col("is_stocked") & (nw.col("available") <= 0))
+    )
     return (
         first_days(inventory_movements, order_lines)
         .filter(nw.col("first_day") <= start)

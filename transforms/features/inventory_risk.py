@@ -22,13 +22,14 @@ TABLE = Table(
     schema="features",
     name="inventory_risk",
     grain="One row per night, and product and warehouse that had a stock movement by then.",
-    doc="A window of n days ends with as_of and begins no earlier than the shelf's first movement. Demand is units "
-    "ordered, less cancelled orders, of the 28 days' days in stock.",
+    doc="A window of n days ends with as_of and begins no earlier than the shelf's first movement; a day before "
+    "units first came is no stock-out. Demand is units ordered, less cancelled orders, of the 28 days' days in stock.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
         Column("available", Type.INTEGER, "Units on the shelf that are not reserved for open orders."),
+        Column("is_stocked", Type.BOOLEAN, "Whether units had come to the shelf or left it by the end of the day."),
         Column(
             "days_of_supply",
             Type.RATIO,
@@ -60,7 +61,8 @@ TABLE = Table(
         Column(
             "reserved_share",
             Type.RATIO,
-            "Share of the units on the shelf that are reserved for open orders; null with an empty shelf.",
+            "Units reserved for open orders / units on the shelf; above 1 where more is reserved than lies there, on "
+            "backorder; null with an empty shelf.",
             nullable=True,
         ),
     ),
@@ -91,10 +93,9 @@ TABLE = Table(
         ),
         between(
             "reserved_share",
-            "reserved_share_is_share",
-            "Reserved units are no more than those on the shelf.",
+            "reserved_share_not_negative",
+            "Reserved units are not negative.",
             least=0,
-            most=1,
             severity=Severity.WARN,
         ),
     ),
@@ -107,6 +108,7 @@ def build(inventory_daily: Frame, inventory_movements: Frame, daily_product_sale
     in_28, in_90 = flag(nw.col("day") > as_of - 28), flag(nw.col("day") > as_of - 90)
     columns = {
         "available": is_today * nw.col("available"),
+        "stocked_today": is_today * nw.col("stocked"),
         "closing": is_today * nw.col("closing_units"),
         "reserved": is_today * nw.col("reserved"),
         "days": in_28 * nw.col("in_stock"),
@@ -124,6 +126,7 @@ def build(inventory_daily: Frame, inventory_movements: Frame, daily_product_sale
         .agg(*(nw.col(name).sum() for name in columns), nw.col("received_on").max())
         .with_columns(
             as_of=nw.lit(as_of, dtype=nw.Int64),
+            is_stocked=nw.col("stocked_today") == 1,
             days_of_supply=ratio(nw.when(available > 0).then(available).otherwise(0) * days, units),
             lead_time_demand_mean=ratio(units * PARAMETERS.lead_time_days, days),
             lead_time_demand_std=lead_time_deviation(days, units, nw.col("squares")),

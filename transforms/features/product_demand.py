@@ -30,7 +30,8 @@ TABLE = Table(
     name="product_demand",
     grain="One row per night, and product and warehouse that had a stock movement or an order by then.",
     doc="Units are those ordered, without cancelled orders. A window of n days ends with as_of and begins no earlier "
-    "than the shelf's first movement or order. Stock follows the movements alone.",
+    "than the shelf's first movement or order. Stock follows the movements alone; a day before units first came to the "
+    "shelf is neither in stock nor a stock-out.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
@@ -74,9 +75,7 @@ TABLE = Table(
             nullable=True,
         ),
         Column("in_stock_days_28", Type.INTEGER, "Days of 28 that ended with units available or on which some sold."),
-        Column(
-            "is_censored", Type.BOOLEAN, "Whether a day of 28 ended with nothing available, so that demand was hidden."
-        ),
+        Column("is_censored", Type.BOOLEAN, "Whether a day of 28 ended in a stock-out, so that demand was hidden."),
         Column(
             "in_stock_velocity_28",
             Type.RATIO,
@@ -182,12 +181,13 @@ def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int)
         .join(first, how="cross")
         .filter(nw.col("day") >= nw.col("first_day"))
         .join(daily_units(sales), on=key, how="left")
-        .join(stock.select(*key, "available"), on=key, how="left")
-        .with_columns(nw.col("units").fill_null(0), is_empty=flag(nw.col("available") <= 0))
+        .join(stock.select(*key, "available", stocked=flag(nw.col("is_stocked"))), on=key, how="left")
+        .with_columns(nw.col("units", "stocked").fill_null(0), is_unavailable=flag(nw.col("available") <= 0))
         .with_columns(
             squares=nw.col("units") * nw.col("units"),
             is_sold=flag(nw.col("units") > 0),
-            in_stock=flag((nw.col("is_empty") == 0) | (nw.col("units") > 0)),
+            is_empty=nw.col("is_unavailable") * nw.col("stocked"),
+            in_stock=flag((nw.col("is_unavailable") == 0) | (nw.col("units") > 0)),
         )
     )
 

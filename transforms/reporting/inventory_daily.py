@@ -23,7 +23,8 @@ TABLE = Table(
     schema="reporting",
     name="inventory_daily",
     grain="One row per business day, product and warehouse, from its first movement through the data-through date.",
-    doc="A shelf without movements has one row, on the last day.",
+    doc="A shelf without movements has one row, on the last day, if its product was listed by then. Before a shelf is "
+    "first stocked it is no stock-out.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
@@ -55,8 +56,9 @@ TABLE = Table(
             "Units of closing_units that are reserved for open orders: reservations − releases − shipments of reserved"
             " lines + unexplained_reserved.",
         ),
-        Column("available", Type.INTEGER, "closing_units − reserved."),
-        Column("is_stockout", Type.BOOLEAN, "Whether available is 0 or less."),
+        Column("available", Type.INTEGER, "closing_units − reserved; below 0, units that are owed."),
+        Column("is_stocked", Type.BOOLEAN, "Whether units lie there, or had come or gone by the end of the day."),
+        Column("is_stockout", Type.BOOLEAN, "Whether available is 0 or less, on a shelf that is_stocked."),
         Column(
             "closing_value",
             Type.CENTS,
@@ -75,7 +77,7 @@ TABLE = Table(
             "day",
             "inventory_movements",
             "moved_on",
-            (*_SHELF, "kind", "changes_reserved"),
+            (*_SHELF, "kind", "changes_reserved", "moves_units"),
             "quantity",
             last_day=("inventory",),
         ),
@@ -115,11 +117,12 @@ _EFFECTS = {
     "adjusted": (("adjustment",), 1),
     "change": (("receipt", "shipment", "return", "adjustment"), 1),
 }
-_MOVED = (*_EFFECTS, "reserved_change")
+_MOVED = (*_EFFECTS, "reserved_change", "stockings")
 
 
 def build(inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int) -> Frame:
     """Movements by day, for every day of every shelf, summed from the first."""
+    inventory = inventory.filter(nw.col("known_on").is_null() | (nw.col("known_on") <= as_of))
     rows = (
         _days(calendar, inventory_movements, inventory, as_of)
         .join(_moved(inventory_movements), on=_KEY, how="left")
@@ -139,7 +142,8 @@ def build(inventory: Frame, inventory_movements: Frame, products: Frame, calenda
             available=nw.col("closing_units") - nw.col("reserved"),
             closing_value_cents=nw.col("closing_units") * nw.col("unit_cost_cents"),
         )
-        .with_columns(is_stockout=nw.col("available") <= 0)
+        .with_columns(is_stocked=(nw.col("stockings") > 0) | (nw.col("closing_units") > 0))
+        .with_columns(is_stockout=nw.col("is_stocked") & (nw.col("available") <= 0))
         .select(column.lake_name for column in TABLE.columns)
     )
 
@@ -161,15 +165,21 @@ def _moved(inventory_movements: Frame) -> Frame:
     }
     reserved_change = nw.when(nw.col("changes_reserved")).then(nw.col("quantity")).otherwise(0)
     return (
-        inventory_movements.with_columns(**effects, reserved_change=reserved_change, day=nw.col("moved_on"))
+        inventory_movements.with_columns(
+            **effects,
+            reserved_change=reserved_change,
+            stockings=flag(nw.col("moves_units")),
+            day=nw.col("moved_on"),
+        )
         .group_by(_KEY)
         .agg(nw.col(name).sum() for name in _MOVED)
     )
 
 
 def _add_up(rows: Frame) -> Frame:
-    """Units on the shelf and reserved units after each day's movements."""
+    """Units on the shelf, reserved units and movements of units after each day."""
     return rows.with_columns(
         explained_units=nw.col("change").cum_sum().over(_SHELF, order_by="day"),
         explained_reserved=nw.col("reserved_change").cum_sum().over(_SHELF, order_by="day"),
+        stockings=nw.col("stockings").cum_sum().over(_SHELF, order_by="day"),
     )

@@ -18,19 +18,24 @@ from transforms.demand import SHELF, lead_time_deviation, shelf_days
 from transforms.engines import Frame
 from transforms.parameters import PARAMETERS
 
-_STATUSES = ("ok", "at_risk", "stockout", "overstock", "dead")
+_STATUSES = ("not_yet_stocked", "ok", "at_risk", "stockout", "overstock", "dead")
 
 TABLE = Table(
     schema="reporting",
     name="inventory_health",
     grain="One row per night, product and warehouse with a known stock.",
-    doc="A window of n days ends with the night and begins no earlier than the shelf's first day in inventory_daily. A "
-    "day is in stock unless it ended with nothing available and nothing was sold on it.",
+    doc="A window of n days ends with the night and begins no earlier than the day on which the shelf was first "
+    "stocked; units ordered before that count all the same. A day is in stock if something was available at its end or "
+    "sold on it.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("available", Type.INTEGER, "Units on the shelf that are not reserved for open orders."),
+        Column(
+            "available",
+            Type.INTEGER,
+            "Units on the shelf that are not reserved for open orders; below 0, units that are owed.",
+        ),
         Column("units_28d", Type.INTEGER, "Units ordered in 28 days, without cancelled orders."),
         Column("in_stock_days_28d", Type.INTEGER, "Days in stock among the 28."),
         Column("velocity", Type.RATIO, "units_28d / in_stock_days_28d; null without a day in stock.", nullable=True),
@@ -54,7 +59,12 @@ TABLE = Table(
             "units ordered / mean closing units; null without stock.",
             nullable=True,
         ),
-        Column("stockout_rate", Type.RATIO, "Share of the 28 days that ended with nothing available."),
+        Column(
+            "stockout_rate",
+            Type.RATIO,
+            "Share of the 28 days that ended with nothing available; null when not yet stocked.",
+            nullable=True,
+        ),
         Column(
             "safety_stock",
             Type.INTEGER,
@@ -73,15 +83,15 @@ TABLE = Table(
         Column(
             "status",
             Type.TEXT,
-            f"The first that applies: stockout (nothing available), dead (nothing sold in {PARAMETERS.dead_stock_days} "
-            f"days), at_risk (available ≤ reorder_point), overstock (more than {PARAMETERS.overstock_days} days of "
-            "supply, of a shelf known for 28 days), ok.",
+            "The first that applies: not_yet_stocked (units never came or lay there), stockout (nothing available), "
+            f"dead (nothing sold in {PARAMETERS.dead_stock_days} days), at_risk (available ≤ reorder_point), overstock "
+            f"(more than {PARAMETERS.overstock_days} days of supply, of a shelf stocked for 28 days), ok.",
         ),
     ),
     primary_key=("night", "product_id", "warehouse_id"),
     rebuild=Rebuild.as_of("night"),
     rules=(
-        one_of("status", "status_known", "A status is one of the five.", list(_STATUSES), severity=Severity.STOP),
+        one_of("status", "status_known", "A status is one of the six.", list(_STATUSES), severity=Severity.STOP),
         between("units_28d", "units_not_negative", "Units are not negative.", least=0, severity=Severity.STOP),
         between(
             "in_stock_days_28d",
@@ -122,7 +132,10 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Fra
             sell_through=ratio(units, nw.col("opening_28d") + nw.col("received_28d")),
             turnover=ratio(nw.col("units_365d") * nw.col("days_365d"), nw.col("closing_365d")),
             stockout_rate=ratio(nw.col("empty_28d"), nw.col("days_28d")),
-            safety_stock=(spread * PARAMETERS.service_level_z).ceil().cast(nw.Int64),
+            # Dask casts no null to an integer.
+            safety_stock=nw.when(~spread.is_null()).then(
+                (spread.fill_null(0.0) * PARAMETERS.service_level_z).ceil().cast(nw.Int64)
+            ),
         )
         .with_columns(
             reorder_point=rounded_up(units * PARAMETERS.lead_time_days, days) + nw.col("safety_stock"),
@@ -143,7 +156,8 @@ def _sums(days: Frame, as_of: int) -> Frame:
     since_dead = flag(nw.col("day") > as_of - PARAMETERS.dead_stock_days)
     columns = {
         "available": flag(nw.col("day") == as_of) * nw.col("available"),
-        "days_28d": in_28,
+        "stocked_today": flag(nw.col("day") == as_of) * nw.col("stocked"),
+        "days_28d": in_28 * nw.col("stocked"),
         "units_28d": in_28 * nw.col("units"),
         # Sales happen in stock, so these are the squares of the days in stock.
         "squares_28d": in_28 * nw.col("units_squared"),
@@ -151,10 +165,10 @@ def _sums(days: Frame, as_of: int) -> Frame:
         "empty_28d": in_28 * nw.col("is_empty"),
         "opening_28d": flag(nw.col("day") == as_of - 27) * nw.col("opening_units"),
         "received_28d": in_28 * nw.col("received"),
-        "days_365d": in_365,
+        "days_365d": in_365 * nw.col("stocked"),
         "units_365d": in_365 * nw.col("units"),
         "closing_365d": in_365 * nw.col("closing_units"),
-        "dead_days": since_dead,
+        "dead_days": since_dead * nw.col("stocked"),
         "dead_units": since_dead * nw.col("units"),
     }
     return days.with_columns(**columns).group_by(SHELF).agg(nw.col(name).sum() for name in columns)
@@ -166,7 +180,9 @@ def _status() -> nw.Expr:
     is_too_much = nw.col("available") * nw.col("in_stock_days_28d") > nw.col("units_28d") * PARAMETERS.overstock_days
     is_unsold = (nw.col("dead_units") == 0) & (nw.col("dead_days") == PARAMETERS.dead_stock_days)
     return (
-        nw.when(nw.col("available") <= 0)
+        nw.when(nw.col("stocked_today") == 0)
+        .then(nw.lit("not_yet_stocked"))
+        .when(nw.col("available") <= 0)
         .then(nw.lit("stockout"))
         .when(is_unsold)
         .then(nw.lit("dead"))

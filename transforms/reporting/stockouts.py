@@ -22,7 +22,8 @@ TABLE = Table(
     schema="reporting",
     name="stockouts",
     grain="One row per product, warehouse and consecutive business days that ended with nothing available.",
-    doc="A discontinued product is out of stock too; its velocity is low or 0.",
+    doc="A discontinued product is out of stock too; its velocity is low or 0. Where a shop takes backorders, what was "
+    "ordered during an episode is lost here all the same.",
     columns=(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),

@@ -36,8 +36,7 @@ select
     variant_id as product_id,
     location_id as warehouse_id,
     stocked_quantity as on_hand,
-    -- Medusa reserves what is on backorder as well; no more than lies there can be set aside.
-    least(reserved_quantity, greatest(stocked_quantity, 0)) as reserved,
+    reserved_quantity as reserved, -- what is on backorder too
     0 as reorder_point, -- Medusa has none
     updated_at
 from levels

@@ -1,0 +1,81 @@
+"""``shop.toml`` in a shop's folder: what a shop does that its statements cannot say."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from include.contract import Rounding
+
+
+@dataclass(frozen=True)
+class ShopFile:
+    """What a shop's ``shop.toml`` says; what it leaves out is as here.
+
+    Attributes:
+        rounding: how amounts that are finer than a cent are rounded; None where they are refused. Where they are
+            rounded, an order's amounts may differ from the sum of their parts by half a cent for each part.
+        backorders: whether more may be reserved on a shelf than lies there.
+    """
+
+    rounding: Rounding | None = None
+    backorders: bool = False
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Read the file; without one, everything is as by default.
+
+        Args:
+            folder: the shop's folder of .sql files.
+
+        Raises:
+            ValueError: naming the file, and the table, key or value that it may not have.
+        """
+        file = folder / "shop.toml"
+        if not file.exists():
+            return cls()
+        said: dict[str, Any] = {}
+        for table, keys in read_toml(file).items():
+            if table not in _KEYS:
+                raise ValueError(f"{file}: {table} is unknown; it may have {_listed(f'[{one}]' for one in _KEYS)}")
+            if not isinstance(keys, dict) or not keys:
+                raise ValueError(f"{file}: [{table}] says nothing; it may have {_listed(_KEYS[table])}")
+            for key, value in keys.items():
+                if key not in _KEYS[table]:
+                    raise ValueError(f"{file}: [{table}] {key} is unknown; it may have {_listed(_KEYS[table])}")
+                said[key] = _value(file, f"[{table}] {key}", value, _KEYS[table][key])
+        return cls(**said)
+
+
+# By table and key, the values that are known, as the file writes them, and what each means. No two keys are the same.
+_KEYS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    "money": {"rounding": {f'"{one}"': one for one in Rounding}},
+    "stock": {"backorders": {"true": True, "false": False}},
+}
+
+
+def read_toml(file: Path) -> dict[str, object]:
+    """A file of a shop's folder.
+
+    Raises:
+        ValueError: when it is not valid TOML; it names the file.
+    """
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _value(file: Path, name: str, value: object, known: Mapping[str, Any]) -> Any:
+    # Not by equality alone: 1 is not true.
+    for meant in known.values():
+        if value == meant and isinstance(value, bool) == isinstance(meant, bool):
+            return meant
+    raise ValueError(f"{file}: {name} = {value!r}: expected {' or '.join(known)}")
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)
