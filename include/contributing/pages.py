@@ -66,6 +66,8 @@ Postgres statement that gives the columns of the source's page below, by name (`
 - A shop that sells what it does not have says so in `shop.toml`, below `[stock]`: `backorders = true`. Then more may
   be reserved on a shelf than lies there, and `available` below 0 is units that are owed. Whatever else `shop.toml` says
   is refused by its name.
+- Nothing can have happened before 1995, or before the day that `shop.toml` says below `[trade]`:
+  `first_day = 1980-01-01`.
 - Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
   line is missing, the night says which.
 - The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,

@@ -21,6 +21,7 @@ from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
 from include.sources.shop_file import ShopFile, read_toml
+from include.sources.time import since
 from include.sources.warehouses import WAREHOUSES
 
 SOURCES: Final[Mapping[str, Source]] = {
@@ -83,7 +84,7 @@ def shop_sources(folder: Path) -> dict[str, Source]:
         found = {name: source.rounded(said.rounding) for name, source in found.items()}
     if said.backorders and "inventory" in found:
         found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
-    return found
+    return {name: since(source, said.first_day) for name, source in found.items()}
 
 
 def _has_single_column_key(source: Source) -> bool:

@@ -6,7 +6,7 @@ from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
 from include.sources.stock_units import MOST_MOVED
-from include.sources.time import FIRST_DAY
+from include.sources.time import in_our_time
 
 
 def changes_reserved(movement: str) -> str:
@@ -81,7 +81,7 @@ INVENTORY_MOVEMENTS = Source(
             least=-MOST_MOVED,
             most=MOST_MOVED,
         ),
-        between("moved_on", "moved_in_our_time", "No movement is older than 1995.", least=FIRST_DAY),
+        in_our_time("moved_on", "movement"),
         at_most("moved_at", "_snapshot_at", "moved_not_in_future", "No movement lies in the future."),
     ),
     begins="moved_on",

@@ -6,7 +6,7 @@ from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
-from include.sources.time import FIRST_DAY
+from include.sources.time import in_our_time
 
 
 def _of_order(name: str, kind: Type, doc: str, column: str) -> Derived:
@@ -50,7 +50,7 @@ ORDER_REFUNDS = Source(
         between("shipping_cents", "shipping_credible", "Shipping comes to 30 million or less.", most=MOST_CENTS),
         between("tax_cents", "tax_credible", "Tax comes to 30 million or less.", most=MOST_CENTS),
         at_most("order_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
-        between("refunded_on", "refunded_in_our_time", "No refund is older than 1995.", least=FIRST_DAY),
+        in_our_time("refunded_on", "refund"),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
     ),
     amount="amount_cents::hugeint + shipping_cents + tax_cents",

@@ -7,7 +7,7 @@ from include.contract.rules import Condition, at_most, between, empty, equal, fi
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
 from include.sources.order_items import line_subtotal
-from include.sources.time import FIRST_DAY
+from include.sources.time import in_our_time
 
 # Where orders are placed, in the shop's words. An order from any other channel is still published, with a warning.
 CHANNELS = ("web", "app", "marketplace", "store", "phone")
@@ -179,7 +179,7 @@ ORDERS = Source(
         empty(
             "cancellation_reason", "only_cancelled_has_reason", "Only a cancelled order has a reason.", _NOT_CANCELLED
         ),
-        between("ordered_on", "ordered_in_our_time", "No order is older than 1995.", least=FIRST_DAY),
+        in_our_time("ordered_on", "order"),
         at_most("ordered_at", "_snapshot_at", "ordered_not_in_future", "No order is placed in the future."),
         at_most("shipped_at", "_snapshot_at", "shipped_not_in_future", "No order is shipped in the future."),
         at_most("delivered_at", "_snapshot_at", "delivered_not_in_future", "No order is delivered in the future."),

@@ -6,7 +6,7 @@ from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
-from include.sources.time import FIRST_DAY
+from include.sources.time import in_our_time
 
 # How money moves, in the shop's words. A payment by any other method is still published, with a warning.
 METHODS = (
@@ -56,7 +56,7 @@ PAYMENTS = Source(
         equal("currency", "order_currency", "currency_of_order", "An order is paid in its own currency."),
         between("amount_cents", "amount_not_negative", "A movement is of nothing or more.", least=0),
         between("amount_cents", "amount_credible", "A movement is of 30 million or less.", most=MOST_CENTS),
-        between("paid_on", "paid_in_our_time", "No movement is older than 1995.", least=FIRST_DAY),
+        in_our_time("paid_on", "movement"),
         at_most("paid_at", "_snapshot_at", "paid_not_in_future", "No movement lies in the future."),
     ),
     amount="amount_cents",

@@ -7,7 +7,7 @@ from include.contract.rules import at_most, between
 from include.contract.table import key
 from include.sources.money import MOST_CENTS
 from include.sources.order_items import line_subtotal
-from include.sources.time import FIRST_DAY
+from include.sources.time import in_our_time
 
 
 def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
@@ -81,7 +81,7 @@ REFUNDS = Source(
         at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
         between("tax_cents", "tax_not_negative", "Tax given back is nothing or more.", least=0),
         between("tax_cents", "tax_credible", "Tax comes to 30 million or less.", most=MOST_CENTS),
-        between("refunded_on", "refunded_in_our_time", "No refund is older than 1995.", least=FIRST_DAY),
+        in_our_time("refunded_on", "refund"),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
         at_most("line_ordered_at", "returned_at", "returned_after_ordered", "Units come back after their order."),
         at_most("returned_at", "_snapshot_at", "returned_not_in_future", "No units come back in the future."),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Self
 
 from include.contract import Rounding
+from include.sources.time import FIRST_DAY
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,14 @@ class ShopFile:
 
     Attributes:
         rounding: how amounts that are finer than a cent are rounded; None where they are refused. Where they are
-            rounded, an order's amounts may differ from the sum of their parts by half a cent for each part.
+            rounded, an amount may differ from the sum of its parts by half a cent for each part and for itself.
         backorders: whether more may be reserved on a shelf than lies there.
+        first_day: the day before which nothing can have happened.
     """
 
     rounding: Rounding | None = None
     backorders: bool = False
+    first_day: date = FIRST_DAY
 
     @classmethod
     def of(cls, folder: Path) -> Self:
@@ -50,10 +54,12 @@ class ShopFile:
         return cls(**said)
 
 
-# By table and key, the values that are known, as the file writes them, and what each means. No two keys are the same.
+# By table and key, the values that are known, as the file writes them, and what each means; empty where it is any day.
+# No two keys are the same.
 _KEYS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "money": {"rounding": {f'"{one}"': one for one in Rounding}},
     "stock": {"backorders": {"true": True, "false": False}},
+    "trade": {"first_day": {}},
 }
 
 
@@ -74,7 +80,9 @@ def _value(file: Path, name: str, value: object, known: Mapping[str, Any]) -> An
     for meant in known.values():
         if value == meant and isinstance(value, bool) == isinstance(meant, bool):
             return meant
-    raise ValueError(f"{file}: {name} = {value!r}: expected {' or '.join(known)}")
+    if not known and type(value) is date:
+        return value
+    raise ValueError(f"{file}: {name} = {value!r}: expected {' or '.join(known) or 'a day, such as 1980-01-01'}")
 
 
 def _listed(names: Any) -> str:

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from include.contract import ContractError, Rounding, Source, Type
+from include.contract.rules import Rule
 from include.contributing.pages import SHOPS
 from include.settings import ROOT
 from include.sources import SOURCES, key_types, shop_sources
@@ -112,6 +113,15 @@ def test_a_shop_says_that_it_takes_backorders(shop: Path) -> None:
     assert "inventory" not in shop_sources(shop)
 
 
+def test_a_shop_says_from_which_day_on_it_traded(shop: Path) -> None:
+    def of_orders() -> Rule:
+        return next(rule for rule in shop_sources(shop)["orders"].rules if rule.name == "ordered_in_our_time")
+
+    assert (of_orders().meaning, of_orders().broken) == ("No order is before 1995-01-01.", "ordered_on < 9131")
+    (shop / "shop.toml").write_text("[trade]\nfirst_day = 1969-12-30\n")
+    assert (of_orders().meaning, of_orders().broken) == ("No order is before 1969-12-30.", "ordered_on < -2")
+
+
 def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
     with pytest.raises(ContractError, match="inventory has no rule backorders"):
         SOURCES["inventory"].without("backorders")
@@ -120,13 +130,18 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
-        ('rounding = "half_up"', "rounding is unknown; it may have [money], [stock]"),
-        ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [stock]"),
+        ('rounding = "half_up"', "rounding is unknown; it may have [money], [stock], [trade]"),
+        ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [stock], [trade]"),
         ('[money]\nrounding = "half_up"\nper = "line"', "[money] per is unknown; it may have rounding"),
         ("[stock]\nbackorder = true", "[stock] backorder is unknown; it may have backorders"),
         ("[stock]\nbackorders = 1", "[stock] backorders = 1: expected true or false"),
         ('[stock]\nbackorders = "true"', "[stock] backorders = 'true': expected true or false"),
         ('[money]\nrounding = "up"', '[money] rounding = \'up\': expected "half_up" or "half_even"'),
+        ('[trade]\nfirst_day = "1980-01-01"', "[trade] first_day = '1980-01-01': expected a day, such as 1980-01-01"),
+        (
+            "[trade]\nfirst_day = 1980-01-01T00:00:00",
+            "[trade] first_day = datetime.datetime(1980, 1, 1, 0, 0): expected a day, such as 1980-01-01",
+        ),
         ("[money]", "[money] says nothing; it may have rounding"),
         ("money = 1", "[money] says nothing; it may have rounding"),
     ],
@@ -139,7 +154,7 @@ def test_what_a_shop_may_not_say_is_named(shop: Path, said: str, refused: str) -
 
 def test_there_are_shops() -> None:
     assert {folder.name: len(list(folder.glob("*.sql"))) for folder in FOLDERS} == {
-        "demo_shop": 9,
+        "demo_shop": 10,
         "complete_journey": 6,
         "medusa": 8,
     }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
+
 from tests.transforms.conftest import Report, Shop, day
+from transforms.registry import TABLES
 
 
 def test_counts_a_refund_on_its_own_day(report: Report, shop: Shop) -> None:
@@ -37,6 +40,20 @@ def test_splits_a_day_by_currency_and_by_what_went_back_on_the_shelf(report: Rep
         2026-01-08 USD      yes       2       7              700
         """,
     )
+
+
+def test_a_day_on_which_money_alone_was_given_back_breaks_no_rule(report: Report, shop: dict[str, Any]) -> None:
+    shop["refunds"] = """
+        refund_id order_item_id quantity amount_cents restocked refunded_at
+        1         101           0        300          no        2026-01-08
+    """
+    built = report(shop)
+    (row,) = built.rows("refunds_daily")
+    assert (row["refunds"], row["refunded_units"], row["returns_cents"]) == (1, 0, 300)
+    rules = [rule for rule in TABLES["refunds_daily"].table.all_rules if "_copies" not in rule.reads]
+    broken = " or ".join(rule.broken_sql for rule in rules)
+    files = [str(file) for file in built.built("refunds_daily").files]
+    assert duckdb.execute(f"select count(*) from read_parquet(?) where {broken}", [files]).fetchone() == (0,)
 
 
 def test_a_refund_of_an_order_cancelled_since_does_not_count(report: Report, shop: Shop) -> None:

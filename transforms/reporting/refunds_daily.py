@@ -8,7 +8,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from include.contract import Column, Rebuild, Severity, Table, Type
-from include.contract.rules import at_most, between
+from include.contract.rules import between
 from transforms.engines import Frame
 from transforms.sales_lines import returned_lines
 
@@ -30,11 +30,11 @@ TABLE = Table(
     rebuild=Rebuild.by("day", refunds="refunded_on", order_lines=("removed_on", "order_item_id@refunds")),
     rules=(
         between("refunds", "refunds_positive", "A row is of at least one refund.", least=1, severity=Severity.STOP),
-        at_most(
-            "refunds",
+        between(
             "refunded_units",
-            "refunds_have_units",
-            "A refund is of at least one unit.",
+            "refunded_units_not_negative",
+            "Nothing or more is refunded.",
+            least=0,
             severity=Severity.STOP,
         ),
         between(
