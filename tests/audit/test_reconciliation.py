@@ -252,7 +252,7 @@ def test_a_fan_out_stops_the_night_with_both_sides_and_the_first_keys(nights: Ni
     reasons = str(stopped.value).partition(". ")[2].split(" | ")
     assert [reason.partition(":")[0] for reason in reasons] == ["days_equal_orders", "days_equal_products"]
     first = f"day {day}, currency {currency}: "
-    twice = f"returns_cents {returns:,} in orders and refunds, {2 * returns:,} in daily_sales"
+    twice = f"returns_cents {returns:,} in orders, lines and refunds, {2 * returns:,} in daily_sales"
     assert first in reasons[0]
     assert twice in reasons[0].partition(first)[2].partition(";")[0]
     [(held, differing, examples)] = nights.ask(
