@@ -58,7 +58,11 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
             create_schema(shop, keys)
             new = structure(shop), shop.execute(_COMMENTS).fetchall()
         first = ddl(keys)
+        tables = "|".join(schema._NEW_TABLES)
         for added in (
+            rf"(?s)create table ({tables}) \(.*?\n\);\n",
+            rf"(?m)^(create sequence (order_refund|transaction)_id_numbers|create index ({tables})_\w+ .*);\n",
+            rf"(?ms)^comment on (table|column) ({tables})\b.*?;\n",
             r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(14, 2\)),\n",
             r"(?m)^    (tax numeric\(12, 2\)|returned_at timestamptz|sold_at timestamptz|discount_code text),\n",
             r"(?m)^    constraint (orders_shipping|order_items_discount|refunds_tax)\w*_check .*\n",
@@ -68,9 +72,6 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
         ):
             first = re.sub(added, "", first)
         shop.execute(re.sub(r",(?=\n\);)", "", first).encode())
-        for table in schema._NEW_TABLES:
-            shop.execute(f"drop table {table}".encode())
-        shop.execute("drop sequence if exists order_refund_id_numbers, transaction_id_numbers")
         assert structure(shop) != new[0]
 
         assert upgrade_schema(shop) == [
