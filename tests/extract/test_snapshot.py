@@ -113,8 +113,9 @@ def test_every_value_arrives_as_it_was(nights: Nights) -> None:
             *(f"order_items.{name}" for name in ("subtotal", "tax", "removed_at")),
         )  # not the shop's own
         own = [column for column in source.columns if not {column.name, f"{name}.{column.name}"} & set(computed)]
+        names = [called.get(f"{name}.{column.name}", column.name) for column in own]
         shop = nights.shop.execute(
-            f"select {', '.join(f'{called.get(f"{name}.{one.name}", one.name)}::text' for one in own)} from {name}".encode()
+            f"select {', '.join(f'{column}::text' for column in names)} from {name}".encode()
         ).fetchall()
         values = ", ".join(
             f"({c.lake_name} / 100)::decimal(18, 2)::varchar"
