@@ -6,7 +6,8 @@ assets, dictionary pages). Does not: the name of any particular table, a connect
 
 from include.contract.rebuild import Carried, Rebuild
 from include.contract.rules import ContractError, Rule, Severity
-from include.contract.table import Column, Derived, Source, Table, Whole
+from include.contract.source import Derived, Source, Whole
+from include.contract.table import Column, Table
 from include.contract.types import Rounding, Type
 
 __all__ = [

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from include.contract.rules import Severity
-from include.contract.table import Column, Source
+from include.contract.source import Source
+from include.contract.table import Column
 
 
 @dataclass(frozen=True)

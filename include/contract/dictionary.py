@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from include.contract.rules import Rule
-from include.contract.table import Column, Source, Table
+from include.contract.source import Source
+from include.contract.table import Column, Table
 from include.contract.types import Type
 
 _REBUILD = {

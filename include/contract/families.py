@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from include.contract.rules import ContractError
-from include.contract.table import Derived, Source
+from include.contract.source import Derived, Source
 
 _READ = re.compile(r"\b(?:from|join)\s+(\w+)")  # in the SQL of a derived column
 

@@ -1,25 +1,22 @@
-"""Table, Source, Column, Derived: declared once, checked when declared."""
+"""Table and Column: declared once, checked when declared."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from include.contract.rebuild import Rebuild
-from include.contract.rules import Condition, ContractError, Rule, Severity, between, empty, filled, one_of
+from include.contract.rules import ContractError, Rule, between, filled
 from include.contract.types import Rounding, Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
-_OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 
 # What the gate knows of a row beyond its columns: source values the lake cannot hold, as text; how many rows carry
 # its key; when the snapshot was taken.
 GATE_COLUMNS = ("_unreadable", "_copies", "_snapshot_at")
-
-TOLERATED_ROWS = 10  # rows in quarantine, or deleted, that nobody need approve: one in a table of 40 is no catastrophe
 
 
 @dataclass(frozen=True)
@@ -179,187 +176,6 @@ class Table:
         return replace(self, columns=tuple(typed(column) for column in self.columns))
 
 
-@dataclass(frozen=True)
-class Derived:
-    """A column computed before the gate, in DuckDB, from the row and tonight's copy of the sources.
-
-    Attributes:
-        column: what it is.
-        sql: a DuckDB expression over the row (alias ``row``) and the sources by name, as they stand tonight.
-        needs: the sources named in ``sql``; where one is absent the column is null. The row's own source is there
-            without being named; of others, only these are.
-        through: for a source in ``needs`` that is not of the row's family, how a changed row of it leads to the rows
-            that are checked again: by a column that both have (``order_item_id``), or that another source has whose
-            key the changed row holds (``order_id@order_items``).
-        where_rounded: the same for a shop whose amounts are rounded when they are read; empty where it is the same.
-    """
-
-    column: Column
-    sql: str
-    needs: tuple[str, ...] = ()
-    through: Mapping[str, str] = field(default_factory=dict)
-    where_rounded: str = ""
-
-
-@dataclass(frozen=True)
-class Whole:
-    """What a row's accepted parts must add up to, or the row is quarantined with them.
-
-    Attributes:
-        parts: the source whose rows are ``part_of`` this one's.
-        sum_sql: a DuckDB aggregate over the parts that passed the gate (alias ``part``).
-        equals: the lake column of this source that the sum must equal.
-        rule: the rule's name, as the quarantine shows it.
-        meaning: one sentence for a person.
-    """
-
-    parts: str
-    sum_sql: str
-    equals: str
-    rule: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Source(Table):
-    """A table of the shop, as the night reads it.
-
-    Attributes:
-        watermark: the column that says when a row was last written.
-        begins: the day column from which the row exists (an order's ``ordered_on``); None for one without a day.
-        opens_calendar: whether its first row is the shop's first day (a customer may be older than the shop).
-        later: for each later event's day column, the columns unknown before it (a cancellation and its reason).
-        derived: columns computed before the gate.
-        whole: what the accepted parts of a row must add up to; None where a row has no parts.
-        amount: a DuckDB expression of the money a row stands for, in cents; None where it stands for none.
-        currency: the lake column with that money's currency.
-        judged_whole: whether every row is checked every night, changed or not: for a small table whose derived
-            columns follow another's changes.
-        optional: whether a shop may do without it: one without its file has no rows of it, and every table all the
-            same. Any other source that is absent is unknown, and the tables that read it are left out.
-        tolerance: the share of the table's rows that may be quarantined without an operator's approval.
-        deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
-    """
-
-    watermark: str = "updated_at"
-    begins: str | None = None
-    opens_calendar: bool = False
-    later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    derived: tuple[Derived, ...] = ()
-    whole: Whole | None = None
-    amount: str | None = None
-    currency: str | None = None
-    judged_whole: bool = False
-    optional: bool = False
-    tolerance: float = 0.02
-    deletion_tolerance: float = 0.02
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.schema != "source":
-            raise ContractError(f"{self.name}: a Source lives in the schema 'source'")
-        named = {self.watermark, *self.later, *(name for names in self.later.values() for name in names)}
-        known = {column.lake_name for column in self.lake_columns}
-        if unknown := sorted((named | ({self.begins} if self.begins else set())) - known):
-            raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
-
-    def rounded(self, rounding: Rounding) -> Self:
-        """The same source of a shop whose amounts are finer than its smallest unit.
-
-        What a sum may differ from its parts by follows: at most half a unit for each of them, and for itself.
-        """
-        columns = tuple(
-            replace(column, rounding=rounding) if column.type is Type.CENTS else column for column in self.columns
-        )
-        derived = tuple(replace(one, sql=one.where_rounded or one.sql) for one in self.derived)
-        return replace(self, columns=columns, derived=derived)
-
-    def without(self, rule: str) -> Self:
-        """The same source of a shop whose rows need not satisfy a rule.
-
-        Raises:
-            ContractError: when the source has no such rule.
-        """
-        if rule not in {one.name for one in self.rules}:
-            raise ContractError(f"{self.name} has no rule {rule}")
-        return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
-
-    @property
-    def key_columns(self) -> tuple[Column, ...]:
-        """The columns that hold another source's key."""
-        return tuple(column for column in self.columns if column.key_of)
-
-    @property
-    def all_derived(self) -> tuple[Derived, ...]:
-        """The declared ones, then for every key of another source whether that row exists."""
-        return self.derived + tuple(_exists(column) for column in self.key_columns)
-
-    @property
-    def lake_columns(self) -> tuple[Column, ...]:
-        """The columns of the source in the lake: what is read, then what is derived."""
-        return self.columns + tuple(derived.column for derived in self.all_derived)
-
-    def read_by(self, rules: Collection[str]) -> set[str]:
-        """The columns that some rules read, by their names; of what is derived, the columns behind it too."""
-        read = {name for rule in self.all_rules if rule.name in rules for name in rule.reads}
-        read |= {one.lake_name for one in self.columns if one.part_of and f"follows_{one.key_of}" in rules}
-        if self.whole and self.whole.rule in rules:
-            read.add(self.whole.equals)
-        for derived in self.all_derived:
-            if derived.column.lake_name in read:
-                read |= set(_OWN_COLUMN.findall(derived.sql))
-        return read
-
-    def meaning_of(self, rule: str) -> str:
-        """What a rule means that holds a row, also one about its family, which the gate alone checks."""
-        if rule.startswith("follows_"):
-            return f"Held with its row of {rule.removeprefix('follows_')}."
-        if self.whole and self.whole.rule == rule:
-            return self.whole.meaning
-        return next((one.meaning for one in self.all_rules if one.name == rule), "")
-
-    @property
-    def implied_rules(self) -> tuple[Rule, ...]:
-        """Every value is readable, then what holds for any table, and keys of other sources exist.
-
-        A row that is part of another is nothing without it. Any other key may be of a row that the shop deleted: what
-        happened, happened all the same, and is published with a warning.
-        """
-        return (
-            empty(
-                "_unreadable",
-                "readable",
-                "Every value fits its column's type (no NaN, no fraction of a cent unless it is rounded).",
-            ),
-            *super().implied_rules,
-            *(
-                one_of(
-                    _exists_name(column),
-                    _exists_name(column),
-                    f"{column.name} is a row of {column.key_of}.",
-                    [True],
-                    when=Condition(column.name),
-                    severity=Severity.QUARANTINE if column.part_of else Severity.WARN,
-                )
-                for column in self.key_columns
-            ),
-        )
-
-
 def key(source: str, name: str, doc: str, *, part_of: bool = False, nullable: bool = False) -> Column:
     """A column that holds another source's key; it takes that key's type, whatever a shop declares it to be."""
     return Column(name, Type.INTEGER, doc, nullable=nullable, key_of=source, part_of=part_of)
-
-
-def _exists_name(column: Column) -> str:
-    return f"{column.name.removesuffix('_id')}_exists"
-
-
-def _exists(column: Column) -> Derived:
-    """Whether the row that a key names is in the shop; both key columns are called the same."""
-    owner = column.key_of or ""
-    return Derived(
-        Column(_exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
-        f"exists (select 1 from {owner} as other where other.{column.name} = row.{column.name})",
-        (owner,),
-    )

@@ -12,7 +12,7 @@ from sys import modules
 from typing import Any
 
 from include.contract.dictionary import page
-from include.contract.table import TOLERATED_ROWS
+from include.contract.source import TOLERATED_ROWS
 from include.contributing.dag_bag import parsed
 from include.pipeline.troubles import TROUBLES
 from include.settings import ROOT
@@ -22,83 +22,6 @@ from transforms.registry import TABLES, Published, buildable
 HEADER = "<!-- Written by `make docs`; change what it is written from. -->\n"
 SHOPS = ("demo_shop", "complete_journey", "medusa")
 
-SOURCES_HEAD = """\
-# The sources: what is read of a shop
-
-{what}
-
-## Read another shop
-
-A shop is a folder of SQL, one file per source; nothing else changes. `make new-shop NAME=book-shop` writes one as a
-start, and `make map SHOP=book-shop` says what is wrong with it, without a night; README shows both. Each file is one
-Postgres statement that gives the columns of the source's page below, by name (`demo_shop/customers.sql`):
-
-```sql
-{example}
-```
-
-- `:changed_since` is bound to an instant: the shop's clock at the last published night's snapshot, less an hour
-  (`STOCKTAKE_OVERLAP_MINUTES`); on a full refresh to `-infinity`. A row without the instant should always be read, so
-  that the gate can see it. A file without `:changed_since` is read whole every night.
-- `updated_at` says when the shop last wrote a row. A shop that does not keep it gives a constant, such as
-  `timestamptz '2000-01-01'`, and leaves `:changed_since` out. Nothing is missed then, and it costs: every night reads
-  all rows of the source and checks all of them at the gate. With `:changed_since` compared to the constant, changed
-  rows are found by the checksums alone, late, and read a second time. Never `now()`: every row would be another one
-  every night.
-- An instant needs a time zone: a `timestamp` or a `date` is refused. Where the shop writes the time of its clock on
-  the wall, it is `created at time zone 'Europe/Berlin' as created_at`.
-- An amount may be any number, `money` or a float, a count any number; what is text is cast in the file. What has
-  another type than is meant, a column that is missing, there twice or called like none, a cast that fails and a table
-  that may not be read stop the night before anything is written, with file, line and what to write.
-- A value that the lake cannot hold unchanged (NaN, infinity, a fraction of a cent where the shop does not say how it is
-  rounded) makes its row not `readable`: it is quarantined, with the value as it was.
-- A column that the shop has no data for is left out, if its page says *may be left out*, or is `null as …`, if its
-  page says *or null*.
-- A guest's order names no customer. One made-up customer for all guests would count as a person, and so would an e-mail
-  without an account.
-- Amounts are without tax, but for `total` and the columns of tax. Where prices include tax, the statement takes it out
-  of each line: with 19 %, `quantity * price / 1.19 as subtotal`, `price / 1.19 as unit_price`, and the tax of the line
-  as `tax`.
-- A shop that computes with fractions of a cent says how they are rounded in `shop.toml`, below `[money]`:
-  `rounding = "half_up"` or `"half_even"`. Then an amount may differ from the sum of its parts by half a cent for each
-  part and half a cent for itself; what an order's total differs by is published as `rounding`. Such a shop gives each
-  line's `subtotal` too: a price that was rounded, times the quantity, is not what the line came to.
-- A shop that sells what it does not have says so in `shop.toml`, below `[stock]`: `backorders = true`. Then more may
-  be reserved on a shelf than lies there, and `available` below 0 is units that are owed. Whatever else `shop.toml` says
-  is refused by its name.
-- Nothing can have happened before 1995, or before the day that `shop.toml` says below `[trade]`:
-  `first_day = 1980-01-01`.
-- Keys are integers unless the folder has a `keys.toml` that says `text` or `uuid`, such as `orders = "uuid"`; where a
-  line is missing, the night says which.
-- The shop's tables must stay what they are. `make schema` writes what the files read (columns, types, enum labels,
-  keys, foreign keys) into the folder's `schema.toml`; every night compares by one query of the shop's catalogue, before
-  it writes anything. A column that is new, or a number that holds more digits, is recorded and ignored; what is gone,
-  renamed or of another type stops the night. Without the file, what the first night found is expected. A change that is
-  meant is accepted by `make schema`; a key that is missing on purpose by naming it in its table's comment:
-  `[set aside: key (order_id)]`.
-- A source without a file is absent: the tables that need it are left out, and the night's summary and
-  `reporting.data_status` say so. An optional one (`refunds`, `order_refunds`, `payments`) has no rows then, and no
-  table is left out.
-- A file that is called like no source stops everything, before anything is read.
-
-{matrix}
-
-{platforms}
-
-## At the gate
-
-Every rule has a name, which is what the quarantine and the report show. A broken rule does one of three things:
-`quarantine` keeps the row aside with every reason, `stop` publishes nothing tonight, `warn` is recorded. A null breaks
-no rule but those that say so. A row in quarantine is checked again every night, and accepted once it breaks no rule.
-With more of a source in quarantine than is tolerated, or gone from the shop, a night waits for an operator's approval;
-up to {tolerated} rows are always tolerated, unless they are all that the source had.
-
-Four kinds of rule follow from the columns of any source and are not repeated below. Three quarantine: `readable`;
-`one_row_per_key`; `<column>_filled` for every column that is not *or null*. The fourth is `<source>_exists`, for every
-key of another source that the shop has. It quarantines a row that is part of the other, such as a line without its
-order. It warns of any other: an order of a customer, or a line of a product, that the shop deleted is published, and
-the customer or product has a row of its own in the reporting tables, without a name.
-"""
 
 TABLES_HEAD = """\
 # The tables that are published
@@ -242,11 +165,13 @@ def sources_page() -> str:
     shops = {name: {file.stem for file in (folder / name).glob("*.sql")} for name in SHOPS}
     return _joined(
         HEADER,
-        SOURCES_HEAD.format(
+        (folder / "reading.md")
+        .read_text()
+        .format(
             what=_first_paragraph("include.sources"),
             example=(ROOT / "include/sources/demo_shop/customers.sql").read_text().strip(),
             matrix=_matrix(shops),
-            platforms=(ROOT / "include/sources/platforms.md").read_text().strip(),
+            platforms=(folder / "platforms.md").read_text().strip(),
             tolerated=TOLERATED_ROWS,
         ),
         *(page(source) for source in SOURCES.values()),

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from include.contract import Severity, Source
-from include.contract.table import TOLERATED_ROWS
+from include.contract.source import TOLERATED_ROWS
 from include.gate import evidence
 from include.gate.row_outcomes import NightStopped, counts_of, load_checked_rows
 from include.lake import duckdb_session as duck

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import duckdb
 
 from include.contract import Source
-from include.contract.table import TOLERATED_ROWS
+from include.contract.source import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
 from include.extract.drift import SchemaDrift
