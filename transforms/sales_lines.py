@@ -2,8 +2,9 @@
 
 A line is sold with its order, or on the day on which it was added to it. What is taken out of an order is a return on
 that day, as in Shopify, whose action RETURN is "a removal or return"
-(https://shopify.dev/docs/api/admin-graphql/latest/enums/SaleActionType): the days before it stay as they were. Every
-table with sales by day sums these rows, so the tables agree to the cent.
+(https://shopify.dev/docs/api/admin-graphql/latest/enums/SaleActionType). What the shop does not date by line follows
+the order on its own day: tax, shipping, and the order's discount, which the lines that are in it share. Every table
+with sales by day sums these rows, so the tables agree to the cent.
 """
 
 from __future__ import annotations

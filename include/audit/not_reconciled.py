@@ -1,6 +1,7 @@
 """The reporting tables that no balance reads, each with the reason: whoever adds a table decides.
 
-A table stands here or in a balance (``sales``, ``stock``), never in both; ``tests/test_nothing_left_out.py`` checks it.
+A table stands here or in a balance (``sales``, ``payments``, ``stock``), never in both;
+``tests/test_nothing_left_out.py`` checks it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How rows of different sources depend on each other: parts and their wholes, and what derived columns need.
 
-A family is a row and its parts, and their parts: an order, its lines, their refunds. A family is checked together. What
-a derived column needs of other rows must be in the family, or the declaration says how it is found: otherwise a row
-would keep the verdict of the night on which it was last read.
+A family is a row and its parts, and their parts: an order, its lines, refunds and payments. It is checked together.
+What a derived column needs of other rows must be in the family, or the declaration says how it is found: otherwise a
+row would keep the verdict of the night on which it was last read.
 """
 
 from __future__ import annotations

@@ -46,12 +46,14 @@ class Whole:
         parts: the source whose rows are ``part_of`` this one's.
         sum_sql: a DuckDB aggregate over the parts that passed the gate (alias ``part``).
         equals: the lake column of this source that the sum must equal.
+        counted: a DuckDB predicate over them: which of them count; one that does not adds nothing to the sum.
         rule: the rule's name, as the quarantine shows it.
         meaning: one sentence for a person.
     """
 
     parts: str
     sum_sql: str
+    counted: str
     equals: str
     rule: str
     meaning: str
@@ -171,8 +173,8 @@ class Source(Table):
             *super().implied_rules,
             *(
                 one_of(
-                    _exists_name(column),
-                    _exists_name(column),
+                    exists_name(column),
+                    exists_name(column),
                     f"{column.name} is a row of {column.key_of}.",
                     [True],
                     when=Condition(column.name),
@@ -183,7 +185,8 @@ class Source(Table):
         )
 
 
-def _exists_name(column: Column) -> str:
+def exists_name(column: Column) -> str:
+    """The lake column that says whether the row that a key names is there."""
     return f"{column.name.removesuffix('_id')}_exists"
 
 
@@ -191,7 +194,7 @@ def _exists(column: Column) -> Derived:
     """Whether the row that a key names is in the shop; both key columns are called the same."""
     owner = column.key_of or ""
     return Derived(
-        Column(_exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
+        Column(exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
         f"exists (select 1 from {owner} as other where other.{column.name} = row.{column.name})",
         (owner,),
     )

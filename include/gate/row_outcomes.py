@@ -71,7 +71,8 @@ def _hold_where_parts_do_not_add_up(
                 row.{key},
                 coalesce({whole.sum_sql} filter (len(part._broken) = 0), 0) as accepted,
                 -- Of parts that are worth nothing the sum does not show that none is left.
-                count(part.{key}) > 0 and count(part.{key}) filter (len(part._broken) = 0) = 0 as lost_all
+                count(part.{key}) filter ({whole.counted}) > 0
+                    and count(part.{key}) filter ({whole.counted} and len(part._broken) = 0) = 0 as lost_all
             from checked_{name} as row
             left join checked_{whole.parts} as part on part.{key} = row.{key}
             group by row.{key}

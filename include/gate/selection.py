@@ -1,8 +1,9 @@
 """Which rows the gate checks tonight, each with its derived columns and the rules it broke.
 
 A source's candidates are the rows that changed, the rows in quarantine (what they waited for may have arrived), and
-the rows whose family changed: an order is checked with all its items and refunds, or not at all. Also those of which a
-derived column needs a changed row of another family (``Derived.through``). On a full read, every row is a candidate.
+the rows whose family changed: an order is checked with all its items, refunds and payments, or not at all. Also those
+of which a derived column needs a changed row of another family (``Derived.through``), and those that name a row of
+another source which was deleted, or which is there now. On a full read, every row is a candidate.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import duckdb
 
 from include.contract import Column, Derived, Severity, Source, Table
 from include.contract.families import part_links
+from include.contract.source import exists_name
 from include.gate import handoff
 from include.lake import duckdb_session as duck
 from include.lake.night_views import has_key, lacks_key, open_night, read_columns
@@ -66,9 +68,8 @@ def _find_touched(
         )
     for source in sources.values():
         for column in source.key_columns:
-            owner = column.key_of or ""
-            if owner in sources and (full[owner] or _holds_rows(connection, f"gone_{owner}")):
-                _touch_references_to_deleted(connection, source, column, sources[owner])
+            if owner := sources.get(column.key_of or ""):
+                _touch_references(connection, source, column, owner, full=full[owner.name])
     for source in sources.values():
         if not checks_every_row(source, full=full[source.name] or source.name in rechecked):
             for derived in source.derived:
@@ -149,6 +150,16 @@ def _derived(derived: Derived, sources: Mapping[str, Source]) -> str:
     return f"cast(null as {derived.column.type.duckdb})"
 
 
+def _touch_references(
+    connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source, *, full: bool
+) -> None:
+    """Touch the rows that name a row of another source which is gone, or was not there before."""
+    if full or _holds_rows(connection, f"gone_{owner.name}"):
+        _touch_references_to_deleted(connection, source, column, owner)
+    if not column.part_of and _holds_rows(connection, f"raw_{owner.name}"):
+        _touch_references_to_new(connection, source, column, owner)
+
+
 def _touch_references_to_deleted(
     connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source
 ) -> None:
@@ -162,6 +173,23 @@ def _touch_references_to_deleted(
             select gone.{column.name} from known_{owner.name} as gone
             where {lacks_key(owner, "gone", owner.name)}
         )
+        except
+        select * from touched_{source.name}
+        """
+    )
+
+
+def _touch_references_to_new(
+    connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source
+) -> None:
+    """Touch the accepted rows whose key was of no row, and now is; one that is part of the other was held."""
+    key = ", ".join(f"row.{k}" for k in source.primary_key)
+    connection.execute(
+        f"""
+        insert into touched_{source.name}
+        select {key} from clean_{source.name} as row
+        where not row.{exists_name(column)}
+            and row.{column.name} in (select new.{column.name} from raw_{owner.name} as new)
         except
         select * from touched_{source.name}
         """

@@ -29,6 +29,13 @@ _PARTS = (
 )
 
 
+# Lines' own discounts, rounded one by one, may come to more than the order's, and the order's to more than its lines.
+_ROUNDING = """
+row.total_cents - (
+    {gross} - least(greatest(row.discount_cents, {own}), {gross})
+    + row.shipping_cents - row.shipping_discount_cents + row.tax_cents
+)
+"""
 _IN_ORDER = "line.order_id = row.order_id and line.removed_at is null"
 
 
@@ -230,6 +237,11 @@ ORDERS = Source(
             ),
         ),
         Derived(
+            Column("rounding", Type.CENTS, "What the total is more than its parts, each rounded.", nullable=True),
+            _ROUNDING.format(gross=_sum_of_lines(line_subtotal("line")), own=_sum_of_lines("line.discount_cents")),
+            needs=("order_items",),
+        ),
+        Derived(
             Column("lines_gross", Type.CENTS, "Sum of its lines' subtotals.", nullable=True),
             _sum_of_lines(line_subtotal("line")),
             needs=("order_items",),
@@ -274,6 +286,7 @@ ORDERS = Source(
     whole=Whole(
         parts="order_items",
         sum_sql=f"sum(case when part.removed_at is null then {line_subtotal('part')} else 0 end)",
+        counted="part.removed_at is null",
         equals="lines_gross_cents",
         rule="lines_accepted",
         meaning="The lines that passed the gate come to what all its lines do, and at least one passed.",

@@ -18,7 +18,8 @@ def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
 
 _PAID = f"""(
     select min(try(
-        gross - own - coalesce(
+        -- Of an order that a line was taken out of, the amounts are no longer those by which it was refunded.
+        gross - own - case when others.is_edited then 0 else 1 end * coalesce(
             (parent.discount_cents - others.own_discounts) * (gross - own)
                 // nullif(parent.subtotal_cents - others.own_discounts, 0),
             0
@@ -35,7 +36,8 @@ _PAID = f"""(
     join (
         select
             sibling.order_id,
-            coalesce(sum(sibling.discount_cents) filter (where sibling.removed_at is null), 0) as own_discounts
+            coalesce(sum(sibling.discount_cents), 0) as own_discounts,
+            count(sibling.removed_at) > 0 as is_edited
         from order_items as sibling
         group by sibling.order_id
     ) as others using (order_id)

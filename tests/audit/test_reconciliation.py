@@ -157,7 +157,7 @@ FAN_OUTS = {
 DROPPED_ROWS = {
     "order_lines": ("order_items", "order_item_id = 7", {"lines_equal_accepted"}),
     "orders": ("orders", "order_id = 7", {"orders_equal_accepted", "orders_equal_lines"}),
-    "daily_sales": ("reporting_orders", "order_id = 7", {"days_equal_orders", "days_equal_products"}),
+    "daily_sales": ("reporting_orders", "order_id = 7", {"days_equal_orders"}),
     "daily_product_sales": ("order_lines", "order_item_id = 7", {"days_equal_products"}),
     "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
     "discounts": ("reporting_orders", "discount_cents > 0 and status <> 'cancelled'", {"days_equal_discounts"}),
@@ -169,7 +169,7 @@ DROPPED_ROWS = {
 DROPPED_GUESTS = {
     "order_lines": ("orders", "customer_id is null", {"lines_equal_accepted"}),
     "orders": ("orders", "customer_id is null", {"orders_equal_accepted", "orders_equal_lines"}),
-    "daily_sales": ("reporting_orders", "customer_id is null", {"days_equal_orders", "days_equal_products"}),
+    "daily_sales": ("reporting_orders", "customer_id is null", {"days_equal_orders"}),
     "daily_product_sales": ("order_lines", "customer_id is null", {"days_equal_products"}),
 }
 

@@ -149,8 +149,8 @@ def _tighten_rule(declared: Declarations) -> None:
     fewer = between("quantity", "quantity_credible", "A line has at most four units.", most=4)
     rules = tuple(fewer if rule.name == fewer.name else rule for rule in SOURCES["order_items"].rules)
     declared.source("order_items", rules=rules, tolerance=1.0)
-    declared.source("orders", tolerance=1.0)
-    declared.source("refunds", tolerance=1.0)
+    for name in ("orders", "refunds", "order_refunds", "payments"):
+        declared.source(name, tolerance=1.0)
 
 
 def _add_rule(declared: Declarations) -> None:

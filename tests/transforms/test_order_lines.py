@@ -66,11 +66,11 @@ def test_only_what_no_line_has_of_the_discount_is_spread(report: Report) -> None
     """Order 1: all 100 are the first line's. Order 2: 60 are, and 40 are spread over 240 and 100. Order 3: as rounded."""
     shop = {
         "orders": """
-            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
-            1        1           pending EUR      400            100            0         300         2026-01-02
-            2        1           pending EUR      400            100            0         300         2026-01-02
-            3        1           pending EUR      400            9              0         391         2026-01-02
-            4        1           pending EUR      400            400            0         0           2026-01-02
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents rounding_cents ordered_at
+            1        1           pending EUR      400            100            0         300         0              2026-01-02
+            2        1           pending EUR      400            100            0         300         0              2026-01-02
+            3        1           pending EUR      400            9              0         391         1              2026-01-02
+            4        1           pending EUR      400            400            0         0           0              2026-01-02
         """,
         "order_items": """
             order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents tax_cents sold_on

@@ -48,6 +48,10 @@ def test_a_total_that_is_rounded_is_what_is_to_be_paid(report: Report, shop: dic
     shop["orders"] = (
         shop["orders"].replace("290       3190", "290       3191").replace("100       1100 ", "100       1109 ")
     )
+    head, *rows = shop["orders"].strip("\n").splitlines()
+    cents = {"1": 1, "2": 9}
+    rounded = [f"{row} {cents.get(row.split()[0], 0)}" for row in rows if row.strip()]
+    shop["orders"] = "\n".join([f"{head} rounding_cents", *rounded])
     shop["payments"] = """
         payment_id order_id kind    method currency amount_cents paid_at
         1          1        capture card   EUR      3191         2026-01-02

@@ -1,4 +1,4 @@
-"""Lines that are added to an order and taken out of it: each counts on its own day, and the days before stay."""
+"""Lines that are added to an order and taken out of it: each counts on its own day."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def build(
     kept = orders.filter(nw.col("status") != "cancelled")
     lines = of_known_customers(order_lines)
     refunded = refunded_lines(refunds, lines).join(owners, on="customer_id", how="inner")
-    bought = kept_lines(lines).filter(nw.col("day") > as_of - 365)
+    bought = kept_lines(lines).filter(nw.col("ordered_on") > as_of - 365)
     sums = (
         _year(orders, calendar, as_of)
         .join(owners, on="customer_id", how="inner")

@@ -77,7 +77,7 @@ TABLE = Table(
         Column(
             "average_order_value",
             Type.RATIO,
-            "(gross_sales − discounts) / orders, in major units; null on a day without orders.",
+            "Σ (gross sales − discounts) of orders / orders, in major units; null on a day without orders.",
             nullable=True,
         ),
     ),
@@ -151,7 +151,6 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_ref
     net_sales = nw.col("gross_sales_cents") - nw.col("discounts_cents") - nw.col("returns_cents")
     shipping = nw.col("shipping_cents") - nw.col("shipping_refunds_cents")
     tax = nw.col("tax_cents") - nw.col("tax_refunds_cents")
-    paid = nw.col("gross_sales_cents") - nw.col("discounts_cents")
     returned = returned_lines(refunds, order_lines)
     of_no_line = order_refunds.select(
         *("order_id", "currency", "amount_cents", "shipping_cents", "tax_cents"), day=nw.col("refunded_on")
@@ -171,9 +170,9 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_ref
             returning_customers=nw.col("customers") - nw.col("new_customers"),
             net_sales_cents=net_sales,
             total_sales_cents=net_sales - nw.col("other_refunds_cents") + shipping + tax,
-            average_order_value=ratio(paid, nw.col("orders") * 100),
+            average_order_value=ratio(nw.col("order_value_cents").fill_null(0), nw.col("orders") * 100),
         )
-        .drop("tax_of_lines")
+        .drop("tax_of_lines", "order_value_cents")
     )
 
 
@@ -189,14 +188,16 @@ def _orders(kept: Frame) -> Frame:
     """Orders that were not cancelled, by day."""
     return (
         kept.with_columns(
-            new_customers=flag(nw.col("is_first_order")), guest_orders=flag(nw.col("customer_id").is_null())
+            new_customers=flag(nw.col("is_first_order")),
+            guest_orders=flag(nw.col("customer_id").is_null()),
+            order_value_cents=nw.col("gross_sales_cents") - nw.col("discount_cents"),
         )
         .group_by(_KEY)
         .agg(
             nw.len().alias("orders"),
             nw.col("new_customers").sum(),
             nw.col("guest_orders").sum(),
-            nw.col("shipping_cents", "tax_cents").sum(),
+            nw.col("shipping_cents", "tax_cents", "order_value_cents").sum(),
         )
     )
 

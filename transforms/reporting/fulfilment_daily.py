@@ -132,8 +132,11 @@ def _parcels(orders: Frame, order_items: Frame) -> Frame:
         cancelled_on=nw.col("cancelled_on"),
         is_for_stock=flag(nw.col("cancellation_reason").is_in(PARAMETERS.out_of_stock_reasons)),
     ).with_columns(cancelled_on=nw.when(nw.col("shipped_on").is_null()).then(nw.col("cancelled_on")))
-    kept = order_items.filter(nw.col("removed_on").is_null())
-    parts = kept.group_by(["order_id", "warehouse_id"]).agg(nw.col("quantity").sum().alias("units"))
+    # What was added after an order left is not in the parcels of that day.
+    lines = order_items.join(headers.select("order_id", "shipped_on"), on="order_id", how="inner")
+    in_time = (nw.col("sold_on") <= nw.col("shipped_on")).fill_null(True)
+    lines = lines.filter(nw.col("removed_on").is_null() & in_time)
+    parts = lines.group_by(["order_id", "warehouse_id"]).agg(nw.col("quantity").sum().alias("units"))
     # Some engines widen a sum, and only frames of one type can be stacked.
     parts = parts.with_columns(nw.col("units").cast(nw.Int64))
     return parts.join(headers, on="order_id", how="inner")

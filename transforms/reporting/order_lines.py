@@ -1,10 +1,10 @@
 """``reporting.order_lines``: one row per order item, with its share of the discount and its refunds.
 
-What the shop says of a line's discount is the line's. The rest of its order's discount is spread over all lines by the
-largest-remainder (Hamilton) method: each line gets ⌊rest × what is left of the line / what is left of the order⌋ cents,
-and the cents left over go one each to the lines with the largest remainders, ties to the smaller ``order_item_id``. So
-the lines add up to the order to the cent. A rest of half a cent or less for the order and each line, where some lines
-have a discount of their own, is what a shop rounded: those lines share it alone.
+What the shop says of a line's discount is the line's. The rest of its order's discount is spread over the lines that
+are in it by the largest-remainder (Hamilton) method: each gets ⌊rest × what is left of the line / what is left of the
+order⌋ cents, and the cents left over go one each to the lines with the largest remainders, ties to the smaller
+``order_item_id``. So they add up to the order to the cent. A rest of half a cent or less for the order and each line,
+where some lines have a discount of their own, is what a shop rounded: those lines share it alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TABLE = Table(
         ),
         Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
         Column("quantity", Type.INTEGER, "Units ordered."),
-        Column("unit_price", Type.CENTS, "Price of one unit at the time of the order, before discount, without tax."),
+        Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount, without tax."),
         Column("gross_sales", Type.CENTS, "quantity × unit_price, or the shop's own figure where it rounds."),
         Column(
             "discount_allocated",
@@ -63,7 +63,7 @@ TABLE = Table(
         Column("returns", Type.CENTS, "Refunds so far, before tax."),
         Column("tax_refunds", Type.CENTS, "Tax given back with them, as far as the shop says."),
         Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled or removed."),
-        Column("unit_cost", Type.CENTS, "Cost of one unit at the time of the order; null when unknown.", nullable=True),
+        Column("unit_cost", Type.CENTS, "Cost of one unit when sold; null when unknown.", nullable=True),
         Column("cost", Type.CENTS, "quantity × unit_cost; null when unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "refunded_quantity × unit_cost; null when unknown.", nullable=True),
         Column(
@@ -146,7 +146,11 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
     is_no_sale = nw.col("is_cancelled") | ~nw.col("removed_on").is_null()
     return (
         lines.with_columns(
-            own_discount_cents=nw.col("discount_cents"),
+            # What the shop rounded of its discount is of the lines that have one, and under their code.
+            own_discount_cents=nw.when(nw.col("is_rounding"))
+            .then(nw.col("discount_allocated_cents"))
+            .otherwise(nw.col("discount_cents")),
+            discount_code=nw.when(nw.col("discount_code") != "").then(nw.col("discount_code")),
             net_sales_cents=nw.when(is_no_sale).then(0).otherwise(net_sales),
             returned_cost_cents=nw.col("refunded_quantity") * nw.col("unit_cost_cents"),
         )

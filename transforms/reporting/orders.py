@@ -33,8 +33,8 @@ TABLE = Table(
         Column("shipped_at", Type.AT, "When it left the warehouse; null before.", nullable=True),
         Column("delivered_at", Type.AT, "When it arrived; null before.", nullable=True),
         Column("cancelled_at", Type.AT, "When it was cancelled; null when it was not.", nullable=True),
-        Column("item_count", Type.INTEGER, "Lines."),
-        Column("units", Type.INTEGER, "Units ordered, over all lines."),
+        Column("item_count", Type.INTEGER, "Lines that are in it."),
+        Column("units", Type.INTEGER, "Units ordered, over these lines."),
         Column("refunded_units", Type.INTEGER, "Units refunded so far."),
         Column("gross_sales", Type.CENTS, "Σ gross sales of the lines: without tax, shipping and discounts."),
         Column("discount", Type.CENTS, "Taken off gross_sales: Σ discount_allocated of the lines."),
@@ -62,7 +62,10 @@ TABLE = Table(
         ),
         Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
         Column(
-            "total", Type.CENTS, "What the customer had to pay: gross_sales − discount + shipping + tax + rounding."
+            "total",
+            Type.CENTS,
+            "What the customer had to pay: gross_sales − discount + shipping + tax + rounding; of an order that was "
+            "edited since the last day, what it is now.",
         ),
         Column(
             "rounding",
@@ -153,6 +156,7 @@ _TAKEN = [
     "tax_cents",
     "shipping_tax_cents",
     "total_cents",
+    "rounding_cents",
     *(f"{event}_{moment}" for event in ("ordered", "shipped", "delivered", "cancelled") for moment in ("on", "at")),
     "seconds_to_ship",
     "seconds_to_deliver",
@@ -192,7 +196,7 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
         .join(sums, on="order_id", how="left")
         .join(_given_back(order_refunds), on="order_id", how="left")
         .join(_numbers(orders), on="order_id", how="left")
-        .with_columns(nw.col("item_count", "unknown_cost", *_SUMMED, *_GIVEN_BACK).fill_null(0))
+        .with_columns(nw.col("item_count", "unknown_cost", "rounding_cents", *_SUMMED, *_GIVEN_BACK).fill_null(0))
         .with_columns(tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("tax_refunds_of_lines"))
         .with_columns(
             nw.when(nw.col("unknown_cost") == 0).then(nw.col(column)).alias(column)
@@ -200,6 +204,7 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
         )
         .with_columns(
             status=_status(),
+            discount_code=nw.when(nw.col("discount_code") != "").then(nw.col("discount_code")),
             shipping_cents=nw.col("shipping_cents") - nw.col("shipping_discount_cents"),
             gross_margin_cents=nw.when(is_cancelled | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
             is_first_order=(nw.col("customer_order_number") == 1).fill_null(False),
@@ -207,8 +212,6 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
             hours_to_deliver=nw.col("seconds_to_deliver") / _SECONDS_PER_HOUR,
         )
     )
-    parts = nw.col("gross_sales_cents") - nw.col("discount_cents") + nw.col("shipping_cents") + nw.col("tax_cents")
-    rows = rows.with_columns(rounding_cents=nw.col("total_cents") - parts)
     return rows.select(column.lake_name for column in TABLE.columns)
 
 

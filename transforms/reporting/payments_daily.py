@@ -3,7 +3,7 @@
 Net payments = captured − refunded − issued, as payments are counted in Shopify's finance reports, with gift cards as a
 method like any other: one that is sold is no sale but money put on it (issued), one that is redeemed is a payment
 (captured). So what customers still hold on gift cards is issued + refunded − captured over all days of the method
-gift_card. ``receivables_daily`` ties these rows to sales.
+gift_card, where the shop records what it issues. ``receivables_daily`` ties these rows to sales.
 """
 
 from __future__ import annotations

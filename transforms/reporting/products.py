@@ -46,7 +46,7 @@ TABLE = Table(
         Column("units_365d", Type.INTEGER, "Units ordered in the last 365 days, in any currency."),
         Column("lifetime_units", Type.INTEGER, "Units ordered ever, in any currency."),
         Column("other_currency_units", Type.INTEGER, "Units in other currencies; their amounts are not in the row."),
-        Column("refunded_units", Type.INTEGER, "Units refunded ever, in any currency."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of orders, ever, in any currency."),
         Column("net_sales_28d", Type.CENTS, "Sales minus discounts of 28 days, minus refunds given in them."),
         Column("net_sales_365d", Type.CENTS, "Sales minus discounts of 365 days, minus refunds given in them."),
         Column("lifetime_net_sales", Type.CENTS, "Sales minus discounts and refunds, ever."),

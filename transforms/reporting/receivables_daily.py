@@ -5,8 +5,9 @@ day and a payment counts on its own, so the difference of one day says little (a
 running sum, ``receivable``, says what is open: orders that are not paid yet, less what was paid too much or for no
 order that is known. In a shop that captures at once and records every payment it is 0.
 
-What stays in it and is no customer's debt: tax and shipping that were paid back, where the shop does not record them as
-refunds, since ``daily_sales`` takes them off no sale then; and the orders of before the shop began to record payments.
+What stays in it and is no customer's debt: tax, shipping and goodwill that were paid back, where the shop does not
+record them as refunds, since ``daily_sales`` takes them off no sale then; and the orders of before the shop began to
+record payments.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ _ADDED_UP = ["total_sales_cents", "rounding_cents", *_PAID]
 TABLE = Table(
     schema="reporting",
     name="receivables_daily",
-    grain="One row per business day and currency, from the currency's first order through the data-through date, and "
-    "per earlier day on which money moved.",
+    grain="One row per business day and currency, from the currency's first order or refund of no line through the "
+    "data-through date, and per earlier day on which money moved.",
     doc="A currency in which no money ever moved has no row: the shop records no payments. An order that is cancelled "
     "is no sale, also not on the days before, so money that was paid for it and not paid back makes receivable lower.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
-        Column("total_sales", Type.CENTS, "As in daily_sales: sales less refunds of lines, with shipping and tax."),
+        Column("total_sales", Type.CENTS, "As in daily_sales: sales, shipping and tax, less what was given back."),
         Column("rounding", Type.CENTS, "Σ rounding of the day's orders: what is to be paid beside total_sales."),
         Column("captured", Type.CENTS, "As in payments_daily, over all methods."),
         Column("refunded", Type.CENTS, "As in payments_daily, over all methods."),

@@ -1,4 +1,4 @@
--- One row per business day and currency, from the currency's first order on, without gaps.
+-- One row per business day and currency, from the currency's first order or refund of no line on, without gaps.
 with days as (
     select
         day::date as day,
@@ -25,6 +25,7 @@ placed as (
         count(distinct customer_id) filter (where status <> 'cancelled') as customers,
         count(*) filter (where is_first_order) as new_customers,
         count(*) filter (where customer_id is null and status <> 'cancelled') as guest_orders,
+        sum(gross_sales - discount) filter (where status <> 'cancelled') as order_value,
         sum(shipping) filter (where status <> 'cancelled') as shipping,
         sum(tax) filter (where status <> 'cancelled') as tax
     from plain.orders
@@ -81,6 +82,7 @@ summed as (
         day,
         currency,
         coalesce(orders, 0) as orders,
+        order_value,
         coalesce(cancelled_orders, 0) as cancelled_orders,
         coalesce(customers, 0) as customers,
         coalesce(new_customers, 0) as new_customers,
@@ -128,6 +130,6 @@ select
     + shipping - shipping_refunds + tax - tax_refunds as total_sales,
     case
         when orders > 0
-            then ((gross_sales - discounts) * 100)::bigint::double precision / (orders * 100)::double precision
+            then (order_value * 100)::bigint::double precision / (orders * 100)::double precision
     end as average_order_value
 from summed
