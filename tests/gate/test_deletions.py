@@ -8,11 +8,13 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from include.extract import snapshot, sql_files
 from include.extract.drift import SchemaDrift
 from include.extract.statements import StatementsRefused
 from include.gate.row_outcomes import NightStopped
+from include.lake import tables as lake
 from include.ledger import approvals
 from include.pipeline import nightly
 from include.pipeline.approval import question
@@ -203,3 +205,26 @@ def test_what_happened_stays_when_a_product_a_customer_and_a_warehouse_are_delet
     assert nights.ask("select customer_id from reporting.customers where customer_id = %s", customer) == [(customer,)]
     nights.report(full_refresh=True)
     assert nights.published() == after
+
+
+@pytest.mark.after_a_night
+def test_a_warning_of_a_row_that_is_not_there_ends_when_it_arrives(nights: Nights) -> None:
+    """The order is not written to when its customer is, and was written too long ago to be read again."""
+
+    def is_known() -> Any:
+        rows = DeltaTable(lake.folder("clean", "orders")).to_pyarrow_table(columns=["order_id", "customer_exists"])
+        return dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))[order]
+
+    nights.set_aside(("orders", "orders_customer_id_fkey"))
+    [(order,)] = nights.shop.execute("select max(order_id) from orders where customer_id is not null").fetchall()
+    nights.shop.execute(
+        "update orders set customer_id = 900001, updated_at = now() - interval '1 day' where order_id = %s", [order]
+    )
+    nights.report()
+    assert is_known() is False
+    nights.shop.execute(
+        "insert into customers (customer_id, email, name, country) overriding system value"
+        " values (900001, 'late@example.com', 'Late', 'DE')"
+    )
+    nights.report()
+    assert is_known() is True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
 
@@ -83,3 +84,39 @@ def test_a_line_of_a_time_that_cannot_be_is_held(edited: Nights) -> None:
     assert {key for (key,) in edited.ask("select row_key from audit.quarantine where source = 'orders'")} >= {
         str(second)
     }
+
+
+def test_an_edit_after_the_last_day_is_no_rounding(edited: Nights) -> None:
+    """A line is taken out in the morning after it: the order is the shop's already, and so is what its total is."""
+    order, *_ = _orders(edited)
+    edited.shop.execute(_REMOVED, {"order": order, "removed_at": f"{LAST_DAY + timedelta(days=1)} 08:00+00"})
+    edited.report()
+    assert edited.ask(
+        "select removed_on from reporting.order_lines where order_id = %s and unit_price = 50", order
+    ) == [(None,)]
+    assert edited.ask("select count(*) from reporting.orders where rounding <> 0") == [(0,)]
+
+
+def test_refunds_of_an_order_are_good_also_after_it_was_edited(edited: Nights) -> None:
+    """What was paid for a line was given back before another was taken out, and the order's discount is as it was."""
+    [(order, line)] = edited.shop.execute(
+        "select order_id, min(order_item_id) from order_items join orders using (order_id)"
+        " where status = 'delivered' and order_items.discount is null and orders.discount = 0 and delivered_at < %s"
+        " and order_item_id not in (select order_item_id from refunds)"
+        " group by 1 having count(*) = 1 order by 1 limit 1",
+        [LAST_DAY - timedelta(days=5)],
+    ).fetchall()
+    edited.shop.execute(
+        "insert into refunds (order_item_id, quantity, amount, restocked, refunded_at)"
+        " select order_item_id, 1, unit_price * quantity * 0.9, false, %s from order_items where order_item_id = %s",
+        [LAST_DAY - timedelta(days=2), line],
+    )
+    edited.shop.execute(_REMOVED, {"order": order, "removed_at": f"{LAST_DAY} 10:00+00"})
+    edited.shop.execute(
+        "update orders set discount = round(subtotal * 0.2, 2), tax = round(subtotal * 0.08, 2) + shipping_tax,"
+        " total = subtotal - round(subtotal * 0.2, 2) + shipping - shipping_discount + shipping_tax"
+        " + round(subtotal * 0.08, 2) where order_id = %s",
+        [order],
+    )
+    edited.report()
+    assert edited.ask("select rules from audit.quarantine where source = 'refunds'") == []

@@ -60,7 +60,7 @@ def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
     assert len(expected) > 60
     assert published == expected
     discounts = "select currency, sum({}) from {} group by 1 order by 1"
-    kept = "orders where status <> 'cancelled' and ordered_at < '{}'".format(LAST_DAY + timedelta(days=1))
+    kept = f"orders where status <> 'cancelled' and ordered_at < '{LAST_DAY + timedelta(days=1)}'"
     assert (
         nights.ask(discounts.format("discounts", "reporting.daily_sales"))
         == nights.shop.execute(discounts.format("discount", kept).encode()).fetchall()

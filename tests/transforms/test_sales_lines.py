@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.transforms.conftest import Report
+from tests.transforms.conftest import Report, day
 
 # One line from the start, one that was added on the 4th, and one that was taken out on the 5th; both first ones refunded.
 EDITED = {
@@ -105,5 +105,69 @@ def test_what_happens_to_a_line_later_is_not_known_on_a_day_before(report: Repor
         day        currency orders units gross_sales_cents returns_cents
         2026-01-02 EUR      1      2     600               0
         2026-01-03 EUR      0      0     0                 0
+        """,
+    )
+
+
+# An order that left on the 3rd; a line of five units was added on the 12th, and another order placed a year later.
+LATE = {
+    "orders": """
+        order_id customer_id status    currency subtotal_cents discount_cents tax_cents total_cents ordered_at shipped_at seconds_to_ship
+        1        1           shipped   EUR      600            0              60        660         2025-01-02 2025-01-03 86400
+        2        1           pending   EUR      100            0              10        110         2026-01-04 -          -
+    """,
+    "order_items": """
+        order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
+        1             1        1          1            1        100              2025-01-02
+        2             1        2          1            5        100              2025-01-12
+        3             2        3          1            1        100              2026-01-04
+    """,
+    "products": """
+        product_id sku category
+        1          A   tea
+        2          B   cups
+        3          C   tea
+    """,
+}
+
+THIS_YEAR = {name: rows.replace("2025", "2026") for name, rows in LATE.items()}
+
+
+def test_a_line_that_was_added_after_its_order_left_is_not_in_its_parcel(report: Report) -> None:
+    units = {row["day"]: row["units_shipped"] for row in report(THIS_YEAR, as_of="2026-01-13").rows("fulfilment_daily")}
+    assert units[day("2026-01-03")] == 1
+    assert sum(units.values()) == 1
+
+
+def test_what_a_customer_bought_is_of_the_orders_of_the_year(report: Report) -> None:
+    """The first order is of 368 days ago, its second line of 358."""
+    (row,) = report(LATE, as_of="2026-01-05").rows("customer_activity")
+    assert (row["orders_365d"], row["distinct_products_365d"], row["top_category_share"]) == (1, 1, 1.0)
+
+
+def test_an_average_order_value_is_of_the_orders_of_the_day(report: Report) -> None:
+    rows = report(THIS_YEAR, as_of="2026-01-13").rows("daily_sales")
+    values = {row["day"]: row["average_order_value"] for row in rows}
+    assert [values[day(f"2026-01-{on}")] for on in ("02", "12", "04")] == [6.0, None, 1.0]
+
+
+def test_a_cent_that_was_rounded_is_under_the_code_of_its_line(report: Report) -> None:
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      2000           101            0         1899        2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents discount_cents discount_code sold_on
+            1             1        1          1            1        1000             50             A             2026-01-02
+            2             1        1          1            1        1000             50             B             2026-01-02
+        """,
+    }
+    report(shop).check(
+        "discounts",
+        """
+        day        discount_code orders discounts_cents
+        2026-01-02 A             1      51
+        2026-01-02 B             1      50
         """,
     )
