@@ -9,6 +9,8 @@ with sales by day sums these rows, so the tables agree to the cent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import narwhals as nw
 
 from transforms.arithmetic import ZERO
@@ -79,6 +81,20 @@ def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
     )
     columns = refunded.collect_schema().names()
     return nw.concat([refunded, _with_cost(removed).select(columns)])
+
+
+def summed_refunds(order_refunds: Frame, by: Sequence[str]) -> Frame:
+    """What was given back that no line explains, added up: ``other_refunds_cents`` and those of shipping and tax.
+
+    Args:
+        order_refunds: rows of the source, with the columns in ``by``.
+        by: the columns that make a group.
+    """
+    return order_refunds.group_by(by).agg(
+        nw.col("amount_cents").sum().alias("other_refunds_cents"),
+        nw.col("shipping_cents").sum().alias("shipping_refunds_cents"),
+        nw.col("tax_cents").sum().alias("tax_refunds_cents"),
+    )
 
 
 def _with_cost(returned: Frame) -> Frame:

@@ -17,7 +17,7 @@ from include.contract.rules import at_most, between
 from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import returned_lines, sold_lines
+from transforms.sales_lines import returned_lines, sold_lines, summed_refunds
 
 _KEY = ["day", "currency"]
 
@@ -228,11 +228,7 @@ def _given_back(of_no_line: Frame, placed: Frame) -> Frame:
     """Refunds of no line by day, less those of cancelled orders; one of no known order is of none."""
     of_orders = of_no_line.join(placed.select("order_id", "status"), on="order_id", how="left")
     kept = of_orders.filter(~(nw.col("status") == "cancelled").fill_null(False))
-    return kept.group_by(_KEY).agg(
-        nw.col("amount_cents").sum().alias("other_refunds_cents"),
-        nw.col("shipping_cents").sum().alias("shipping_refunds_cents"),
-        nw.col("tax_cents").sum().alias("tax_refunds_cents"),
-    )
+    return summed_refunds(kept, _KEY)
 
 
 def _came_back(returned: Frame) -> Frame:

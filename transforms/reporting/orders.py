@@ -10,6 +10,7 @@ from include.contract.table import key
 from transforms.arithmetic import flag, numbered
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
+from transforms.sales_lines import summed_refunds
 
 _SECONDS_PER_HOUR = 3600
 
@@ -218,11 +219,7 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
 def _given_back(order_refunds: Frame) -> Frame:
     """What was given back of each order that no line explains; of what is about no known order, nothing."""
     of_orders = order_refunds.filter(~nw.col("order_id").is_null())
-    return of_orders.group_by("order_id").agg(
-        nw.col("amount_cents").sum().alias("other_refunds_cents"),
-        nw.col("shipping_cents").sum().alias("shipping_refunds_cents"),
-        nw.col("tax_cents").sum().alias("tax_refunds_cents"),
-    )
+    return summed_refunds(of_orders, ["order_id"])
 
 
 def _status() -> nw.Expr:
