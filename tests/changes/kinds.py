@@ -165,9 +165,9 @@ def _drop_rule(declared: Declarations) -> None:
 _ORDER_ITEM_RULES: Final = SOURCES["order_items"].rules
 
 
-def _note(orders: Frame, order_lines: Frame) -> Frame:
+def _note(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
     """What ``reporting.orders`` is, and twice the units."""
-    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines)
+    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds)
     return rows.with_columns(mark=nw.col("units") * 2)
 
 
@@ -185,8 +185,8 @@ def _drop_table_column(declared: Declarations) -> None:
     declared.table("orders", _without_hours, columns=_without(_ORDERS.columns, "hours_to_ship"))
 
 
-def _without_hours(orders: Frame, order_lines: Frame) -> Frame:
-    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines).drop("hours_to_ship")
+def _without_hours(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds).drop("hours_to_ship")
 
 
 def _rename_table_column(declared: Declarations) -> None:
@@ -194,16 +194,20 @@ def _rename_table_column(declared: Declarations) -> None:
     declared.table("orders", _with_hours_under_way, columns=columns)
 
 
-def _with_hours_under_way(orders: Frame, order_lines: Frame) -> Frame:
-    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines).rename({"hours_to_deliver": "hours_under_way"})
+def _with_hours_under_way(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+    return (
+        TABLES_AS_THEY_ARE["orders"]
+        .build(orders, order_lines, order_refunds)
+        .rename({"hours_to_deliver": "hours_under_way"})
+    )
 
 
 def _retype_table_column(declared: Declarations) -> None:
     declared.table("orders", _with_whole_hours, columns=_with(_ORDERS.columns, "hours_to_ship", type=Type.INTEGER))
 
 
-def _with_whole_hours(orders: Frame, order_lines: Frame) -> Frame:
-    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines)
+def _with_whole_hours(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds)
     return rows.with_columns(hours_to_ship=nw.col("hours_to_ship").round(0).cast(nw.Int64))
 
 
@@ -362,8 +366,8 @@ def _add_and_retype_table_columns(declared: Declarations) -> None:
     declared.table("orders", _with_mark_and_whole_hours, columns=_with(columns, "item_count", nullable=True))
 
 
-def _with_mark_and_whole_hours(orders: Frame, order_lines: Frame) -> Frame:
-    return _with_whole_hours(orders, order_lines).with_columns(mark=nw.col("units") * 2)
+def _with_mark_and_whole_hours(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+    return _with_whole_hours(orders, order_lines, order_refunds).with_columns(mark=nw.col("units") * 2)
 
 
 def _take_many_back(declared: Declarations) -> None:
