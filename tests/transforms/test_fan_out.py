@@ -28,7 +28,7 @@ HARMLESS = {("demand_labels", 0)}
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Reporting:
     """The tables as they should be."""
-    return Reporting(past("tea").rows, AS_OF, "pandas", tmp_path_factory.mktemp("sound"), {})
+    return Reporting(past("cup").rows, AS_OF, "pandas", tmp_path_factory.mktemp("sound"), {})
 
 
 @contextmanager
