@@ -19,7 +19,10 @@ def line_subtotal(line: str) -> str:
     return f"coalesce({line}.subtotal_cents, {line}.quantity::hugeint * {line}.unit_price_cents)"
 
 
-_PLACED = "(select min(parent.ordered_at) from orders as parent where parent.order_id = row.order_id)"
+def of_order(column: str) -> str:
+    """A DuckDB expression: a column of the row's order; null where there is none."""
+    return f"(select min(parent.{column}) from orders as parent where parent.order_id = row.order_id)"
+
 
 ORDER_ITEMS = Source(
     schema="source",
@@ -127,12 +130,12 @@ ORDER_ITEMS = Source(
         ),
         Derived(
             Column("order_placed_at", Type.AT, "When its order was placed.", nullable=True),
-            _PLACED,
+            of_order("ordered_at"),
             needs=("orders",),
         ),
         Derived(
             Column("sold_on", Type.DAY, "Business day of sold_at, or of its order.", nullable=True),
-            f"business_day(coalesce(row.sold_at, {_PLACED}))",
+            f"business_day(coalesce(row.sold_at, {of_order('ordered_at')}))",
             needs=("orders",),
         ),
         Derived(
@@ -140,7 +143,7 @@ ORDER_ITEMS = Source(
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),
-            "(select min(parent.currency) from orders as parent where parent.order_id = row.order_id)",
+            of_order("currency"),
             needs=("orders",),
         ),
     ),

@@ -6,13 +6,13 @@ from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
+from include.sources.order_items import of_order
 from include.sources.time import in_our_time
 
 
 def _of_order(name: str, kind: Type, doc: str, column: str) -> Derived:
     """A figure of the order; null where none is known."""
-    sql = f"(select min(parent.{column}) from orders as parent where parent.order_id = row.order_id)"
-    return Derived(Column(name, kind, doc, nullable=True), sql, needs=("orders",))
+    return Derived(Column(name, kind, doc, nullable=True), of_order(column), needs=("orders",))
 
 
 ORDER_REFUNDS = Source(

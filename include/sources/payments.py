@@ -6,6 +6,7 @@ from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
 from include.sources.money import CURRENCIES, MOST_CENTS
+from include.sources.order_items import of_order
 from include.sources.time import in_our_time
 
 # How money moves, in the shop's words. A payment by any other method is still published, with a warning.
@@ -66,7 +67,7 @@ PAYMENTS = Source(
         Derived(Column("paid_on", Type.DAY, "Business day of paid_at.", nullable=True), "business_day(row.paid_at)"),
         Derived(
             Column("order_currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),
-            "(select min(parent.currency) from orders as parent where parent.order_id = row.order_id)",
+            of_order("currency"),
             needs=("orders",),
         ),
     ),

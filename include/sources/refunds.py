@@ -19,9 +19,11 @@ def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
 _PAID = f"""(
     select min(try(
         -- Of an order that a line was taken out of, the amounts are no longer those by which it was refunded.
-        gross - own - case when others.is_edited then 0 else 1 end * coalesce(
-            (parent.discount_cents - others.own_discounts) * (gross - own)
-                // nullif(parent.subtotal_cents - others.own_discounts, 0),
+        gross - own - coalesce(
+            case
+                when not others.is_edited then (parent.discount_cents - others.own_discounts) * (gross - own)
+                    // nullif(parent.subtotal_cents - others.own_discounts, 0)
+            end,
             0
         )
     ))
