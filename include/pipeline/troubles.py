@@ -89,6 +89,12 @@ TROUBLES: Final = (
         "The next attempt goes on from what is in the lake and in the ledger.",
     ),
     Trouble(
+        "Airflow's own API server is away, or slow to answer",
+        Outcome.AGAIN,
+        "Nothing to do if it comes back within the pauses.",
+        errors=("airflow.sdk.exceptions.AirflowRuntimeError",),
+    ),
+    Trouble(
         "More rows are bad, or gone from the shop, than the contract tolerates",
         Outcome.WAITS,
         "An operator answers under Required Actions; no answer within `STOCKTAKE_APPROVAL_HOURS` is a no.",

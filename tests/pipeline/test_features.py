@@ -228,6 +228,7 @@ def test_what_happens_in_the_shop_afterwards_changes_no_feature_of_an_earlier_da
         "refunds using order_items where refunds.order_item_id = order_items.order_item_id and",
         "order_items where",
         "order_refunds where",
+        "payments where",
     ):
         shop.execute(f"delete from {child} order_id < 20".encode())
     shop.execute("delete from orders where order_id < 20")

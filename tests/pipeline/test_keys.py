@@ -56,12 +56,21 @@ def test_keys_are_passed_through_and_change_no_number(other_keys: Nights, reques
         (len(other_keys.reporting), True)
     ]
     assert other_keys.ask("select bool_and(complete) from audit.source_counts where run_id = %s", run) == [(True,)]
-    shop = other_keys.shop.execute(
-        "select (ordered_at at time zone 'UTC')::date, currency, count(*), sum(subtotal) from orders"
-        " where status <> 'cancelled' group by 1, 2 order by 1, 2"
-    ).fetchall()
     assert other_keys.ask(
-        "select day, currency, orders, gross_sales from reporting.daily_sales where orders > 0 order by 1, 2"
-    ) == list(shop)
+        "select day, currency, orders from reporting.daily_sales where orders > 0 order by 1, 2"
+    ) == list(
+        other_keys.shop.execute(
+            "select (ordered_at at time zone 'UTC')::date, currency, count(*) from orders"
+            " where status <> 'cancelled' group by 1, 2 order by 1, 2"
+        ).fetchall()
+    )
+    assert other_keys.ask(
+        "select day, currency, gross_sales from reporting.daily_sales where gross_sales > 0 order by 1, 2"
+    ) == list(
+        other_keys.shop.execute(
+            "select (coalesce(sold_at, ordered_at) at time zone 'UTC')::date, currency, sum(quantity * unit_price)"
+            " from order_items join orders using (order_id) where status <> 'cancelled' group by 1, 2 order by 1, 2"
+        ).fetchall()
+    )
     [(orders,)] = other_keys.ask("select count(*) from reporting.orders")
     assert orders > 1_000

@@ -149,10 +149,13 @@ def test_what_passes_a_loosened_rule_flows_into_its_days_and_the_history_tells_a
         run,
     ) == [
         ("customers", 0, 0, 0, True),
-        ("order_items", nights.ask("select count(*) from audit.quarantine where outcome = 'released'"
-                                   " and source = 'order_items'")[0][0], 0, 0, True),
-        ("orders", 2, 0, 0, True),
+        *((source, rows, 0, 0, True) for source, rows in nights.ask(
+            "select source, count(*) from audit.quarantine where outcome = 'released' group by 1 order by 1"
+        )),
     ]  # fmt: skip
+    assert nights.ask("select count(*) from audit.quarantine where outcome = 'released' and source = 'orders'") == [
+        (2,)
+    ]
     assert nights.ask("select bool_and(held), count(*) > 5 from audit.conservation where run_id = %s", run) == [
         (True, True)
     ]

@@ -39,11 +39,15 @@ def put_back(nights: Nights, day: date = LAST_DAY, **conf: Any) -> str:
 
 
 def let_a_day_pass(nights: Nights) -> None:
-    """A new cost of every line, a smaller refund, a cancelled order of last week, a row that will be held."""
+    """New costs, a smaller refund, a larger payment, a cancelled order of last week, a row that will be held."""
     nights.shop.execute("update order_items set unit_cost = unit_cost + 1, updated_at = now()")
     nights.shop.execute(
         "update refunds set amount = amount - 0.01, updated_at = now()"
         " where refund_id = (select max(refund_id) from refunds where amount > 1)"
+    )
+    nights.shop.execute(
+        "update payments set amount = amount + 1, updated_at = now()"
+        " where transaction_id = (select max(transaction_id) from payments where kind = 'capture')"
     )
     nights.shop.execute(
         "update orders set status = 'cancelled', cancelled_at = ordered_at, cancelled_by = 'shop', updated_at = now(),"

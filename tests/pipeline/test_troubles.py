@@ -8,6 +8,8 @@ import duckdb
 import psycopg
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
@@ -52,6 +54,12 @@ def test_every_class_of_errors(empty_ledger: Database, state: str) -> None:
     assert isinstance(failed.value, MayPass) is PASSES[state]
     assert "so it goes" in str(failed.value)
     assert action(failed.value) is (RetryAction.DEFAULT if PASSES[state] else RetryAction.FAIL)
+
+
+def test_an_api_server_that_does_not_answer_is_waited_for() -> None:
+    """What a task gets from its supervisor once that has tried in vain."""
+    answer = ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": None, "message": "timed out"})
+    assert action(AirflowRuntimeError(answer)) is RetryAction.DEFAULT
 
 
 def test_a_read_only_warehouse_is_tried_again(empty_ledger: Database) -> None:
