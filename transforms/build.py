@@ -11,6 +11,7 @@ from typing import Any
 import narwhals as nw
 
 from include.contract import ContractError, Source, Table
+from include.contract.types import DECIMALS
 from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
 from transforms.registry import TABLES, Input, Published
 
@@ -50,7 +51,7 @@ def build(
     Args:
         name: a key of ``TABLES``.
         files: per input of ``layers``, the Parquet files of the pinned version; none means no rows.
-        sources: the shop's source contracts by name, with its key types.
+        sources: the shop's source contracts by name, with its key types and decimals.
         as_of: the data-through date, the last whole business day, as a day number.
         first_day: returns the first day of the calendar, a day number, no later than the first order, movement or
             refund of no line; only called where the table needs a calendar.
@@ -70,11 +71,12 @@ def build(
 
     published = TABLES[name]
     keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
-    table = published.table.typed(keys)
+    decimals = next((source.decimals for source in sources.values()), DECIMALS)
+    table = published.table.typed(keys, decimals)
     resources = resources or Local()
     chosen = choose(name, engine, [file for input_files in files.values() for file in input_files], resources)
     with ENGINES[chosen](resources) as runner:
-        rows = _Making(runner, files, sources, keys, first_day, as_of).rows(published)
+        rows = _Making(runner, files, sources, keys, decimals, first_day, as_of).rows(published)
         written = _write(runner, rows, table, into)
     return Built(table, chosen, tuple(written), sum(parquet.read_metadata(file).num_rows for file in written))
 
@@ -130,6 +132,7 @@ class _Making:
     files: Mapping[str, Sequence[str]]
     sources: Mapping[str, Source]
     keys: Mapping[str, Any]
+    decimals: int
     first_day: Callable[[], int]
     as_of: int
     made: dict[str, Frame] = field(default_factory=dict)  # inputs that this build made itself: each table once
@@ -139,6 +142,8 @@ class _Making:
         arguments: dict[str, Any] = {entry.parameter: self._input(entry) for entry in published.inputs}
         if "as_of" in published.parameters:
             arguments["as_of"] = self.as_of
+        if "minor_units" in published.parameters:
+            arguments["minor_units"] = 10**self.decimals
         if "calendar" in published.parameters:
             arguments["calendar"] = self.engine.frame(calendar(self.first_day(), self.as_of))
         rows = published.build(**arguments)
@@ -158,7 +163,7 @@ class _Making:
         if not entry.is_published:
             source = self.sources[entry.name]
             return as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
-        schema = arrow_schema(TABLES[entry.name].table.typed(self.keys))
+        schema = arrow_schema(TABLES[entry.name].table.typed(self.keys, self.decimals))
         if entry.parameter in self.files:
             return self.engine.open(self.files[entry.parameter], schema)
         if entry.name not in self.made:

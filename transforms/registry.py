@@ -39,8 +39,9 @@ _FILES: Final = (
     "features.demand_labels",
 )
 
-# Parameters of a build that are no tables: the data-through date, and the calendar up to it.
-SPECIAL: Final = ("as_of", "calendar")
+# Parameters of a build that are no tables: the data-through date, the calendar up to it, and how many of the lake's
+# minor units are one unit of money.
+SPECIAL: Final = ("as_of", "calendar", "minor_units")
 
 # Published tables that share a name with a source: a parameter means the source, `reporting_…` the published table.
 _ALSO_SOURCES: Final = frozenset({"orders", "customers", "products"})

@@ -22,6 +22,6 @@ def definition(code: str, sources: Iterable[Source]) -> str:
     fingerprint = hashlib.sha256(f"{code} {settings().timezone}".encode())
     fingerprint.update(code_of(Path(incremental.__file__)).encode())
     for source in sorted(sources, key=lambda one: one.name):
-        columns = [(column.lake_name, str(column.type)) for column in source.lake_columns]
+        columns = [(column.lake_name, str(column.type), column.decimals) for column in source.lake_columns]
         fingerprint.update(repr((source.name, source.begins, dict(source.later), columns)).encode())
     return fingerprint.hexdigest()

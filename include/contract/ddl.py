@@ -25,7 +25,7 @@ def warehouse_columns(table: Table) -> Mapping[str, WarehouseColumn]:
     Args:
         table: with its key types resolved.
     """
-    columns = {column.name: WarehouseColumn(column.type.postgres, not column.nullable) for column in table.columns}
+    columns = {column.name: WarehouseColumn(column.postgres, not column.nullable) for column in table.columns}
     columns[PUBLICATION] = WarehouseColumn("bigint", never_null=True)
     if table.schema == "features":
         columns[KNOWN_AT] = WarehouseColumn("timestamptz", never_null=True)

@@ -14,6 +14,7 @@ from typing import Any, Self
 from include.contract.rules import Severity
 from include.contract.source import Source
 from include.contract.table import Column
+from include.contract.types import DECIMALS, Type
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,11 @@ class Changes:
 
 
 def _kind(column: Column, *, of_key: bool) -> str:
-    """What decides how a column is read: its type, whether it is of the key, its default, how it is rounded."""
+    """What decides how a column is read: its type, whether it is of the key, its default, its decimals and rounding."""
     said = [str(column.type)]
     said += ["of the key"] * of_key
     said += [f"{'null' if column.default is None else column.default} where the shop has none"] * column.optional
+    said += [f"{column.decimals} decimals"] * (column.type is Type.CENTS and column.decimals != DECIMALS)
     said += [f"rounded {column.rounding}"] * (column.rounding is not None)
     return ", ".join(said)
 

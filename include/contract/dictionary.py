@@ -95,7 +95,7 @@ def _rule(rule: Rule) -> str:
 
 
 def _kind(column: Column) -> str:
-    return "share or mean" if column.type is Type.RATIO else column.type.postgres
+    return "share or mean" if column.type is Type.RATIO else column.postgres
 
 
 def _null(column: Column) -> str:

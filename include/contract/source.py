@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from include.contract.currency import SHOP_DECIMALS
 from include.contract.rules import Condition, ContractError, Rule, Severity, empty, one_of
 from include.contract.table import Column, Table
-from include.contract.types import Rounding, Type
+from include.contract.types import DECIMALS, Rounding, Type
 
 _OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 
@@ -29,6 +30,7 @@ class Derived:
             that are checked again: by a column that both have (``order_item_id``), or that another source has whose
             key the changed row holds (``order_id@order_items``).
         where_rounded: the same for a shop whose amounts are rounded when they are read; empty where it is the same.
+        is_late: whether it is computed after the others, of the row and of them alone.
     """
 
     column: Column
@@ -36,6 +38,7 @@ class Derived:
     needs: tuple[str, ...] = ()
     through: Mapping[str, str] = field(default_factory=dict)
     where_rounded: str = ""
+    is_late: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,20 @@ class Source(Table):
         known = {column.lake_name for column in self.lake_columns}
         if unknown := sorted((named | ({self.begins} if self.begins else set())) - known):
             raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
+
+    def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
+        """The same source with a shop's key types, and the decimals of its amounts, derived ones too."""
+        said = SHOP_DECIMALS.replace(str(DECIMALS), str(decimals), 1)
+        derived = tuple(
+            replace(
+                one,
+                column=replace(one.column, decimals=decimals),
+                sql=one.sql.replace(SHOP_DECIMALS, said),
+                where_rounded=one.where_rounded.replace(SHOP_DECIMALS, said),
+            )
+            for one in self.derived
+        )
+        return replace(super().typed(keys, decimals), derived=derived)
 
     def rounded(self, rounding: Rounding) -> Self:
         """The same source of a shop whose amounts are finer than its smallest unit.

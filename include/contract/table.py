@@ -10,7 +10,7 @@ from typing import Self
 
 from include.contract.rebuild import Rebuild
 from include.contract.rules import ContractError, Rule, between, filled
-from include.contract.types import Rounding, Type
+from include.contract.types import DECIMALS, Rounding, Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
 
@@ -33,6 +33,7 @@ class Column:
         optional: whether a shop's statement may leave the column out; every row then has the default.
         default: what every row of a shop without the column has, as the shop would give it; None is null.
         rounding: how a shop's amount that is finer than its smallest unit is read; None: it is not readable.
+        decimals: of an amount, in the lake and in Postgres.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Column:
     optional: bool = False
     default: int | None = None
     rounding: Rounding | None = None
+    decimals: int = DECIMALS
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -61,6 +63,19 @@ class Column:
     def lake_name(self) -> str:
         """Its name in the lake: amounts carry their unit."""
         return f"{self.name}_cents" if self.type is Type.CENTS else self.name
+
+    @property
+    def postgres(self) -> str:
+        """Its type in Postgres DDL."""
+        return self.type.postgres(self.decimals)
+
+    def to_warehouse_sql(self, value: str | None = None) -> str:
+        """A DuckDB expression of what Postgres holds.
+
+        Args:
+            value: an expression of its value in the lake; the column itself, unless given.
+        """
+        return self.type.to_warehouse_sql(value or self.lake_name, self.decimals)
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,11 @@ class Table:
             raise KeyError(f"{self.name} has no column {name!r}") from None
 
     @property
+    def decimals(self) -> int:
+        """Of its amounts, and of every other table's of the shop."""
+        return self.columns[0].decimals
+
+    @property
     def qualified_name(self) -> str:
         """``schema.name``."""
         return f"{self.schema}.{self.name}"
@@ -166,12 +186,13 @@ class Table:
         """Everything a row satisfies."""
         return self.implied_rules + self.rules
 
-    def typed(self, keys: Mapping[str, Type]) -> Self:
-        """The same table with the key types that a shop's sources declare."""
+    def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
+        """The same table with the key types that a shop's sources declare, and the decimals of its amounts."""
 
         def typed(column: Column) -> Column:
             owner = column.key_of or (self.name if (column.name,) == self.primary_key else None)
-            return replace(column, type=keys.get(owner, column.type)) if owner else column
+            kind = keys.get(owner, column.type) if owner else column.type
+            return replace(column, type=kind, decimals=decimals)
 
         return replace(self, columns=tuple(typed(column) for column in self.columns))
 

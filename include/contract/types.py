@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum
+from typing import Final
+
+# Of an amount in the lake, where the shop's folder does not say otherwise: it is counted in hundredths.
+DECIMALS: Final = 2
 
 
 class Rounding(StrEnum):
-    """How an amount that is finer than a cent becomes whole cents."""
+    """How an amount that is finer than the shop's smallest unit becomes whole ones; here for a shop of cents."""
 
     HALF_UP = "half_up"  # 0.005 is 0.01 and −0.005 is −0.01, as Postgres rounds
     HALF_EVEN = "half_even"  # 0.005 is 0.00 and 0.015 is 0.02, as banks round
@@ -21,16 +26,20 @@ class Type(StrEnum):
     UUID = "uuid"
     BOOLEAN = "boolean"
     JSON = "json"
-    CENTS = "cents"  # int64 minor units in the lake, NUMERIC(18, 2) in Postgres
+    # Minor units in the lake, int64, and as many decimals in Postgres as the shop has: of two, NUMERIC(18, 2).
+    CENTS = "cents"
     DAY = "day"  # int64 days since 1970-01-01 in the lake, DATE in Postgres
     MONTH = "month"  # int64 months since 1970-01 in the lake, the month's first DATE in Postgres
     AT = "at"  # an instant: UTC microseconds in the lake, TIMESTAMPTZ in Postgres
     RATIO = "ratio"  # float64: one division of two exact integers
 
-    @property
-    def postgres(self) -> str:
-        """The column type in Postgres DDL."""
-        return _POSTGRES[self]
+    def postgres(self, decimals: int = DECIMALS) -> str:
+        """The column type in Postgres DDL.
+
+        Args:
+            decimals: of an amount.
+        """
+        return f"numeric({_DIGITS}, {decimals})" if self is Type.CENTS else _POSTGRES[self]
 
     @property
     def duckdb(self) -> str:
@@ -38,7 +47,13 @@ class Type(StrEnum):
         return _DUCKDB[self]
 
     def readable_sql(
-        self, column: str, *, any_bytes: bool = False, fractional: bool = False, rounding: Rounding | None = None
+        self,
+        column: str,
+        *,
+        any_bytes: bool = False,
+        fractional: bool = False,
+        rounding: Rounding | None = None,
+        decimals: int = DECIMALS,
     ) -> str:
         """A Postgres predicate: whether the lake can hold this source value, unchanged or rounded as the shop says.
 
@@ -50,25 +65,27 @@ class Type(StrEnum):
             column: an expression of the column's type in the shop.
             any_bytes: whether a text may hold any bytes.
             fractional: whether a whole number is a numeric in the shop: a cast would round it.
-            rounding: how a fraction of a cent is rounded; None: it is not readable.
+            rounding: how a fraction of the smallest unit is rounded; None: it is not readable.
+            decimals: of an amount.
         """
         if fractional and self is Type.INTEGER:
             return f"({column} between {-(2**63)} and {2**63 - 1} and {column} = trunc({column}))"
         if any_bytes and self in _TEXTS:
             return f"({hexadecimal(column)} ~ '{_UTF8}')"
         if self is Type.CENTS:
-            whole = "" if rounding else f" and {column} = round({column}, 2)"
-            return f"({column} between -9e15 and 9e15{whole})"
+            whole = "" if rounding else f" and {column} = round({column}, {decimals})"
+            most = f"9e{_DIGITS - 1 - decimals}"
+            return f"({column} between -{most} and {most}{whole})"
         if self is Type.AT:
             return f"({column} between timestamptz '1000-01-01' and timestamptz '9000-01-01')"
         if self in (Type.DAY, Type.MONTH):
             return f"isfinite({column}::date)"
         return "true"
 
-    def from_source_sql(self, column: str, rounding: Rounding | None = None) -> str:
+    def from_source_sql(self, column: str, rounding: Rounding | None = None, decimals: int = DECIMALS) -> str:
         """A Postgres expression that turns a readable source value into what the lake holds."""
         if self is Type.CENTS:
-            cents = f"{column} * 100"
+            cents = f"{column} * {10**decimals}"
             if rounding is Rounding.HALF_UP:
                 return f"round(({cents})::numeric)::bigint"
             if rounding is Rounding.HALF_EVEN:
@@ -106,11 +123,13 @@ class Type(StrEnum):
             return f"{column}::numeric"
         return self.from_source_sql(column)
 
-    def to_warehouse_sql(self, column: str) -> str:
+    def to_warehouse_sql(self, column: str, decimals: int = DECIMALS) -> str:
         """A DuckDB expression that turns a lake value into what Postgres holds."""
         if self is Type.CENTS:
+            whole = f"cast({column} as decimal({_DIGITS}, 0))"
             # A product of decimals is exact; a quotient is a float, which loses cents from 90 trillion on.
-            return f"cast(cast({column} as decimal(18, 0)) * 0.01 as decimal(18, 2))"
+            part = f"{Decimal(1).scaleb(-decimals):f}"
+            return f"cast({whole} * {part} as decimal({_DIGITS}, {decimals}))" if decimals else whole
         if self is Type.DAY:
             return f"date '1970-01-01' + cast({column} as integer)"
         if self is Type.MONTH:
@@ -141,13 +160,13 @@ _UTF8 = (
     "^([0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9abcef]([89ab].){2}|ed[89].[89ab]."
     "|f0[9ab].([89ab].){2}|f[1-3]([89ab].){3}|f48.([89ab].){2})*$"
 )
+_DIGITS = 18  # of an amount in Postgres; 19 do not fit an int64
 _POSTGRES = {
     Type.INTEGER: "bigint",
     Type.TEXT: "text",
     Type.UUID: "uuid",
     Type.BOOLEAN: "boolean",
     Type.JSON: "jsonb",
-    Type.CENTS: "numeric(18, 2)",
     Type.DAY: "date",
     Type.MONTH: "date",
     Type.AT: "timestamptz",

@@ -38,7 +38,7 @@ _READ: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
     }
 )
 _NULL: Final[Mapping[Type, str]] = MappingProxyType(
-    {Type.CENTS: "({})::numeric", **{kind: f"({{}})::{kind.postgres}" for kind in Type if kind is not Type.CENTS}}
+    {Type.CENTS: "({})::numeric", **{kind: f"({{}})::{kind.postgres()}" for kind in Type if kind is not Type.CENTS}}
 )
 # What to write instead: of a text, of a number, of anything else.
 _WRITE: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
@@ -113,7 +113,7 @@ def cast_of(kind: Type, found: str, *, is_null: bool = False) -> str | None:
 
 def default_sql(column: Column) -> str:
     """A Postgres expression of what every row has of an optional column that a statement leaves out."""
-    return f"{'null' if column.default is None else column.default}::{column.type.postgres}"
+    return f"{'null' if column.default is None else column.default}::{column.postgres}"
 
 
 def may_hold_fractions(kind: Type, found: str) -> bool:

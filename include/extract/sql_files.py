@@ -50,7 +50,7 @@ def takes_changes(source: Source) -> bool:
 def shop_sql(source: Source, changed_since: str) -> str:
     """The shop's statement for a source, with the window bound; of an absent source, one that gives no rows."""
     if is_absent(source):
-        columns = ", ".join(f"null::{column.type.postgres} as {column.name}" for column in source.columns)
+        columns = ", ".join(f"null::{column.postgres} as {column.name}" for column in source.columns)
         return f"select {columns} where false\n"
     return bound(file_of(source.name).read_text(), changed_since)
 
@@ -97,8 +97,10 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False, re
     for column in source.columns:
         name = f"source.{column.name}"
         fractional = column.name in reading.fractional
-        readable = column.type.readable_sql(name, any_bytes=any_bytes, fractional=fractional, rounding=column.rounding)
-        value = column.type.from_source_sql(name, column.rounding)
+        readable = column.type.readable_sql(
+            name, any_bytes=any_bytes, fractional=fractional, rounding=column.rounding, decimals=column.decimals
+        )
+        value = column.type.from_source_sql(name, column.rounding, column.decimals)
         if readable == "true":
             values.append(f"{value} as {column.lake_name}")
         else:

@@ -240,7 +240,7 @@ def _of_other_type(source: Source, column: Column, one: Given) -> Finding:
     what = f"{one.name} is {one.type}, and {called(column.type)} is meant"
     if column.type is Type.AT and one.type in ("date", "timestamp without time zone"):
         what = f"{one.name} is {one.type}, which says no instant without a time zone"
-    write = f"write `{instead} as {one.name}`{zone}" if instead else f"cast it to {column.type.postgres}"
+    write = f"write `{instead} as {one.name}`{zone}" if instead else f"cast it to {column.postgres}"
     return Finding(shown(file_of(source.name)), one.item.line, what, write)
 
 

@@ -119,7 +119,7 @@ def _amounts(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -
         order by 1
         """
     ).fetchall()
-    return {currency: f"{Decimal(int(cents)) / 100:.2f}" for currency, cents in found}
+    return {currency: f"{Decimal(int(cents)).scaleb(-source.decimals):f}" for currency, cents in found}
 
 
 def _samples(connection: duckdb.DuckDBPyConnection, source: Source, relation: str) -> list[dict[str, Any]]:

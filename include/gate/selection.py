@@ -99,7 +99,10 @@ def write_candidates(
         touched = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.touched_file(run, name))))})"
         chosen = has_key(source, "row", touched)
     read = [f"row.{column.lake_name}" for column in read_columns(source)]
-    derived = [f"{_derived(d, sources)} as {d.column.lake_name}" for d in source.all_derived]
+    early, late = (
+        [f"{_derived(one, sources)} as {one.column.lake_name}" for one in source.all_derived if one.is_late is is_late]
+        for is_late in (False, True)
+    )
     if full:
         origin = "'changed'"  # after a full read, every row is tonight's
     else:
@@ -113,13 +116,16 @@ def write_candidates(
     candidates = f"""
         select *, {broken_rules(source)} as _broken
         from (
-            select
-                {", ".join([*read, *derived])},
-                count(*) over (partition by {", ".join(f"row.{k}" for k in source.primary_key)}) as _copies,
-                {origin} as _origin,
-                (select max(_snapshot_at) from tonight) as _snapshot_at
-            from {name} as row
-            where {chosen}
+            select {", ".join(["*", *late])}
+            from (
+                select
+                    {", ".join([*read, *early])},
+                    count(*) over (partition by {", ".join(f"row.{k}" for k in source.primary_key)}) as _copies,
+                    {origin} as _origin,
+                    (select max(_snapshot_at) from tonight) as _snapshot_at
+                from {name} as row
+                where {chosen}
+            ) as row
         )
     """
     handoff.write(connection, candidates, handoff.checked_file(run, name))

@@ -15,6 +15,7 @@ import psycopg
 from pydantic import SecretStr
 
 from include.contract import Column
+from include.contract.currency import SMALLEST_UNIT
 from include.lake import orphans
 from include.settings import settings
 
@@ -35,6 +36,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     """A new DuckDB connection; what exceeds its memory limit spills to a folder that is removed with it.
 
     The SQL function ``business_day(instant)`` returns the business day of an instant, as days since 1970-01-01.
+    ``smallest_unit(currency, decimals)`` is that of a currency, in minor units of a lake with as many decimals.
     ``convert_to(text, 'UTF8')`` is there so that an expression can be the same as in Postgres.
 
     Raises:
@@ -53,6 +55,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
             date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))
             """
         )
+        connection.execute(f"create macro smallest_unit(currency, decimals) as {SMALLEST_UNIT}")
         connection.execute("create macro convert_to(text, encoding) as text")  # all its texts are UTF-8
         yield connection
 

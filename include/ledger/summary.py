@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from include.contract.currency import written
 from include.ledger.connection import connect
 from include.ledger.runs import PUBLISH_NIGHT, Kind
 
@@ -131,9 +132,8 @@ def _quarantine(cursor: _Cursor, run_id: str) -> str:
 def _money(row: dict[str, Any]) -> str:
     """``1,234.56 EUR in 12 orders``."""
     name = row["source"].replace("_", " ")
-    return (
-        f"{row['amount']:,} {row['currency']} in {row['rows']:,} {name.removesuffix('s') if row['rows'] == 1 else name}"
-    )
+    name = name.removesuffix("s") if row["rows"] == 1 else name
+    return f"{written(row['amount'], row['currency'])} {row['currency']} in {row['rows']:,} {name}"
 
 
 def _tables(cursor: _Cursor, runs: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from include.contract.currency import written
 from include.ledger import approvals
 from include.ledger.approvals import Answer
 from include.ledger.redaction import redacted
@@ -156,7 +157,7 @@ def _held(one: Mapping[str, Any]) -> str:
 def _money(amounts: Mapping[str, str]) -> str:
     """Amounts side by side, never added up; one may be of an unknown currency."""
     listed = [
-        f"{Decimal(amount):,.2f} {'of no currency' if currency == '?' else currency}"
+        f"{written(Decimal(amount), currency)} {'of no currency' if currency == '?' else currency}"
         for currency, amount in sorted(amounts.items())
     ]
     return f" ({', '.join(listed)})" if listed else ""

@@ -9,13 +9,12 @@ from include.contract.definition import Changes, SourceDefinition
 from include.extract import sql_files
 from include.ledger import copies
 from include.settings import settings
-from include.sources import key_types
+from include.sources import shop_table
 
 
 def typed(tables: Iterable[Table]) -> list[Table]:
-    """Published tables with the key types that this shop's sources declare."""
-    keys = key_types(settings().sources)
-    return [table.typed(keys) for table in tables]
+    """Published tables with the key types and the decimals of this shop."""
+    return [shop_table(table, settings().sources) for table in tables]
 
 
 def changed_definitions(

@@ -223,7 +223,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, source: Source, read: Extrac
 def _sample(connection: duckdb.DuckDBPyConnection, source: Source) -> list[list[str]]:
     """Rows as the gate sees them: a line per column of the lake, with derived ones and the broken rules."""
     key = ", ".join(source.primary_key)
-    columns = {column.name: column.type.to_warehouse_sql(column.lake_name) for column in source.lake_columns}
+    columns = {column.name: column.to_warehouse_sql() for column in source.lake_columns}
     columns |= {"not readable": "_unreadable", "breaks": "array_to_string(_broken, ', ')"}
     values = ", ".join(f"cast({value} as varchar)" for value in columns.values())
     rows = connection.execute(
@@ -254,7 +254,7 @@ def _to_think_about(sources: Mapping[str, Source], examined: Examined) -> list[F
                 what = f"{one.name} is {one.type}: what was computed with it may hold a fraction of a cent"
                 write = (
                     "if the gate finds some not `readable`, say in shop.toml how they are rounded, or write"
-                    f" `round(({value})::numeric, 2)`"
+                    f" `round(({value})::numeric, {source.decimals})`"
                 )
                 found.append(Finding(file, one.item.line, what, write, stops=False))
         given = {one.name for one in examined.given.get(name, ())}

@@ -41,7 +41,7 @@ def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_b
         SQL(
             f"""
             create temp table causes_of_{name} (
-                {", ".join(f"{one} {table[one].type.postgres}" for one in key)},
+                {", ".join(f"{one} {table[one].postgres}" for one in key)},
                 source text, level int, rows bigint, keys text[]
             ) on commit drop;
             create index on causes_of_{name} ({keys});

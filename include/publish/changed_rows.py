@@ -104,8 +104,8 @@ def stage_changed(
             found += more
     days = [*([source.begins] if source.begins else []), *source.later]
     day = f"unnest(list_distinct([{', '.join(days)}]))" if days else "cast(null as bigint)"
-    keys = "".join(f", {wanted[name].type.to_warehouse_sql(name)} as {name}" for name in found)
-    columns = "".join(f", {name} {wanted[name].type.postgres}" for name in found)
+    keys = "".join(f", {wanted[name].to_warehouse_sql(name)} as {name}" for name in found)
+    columns = "".join(f", {name} {wanted[name].postgres}" for name in found)
     target = f"warehouse.{staged(source.name)}"
     changed, as_date = f"changed_{source.name}", Type.DAY.to_warehouse_sql("_day")
     session.execute(f"create table {target} (row_key text, day date, related boolean{columns})")

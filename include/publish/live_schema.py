@@ -270,4 +270,4 @@ def _dependents(
 
 def _catalogue_type(kind: str) -> str:
     """A type as Postgres's catalogue writes it."""
-    return {"numeric(18, 2)": "numeric(18,2)", "timestamptz": "timestamp with time zone"}.get(kind, kind)
+    return {"timestamptz": "timestamp with time zone"}.get(kind, kind.replace(", ", ","))

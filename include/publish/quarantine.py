@@ -16,7 +16,7 @@ from include.ledger.runs import Run
 
 STAGED = """
 create unlogged table staging.quarantine
-    (source text, row_key text, rules text[], row_values text, amount numeric(18, 2), currency text);
+    (source text, row_key text, rules text[], row_values text, amount numeric, currency text);
 create unlogged table staging.accepted_keys (source text, row_key text)
 """
 
@@ -46,7 +46,7 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None =
                 {row_key(source)} as row_key,
                 list_sort(_broken) as rules,
                 to_json(struct_pack({read}, {unreadable}))::varchar as row_values,
-                {Type.CENTS.to_warehouse_sql("_amount_cents")} as amount,
+                {Type.CENTS.to_warehouse_sql("_amount_cents", source.decimals)} as amount,
                 {source.currency or "null::varchar"} as currency
             from {held}
             """

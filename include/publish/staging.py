@@ -66,9 +66,9 @@ def stage(
     with connection.transaction():
         drop(connection)
         for one in built:
-            columns = ", ".join(f"{column.name} {column.type.postgres}" for column in one.table.columns)
+            columns = ", ".join(f"{column.name} {column.postgres}" for column in one.table.columns)
             connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
-            keys = ", ".join(f"{name} {one.table[name].type.postgres}" for name in one.table.primary_key)
+            keys = ", ".join(f"{name} {one.table[name].postgres}" for name in one.table.primary_key)
             connection.execute(SQL(f"create unlogged table {one.staged_keys} ({keys})"))
         connection.execute(SQL(quarantine.STAGED))
     with duck.session() as session:
@@ -130,12 +130,10 @@ def _load(session: duckdb.DuckDBPyConnection, one: TableVersion, changes: list[s
     if changes:
         keys = ", ".join(table[name].lake_name for name in table.primary_key)
         session.execute(f"create or replace temp table changed as {duck.keys(changes, keys)}")
-        warehouse_keys = ", ".join(
-            f"{table[name].type.to_warehouse_sql(table[name].lake_name)} as {name}" for name in table.primary_key
-        )
+        warehouse_keys = ", ".join(f"{table[name].to_warehouse_sql()} as {name}" for name in table.primary_key)
         session.execute(f"insert into warehouse.{one.staged_keys} by name select {warehouse_keys} from changed")
         wanted = [(one.version, f" semi join changed using ({keys})")]
-    values = ", ".join(f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
+    values = ", ".join(f"{column.to_warehouse_sql()} as {column.name}" for column in table.columns)
     for version, some in wanted:
         rows = stored_rows(table.schema, table.name, table.lake_columns, version)
         session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{some}")

@@ -140,9 +140,9 @@ class _Comparison:
         key = [self._table[name] for name in self._table.primary_key]
         names = ", ".join(column.name for column in key)
         self._postgres.execute(
-            SQL(f"create table {_HASHES} ({', '.join(f'{c.name} {c.type.postgres}' for c in key)}, hash bigint)")
+            SQL(f"create table {_HASHES} ({', '.join(f'{c.name} {c.postgres}' for c in key)}, hash bigint)")
         )
-        values = ", ".join(column.type.to_warehouse_sql(column.lake_name) for column in key)
+        values = ", ".join(column.to_warehouse_sql() for column in key)
         hashes = self._session.execute(f"select {values}, {self._lake_hash} from {self._lake}")
         with self._postgres.cursor().copy(SQL(f"copy {_HASHES} from stdin")) as copy:
             while rows := hashes.fetchmany(_BATCH):
@@ -202,7 +202,7 @@ def _lake_text(column: Column) -> str:
     if column.type is Type.BOOLEAN:
         name = f"cast({name} as integer)"
     elif column.type is Type.CENTS:
-        name = _with_point(name, 2)
+        name = _with_point(name, column.decimals)
     elif column.type is Type.AT:
         name = _with_point(f"epoch_us({name})", 6)
     elif column.type is Type.RATIO:
@@ -211,6 +211,8 @@ def _lake_text(column: Column) -> str:
 
 
 def _with_point(integer: str, digits: int) -> str:
+    if not digits:
+        return integer
     unit = 10**digits
     whole, part = f"cast(abs({integer}) // {unit} as varchar)", f"cast(abs({integer}) % {unit} as varchar)"
     return f"if({integer} < 0, '-', '') || {whole} || '.' || lpad({part}, {digits}, '0')"
@@ -237,7 +239,7 @@ def _lake_shown(column: Column) -> str:
     """A value in the lake as a person reads it."""
     if column.type is Type.AT:
         return f"cast(timezone('UTC', {column.lake_name}) as varchar)"
-    return f"cast({column.type.to_warehouse_sql(column.lake_name)} as varchar)"
+    return f"cast({column.to_warehouse_sql()} as varchar)"
 
 
 def _postgres_shown(column: Column) -> str:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.contract.currency import written
 from include.ledger.redaction import redacted
 from include.ledger.runs import Run
 from include.serve import figures
@@ -120,7 +121,9 @@ def _number(value: int | None) -> str:
 def _money(amounts: Mapping[str, Decimal | str]) -> str:
     """Amounts by currency, never added up: ``1,234.50 EUR · 7.00 USD``; a currency may be unknown."""
     listed = [
-        f"{Decimal(amount):,.2f} {'of no currency' if currency == '?' else currency}".replace(" ", NO_BREAK)
+        f"{written(Decimal(amount), currency)} {'of no currency' if currency == '?' else currency}".replace(
+            " ", NO_BREAK
+        )
         for currency, amount in sorted(amounts.items())
     ]
     return " · ".join(listed) or "–"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from include.contract import Source, Type
+from include.contract import Source, Table, Type
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
@@ -65,6 +65,15 @@ def key_types(folder: Path) -> dict[str, Type]:
     return types
 
 
+def shop_table(table: Table, folder: Path) -> Table:
+    """A published table with the key types of a shop's sources, and the decimals of its amounts.
+
+    Raises:
+        ValueError: when a .toml file says what it may not.
+    """
+    return table.typed(key_types(folder), ShopFile.of(folder).decimals)
+
+
 def shop_sources(folder: Path) -> dict[str, Source]:
     """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its ``shop.toml`` says.
 
@@ -73,13 +82,12 @@ def shop_sources(folder: Path) -> dict[str, Source]:
     """
     if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
         raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
-    keys = key_types(folder)
+    keys, said = key_types(folder), ShopFile.of(folder)
     found = {
-        name: source.typed(keys)
+        name: source.typed(keys, said.decimals)
         for name, source in SOURCES.items()
         if source.optional or (folder / f"{name}.sql").exists()
     }
-    said = ShopFile.of(folder)
     if said.rounding:
         found = {name: source.rounded(said.rounding) for name, source in found.items()}
     if said.backorders and "inventory" in found:

@@ -1,20 +1,51 @@
-"""The currencies in circulation, and the largest credible amount of an order."""
+"""What holds of amounts in any currency: whole numbers of its smallest unit, and credible."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# 30 million in major units. Allocating a discount multiplies two amounts of an order: 3e9 × 3e9 still fits an int64.
+from include.contract import Column, Derived, Rule, Type
+from include.contract.currency import smallest_unit
+from include.contract.rules import at_most, between
+
+# Of the smallest unit of a currency. Allocating a discount multiplies two amounts of an order: 3e9 × 3e9 still fits an
+# int64.
 MOST_CENTS: Final = 3_000_000_000
 
-# ISO 4217 codes of money in circulation.
-_CODES: Final = """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
-    CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
-    GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD
-    KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO
-    NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE
-    SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV
-    WST XAF XCD XOF XPF YER ZAR ZMW ZWG
-"""
-CURRENCIES: Final = tuple(_CODES.split())
+
+def in_units(
+    currency: str, *amounts: str, credible: tuple[tuple[str, str], ...] = (), needs: tuple[str, ...] = ()
+) -> tuple[tuple[Rule, ...], tuple[Derived, ...]]:
+    """The rules that amounts are whole smallest units of their currency, and credible, and the columns that they read.
+
+    Args:
+        currency: a DuckDB expression of the row's currency.
+        amounts: the lake columns that are whole units, without ``_cents``.
+        credible: those with a bound, and what each is called in ``… comes to 30 million or less``.
+        needs: the sources that ``currency`` names.
+    """
+    unit = Column("smallest_unit", Type.CENTS, "The smallest amount that its currency has.", nullable=True)
+    finer = Column("finer_amounts", Type.INTEGER, "How many amounts are finer than that.", nullable=True)
+    most = Column("most_credible", Type.CENTS, "The largest credible amount in its currency.", nullable=True)
+    counted = " + ".join(f"(coalesce(row.{name}_cents % row.{unit.lake_name}, 0) <> 0)::bigint" for name in amounts)
+    rules = (
+        between(
+            finer.name,
+            "amounts_in_smallest_units",
+            "Amounts are whole smallest units of their currency: yen have no decimals.",
+            most=0,
+        ),
+        *(
+            at_most(
+                f"{name}_cents",
+                most.lake_name,
+                f"{name}_credible",
+                f"{called} comes to 30 million or less, or 3 billion in a currency without decimals.",
+            )
+            for name, called in credible
+        ),
+    )
+    derived = [Derived(unit, smallest_unit(currency), needs=needs), Derived(finer, counted, is_late=True)]
+    if credible:
+        derived.append(Derived(most, f"{MOST_CENTS} * row.{unit.lake_name}", is_late=True))
+    return rules, tuple(derived)

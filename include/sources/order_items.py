@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from include.sources.money import MOST_CENTS
+from include.sources.money import in_units
 
 
 def line_subtotal(line: str) -> str:
@@ -23,6 +23,13 @@ def of_order(column: str) -> str:
     """A DuckDB expression: a column of the row's order; null where there is none."""
     return f"(select min(parent.{column}) from orders as parent where parent.order_id = row.order_id)"
 
+
+_IN_UNITS, _UNITS = in_units(
+    of_order("currency"),
+    *("unit_price", "subtotal", "discount", "tax"),
+    credible=(("unit_price", "A unit's price"), ("unit_cost", "A unit's cost")),
+    needs=("orders",),
+)
 
 ORDER_ITEMS = Source(
     schema="source",
@@ -87,9 +94,8 @@ ORDER_ITEMS = Source(
         between("quantity", "quantity_positive", "A line has at least one unit.", least=1),
         between("quantity", "quantity_credible", "A line has at most a million units.", most=1_000_000),
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
-        between("unit_price_cents", "unit_price_credible", "A unit sells for 30 million or less.", most=MOST_CENTS),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
-        between("unit_cost_cents", "unit_cost_credible", "A unit costs 30 million or less.", most=MOST_CENTS),
+        *_IN_UNITS,
         between("subtotal_cents", "subtotal_not_negative", "A line comes to nothing or more.", least=0),
         at_most(
             "subtotal_off_cents",
@@ -123,11 +129,13 @@ ORDER_ITEMS = Source(
             Column(
                 "subtotal_tolerance",
                 Type.CENTS,
-                "Half a cent for each unit, by which the price was rounded, and half a cent for the subtotal.",
+                "Half a smallest unit for each unit, by which the price was rounded, and half of one for the subtotal.",
                 nullable=True,
             ),
-            "(row.quantity::hugeint + 1) // 2",
+            "(row.quantity::hugeint + 1) * row.smallest_unit_cents // 2",
+            is_late=True,
         ),
+        *_UNITS,
         Derived(
             Column("order_placed_at", Type.AT, "When its order was placed.", nullable=True),
             of_order("ordered_at"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from include.contract import Column, Derived, Source, Type
+from include.contract.currency import CURRENCIES
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
-from include.sources.money import CURRENCIES, MOST_CENTS
+from include.sources.money import in_units
 from include.sources.order_items import of_order
 from include.sources.time import in_our_time
 
@@ -14,6 +15,12 @@ def _of_order(name: str, kind: Type, doc: str, column: str) -> Derived:
     """A figure of the order; null where none is known."""
     return Derived(Column(name, kind, doc, nullable=True), of_order(column), needs=("orders",))
 
+
+_IN_UNITS, _UNITS = in_units(
+    "row.currency",
+    *("amount", "shipping", "tax"),
+    credible=(("amount", "A refund"), ("shipping", "Shipping"), ("tax", "Tax")),
+)
 
 ORDER_REFUNDS = Source(
     schema="source",
@@ -46,9 +53,7 @@ ORDER_REFUNDS = Source(
         between("amount_cents", "amount_not_negative", "A refund gives nothing or more.", least=0),
         between("shipping_cents", "shipping_not_negative", "Shipping given back is nothing or more.", least=0),
         between("tax_cents", "tax_not_negative", "Tax given back is nothing or more.", least=0),
-        between("amount_cents", "amount_credible", "A refund gives 30 million or less.", most=MOST_CENTS),
-        between("shipping_cents", "shipping_credible", "Shipping comes to 30 million or less.", most=MOST_CENTS),
-        between("tax_cents", "tax_credible", "Tax comes to 30 million or less.", most=MOST_CENTS),
+        *_IN_UNITS,
         at_most("order_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
         in_our_time("refunded_on", "refund"),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
@@ -63,6 +68,7 @@ ORDER_REFUNDS = Source(
             Column("refunded_on", Type.DAY, "Business day of refunded_at.", nullable=True),
             "business_day(row.refunded_at)",
         ),
+        *_UNITS,
         _of_order("order_currency", Type.TEXT, "ISO 4217 code of the order's amounts; null without one.", "currency"),
         _of_order("order_ordered_at", Type.AT, "When the order was placed; null without one.", "ordered_at"),
     ),

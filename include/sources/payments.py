@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from include.contract import Column, Derived, Severity, Source, Type
+from include.contract.currency import CURRENCIES
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
-from include.sources.money import CURRENCIES, MOST_CENTS
+from include.sources.money import in_units
 from include.sources.order_items import of_order
 from include.sources.time import in_our_time
 
@@ -13,6 +14,8 @@ from include.sources.time import in_our_time
 METHODS = (
     "card", "wallet", "bank_transfer", "direct_debit", "pay_later", "cash", "on_account", "gift_card", "store_credit",
 )  # fmt: skip
+
+_IN_UNITS, _UNITS = in_units("row.currency", "amount", credible=(("amount", "A movement"),))
 
 PAYMENTS = Source(
     schema="source",
@@ -56,7 +59,7 @@ PAYMENTS = Source(
         one_of("currency", "currency_known", "A currency is an ISO 4217 code.", CURRENCIES),
         equal("currency", "order_currency", "currency_of_order", "An order is paid in its own currency."),
         between("amount_cents", "amount_not_negative", "A movement is of nothing or more.", least=0),
-        between("amount_cents", "amount_credible", "A movement is of 30 million or less.", most=MOST_CENTS),
+        *_IN_UNITS,
         in_our_time("paid_on", "movement"),
         at_most("paid_at", "_snapshot_at", "paid_not_in_future", "No movement lies in the future."),
     ),
@@ -65,6 +68,7 @@ PAYMENTS = Source(
     begins="paid_on",
     derived=(
         Derived(Column("paid_on", Type.DAY, "Business day of paid_at.", nullable=True), "business_day(row.paid_at)"),
+        *_UNITS,
         Derived(
             Column("order_currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),
             of_order("currency"),

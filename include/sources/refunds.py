@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from include.contract import Column, Derived, Source, Type
+from include.contract.currency import smallest_unit
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from include.sources.money import MOST_CENTS
+from include.sources.money import in_units
 from include.sources.order_items import line_subtotal
 from include.sources.time import in_our_time
 
@@ -23,6 +24,7 @@ _PAID = f"""(
             case
                 when not others.is_edited then (parent.discount_cents - others.own_discounts) * (gross - own)
                     // nullif(parent.subtotal_cents - others.own_discounts, 0)
+                    // {smallest_unit("parent.currency")} * {smallest_unit("parent.currency")}
             end,
             0
         )
@@ -46,6 +48,14 @@ _PAID = f"""(
     join orders as parent using (order_id)
     where line.order_item_id = row.order_item_id
 )"""
+
+_CURRENCY = """(
+    select min(parent.currency)
+    from order_items as line
+    join orders as parent using (order_id)
+    where line.order_item_id = row.order_item_id
+)"""
+_IN_UNITS, _UNITS = in_units(_CURRENCY, "amount", "tax", credible=(("tax", "Tax"),), needs=("order_items", "orders"))
 
 REFUNDS = Source(
     schema="source",
@@ -84,7 +94,7 @@ REFUNDS = Source(
         ),
         at_most("line_ordered_at", "refunded_at", "refunded_after_ordered", "A refund follows its order."),
         between("tax_cents", "tax_not_negative", "Tax given back is nothing or more.", least=0),
-        between("tax_cents", "tax_credible", "Tax comes to 30 million or less.", most=MOST_CENTS),
+        *_IN_UNITS,
         in_our_time("refunded_on", "refund"),
         at_most("refunded_at", "_snapshot_at", "refunded_not_in_future", "No refund lies in the future."),
         at_most("line_ordered_at", "returned_at", "returned_after_ordered", "Units come back after their order."),
@@ -112,10 +122,10 @@ REFUNDS = Source(
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of the order's amounts.", nullable=True),
-            "(select min(parent.currency) from order_items as line join orders as parent using (order_id)"
-            " where line.order_item_id = row.order_item_id)",
+            _CURRENCY,
             needs=("order_items", "orders"),
         ),
+        *_UNITS,
         Derived(
             Column("line_ordered_at", Type.AT, "When the line's order was placed.", nullable=True),
             "(select min(parent.ordered_at) from order_items as line join orders as parent using (order_id)"
@@ -132,9 +142,9 @@ REFUNDS = Source(
             ),
             _PAID,
             needs=("order_items", "orders", "refunds"),
-            # Half a cent each for the line, its order's discount, that of every line of the order, and every refund.
+            # Half a smallest unit each for the line, its order's discount, that of every line of it, and every refund.
             where_rounded=f"""
-                {_PAID} + 1 + (
+                {_PAID} + {smallest_unit(_CURRENCY)} + (
                     (select count(*) from refunds as sibling where sibling.order_item_id = row.order_item_id)
                     + (
                         select count(*)
@@ -142,7 +152,7 @@ REFUNDS = Source(
                         join order_items as sibling using (order_id)
                         where line.order_item_id = row.order_item_id
                     )
-                ) // 2
+                ) * {smallest_unit(_CURRENCY)} // 2
             """,
         ),
         Derived(

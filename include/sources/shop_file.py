@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from include.contract import Rounding
+from include.contract.types import DECIMALS
 from include.sources.time import FIRST_DAY
 
 
@@ -18,12 +19,16 @@ class ShopFile:
     """What a shop's ``shop.toml`` says; what it leaves out is as here.
 
     Attributes:
-        rounding: how amounts that are finer than a cent are rounded; None where they are refused. Where they are
-            rounded, an amount may differ from the sum of its parts by half a cent for each part and for itself.
+        decimals: of every amount, in the lake and in the warehouse: those of the shop's currency that has most. An
+            amount of a currency that has fewer is a whole number of its smallest unit all the same.
+        rounding: how amounts that are finer than that are rounded; None where they are refused. Where they are
+            rounded, an amount may differ from the sum of its parts by half a smallest unit of its currency for each
+            part and for itself.
         backorders: whether more may be reserved on a shelf than lies there.
         first_day: the day before which nothing can have happened.
     """
 
+    decimals: int = DECIMALS
     rounding: Rounding | None = None
     backorders: bool = False
     first_day: date = FIRST_DAY
@@ -57,7 +62,10 @@ class ShopFile:
 # By table and key, the values that are known, as the file writes them, and what each means; empty where it is any day.
 # No two keys are the same.
 _KEYS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
-    "money": {"rounding": {f'"{one}"': one for one in Rounding}},
+    "money": {
+        "decimals": {str(one): one for one in sorted({0, 3, DECIMALS})},
+        "rounding": {f'"{one}"': one for one in Rounding},
+    },
     "stock": {"backorders": {"true": True, "false": False}},
     "trade": {"first_day": {}},
 }

@@ -298,7 +298,7 @@ def _published_rows(run_id: str, tables: Sequence[str]) -> dict[str, str]:
     for name in tables:
         table = TABLES[name].table
         rows = duck.relation(lake.files(table.schema, name, versions[name]), table.lake_columns)
-        values = (f"{column.type.to_warehouse_sql(column.lake_name)} as {column.name}" for column in table.columns)
+        values = (f"{column.to_warehouse_sql()} as {column.name}" for column in table.columns)
         statements[name] = f"select {', '.join(values)} from {rows}"
     return statements
 

@@ -46,7 +46,7 @@ def make(url: str, name: str, as_of: date, timezone: str) -> int:
         Its rows.
     """
     table = TABLES[name].table
-    columns = ", ".join(f"{column.name}::{column.type.postgres} as {column.name}" for column in table.columns)
+    columns = ", ".join(f"{column.name}::{column.postgres} as {column.name}" for column in table.columns)
     query = (_FOLDER / f"{name}.sql").read_text()
     values = {"as_of": as_of, "active_days": PARAMETERS.active_days, "lapsed_days": PARAMETERS.lapsed_days}
     with psycopg.connect(url, cursor_factory=ClientCursor) as connection:

@@ -121,7 +121,7 @@ def _empty_tables(place: Place, schema: str, tables: Sequence[str], *, keyed: bo
         warehouse.execute(SQL(f"create schema {schema}"))
         for name in tables:
             table = TABLES[name].table
-            parts = [f"{column.name} {column.type.postgres}" for column in table.columns]
+            parts = [f"{column.name} {column.postgres}" for column in table.columns]
             parts += [f"primary key ({', '.join(table.primary_key)})"] if keyed else []
             warehouse.execute(SQL(f"create table {schema}.{name} ({', '.join(parts)})"))
 

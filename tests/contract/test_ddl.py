@@ -51,7 +51,7 @@ def created(warehouse: psycopg.Connection[Any], table: Table) -> list[tuple[Any,
 
 def declared(table: Table) -> list[tuple[Any, ...]]:
     columns: list[tuple[Any, ...]] = [
-        (column.name, _spelt(column.type.postgres), not column.nullable, column.doc) for column in table.columns
+        (column.name, _spelt(column.postgres), not column.nullable, column.doc) for column in table.columns
     ]
     columns.append(("_publication_id", "bigint", True, "The publication that wrote this row."))
     if table.schema == "features":

@@ -132,7 +132,7 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
     [
         ('rounding = "half_up"', "rounding is unknown; it may have [money], [stock], [trade]"),
         ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [stock], [trade]"),
-        ('[money]\nrounding = "half_up"\nper = "line"', "[money] per is unknown; it may have rounding"),
+        ('[money]\nrounding = "half_up"\nper = "line"', "[money] per is unknown; it may have decimals, rounding"),
         ("[stock]\nbackorder = true", "[stock] backorder is unknown; it may have backorders"),
         ("[stock]\nbackorders = 1", "[stock] backorders = 1: expected true or false"),
         ('[stock]\nbackorders = "true"', "[stock] backorders = 'true': expected true or false"),
@@ -142,8 +142,8 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
             "[trade]\nfirst_day = 1980-01-01T00:00:00",
             "[trade] first_day = datetime.datetime(1980, 1, 1, 0, 0): expected a day, such as 1980-01-01",
         ),
-        ("[money]", "[money] says nothing; it may have rounding"),
-        ("money = 1", "[money] says nothing; it may have rounding"),
+        ("[money]", "[money] says nothing; it may have decimals, rounding"),
+        ("money = 1", "[money] says nothing; it may have decimals, rounding"),
     ],
 )
 def test_what_a_shop_may_not_say_is_named(shop: Path, said: str, refused: str) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from include.contract import Type
-from include.contract.types import day_number
+from include.contract.types import Rounding, day_number
 from tests.conftest import Database
 
 # What a shop's Postgres may hold, as SQL, and what the lake makes of it; None where it cannot hold it unchanged.
@@ -147,7 +147,7 @@ def test_a_source_value_is_read_unchanged_or_called_unreadable(
 @pytest.mark.parametrize("kind", Type)
 def test_a_missing_value_is_missing_and_not_unreadable(postgres: psycopg.Connection[Any], kind: Type) -> None:
     """The gate calls a value unreadable where ``not readable`` is true: of null it must not be."""
-    given = f"(select null::{kind.postgres} as value) as source"
+    given = f"(select null::{kind.postgres()} as value) as source"
     found = postgres.execute(
         f"select (not {kind.readable_sql('value')}) is true, {kind.from_source_sql('value')} from {given}"
     )
@@ -163,7 +163,7 @@ def test_a_lake_value_is_published_exactly(
         f"select cast({kind.to_warehouse_sql('value')} as varchar) from {given}", {"held": held}
     ).fetchone()
     assert written is not None
-    found = postgres.execute(f"select %s::text::{kind.postgres}", written).fetchone()
+    found = postgres.execute(f"select %s::text::{kind.postgres()}", written).fetchone()
     assert found is not None
     assert found == (shown,)
     assert type(found[0]) is type(shown)
@@ -173,6 +173,46 @@ def test_a_lake_value_is_published_exactly(
 def test_an_amount_never_passes_through_a_float(lake: duckdb.DuckDBPyConnection, cents: int) -> None:
     found = lake.execute(f"select {Type.CENTS.to_warehouse_sql('value')} from (select {cents} as value)").fetchone()
     assert found == (Decimal(cents).scaleb(-2),)
+
+
+@pytest.mark.parametrize(
+    ("decimals", "sql", "held"),
+    [
+        (0, "7::integer", 7),
+        (0, "7.5::numeric", None),
+        (0, "9e17::numeric", 9 * 10**17),
+        (0, "900000000000000001::numeric", None),
+        (3, "1.234::numeric", 1234),
+        (3, "-0.001::numeric", -1),
+        (3, "1.2345::numeric", None),
+        (3, "9e14::numeric", 9 * 10**17),
+        (3, "900000000000000.001::numeric", None),
+    ],
+)
+def test_a_shop_of_other_decimals(
+    lake: duckdb.DuckDBPyConnection, postgres: psycopg.Connection[Any], decimals: int, sql: str, held: int | None
+) -> None:
+    """Read unchanged or called unreadable; and what was read is published as the shop has it."""
+    readable = Type.CENTS.readable_sql("value", decimals=decimals)
+    read = f"case when {readable} then {Type.CENTS.from_source_sql('value', decimals=decimals)} end"
+    found = postgres.execute(f"select {readable}, {read}, value from (select {sql} as value) as source").fetchone()
+    assert found is not None
+    assert found[:2] == (held is not None, held)
+    if held is not None:
+        published = lake.execute(
+            f"select cast({Type.CENTS.to_warehouse_sql('value', decimals)} as varchar)"
+            f" from (select cast({held} as bigint) as value)"
+        ).fetchone()
+        back = postgres.execute(f"select %s::text::{Type.CENTS.postgres(decimals)}", published).fetchone()
+        assert back == (found[2],)
+
+
+@pytest.mark.parametrize(("rounding", "held"), [(Rounding.HALF_UP, 1235), (Rounding.HALF_EVEN, 1234)])
+def test_what_is_finer_than_three_decimals_is_rounded(
+    postgres: psycopg.Connection[Any], rounding: Rounding, held: int
+) -> None:
+    read = Type.CENTS.from_source_sql("value", rounding, 3)
+    assert postgres.execute(f"select {read} from (select 1.2345::numeric as value) as source").fetchone() == (held,)
 
 
 def test_a_day_is_counted_from_the_first_of_1970() -> None:

@@ -75,9 +75,9 @@ def shop(
         columns=(Column("thing_id", key, "The thing."), *columns), primary_key=("thing_id",),
     )  # fmt: skip
     with shop_database.connect("shopkeeper") as database, duck.session() as session:
-        database.execute(f"create table things (thing_id {key.postgres}, {declared})")
+        database.execute(f"create table things (thing_id {key.postgres()}, {declared})")
         database.execute(
-            f"insert into things select (n * 50)::{key.postgres}, {values} from generate_series(-10, 989) as n"
+            f"insert into things select (n * 50)::{key.postgres()}, {values} from generate_series(-10, 989) as n"
             f" union all select null, {values} from generate_series(1, 2)"
         )
         database.execute("grant select on things to extractor")
@@ -112,7 +112,7 @@ def test_rows_that_come_go_and_move_are_seen(shop: Shop, change: str) -> None:
     key = shop.source["thing_id"].type
     shop.sums()
     shop.database.execute(
-        change.replace("number(thing_id)", "thing_id::bigint").replace("= 51", f"= 51::{key.postgres}")
+        change.replace("number(thing_id)", "thing_id::bigint").replace("= 51", f"= 51::{key.postgres()}")
     )
     assert shop.sums() == shop.right_sums()
 

@@ -19,6 +19,7 @@ CAUGHT_BY = {
     "shipping_tax_exceeds_tax": {"shipping_tax_within_tax"},
     "missing_currency": {"currency_filled"},
     "unknown_currency": {"currency_known"},
+    "yen_with_decimals": {"amounts_in_smallest_units"},
     "unknown_status": {"status_known"},
     "cancelled_without_reason": {"cancelled_has_reason"},
     "cancelled_without_timestamp": {"cancelled_has_time"},
@@ -57,7 +58,7 @@ CAUGHT_BY = {
     "payment_of_unknown_order": {"order_exists"},
     "payment_of_unknown_kind": {"kind_known"},
     "negative_payment": {"amount_not_negative"},
-    "payment_in_another_currency": {"currency_of_order"},
+    "payment_in_another_currency": {"currency_of_order", "amounts_in_smallest_units"},
     "payment_in_the_future": {"paid_not_in_future"},
 }
 WARNED_BY = {
@@ -92,6 +93,9 @@ NOT_PLANTED = {
     "orders.ordered_before_delivered": _SAME_FORM.format("orders.ordered_before_shipped"),
     "orders.ordered_before_cancelled": _SAME_FORM.format("orders.ordered_before_shipped"),
     "orders.lines_accepted": "It follows from any defect of a line; tests/gate/test_checks.py expects it there.",
+    "order_items.amounts_in_smallest_units": _SAME_FORM.format("orders.amounts_in_smallest_units"),
+    "refunds.amounts_in_smallest_units": _SAME_FORM.format("orders.amounts_in_smallest_units"),
+    "order_refunds.amounts_in_smallest_units": _SAME_FORM.format("orders.amounts_in_smallest_units"),
     "order_items.subtotal_not_negative": _SAME_FORM.format("order_items.unit_price_not_negative"),
     "order_items.subtotal_of_price": "The demo shop has no subtotal by line; tests/gate/test_money.py breaks it.",
     "order_items.discount_not_negative": _SAME_FORM.format("order_items.unit_price_not_negative"),

@@ -1,7 +1,8 @@
-"""Money finer than a cent, tax and discounts by line: what is a rounding passes the gate, and what is more does not."""
+"""Money finer than a cent, in yen and in dinars, tax and discounts by line: what is a rounding passes, and no more."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -9,6 +10,7 @@ from shutil import copytree
 import pytest
 
 from include.extract.drift import FILE
+from include.ledger.summary import summary
 from include.settings import settings
 from tests.nights import Nights
 
@@ -141,3 +143,131 @@ def test_without_a_word_of_the_shop_no_fraction_is_rounded(fine: Nights) -> None
     (Path(settings().sources) / "shop.toml").unlink()
     with pytest.raises(Exception, match=r"orders: [\d,]+ of [\d,]+ rows would be in quarantine.*readable"):
         fine.report()
+
+
+# Euros become yen, a hundred each, and dollars become dinars, so that every amount of theirs has three decimals.
+_YEN_AND_DINARS = """
+alter table order_items
+    drop constraint order_items_discount_check,
+    alter unit_price type numeric, alter unit_cost type numeric, alter discount type numeric;
+alter table orders
+    drop constraint orders_discount_check,
+    alter subtotal type numeric, alter discount type numeric, alter tax type numeric, alter shipping_tax type numeric,
+    alter shipping type numeric, alter shipping_discount type numeric, alter total type numeric;
+alter table refunds alter amount type numeric, alter tax type numeric;
+alter table order_refunds alter amount type numeric, alter shipping type numeric, alter tax type numeric;
+alter table payments alter amount type numeric;
+create temp table factors (currency text, code text, factor numeric);
+insert into factors values ('EUR', 'JPY', 100), ('USD', 'KWD', 0.1);
+update order_items set
+    unit_price = unit_price * factor, unit_cost = unit_cost * factor, discount = order_items.discount * factor
+from orders join factors using (currency) where orders.order_id = order_items.order_id;
+update refunds set amount = refunds.amount * factor, tax = refunds.tax * factor
+from order_items join orders using (order_id) join factors using (currency)
+where order_items.order_item_id = refunds.order_item_id;
+update order_refunds set
+    amount = amount * factor, shipping = shipping * factor, tax = tax * factor, currency = code
+from factors where factors.currency = order_refunds.currency;
+update payments set amount = amount * factor, currency = code
+from factors where factors.currency = payments.currency;
+update orders set
+    subtotal = subtotal * factor, discount = discount * factor, shipping = shipping * factor,
+    shipping_discount = shipping_discount * factor, tax = tax * factor, shipping_tax = shipping_tax * factor,
+    total = total * factor, currency = code
+from factors where factors.currency = orders.currency;
+"""
+
+
+@pytest.fixture
+def yen(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+    """Nights of a shop that sells in yen and in Kuwaiti dinars."""
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / FILE).unlink()
+    orders = folder / "orders.sql"
+    start, _, end = orders.read_text().partition("    -- The shop's only rate")
+    orders.write_text(f"{start}    null::numeric as tax_due,\n{end.partition('as tax_due,')[2]}")
+    (folder / "shop.toml").write_text("[money]\ndecimals = 3\n")
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.shop.execute(_YEN_AND_DINARS)
+    yield nights
+    settings.cache_clear()
+
+
+def test_yen_and_dinars_are_exact(yen: Nights) -> None:
+    yen.report()
+    assert yen.ask("select source, row_key, rules from audit.quarantine") == []
+    sums = "select currency, count(*), sum(subtotal), sum(total), sum(tax) from orders where status <> 'cancelled'"
+    shop = yen.shop.execute(f"{sums} group by 1 order by 1").fetchall()
+    assert [currency for currency, *_ in shop] == ["JPY", "KWD"]
+    assert (
+        yen.ask(
+            "select currency, count(*), sum(gross_sales), sum(total), sum(tax) from reporting.orders"
+            " where status <> 'cancelled' group by 1 order by 1"
+        )
+        == shop
+    )
+    # Spread over lines in whole yen, and in fils that no cent could hold.
+    assert yen.ask(
+        """
+        select
+            currency,
+            bool_and(discount_allocated = round(discount_allocated, case currency when 'JPY' then 0 else 3 end)),
+            bool_or(discount_allocated <> round(discount_allocated, 2)),
+            bool_or(own_discount < discount_allocated)
+        from reporting.order_lines group by 1 order by 1
+        """
+    ) == [("JPY", True, False, True), ("KWD", True, True, True)]
+    assert yen.ask(
+        "select count(*) from reporting.daily_sales where abs(average_order_value * orders - (select sum(gross_sales -"
+        " discount) from reporting.orders where ordered_on = day and orders.currency = daily_sales.currency and"
+        " status <> 'cancelled')) > 0.001"
+    ) == [(0,)]
+    assert yen.ask(
+        "select distinct numeric_scale from information_schema.columns where data_type = 'numeric'"
+        " and table_schema = 'reporting'"
+    ) == [(3,)]
+
+
+def test_what_a_currency_has_not_is_held_and_shown_as_it_is(yen: Nights) -> None:
+    """Half a yen in an order, and in the price of another one's line; thousandths of what is now called euros."""
+    order = yen.shop.execute(
+        "update orders set tax = tax + 0.5, total = total + 0.5 where order_id = (select min(order_id) from orders"
+        " where currency = 'JPY') returning order_id::text, total, currency"
+    ).fetchall()
+    euros = yen.shop.execute(
+        "update orders set currency = 'EUR' where order_id = (select min(order_id) from orders"
+        " where currency = 'KWD' and total <> round(total, 2)) returning order_id::text, total, currency"
+    ).fetchall()
+    [(line,)] = yen.shop.execute(
+        "update order_items set unit_price = unit_price + 0.5 where order_item_id = (select max(order_item_id)"
+        " from order_items join orders using (order_id) where currency = 'JPY') returning order_item_id"
+    ).fetchall()
+    run = yen.run()
+    held = "select row_key, amount, currency from audit.quarantine where source = %s and %s = any(rules) order by 3"
+    assert yen.ask(held, "orders", "amounts_in_smallest_units") == [*euros, *order]
+    assert [key for key, *_ in yen.ask(held, "order_items", "amounts_in_smallest_units")][-1:] == [str(line)]
+    assert re.search(r"At stake in quarantine: .*orders?", summary(run))
+
+
+def test_a_shop_that_counts_finer_from_now_on_is_read_and_published_anew(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.report()
+    before = nights.ask("select * from reporting.daily_sales order by 1, 2")
+    folder = copytree(settings().sources, tmp_path / "sources")
+    (folder / "shop.toml").write_text("[money]\ndecimals = 3\n")
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    nights.report()
+    names = [column for (column,) in nights.ask(
+        "select column_name from information_schema.columns where table_schema = 'reporting'"
+        " and table_name = 'daily_sales' and column_name <> '_publication_id' order by ordinal_position"
+    )]  # fmt: skip
+    after = nights.ask(f"select {', '.join(names)} from reporting.daily_sales order by 1, 2")
+    assert after == [row[: len(names)] for row in before]
+    assert nights.ask(
+        "select distinct numeric_scale from information_schema.columns where data_type = 'numeric'"
+        " and table_schema = 'reporting'"
+    ) == [(3,)]
+    settings.cache_clear()

@@ -153,8 +153,11 @@ def _orders_before(orders: Frame, order_lines: Frame) -> Frame:
     return _cut(orders_table.build(orders, order_lines, _none(orders)))
 
 
-def _daily_sales_before(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame) -> Frame:
-    return _cut(daily_sales.build(reporting_orders, order_lines, refunds, _none(reporting_orders), calendar))
+def _daily_sales_before(
+    reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame, minor_units: int
+) -> Frame:
+    none = _none(reporting_orders)
+    return _cut(daily_sales.build(reporting_orders, order_lines, refunds, none, calendar, minor_units))
 
 
 def _none(rows: Frame) -> Frame:

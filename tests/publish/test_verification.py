@@ -100,7 +100,7 @@ def loaded(warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.Mon
         loosen(live, EVERY_KIND)
         write_comments(live, EVERY_KIND)
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
-        values = ", ".join(f"{c.type.to_warehouse_sql(c.lake_name)} as {c.name}" for c in EVERY_KIND.columns)
+        values = ", ".join(f"{c.to_warehouse_sql()} as {c.name}" for c in EVERY_KIND.columns)
         stored = duck.relation(lake.files("reporting", "every_kind", version), EVERY_KIND.columns)
         session.execute(
             f"insert into warehouse.reporting.every_kind by name select {values}, 1 as _publication_id from {stored}"

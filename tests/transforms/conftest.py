@@ -19,6 +19,8 @@ from pyarrow import parquet
 
 from include.contract import Source, Table, Type
 from include.contract.arrow import arrow_schema
+from include.contract.currency import decimals_of
+from include.contract.types import DECIMALS
 from include.sources import SOURCES
 from transforms.build import Built, build
 from transforms.engines import ENGINES, Engine, Frame, Local
@@ -92,6 +94,8 @@ def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
     defaults = {column.lake_name: column.default for column in source.columns if column.default is not None}
     complete = [defaults | row | _days(source, row) for row in drawn]
     for row in complete:
+        if source.name == "orders":
+            row.setdefault("smallest_unit_cents", 10 ** max(0, source.decimals - decimals_of(row["currency"])))
         if source.name == "inventory_movements":
             row.setdefault("changes_reserved", row["kind"] in ("reservation", "release", "shipment"))
             row.setdefault("moves_units", row["kind"] not in ("reservation", "release") and row["quantity"] != 0)
@@ -107,9 +111,11 @@ def _days(source: Source, row: dict[str, Any]) -> dict[str, Any]:
 class Reporting:
     """The published tables of a drawn shop, each built when it is asked for, after its inputs."""
 
-    def __init__(self, shop: Shop, as_of: str, engine: str, folder: Path, keys: Mapping[str, Type]) -> None:
+    def __init__(
+        self, shop: Shop, as_of: str, engine: str, folder: Path, keys: Mapping[str, Type], decimals: int = DECIMALS
+    ) -> None:
         self.as_of, self.engine, self.folder = as_of, engine, folder
-        self.sources = {name: source.typed(keys) for name, source in SOURCES.items()}
+        self.sources = {name: source.typed(keys, decimals) for name, source in SOURCES.items()}
         self._built: dict[str, Built] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in self.sources.items():
@@ -170,8 +176,10 @@ def report(engine: str, tmp_path: Path) -> Report:
     """Build the tables of a drawn shop: ``report(shop, as_of="2026-01-10")``."""
     count = iter(range(100))
 
-    def reporting(shop: Shop, as_of: str = "2026-01-10", keys: Mapping[str, Type] | None = None) -> Reporting:
-        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {})
+    def reporting(
+        shop: Shop, as_of: str = "2026-01-10", keys: Mapping[str, Type] | None = None, decimals: int = DECIMALS
+    ) -> Reporting:
+        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {}, decimals)
 
     return reporting
 

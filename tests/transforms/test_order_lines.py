@@ -62,6 +62,53 @@ def test_left_over_cents_go_to_the_largest_remainders(report: Report) -> None:
     )
 
 
+def test_a_discount_is_spread_in_the_smallest_unit_of_its_currency(report: Report) -> None:
+    """100 over 3 equal lines, in a lake of thousandths: whole yen, whole cents, whole fils; and the most that is credible.
+
+    30 million yen by 30 million, in thousandths, are 9e20: no int64 holds that.
+    """
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending JPY      300000         100000         0         200000      2026-01-02
+            2        1           pending EUR      3000           1000           0         2000        2026-01-02
+            3        1           pending KWD      300            100            0         200         2026-01-02
+            4        1           pending JPY      30000000000    30000000000    0         0           2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on
+            1             1        1          1            1        100000           2026-01-02
+            2             1        1          1            1        100000           2026-01-02
+            3             1        1          1            1        100000           2026-01-02
+            4             2        1          1            1        1000             2026-01-02
+            5             2        1          1            1        1000             2026-01-02
+            6             2        1          1            1        1000             2026-01-02
+            7             3        1          1            1        100              2026-01-02
+            8             3        1          1            1        100              2026-01-02
+            9             3        1          1            1        100              2026-01-02
+            10            4        1          1            1        29999999000      2026-01-02
+            11            4        1          1            1        1000             2026-01-02
+        """,
+    }
+    report(shop, decimals=3).check(
+        "order_lines",
+        """
+        order_item_id discount_allocated_cents
+        1             34000
+        2             33000
+        3             33000
+        4             340
+        5             330
+        6             330
+        7             34
+        8             33
+        9             33
+        10            29999999000
+        11            1000
+        """,
+    )
+
+
 def test_only_what_no_line_has_of_the_discount_is_spread(report: Report) -> None:
     """Order 1: all 100 are the first line's. Order 2: 60 are, and 40 are spread over 240 and 100. Order 3: as rounded."""
     shop = {

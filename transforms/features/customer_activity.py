@@ -160,6 +160,7 @@ def build(
     products: Frame,
     calendar: Frame,
     as_of: int,
+    minor_units: int,
 ) -> Frame:
     """Every customer with an order: sums over windows first, then every ratio as one division."""
     owners = reporting_customers.select("customer_id", "first_ordered_on", "last_ordered_on", main=nw.col("currency"))
@@ -183,7 +184,7 @@ def build(
         .join(_categories(bought, products), on="customer_id", how="left")
         .with_columns(nw.col(*_ZERO_WITHOUT_ORDERS).fill_null(0))
     )
-    return _ratios(sums, as_of).select(column.lake_name for column in TABLE.columns)
+    return _ratios(sums, as_of, minor_units).select(column.lake_name for column in TABLE.columns)
 
 
 def _year(orders: Frame, calendar: Frame, as_of: int) -> Frame:
@@ -290,7 +291,7 @@ def _categories(bought: Frame, products: Frame) -> Frame:
     )
 
 
-def _ratios(sums: Frame, as_of: int) -> Frame:
+def _ratios(sums: Frame, as_of: int, minor_units: int) -> Frame:
     """Every ratio, as one division of two integers."""
     gaps, span = nw.col("frequency"), nw.col("last_ordered_on") - nw.col("first_ordered_on")
     spread = gaps * nw.col("gap_squares") - span * span
@@ -299,8 +300,8 @@ def _ratios(sums: Frame, as_of: int) -> Frame:
         currency=nw.col("main"),
         recency_days=as_of - nw.col("last_ordered_on"),
         tenure_days=as_of - nw.col("first_ordered_on"),
-        monetary=ratio(nw.col("repeat_cents"), nw.col("repeat_days") * 100),
-        average_order_value_90d=ratio(nw.col("paid_90d"), nw.col("paid_orders_90d") * 100),
+        monetary=ratio(nw.col("repeat_cents"), nw.col("repeat_days") * minor_units),
+        average_order_value_90d=ratio(nw.col("paid_90d"), nw.col("paid_orders_90d") * minor_units),
         interpurchase_days_mean=ratio(span, gaps),
         interpurchase_days_std=ratio(spread, gaps * (gaps - 1)).sqrt(),
         overdue_ratio=ratio((as_of - nw.col("last_ordered_on")) * gaps, span),

@@ -155,6 +155,7 @@ def build(
     order_lines: Frame,
     calendar: Frame,
     as_of: int,
+    minor_units: int,
 ) -> Frame:
     """Every shelf's last 180 days, summed by window, with prices and calendar columns."""
     first = first_days(inventory_movements, order_lines)
@@ -169,7 +170,7 @@ def build(
         .join(_prices(daily_product_sales, as_of), on=SHELF, how="left")
         .join(today, how="cross")
     )
-    return _measured(rows, as_of).select(column.lake_name for column in TABLE.columns)
+    return _measured(rows, as_of, minor_units).select(column.lake_name for column in TABLE.columns)
 
 
 def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int) -> Frame:
@@ -241,7 +242,7 @@ def _latest(in_main: Frame, until: int, name: str) -> Frame:
     )
 
 
-def _measured(rows: Frame, as_of: int) -> Frame:
+def _measured(rows: Frame, as_of: int, minor_units: int) -> Frame:
     """Every ratio, as one division of two integers."""
 
     def days(length: int) -> nw.Expr:
@@ -265,7 +266,7 @@ def _measured(rows: Frame, as_of: int) -> Frame:
         cv2_180=ratio(sold * (sold * squares - units * units), (sold - 1) * units * units),
         is_censored=nw.col("empty_28") > 0,
         in_stock_velocity_28=ratio(nw.col("sum_28"), nw.col("in_stock_days_28")),
-        price=ratio(nw.col("gross_now"), nw.col("units_now") * 100),
+        price=ratio(nw.col("gross_now"), nw.col("units_now") * minor_units),
         price_change_28=ratio(nw.col("gross_now") * nw.col("units_then") - price_then, price_then),
         discount_depth_28=ratio(nw.col("discounts_28"), nw.col("gross_28")),
         days_since_launch=as_of - nw.col("launched_on"),

@@ -76,7 +76,9 @@ TABLE = Table(
 _SUMS = ["orders", "other_currency_orders", "net_sales_cents"]
 
 
-def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame, as_of: int) -> Frame:
+def build(
+    reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame, as_of: int, minor_units: int
+) -> Frame:
     """Every month of every cohort, with orders and refunds summed by their month."""
     months = calendar.select("day", "month_number")
     kept = of_known_customers(reporting_orders).filter(nw.col("status") != "cancelled")
@@ -105,7 +107,9 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar:
         .with_columns(
             month=nw.col("month_number"),
             retention_rate=ratio(nw.col("active_customers"), nw.col("customers")),
-            cumulative_net_sales_per_customer=ratio(nw.col("cumulative_net_sales_cents"), nw.col("customers") * 100),
+            cumulative_net_sales_per_customer=ratio(
+                nw.col("cumulative_net_sales_cents"), nw.col("customers") * minor_units
+            ),
         )
         .select(column.lake_name for column in TABLE.columns)
     )

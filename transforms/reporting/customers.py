@@ -96,7 +96,7 @@ _COUNTS = ["lifetime_orders", "lifetime_units", "returned_units"]
 _AMOUNTS = ["lifetime_gross_sales_cents", "lifetime_discounts_cents", "returns_cents", "lifetime_net_sales_cents"]
 
 
-def build(customers: Frame, reporting_orders: Frame, as_of: int) -> Frame:
+def build(customers: Frame, reporting_orders: Frame, as_of: int, minor_units: int) -> Frame:
     """Every customer, with orders counted in all currencies and amounts summed in one."""
     orders = of_known_customers(reporting_orders)
     everyone = nw.concat([customers.select("customer_id"), orders.select("customer_id")]).unique()
@@ -112,7 +112,7 @@ def build(customers: Frame, reporting_orders: Frame, as_of: int) -> Frame:
         .with_columns(nw.col(*_COUNTS, "main_orders", *_AMOUNTS).fill_null(0))
         .with_columns(
             other_currency_orders=nw.col("lifetime_orders") - nw.col("main_orders"),
-            average_order_value=ratio(paid, nw.col("main_orders") * 100),
+            average_order_value=ratio(paid, nw.col("main_orders") * minor_units),
             days_since_last_order=as_of - nw.col("last_ordered_on"),
         )
         .with_columns(stage=_stage())

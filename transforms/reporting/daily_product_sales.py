@@ -66,7 +66,7 @@ TABLE = Table(
 )
 
 
-def build(order_lines: Frame, refunds: Frame) -> Frame:
+def build(order_lines: Frame, refunds: Frame, minor_units: int) -> Frame:
     """Stack sales and refunds and sum them; a join would fan out money."""
     sold = sold_lines(order_lines).select(
         *_KEY,
@@ -102,7 +102,7 @@ def build(order_lines: Frame, refunds: Frame) -> Frame:
             cost_cents=nw.when(nw.col("unknown_costs") == 0).then(nw.col("cost_cents")),
             returned_cost_cents=nw.when(nw.col("unknown_returned_costs") == 0).then(nw.col("returned_cost_cents")),
             net_sales_cents=paid - nw.col("returns_cents"),
-            average_price=ratio(paid, nw.col("units") * 100),
+            average_price=ratio(paid, nw.col("units") * minor_units),
         )
         .with_columns(
             gross_margin_cents=nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")

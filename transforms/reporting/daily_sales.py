@@ -143,7 +143,14 @@ _AMOUNTS = ["gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents
 _GIVEN_BACK = ["returns_cents", "tax_of_lines", "other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents"]
 
 
-def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_refunds: Frame, calendar: Frame) -> Frame:
+def build(
+    reporting_orders: Frame,
+    order_lines: Frame,
+    refunds: Frame,
+    order_refunds: Frame,
+    calendar: Frame,
+    minor_units: int,
+) -> Frame:
     """Every day of every currency, with orders placed, orders cancelled and refunds given."""
     placed = reporting_orders.with_columns(day=nw.col("ordered_on"))
     kept = placed.filter(nw.col("status") != "cancelled")
@@ -170,7 +177,7 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_ref
             returning_customers=nw.col("customers") - nw.col("new_customers"),
             net_sales_cents=net_sales,
             total_sales_cents=net_sales - nw.col("other_refunds_cents") + shipping + tax,
-            average_order_value=ratio(nw.col("order_value_cents").fill_null(0), nw.col("orders") * 100),
+            average_order_value=ratio(nw.col("order_value_cents").fill_null(0), nw.col("orders") * minor_units),
         )
         .drop("tax_of_lines", "order_value_cents")
     )

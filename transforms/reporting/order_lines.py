@@ -117,6 +117,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         "customer_id",
         "currency",
         "ordered_on",
+        "smallest_unit_cents",
         order_discount_cents=nw.col("discount_cents"),
         is_cancelled=~nw.col("cancelled_on").is_null(),
     )
@@ -164,15 +165,16 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
 
 
 def _allocate_discount(lines: Frame) -> Frame:
-    """Spread what no line has of each order's discount over its lines by largest remainder, in whole cents."""
+    """Spread what no line has of each order's discount over its lines by largest remainder, in its smallest unit."""
     in_order = flag(nw.col("removed_on").is_null())
+    unit = nw.col("smallest_unit_cents")
     lines = lines.with_columns(in_order=in_order, own=in_order * nw.col("discount_cents"))
     lines = lines.with_columns(
         left=nw.col("in_order") * (nw.col("gross_sales_cents") - nw.col("discount_cents")),
         rest=nw.col("order_discount_cents") - nw.col("own").sum().over("order_id"),
     ).with_columns(left_of_discounted=nw.when(nw.col("discount_cents") > 0).then(nw.col("left")).otherwise(0))
     fits = nw.col("rest") <= nw.col("left_of_discounted").sum().over("order_id")
-    is_small = nw.col("rest") * 2 <= nw.col("in_order").sum().over("order_id") + 1
+    is_small = nw.col("rest") * 2 <= (nw.col("in_order").sum().over("order_id") + 1) * unit
     lines = lines.with_columns(is_rounding=fits & is_small).with_columns(
         left=nw.when(nw.col("is_rounding")).then(nw.col("left_of_discounted")).otherwise(nw.col("left"))
     )
@@ -180,10 +182,12 @@ def _allocate_discount(lines: Frame) -> Frame:
     # A discount, rounded once, may come to a cent or two more than what is left of its lines, rounded one by one.
     lines = lines.with_columns(rest=nw.min_horizontal("rest", "left_of_order")).with_columns(
         # An order of free goods has nothing left to divide by, and so no rest.
-        left_of_order=nw.when(nw.col("left_of_order") > 0).then(nw.col("left_of_order")).otherwise(1),
+        left_of_order=nw.when(nw.col("left_of_order") > 0).then(nw.col("left_of_order")).otherwise(unit),
         # The lines' own discounts, rounded one by one, may come to a cent or two more than the order's.
         rest=nw.when(nw.col("rest") > 0).then(nw.col("rest")).otherwise(0),
     )
+    # The gate lets whole units pass only, so nothing is lost; and their product fits an int64 in every currency.
+    lines = lines.with_columns(quotient(nw.col(name), unit).alias(name) for name in ("left", "left_of_order", "rest"))
     shares = (
         lines.with_columns(portion=nw.col("rest") * nw.col("left"))
         .with_columns(share=quotient(nw.col("portion"), nw.col("left_of_order")))
@@ -193,4 +197,4 @@ def _allocate_discount(lines: Frame) -> Frame:
     )
     placed = numbered(shares, "place", "order_id", ["shortfall", "order_item_id"])
     extra = flag(nw.col("place") <= nw.col("left_over"))
-    return placed.with_columns(discount_allocated_cents=nw.col("discount_cents") + nw.col("share") + extra)
+    return placed.with_columns(discount_allocated_cents=nw.col("discount_cents") + (nw.col("share") + extra) * unit)

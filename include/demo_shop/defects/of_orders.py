@@ -115,6 +115,14 @@ _ORDER_MONEY = (
         change={"currency": "'ZZZ'"},
         where=_QUIET_ORDER,
     ),
+    Defect(
+        name="yen_with_decimals",
+        source="orders",
+        description="12.34 of a currency that has no decimals",
+        rule="amounts are whole smallest units of their currency",
+        change={"currency": "'JPY'"},
+        where=f"{_QUIET_ORDER} and victim.total <> round(victim.total)",
+    ),
 )
 _SHIPPING = (
     Defect(
