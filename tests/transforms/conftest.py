@@ -92,6 +92,8 @@ def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
     defaults = {column.lake_name: column.default for column in source.columns if column.default is not None}
     complete = [defaults | row | _days(source, row) for row in drawn]
     for row in complete:
+        if source.name == "orders":
+            row.setdefault("voided_on", row.get("cancelled_on"))
         if source.name == "inventory_movements":
             row.setdefault("changes_reserved", row["kind"] in ("reservation", "release", "shipment"))
             row.setdefault("moves_units", row["kind"] not in ("reservation", "release") and row["quantity"] != 0)
