@@ -2,7 +2,9 @@
 
 A line is sold with its order, or on the day on which it was added to it. What is taken out of an order is a return on
 that day, as in Shopify, whose action RETURN is "a removal or return"
-(https://shopify.dev/docs/api/admin-graphql/latest/enums/SaleActionType). What the shop does not date by line follows
+(https://shopify.dev/docs/api/admin-graphql/latest/enums/SaleActionType). An order that is cancelled is void, a sale of
+no day; or, in a shop whose shop.toml says so, a sale of its day that comes back whole on the day of its cancelling, as
+in Shopify: what was left of its lines, shipping and tax. What the shop does not date by line follows
 the order on its own day: tax, shipping, and the order's discount, which the lines that are in it share. Every table
 with sales by day sums these rows, so the tables agree to the cent.
 """
@@ -17,19 +19,49 @@ from transforms.arithmetic import ZERO
 from transforms.engines import Frame
 
 _OF_LINE = ["order_item_id", "order_id", "customer_id", "product_id", "warehouse_id", "currency", "unit_cost_cents"]
+_GIVEN_BACK = ["day", "refunded_units", "returns_cents", "tax_refunds_cents", "returned_on", "restocked"]
+
+
+def counted_orders(reporting_orders: Frame) -> Frame:
+    """The orders that are sales: those that are not void.
+
+    Args:
+        reporting_orders: ``reporting.orders``.
+    """
+    return reporting_orders.filter(nw.col("voided_on").is_null())
+
+
+def returned_orders(reporting_orders: Frame) -> Frame:
+    """The orders that came back by being cancelled, with ``day``, the day of that.
+
+    Args:
+        reporting_orders: ``reporting.orders``.
+    """
+    cancelled = counted_orders(reporting_orders).filter(~nw.col("cancelled_on").is_null())
+    return cancelled.with_columns(day=nw.col("cancelled_on"))
+
+
+def before_cancelling(given_back: Frame) -> Frame:
+    """Refunds less those after the day on which their order came back whole: these are in that already.
+
+    Args:
+        given_back: rows with ``refunded_on``, and their order's ``cancelled_on`` and ``is_void``.
+    """
+    after = (nw.col("refunded_on") > nw.col("cancelled_on")) & ~nw.col("is_void")
+    return given_back.filter(~after.fill_null(False))
 
 
 def sold_lines(order_lines: Frame) -> Frame:
-    """The lines of orders that were not cancelled, with ``day``, the day they were sold; also those taken out since.
+    """The lines of orders that are not void, with ``day``, the day they were sold; also those taken out since.
 
     Args:
         order_lines: ``reporting.order_lines``.
     """
-    return order_lines.filter(~nw.col("is_cancelled")).with_columns(day=nw.col("sold_on"))
+    return order_lines.filter(~nw.col("is_void")).with_columns(day=nw.col("sold_on"))
 
 
 def kept_lines(order_lines: Frame) -> Frame:
-    """The lines that are in orders which were not cancelled, with ``day``, the day they were sold.
+    """The lines that are in orders which are not void, with ``day``, the day they were sold.
 
     Args:
         order_lines: ``reporting.order_lines``.
@@ -38,11 +70,14 @@ def kept_lines(order_lines: Frame) -> Frame:
 
 
 def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
-    """One row per refund of a line that was kept, with ``day``, the day of the refund.
+    """One row per refund of a line that was kept, and one per line that came back by its order's cancelling.
 
-    Columns: ``day``, ``returned_on`` (null when the units did not come back), the line's keys and currency,
-    ``refunded_units``, ``returns_cents``, ``tax_refunds_cents`` (0 when unknown), ``restocked`` and
-    ``returned_cost_cents`` (null when the line's cost is unknown).
+    Of such a line comes back what was left of it: the units that were not refunded, and their money. They count as
+    restocked; the tax of an order is not its lines'.
+
+    Columns: ``day`` of the refund or the cancelling, ``returned_on`` (null when the units did not come back), the
+    line's keys and currency, ``refunded_units``, ``returns_cents``, ``tax_refunds_cents`` (0 when unknown),
+    ``restocked`` and ``returned_cost_cents`` (null when the line's cost is unknown).
 
     Args:
         refunds: the source.
@@ -50,15 +85,28 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
     """
     given_back = refunds.select(
         "order_item_id",
-        day=nw.col("refunded_on"),
+        "refunded_on",
         refunded_units=nw.col("quantity"),
         returns_cents=nw.col("amount_cents"),
         tax_refunds_cents=nw.col("tax_cents").fill_null(0),
         returned_on=nw.col("returned_on"),
         restocked=nw.col("restocked"),
     )
-    lines = kept_lines(order_lines).select(_OF_LINE)
-    return _with_cost(given_back.join(lines, on="order_item_id", how="inner"))
+    kept = kept_lines(order_lines)
+    rows = given_back.join(kept.select(*_OF_LINE, "cancelled_on", "is_void"), on="order_item_id", how="inner")
+    refunded = before_cancelling(rows).with_columns(day=nw.col("refunded_on")).select(*_OF_LINE, *_GIVEN_BACK)
+    cancelled = kept.filter(~nw.col("cancelled_on").is_null()).select(
+        *_OF_LINE,
+        day=nw.col("cancelled_on"),
+        refunded_units=nw.col("cancelled_quantity"),
+        returns_cents=nw.col("cancelled_returns_cents"),
+        tax_refunds_cents=ZERO,
+        returned_on=_never("removed_on"),
+        restocked=nw.lit(True),
+    )
+    # A line that was refunded before leaves nothing to come back.
+    cancelled = cancelled.filter((nw.col("refunded_units") > 0) | (nw.col("returns_cents") > 0))
+    return _with_cost(nw.concat([refunded, cancelled.select(*_OF_LINE, *_GIVEN_BACK)]))
 
 
 def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
@@ -75,8 +123,7 @@ def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
         refunded_units=nw.col("quantity"),
         returns_cents=nw.col("gross_sales_cents") - nw.col("discount_allocated_cents"),
         tax_refunds_cents=ZERO,
-        # Never: a null of the column's type, which not every engine has as a literal.
-        returned_on=nw.when(nw.col("removed_on").is_null()).then(nw.col("removed_on")),
+        returned_on=_never("removed_on"),
         restocked=nw.lit(True),
     )
     columns = refunded.collect_schema().names()
@@ -95,6 +142,11 @@ def summed_refunds(order_refunds: Frame, by: Sequence[str]) -> Frame:
         nw.col("shipping_cents").sum().alias("shipping_refunds_cents"),
         nw.col("tax_cents").sum().alias("tax_refunds_cents"),
     )
+
+
+def _never(day: str) -> nw.Expr:
+    """A null day; not every engine has one as a literal, so it is that of a column where that is null."""
+    return nw.when(nw.col(day).is_null()).then(nw.col(day))
 
 
 def _with_cost(returned: Frame) -> Frame:

@@ -20,9 +20,17 @@ _DAY = """
         select day, currency, total_sales_cents + coalesce(rounding_cents, 0) as due_cents, 0 as net_cents
         from reporting.daily_sales
         left join (
-            select ordered_on as day, currency, sum(rounding_cents) as rounding_cents
-            from reporting.orders
-            where status <> 'cancelled'
+            select day, currency, sum(rounding_cents) as rounding_cents
+            from (
+                select ordered_on as day, currency, rounding_cents
+                from reporting.orders
+                where voided_on is null
+                union all by name
+                -- What came back whole is not to be paid from then on.
+                select cancelled_on as day, currency, -rounding_cents as rounding_cents
+                from reporting.orders
+                where cancelled_on is not null and voided_on is null
+            )
             group by all
         ) as rounded using (day, currency)
         union all by name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from include.audit import sales_rows
 from include.audit.balance import Balance, Side
 
 
@@ -17,84 +18,7 @@ def _known_sum(column: str) -> str:
     return f"case when count(*) = count({column}) then sum({column}) end"
 
 
-# Refunds are added up per line before the join, so that a line with two refunds stays one row.
-_ACCEPTED_LINES = """
-clean.order_items as line
-left join (
-    select
-        order_item_id, sum(quantity) as refunded, sum(amount_cents) as returns_cents,
-        sum(tax_cents) as tax_refunds_cents
-    from clean.refunds where refunded_on <= horizon() group by order_item_id
-) as refunded on refunded.order_item_id = line.order_item_id
-where line.sold_on <= horizon()
-"""
-
-_ACCEPTED_ORDERS = """
-clean.orders
-left join (
-    select order_id, sum(discount_cents) as own_discounts_cents, sum(gross_cents) as gross_cents
-    from clean.order_items
-    where sold_on <= horizon() and (removed_on is null or removed_on > horizon())
-    group by order_id
-) as lines using (order_id)
-left join (
-    select
-        order_id, sum(amount_cents) as other_refunds_cents, sum(shipping_cents) as shipping_refunds_cents,
-        sum(tax_cents) as tax_of_no_line_cents
-    from clean.order_refunds where refunded_on <= horizon() group by order_id
-) as given_back using (order_id)
-left join (
-    select line.order_id, sum(refund.tax_cents) as tax_of_lines_cents
-    from clean.refunds as refund join clean.order_items as line using (order_item_id)
-    where refund.refunded_on <= horizon() and (line.removed_on is null or line.removed_on > horizon())
-    group by line.order_id
-) as of_lines using (order_id)
-where ordered_on <= horizon()
-"""
-
-# What counts on a day: orders placed, lines sold and taken out, refunds given, and units that came back on it.
-_DAY = """
-(
-    select
-        ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first,
-        (customer_id is null)::integer as is_guest, shipping_cents, tax_cents
-    from reporting.orders where status <> 'cancelled'
-    union all by name
-    select sold_on as day, currency, quantity as units, gross_sales_cents, discount_allocated_cents as discount_cents
-    from reporting.order_lines where not is_cancelled
-    union all by name
-    select
-        removed_on as day, currency, quantity as refunded_units,
-        gross_sales_cents - discount_allocated_cents as amount_cents
-    from reporting.order_lines where removed_on is not null and not is_cancelled
-    union all by name
-    select ordered_on as day, currency, 1 as cancelled_orders from reporting.orders where status = 'cancelled'
-    union all by name
-    select
-        refund.refunded_on as day, placed.currency, refund.quantity as refunded_units, refund.amount_cents,
-        refund.tax_cents as tax_refunds_cents
-    from clean.refunds as refund
-    join clean.order_items as line using (order_item_id)
-    join clean.orders as placed using (order_id)
-    where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
-        and (line.removed_on is null or line.removed_on > horizon())
-    union all by name
-    select refund.returned_on as day, placed.currency, refund.quantity as returned_units
-    from clean.refunds as refund
-    join clean.order_items as line using (order_item_id)
-    join clean.orders as placed using (order_id)
-    where refund.returned_on <= horizon() and refund.refunded_on <= horizon()
-        and (line.removed_on is null or line.removed_on > horizon())
-        and (placed.cancelled_on is null or placed.cancelled_on > horizon())
-    union all by name
-    select
-        refund.refunded_on as day, refund.currency, refund.amount_cents as other_refunds_cents,
-        refund.shipping_cents as shipping_refunds_cents, refund.tax_cents as tax_refunds_cents
-    from clean.order_refunds as refund
-    left join clean.orders as placed using (order_id)
-    where refund.refunded_on <= horizon() and (placed.cancelled_on is null or placed.cancelled_on > horizon())
-)
-"""
+_BACK = "case when comes_back then greatest({given}, {all}) else {given} end"
 _NET = "coalesce(sum(gross_sales_cents), 0) - coalesce(sum(discount_cents), 0) - coalesce(sum(amount_cents), 0)"
 _TOTAL = f"""
 {_NET} - coalesce(sum(other_refunds_cents), 0)
@@ -119,16 +43,16 @@ SALES_BALANCES: Final = (
         key=("order_id",),
         one=Side(
             "lake/clean",
-            _ACCEPTED_LINES,
+            sales_rows.ACCEPTED_LINES,
             {
                 "lines": "count(*)",
                 **_sums(
                     units="line.quantity",
                     gross_sales_cents="line.gross_cents",
-                    refunded_units="refunded.refunded",
-                    returns_cents="refunded.returns_cents",
+                    refunded_units="line.refunded_units",
+                    returns_cents="line.returns_cents",
                     tax_cents="line.tax_cents",
-                    tax_refunds_cents="refunded.tax_refunds_cents",
+                    tax_refunds_cents="line.tax_refunds_cents",
                     cost_cents="line.quantity::hugeint * line.unit_cost_cents",
                 ),
             },
@@ -142,7 +66,7 @@ SALES_BALANCES: Final = (
                     units="quantity",
                     gross_sales_cents="gross_sales_cents",
                     refunded_units="refunded_quantity",
-                    returns_cents="returns_cents",
+                    returns_cents="returns_cents - cancelled_returns_cents",
                     tax_cents="tax_cents",
                     tax_refunds_cents="tax_refunds_cents",
                     cost_cents="cost_cents",
@@ -157,7 +81,7 @@ SALES_BALANCES: Final = (
         key=("order_id",),
         one=Side(
             "lake/clean",
-            _ACCEPTED_ORDERS,
+            sales_rows.ACCEPTED_ORDERS,
             {
                 "orders": "count(*)",
                 "cancelled_orders": "count(*) filter (cancelled_on <= horizon())",
@@ -167,13 +91,13 @@ SALES_BALANCES: Final = (
                     # Lines' discounts, rounded one by one, may come to a cent or two more than the order's, and the
                     # order's to as much more than what its lines come to.
                     discount_cents="least(greatest(discount_cents, own_discounts_cents), gross_cents)",
-                    shipping_cents="shipping_cents - shipping_discount_cents",
+                    shipping_cents="net_shipping_cents",
                     tax_cents="tax_cents",
                     shipping_tax_cents="shipping_tax_cents",
                     total_cents="total_cents",
-                    other_refunds_cents="other_refunds_cents",
-                    shipping_refunds_cents="shipping_refunds_cents",
-                    tax_refunds_cents="coalesce(tax_of_no_line_cents, 0) + coalesce(tax_of_lines_cents, 0)",
+                    other_refunds_cents="case when comes_back then 0 else other_cents end",
+                    shipping_refunds_cents=_BACK.format(given="shipping_back_cents", all="net_shipping_cents"),
+                    tax_refunds_cents=_BACK.format(given="tax_back_cents", all="tax_cents"),
                 ),
             },
         ),
@@ -235,12 +159,12 @@ SALES_BALANCES: Final = (
     ),
     Balance(
         name="days_equal_orders",
-        meaning="Orders placed, lines sold and taken out, refunds given, also of no line, and units that came back on "
-        "a day add up to the day, per currency.",
+        meaning="Orders placed and cancelled, lines sold and taken out, refunds given, also of no line, and units that "
+        "came back on a day add up to the day, per currency.",
         key=("day", "currency"),
         one=Side(
             "orders, lines and refunds",
-            _DAY,
+            sales_rows.DAY,
             {
                 **_sums(orders="orders", cancelled_orders="cancelled_orders"),
                 "customers": "count(distinct customer_id)",

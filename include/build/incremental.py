@@ -186,7 +186,7 @@ def _is_needed(rebuild: Rebuild, parameter: str) -> str:
         if opening != parameter:
             continue
         # A group's first row is always needed: its day decides which days the group has.
-        (day,) = rebuild.own(parameter)
+        day = rebuild.own(parameter)[0]
         found.append(f"({group}, {day}) in (select ({group}, min({day})) from all_{parameter} group by {group})")
     return " or ".join(found)
 
@@ -200,7 +200,7 @@ def _filled(table: Table, base: Build, horizon: date) -> list[str]:
         return []
     group, after, opening_rows = table.rebuild.filled[0].partition("@")[0], day_number(horizon) + 1, []
     for opening in (one.partition("@")[2] for one in table.rebuild.filled):
-        (day,) = table.rebuild.own(opening)
+        day = table.rebuild.own(opening)[0]
         opening_rows.append(f"select {group}, {day} as day from all_{opening} where {day} < {after}")
     stored = lake.files(table.schema, table.name, base.version)
     before = duck.relation(stored, [table[group], table[table.rebuild.column or ""]])

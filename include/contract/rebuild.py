@@ -46,7 +46,7 @@ class Rebuild:
             of ``orders``) of the input's own rows that share one; a null is shared by none. The inputs are cut to the
             values touched. Without it, the table is computed whole, and only what differs is replaced.
         filled: of ``by`` a day, where a group has a row for every day from its first one on: its column, with each
-            input whose earliest row may open it (``currency@orders``).
+            input whose earliest row, by the first column that it goes through, may open it (``currency@orders``).
         daily: of ``by``, whether every value's rows change with the last whole day (one row more, days since then):
             the values touched say enough only when a night covers the same day again, or ``carried`` says how a new
             day follows.
@@ -67,9 +67,9 @@ class Rebuild:
             if unknown := sorted({path.partition("@")[2] for path in paths} - {"", *self.through}):
                 raise ContractError(f"rebuild: {name} goes through {unknown}, which is not declared to hold a value")
         for opening in self.filled:
-            if len(self.own(opening.partition("@")[2])) != 1:
+            if not self.own(opening.partition("@")[2]):
                 raise ContractError(
-                    f"rebuild: filled from {opening!r}: one column of an input's own says when a group begins"
+                    f"rebuild: filled from {opening!r}: a column of the input's own says from which day"
                 )
         if len({opening.partition("@")[0] for opening in self.filled}) > 1:
             raise ContractError(f"rebuild: filled from {', '.join(self.filled)}: a table has groups by one column")

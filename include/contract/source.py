@@ -140,6 +140,17 @@ class Source(Table):
             raise ContractError(f"{self.name} has no rule {rule}")
         return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
 
+    def deriving(self, column: str, sql: str) -> Self:
+        """The same source of a shop in which a derived column is computed otherwise.
+
+        Raises:
+            ContractError: when the source derives no such column.
+        """
+        if column not in {one.column.name for one in self.derived}:
+            raise ContractError(f"{self.name} derives no column {column}")
+        derived = tuple(replace(one, sql=sql) if one.column.name == column else one for one in self.derived)
+        return replace(self, derived=derived)
+
     @property
     def key_columns(self) -> tuple[Column, ...]:
         """The columns that hold another source's key."""

@@ -20,7 +20,7 @@ from include.sources.orders import ORDERS
 from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
-from include.sources.shop_file import ShopFile, read_toml
+from include.sources.shop_file import Cancellations, ShopFile, read_toml
 from include.sources.time import since
 from include.sources.warehouses import WAREHOUSES
 
@@ -92,6 +92,8 @@ def shop_sources(folder: Path) -> dict[str, Source]:
         found = {name: source.rounded(said.rounding) for name, source in found.items()}
     if said.backorders and "inventory" in found:
         found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
+    if said.cancellations is Cancellations.RETURNS and "orders" in found:
+        found["orders"] = found["orders"].deriving("voided_on", "null")
     return {name: since(source, said.first_day) for name, source in found.items()}
 
 

@@ -212,13 +212,23 @@ ORDERS = Source(
     later={
         "shipped_on": ("shipped_at", "seconds_to_ship"),
         "delivered_on": ("delivered_at", "seconds_to_deliver"),
-        "cancelled_on": ("cancelled_at", "cancelled_by", "cancellation_reason"),
+        "cancelled_on": ("cancelled_at", "cancelled_by", "cancellation_reason", "voided_on"),
     },
     derived=(
         _day("ordered_at"),
         _day("shipped_at"),
         _day("delivered_at"),
         _day("cancelled_at"),
+        Derived(
+            Column(
+                "voided_on",
+                Type.DAY,
+                "Business day of cancelled_at, where a cancelled order is void: a sale of no day. Null where it is a"
+                " return (shop.toml).",
+                nullable=True,
+            ),
+            "business_day(row.cancelled_at)",
+        ),
         _seconds("seconds_to_ship", "ordered_at", "shipped_at"),
         _seconds("seconds_to_deliver", "shipped_at", "delivered_at"),
         *_UNITS,

@@ -6,12 +6,20 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
 from include.contract import Rounding
 from include.contract.types import DECIMALS
 from include.sources.time import FIRST_DAY
+
+
+class Cancellations(StrEnum):
+    """What an order that is cancelled is to the day on which it was placed."""
+
+    VOID = "void"  # no sale, on no day: the past is written again
+    RETURNS = "returns"  # a sale all the same, and a return on the day of its cancelling: no past day changes
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,14 @@ class ShopFile:
             part and for itself.
         backorders: whether more may be reserved on a shelf than lies there.
         first_day: the day before which nothing can have happened.
+        cancellations: what a cancelled order is to the day on which it was placed.
     """
 
     decimals: int = DECIMALS
     rounding: Rounding | None = None
     backorders: bool = False
     first_day: date = FIRST_DAY
+    cancellations: Cancellations = Cancellations.VOID
 
     @classmethod
     def of(cls, folder: Path) -> Self:
@@ -67,7 +77,7 @@ _KEYS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "rounding": {f'"{one}"': one for one in Rounding},
     },
     "stock": {"backorders": {"true": True, "false": False}},
-    "trade": {"first_day": {}},
+    "trade": {"first_day": {}, "cancellations": {f'"{one}"': one for one in Cancellations}},
 }
 
 

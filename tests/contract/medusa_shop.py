@@ -20,7 +20,16 @@ PLACES: Final = (
 
 def fill(medusa: Medusa) -> None:
     """All of it."""
-    for part in (fill_catalogue, fill_customers, fill_amounts, fill_changes, fill_returns, fill_progress, fill_places):
+    for part in (
+        fill_catalogue,
+        fill_customers,
+        fill_amounts,
+        fill_changes,
+        fill_returns,
+        fill_progress,
+        fill_places,
+        fill_gift_cards,
+    ):
         part(medusa)
 
 
@@ -220,3 +229,21 @@ def fill_places(medusa: Medusa) -> None:
     medusa.reserve("places", "reserved again", "port", when=at(3))
     medusa.reserve("places", "unpacked", "port")
     medusa.parcel("places", "unpacked", "hill", canceled_at=at(3))
+
+
+def fill_gift_cards(medusa: Medusa) -> None:
+    """Cards that are sold: beside a mug and a little cheaper, alone, not paid yet, and of a cancelled order."""
+    medusa.order("mug and card")
+    medusa.sell("mug and card", "a", 1, "10", "10")
+    medusa.sell("mug and card", "card", 1, "50", "0", is_giftcard=True)
+    medusa.promote("mug and card", "card", "5", code="CARD")
+    medusa.pay("mug and card", at(4), "56")
+    medusa.order("card alone")
+    medusa.sell("card alone", "card", 1, "25", "0", is_giftcard=True)
+    medusa.pay("card alone", at(3), "25")
+    medusa.order("card to be paid")
+    medusa.sell("card to be paid", "card", 1, "30", "0", is_giftcard=True)
+    medusa.order("card called off", canceled_at=at(5))
+    medusa.sell("card called off", "card", 1, "20", "0", is_giftcard=True)
+    medusa.pay("card called off", at(4), "20")
+    medusa.put("refund", at(5), id="card called off/refund", payment_id="card called off/payment", amount=Decimal(20))

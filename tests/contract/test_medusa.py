@@ -39,6 +39,7 @@ AMOUNTS: Final = [
     ("exchanged", "30", "0", "0", "0", "5.7", "0", "35.7"),
     ("returned", "60", "6", "0", "0", "5.4", "0", "59.4"),
     ("of a guest", "5", "0", "0", "0", "0", "0", "5"),
+    ("mug and card", "10", "0", "0", "0", "1", "0", "11"),
 ]
 
 # line, units, price of one, goods, off them, tax
@@ -56,6 +57,7 @@ LINES: Final = [
     ("half a unit/a", "0.5", "10", "5", "0", "0"),
     ("edited/mug", "1", "9", "9", "1", "0.8"),
     ("edited/shirt", "2", "15", "30", "0", "3"),
+    ("edited/cap", "1", "20", "20", "2", "1.8"),
     ("exchanged/old", "1", "10", "10", "0", "1.9"),
     ("exchanged/new", "1", "20", "20", "0", "3.8"),
 ]
@@ -172,7 +174,8 @@ def test_an_order_is_its_parts_and_its_lines(shop: psycopg.Connection) -> None:
         delivery = order["shipping"] - order["shipping_discount"]
         assert order["total"] == goods + delivery + order["tax"], key
         for column, tax in (("subtotal", 0), ("discount", 0), ("tax", order["shipping_tax"])):
-            assert order[column] == tax + sum(line[column] for line in lines if line["order_id"] == key), (key, column)
+            of_order = [line for line in lines if line["order_id"] == key and line["removed_at"] is None]
+            assert order[column] == tax + sum(line[column] for line in of_order), (key, column)
 
 
 def test_drafts_and_deleted_orders_are_no_orders(shop: psycopg.Connection) -> None:
@@ -188,8 +191,29 @@ def test_a_draft_that_becomes_an_order_is_read_by_the_next_night(shop: psycopg.C
     assert list(read(shop, "order_items", at(11))) == ["draft that became an order/a"]
 
 
-def test_a_line_that_an_edit_took_out_is_gone(shop: psycopg.Connection) -> None:
-    assert {key for key in read(shop, "order_items") if key.startswith("edited/")} == {"edited/mug", "edited/shirt"}
+def test_a_line_that_an_edit_took_out_says_when(shop: psycopg.Connection) -> None:
+    """Also where the next version has no row of it; where it has none of any line, the order says when."""
+    removed = {key: line["removed_at"] for key, line in read(shop, "order_items").items() if line["removed_at"]}
+    assert removed == {"edited/cap": at(3)}
+    shop.execute("delete from order_item where item_id = 'edited/cap' and version = 2")
+    assert read(shop, "order_items")["edited/cap"]["removed_at"] == at(3)
+    shop.execute("delete from order_item where order_id = 'edited' and version = 2")
+    assert {read(shop, "order_items")[f"edited/{name}"]["removed_at"] for name in ("mug", "cap")} == {at(2)}
+
+
+def test_a_gift_card_that_is_sold_is_no_sale(shop: psycopg.Connection) -> None:
+    orders, lines = read(shop, "orders"), read(shop, "order_items")
+    assert [key for key in orders if "card" in key] == ["mug and card"]
+    assert [key for key in lines if "card" in key] == ["mug and card/a"]
+    shop.execute("update order_item set quantity = 0 where item_id = 'mug and card/a'")
+    assert "mug and card" not in read(shop, "orders")
+
+
+def test_returned_lines_are_read_as_all_lines_are() -> None:
+    """What a line sold for is worked out in the same way by both statements."""
+    statements = [(FOLDER / f"{name}.sql").read_text() for name in ("order_items", "refunds")]
+    first, second = (text[text.index("latest as (") : text.index("discounts as (")] for text in statements)
+    assert first == second
 
 
 def test_a_line_that_an_edit_or_an_exchange_added_has_its_day(shop: psycopg.Connection) -> None:
@@ -242,11 +266,20 @@ def test_what_came_back(shop: psycopg.Connection) -> None:
 
 
 def test_what_was_paid(shop: psycopg.Connection) -> None:
-    """Not what was only authorized, nor what is for a draft; a gift card once, at the time at which it was redeemed."""
+    """Not what was only authorized, nor what is for a draft; a gift card once, at the time at which it was redeemed.
+
+    One that was sold is issued when its order is paid, without an order where that was of nothing else.
+    """
     columns = ("order_id", "kind", "method", "currency", "amount", "paid_at")
     assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "payments").items()} == {
         "cancelled/capture": ("cancelled", "capture", "card", "EUR", Decimal("23.8"), at(2, 12)),
         "cancelled/refund": ("cancelled", "refund", "card", "EUR", Decimal("23.8"), at(5)),
+        "card alone/capture": (None, "capture", "card", "EUR", Decimal(25), at(3)),
+        "card alone/card": (None, "issue", "gift_card", "EUR", Decimal(25), at(3)),
+        "card called off/capture": (None, "capture", "card", "EUR", Decimal(20), at(4)),
+        "card called off/refund": (None, "refund", "card", "EUR", Decimal(20), at(5)),
+        "mug and card/capture": ("mug and card", "capture", "card", "EUR", Decimal(56), at(4)),
+        "mug and card/card": ("mug and card", "issue", "gift_card", "EUR", Decimal(45), at(4)),
         "captured/capture": ("captured", "capture", "card", "EUR", Decimal(10), at(2, 12)),
         "of nobody/capture": (None, "capture", None, "EUR", Decimal(7), at(3)),
         "shipped/capture": ("shipped", "capture", "wallet", "EUR", Decimal(4), at(3)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -10,6 +11,7 @@ import pytest
 
 from include.contract import ContractError, Rounding, Source, Type
 from include.contract.rules import Rule
+from include.contract.types import day_number
 from include.contributing.pages import SHOPS
 from include.settings import ROOT
 from include.sources import SOURCES, key_types, shop_sources
@@ -122,6 +124,28 @@ def test_a_shop_says_from_which_day_on_it_traded(shop: Path) -> None:
     assert (of_orders().meaning, of_orders().broken) == ("No order is before 1969-12-30.", "ordered_on < -2")
 
 
+def test_a_shop_says_what_a_cancelled_order_is(shop: Path) -> None:
+    """By default it is void from the day of its cancelling; where it is a return, it never is."""
+
+    def voided_on() -> tuple[object, ...] | None:
+        (derived,) = (one for one in shop_sources(shop)["orders"].derived if one.column.name == "voided_on")
+        given = "(select timestamptz '2026-01-02 10:00Z' as cancelled_at) as row"
+        with duckdb.connect() as connection:
+            connection.execute("create macro business_day(instant) as epoch_us(instant) // 86400000000")
+            return connection.execute(f"select try_cast({derived.sql} as bigint) from {given}").fetchone()
+
+    assert voided_on() == (day_number(date(2026, 1, 2)),)
+    (shop / "shop.toml").write_text('[trade]\ncancellations = "returns"\n')
+    assert voided_on() == (None,)
+    (shop / "shop.toml").write_text('[trade]\ncancellations = "void"\n')
+    assert voided_on() == (day_number(date(2026, 1, 2)),)
+
+
+def test_a_column_that_is_not_derived_cannot_be_derived_otherwise() -> None:
+    with pytest.raises(ContractError, match="orders derives no column cancelled_at"):
+        SOURCES["orders"].deriving("cancelled_at", "null")
+
+
 def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
     with pytest.raises(ContractError, match="inventory has no rule backorders"):
         SOURCES["inventory"].without("backorders")
@@ -144,6 +168,10 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
         ),
         ("[money]", "[money] says nothing; it may have decimals, rounding"),
         ("money = 1", "[money] says nothing; it may have decimals, rounding"),
+        (
+            '[trade]\ncancellations = "refunds"',
+            '[trade] cancellations = \'refunds\': expected "void" or "returns"',
+        ),
     ],
 )
 def test_what_a_shop_may_not_say_is_named(shop: Path, said: str, refused: str) -> None:

@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "rebuild filled from an input without a column": (
         lambda: Rebuild.by("day", orders="order_id@refunds", refunds="day", filled="currency@orders"),
-        "filled from 'currency@orders': one column of an input's own says when a group begins",
+        "filled from 'currency@orders': a column of the input's own says from which day",
     ),
     "rebuild filled from no input": (lambda: Rebuild.by("day", filled="currency"), "filled from 'currency'"),
     "unknown schema": (lambda: table(schema="marts"), "visits: unknown schema 'marts'"),

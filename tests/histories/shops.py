@@ -433,6 +433,7 @@ class History:
         first_day: the first day of the first of them.
         nights: in order.
         deeds: what happened, by the number of the shop and of the night that comes after it.
+        cancellations: what a cancelled order is to their days, as a shop.toml says.
     """
 
     shops: int
@@ -440,3 +441,4 @@ class History:
     first_day: date
     nights: Sequence[Night]
     deeds: Mapping[tuple[int, int], Sequence[Deed]]
+    cancellations: str = "void"

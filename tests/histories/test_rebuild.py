@@ -18,6 +18,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from include.settings import settings
+from include.sources.shop_file import Cancellations
 from tests.conftest import lake_alone
 from tests.histories.shops import (
     DAYS,
@@ -128,7 +129,8 @@ def histories(draw: st.DrawFn, side_by_side: int) -> History:
     for shop, night in itertools.product(range(side_by_side), range(len(told))):
         if happened := draw(later if night else at_first):
             happens[shop, night] = happened
-    return History(side_by_side, draw(st.sampled_from(ZONES)), draw(st.sampled_from(FIRST_DAYS)), told, happens)
+    zone, first_day = draw(st.sampled_from(ZONES)), draw(st.sampled_from(FIRST_DAYS))
+    return History(side_by_side, zone, first_day, told, happens, draw(st.sampled_from(list(Cancellations))))
 
 
 def live(history: History, folder: Path, counts: Counter[str]) -> None:
@@ -141,7 +143,7 @@ def live(history: History, folder: Path, counts: Counter[str]) -> None:
             for deed in history.deeds.get((place.number, number), ()):
                 deed.do(shop)
         tables = [place.tables(shop) for place, shop in shops]
-        write_sources({name: [row for rows in tables for row in rows[name]] for name in READ})
+        write_sources({name: [row for rows in tables for row in rows[name]] for name in READ}, history.cancellations)
         passed += night.days
         horizon = history.first_day + timedelta(days=int(passed * history.shops) - 1)
         went_on = set()
@@ -258,6 +260,36 @@ def test_money_that_no_line_explains_and_units_that_come_back_on_another_day(
     assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
 
 
+def test_an_order_that_comes_back_by_its_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refunded before and after that, cancelled on another day and not at all, and its money moves."""
+
+    def order(hour: int) -> Order:
+        return Order(hour, 1, "A", 10, 49, (Line(1, 2, 300, 100, 1, None), Line(2, 1, 50, None, 1, 7)))
+
+    history = History(
+        shops=1,
+        zone="Europe/Berlin",
+        first_day=FIRST_DAYS[0],
+        nights=[Night(3), Night(1), Night(0), Night(1), Night(0), Night(0), Night(1)],
+        deeds={
+            (0, 0): [order(3), order(30), order(31), Refund(0, 26, 1, 250, True, 20), GiveBack(0, "A", 27, 5, 3, 1)],
+            (0, 1): [Edit("orders", 0, "cancelled", 80), Edit("orders", 1, "cancelled", 81)],
+            (0, 2): [Refund(1, 40, 1, 20, False), Refund(2, 90, 1, 100, True), GiveBack(1, "A", 41, 9, 9, 9)],
+            (0, 3): [Edit("orders", 0, "cancelled", 100), Edit("refunds", 0, "hour", 99)],
+            (0, 4): [Edit("order_items", 0, "removed", 28), Edit("order_refunds", 1, "hour", 110)],
+            (0, 5): [Edit("orders", 1, "cancelled", None), Edit("orders", 2, "shipping", 8)],
+            (0, 6): [Edit("orders", 2, "cancelled", 120), Delete("refunds", 0), Delete("orders", 0)],
+        },
+        cancellations="returns",
+    )
+    counts = Counter[str]()
+    _set(monkeypatch, history.zone, tmp_path)
+    live(history, tmp_path, counts)
+    settings.cache_clear()
+    names = ("order_lines", "orders", "daily_sales", "daily_product_sales", "refunds_daily")
+    assert [counts[name] for name in names] == [len(history.nights) - 1] * len(names)
+
+
 def _live_some(
     number: int, side_by_side: int, monkeypatch: pytest.MonkeyPatch, counts: Counter[str], lived: set[str]
 ) -> None:
@@ -281,7 +313,7 @@ def _live_some(
         with TemporaryDirectory() as folder, monkeypatch.context() as environment:
             _set(environment, history.zone, Path(folder))
             live(history, Path(folder), counts)
-        lived.update(f"{history.zone} {history.nights} {deeds}" for deeds in happened)
+        lived.update(f"{history.zone} {history.nights} {history.cancellations} {deeds}" for deeds in happened)
 
     check()
 

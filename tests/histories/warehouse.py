@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from include.lake import duckdb_session as duck
 from include.lake import merge
 from include.lake import tables as lake
 from include.ledger.builds import Build
-from include.sources import SOURCES
+from include.sources import SOURCES, shop_sources
 from tests.histories.shops import READ, Row
 from transforms.build import build
 from transforms.registry import TABLES, buildable
@@ -28,18 +29,23 @@ from transforms.registry import TABLES, buildable
 NAMES: Final = tuple(name for name in buildable(READ).tables if TABLES[name].table.rebuild.kind == "by")
 
 
-def write_sources(tables: Mapping[str, Sequence[Row]]) -> None:
+def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str) -> None:
     """Bring lake/clean up to what shops hold, as the gate does: with derived columns, less what is held.
 
     Args:
         tables: by source, rows by lake name; ``_held`` says whether one is in quarantine.
+        cancellations: what a cancelled order is, as a shop.toml says.
     """
-    with duck.session() as connection:
+    with TemporaryDirectory() as folder, duck.session() as connection:
         for name in READ:
-            connection.register(name, pa.Table.from_pylist(list(tables[name]), _read_schema(SOURCES[name])))
+            (Path(folder) / f"{name}.sql").touch()
+        (Path(folder) / "shop.toml").write_text(f'[trade]\ncancellations = "{cancellations}"\n')
+        sources = shop_sources(Path(folder))
+        for name in READ:
+            connection.register(name, pa.Table.from_pylist(list(tables[name]), _read_schema(sources[name])))
         connection.execute("create view known_orders as select null::bigint as order_id, 0 as highest_status_step")
         for name in READ:
-            source = SOURCES[name]
+            source = sources[name]
             own = [f"row.{column.lake_name}" for column in source.columns]
             derived = [f"{_sql(one)} as {one.column.lake_name}" for one in source.all_derived]
             connection.execute(

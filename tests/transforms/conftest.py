@@ -96,6 +96,7 @@ def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
     for row in complete:
         if source.name == "orders":
             row.setdefault("smallest_unit_cents", 10 ** max(0, source.decimals - decimals_of(row["currency"])))
+            row.setdefault("voided_on", row.get("cancelled_on"))
         if source.name == "inventory_movements":
             row.setdefault("changes_reserved", row["kind"] in ("reservation", "release", "shipment"))
             row.setdefault("moves_units", row["kind"] not in ("reservation", "release") and row["quantity"] != 0)

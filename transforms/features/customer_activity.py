@@ -23,7 +23,7 @@ from include.contract.table import key
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import kept_lines, refunded_lines
+from transforms.sales_lines import counted_orders, kept_lines, refunded_lines
 
 WINDOWS = (7, 28, 90, 365)  # days back from as_of, that day included
 _SATURDAY = 6
@@ -37,7 +37,7 @@ TABLE = Table(
     schema="features",
     name="customer_activity",
     grain="One row per night and customer who had placed an order by then.",
-    doc="Cancelled orders count only in cancel_rate_365d, guests' nowhere. A window of n days ends with as_of. "
+    doc="Void orders count only in cancel_rate_365d, guests' nowhere. A window of n days ends with as_of. "
     "Amounts are of currency.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
@@ -45,12 +45,11 @@ TABLE = Table(
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of every amount of the row: that of most of the customer's orders; null when all were "
-            "cancelled.",
+            "ISO 4217 code of every amount of the row: that of most of the customer's orders; null when all are void.",
             nullable=True,
         ),
-        Column("recency_days", Type.INTEGER, "Days since the last order; null when all were cancelled.", nullable=True),
-        Column("tenure_days", Type.INTEGER, "Days since the first order; null when all were cancelled.", nullable=True),
+        Column("recency_days", Type.INTEGER, "Days since the last order; null when all are void.", nullable=True),
+        Column("tenure_days", Type.INTEGER, "Days since the first order; null when all are void.", nullable=True),
         Column("frequency", Type.INTEGER, "Distinct days with an order, minus the first."),
         Column(
             "monetary",
@@ -170,7 +169,7 @@ def build(
         .join(owners, on="customer_id", how="inner")
         .with_columns(in_main=flag(nw.col("currency") == nw.col("main")))
     )
-    kept = orders.filter(nw.col("status") != "cancelled")
+    kept = counted_orders(orders)
     lines = of_known_customers(order_lines)
     refunded = refunded_lines(refunds, lines).join(owners, on="customer_id", how="inner")
     bought = kept_lines(lines).filter(nw.col("ordered_on") > as_of - 365)
@@ -190,13 +189,13 @@ def build(
 def _year(orders: Frame, calendar: Frame, as_of: int) -> Frame:
     """Counts over the orders of the last 365 days; one row per customer who ever placed one."""
     in_year = flag(nw.col("day") > as_of - 365)
-    is_kept = flag(nw.col("status") != "cancelled")
+    is_kept = flag(nw.col("voided_on").is_null())
     is_weekend = flag(nw.col("day_of_week") >= _SATURDAY)
     return (
         orders.join(calendar.select("day", "day_of_week"), on="day", how="left")
         .with_columns(placed_365d=in_year, kept_365d=in_year * is_kept)
         .with_columns(
-            cancelled_365d=nw.col("placed_365d") - nw.col("kept_365d"),
+            cancelled_365d=in_year * flag(~nw.col("cancelled_on").is_null()),
             weekend_365d=nw.col("kept_365d") * is_weekend,
             units_365d=nw.col("kept_365d") * nw.col("units"),
             refunded_365d=nw.col("kept_365d") * nw.col("refunded_units"),

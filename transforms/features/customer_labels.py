@@ -17,7 +17,7 @@ from include.contract.table import key
 from transforms.arithmetic import ZERO, flag, numbered
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import refunded_lines
+from transforms.sales_lines import counted_orders, refunded_lines
 
 WINDOW_DAYS: Final = 90  # part of the columns' names
 
@@ -25,7 +25,7 @@ TABLE = Table(
     schema="features",
     name="customer_labels",
     grain="One row per day whose next 90 days have closed, and customer who had placed an order by then.",
-    doc="The window is the 90 days after as_of. Orders cancelled by its end, and guests', do not count.",
+    doc="The window is the 90 days after as_of. Orders void by its end, and guests', do not count.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the window begins at its end."),
         key("customers", "customer_id", "The customer."),
@@ -86,10 +86,10 @@ def build(reporting_orders: Frame, order_lines: Frame, refunds: Frame, as_of: in
 
 def _counted(orders: Frame, start: int) -> Frame:
     """Orders with two flags: valid before the window; placed in the window and valid."""
-    was_kept = nw.col("cancelled_on").is_null() | (nw.col("cancelled_on") > start)
+    was_kept = nw.col("voided_on").is_null() | (nw.col("voided_on") > start)
     return orders.with_columns(
         was_kept=flag((nw.col("ordered_on") <= start) & was_kept),
-        is_next=flag((nw.col("ordered_on") > start) & nw.col("cancelled_on").is_null()),
+        is_next=flag((nw.col("ordered_on") > start) & nw.col("voided_on").is_null()),
     )
 
 
@@ -110,8 +110,10 @@ def _currencies(counted: Frame) -> Frame:
 
 def _net_sales(orders: Frame, order_lines: Frame, refunds: Frame, start: int) -> Frame:
     """Stack orders and refunds of the window and sum them."""
-    sold = orders.filter((nw.col("ordered_on") > start) & nw.col("cancelled_on").is_null()).select(
-        "customer_id", "currency", paid=nw.col("gross_sales_cents") - nw.col("discount_cents"), returns=ZERO
+    sold = (
+        counted_orders(orders)
+        .filter(nw.col("ordered_on") > start)
+        .select("customer_id", "currency", paid=nw.col("gross_sales_cents") - nw.col("discount_cents"), returns=ZERO)
     )
     given_back = refunded_lines(refunds, order_lines).filter(nw.col("day") > start)
     returned = given_back.select("customer_id", "currency", paid=ZERO, returns=nw.col("returns_cents"))

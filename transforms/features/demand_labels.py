@@ -25,7 +25,7 @@ TABLE = Table(
     name="demand_labels",
     grain="One row per day whose next 28 days have closed, and product and warehouse that had a stock movement or an "
     "order by then.",
-    doc="A window of n days begins the day after as_of. Orders cancelled by the end of the longest do not count. Stock "
+    doc="A window of n days begins the day after as_of. Orders void by the end of the longest do not count. Stock "
     "follows the movements alone.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the windows begin at its end."),

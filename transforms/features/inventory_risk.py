@@ -23,7 +23,7 @@ TABLE = Table(
     name="inventory_risk",
     grain="One row per night, and product and warehouse that had a stock movement by then.",
     doc="A window of n days ends with as_of and begins no earlier than the shelf's first movement; a day before "
-    "units first came is no stock-out. Demand is units ordered, less cancelled orders, of the 28 days' days in stock.",
+    "units first came is no stock-out. Demand is units ordered, less void orders, of the 28 days' days in stock.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),

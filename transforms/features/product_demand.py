@@ -29,7 +29,7 @@ TABLE = Table(
     schema="features",
     name="product_demand",
     grain="One row per night, and product and warehouse that had a stock movement or an order by then.",
-    doc="Units are those ordered, without cancelled orders. A window of n days ends with as_of and begins no earlier "
+    doc="Units are those ordered, without void orders. A window of n days ends with as_of and begins no earlier "
     "than the shelf's first movement or order. Stock follows the movements alone; a day before units first came to the "
     "shelf is neither in stock nor a stock-out.",
     columns=(

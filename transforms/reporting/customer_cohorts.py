@@ -16,7 +16,7 @@ from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
 from transforms.parameters import PARAMETERS
-from transforms.sales_lines import refunded_lines
+from transforms.sales_lines import counted_orders, refunded_lines
 
 _COHORT = ["cohort_month", "currency"]
 _KEY = [*_COHORT, "month_number"]
@@ -25,7 +25,7 @@ TABLE = Table(
     schema="reporting",
     name="customer_cohorts",
     grain="One row per month of the first order, its currency, and month since, through the data-through month.",
-    doc="Cancelled orders and guests' do not count. Refunds count in the month they were given. A cohort is followed "
+    doc="Void orders and guests' do not count. Refunds count in the month they were given. A cohort is followed "
     f"for {PARAMETERS.cohort_months} months after its first.",
     columns=(
         Column("cohort_month", Type.MONTH, "Month of the customers' first order."),
@@ -81,7 +81,7 @@ def build(
 ) -> Frame:
     """Every month of every cohort, with orders and refunds summed by their month."""
     months = calendar.select("day", "month_number")
-    kept = of_known_customers(reporting_orders).filter(nw.col("status") != "cancelled")
+    kept = counted_orders(of_known_customers(reporting_orders))
     cohorts = _cohorts(kept, months)
     orders = (
         kept.with_columns(day=nw.col("ordered_on"), paid_in=nw.col("currency"))

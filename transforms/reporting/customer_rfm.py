@@ -45,7 +45,7 @@ TABLE = Table(
     schema="reporting",
     name="customer_rfm",
     grain="One row per night and customer with an order.",
-    doc="Cancelled orders and guests' do not count. Every measure is of all orders up to the night. With fewer than "
+    doc="Void orders and guests' do not count. Every measure is of all orders up to the night. With fewer than "
     "five customers some scores are not given.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),

@@ -15,12 +15,13 @@ from transforms.arithmetic import numbered, ratio
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
 from transforms.parameters import PARAMETERS
+from transforms.sales_lines import counted_orders
 
 TABLE = Table(
     schema="reporting",
     name="customers",
     grain="One row per customer, also without any order.",
-    doc="Cancelled orders do not count. Guests' orders, which name no customer, are in no row.",
+    doc="Void orders do not count. Guests' orders, which name no customer, are in no row.",
     columns=(
         key("customers", "customer_id", "The customer."),
         Column(
@@ -35,10 +36,12 @@ TABLE = Table(
         Column("lifetime_orders", Type.INTEGER, "Orders, in any currency."),
         Column("other_currency_orders", Type.INTEGER, "Orders in other currencies; their amounts are not in the row."),
         Column("lifetime_units", Type.INTEGER, "Units ordered, in any currency."),
-        Column("returned_units", Type.INTEGER, "Units refunded so far, in any currency."),
+        Column(
+            "returned_units", Type.INTEGER, "Units refunded so far, or of orders that came back whole, in any currency."
+        ),
         Column("lifetime_gross_sales", Type.CENTS, "Σ gross sales of the orders."),
         Column("lifetime_discounts", Type.CENTS, "Σ discounts of the orders."),
-        Column("returns", Type.CENTS, "Refunds of lines so far, before tax; no other money given back."),
+        Column("returns", Type.CENTS, "Returns of lines so far, before tax; no other money given back."),
         Column("lifetime_net_sales", Type.CENTS, "lifetime_gross_sales − lifetime_discounts − returns."),
         Column(
             "average_order_value",
@@ -100,7 +103,7 @@ def build(customers: Frame, reporting_orders: Frame, as_of: int, minor_units: in
     """Every customer, with orders counted in all currencies and amounts summed in one."""
     orders = of_known_customers(reporting_orders)
     everyone = nw.concat([customers.select("customer_id"), orders.select("customer_id")]).unique()
-    by_currency = _by_currency(orders.filter(nw.col("status") != "cancelled"))
+    by_currency = _by_currency(counted_orders(orders))
     ranked = by_key(by_currency, ["customer_id"], _rank_currencies)
     main = ranked.filter(nw.col("rank") == 1).select(
         "customer_id", "currency", *_AMOUNTS, main_orders=nw.col("lifetime_orders")

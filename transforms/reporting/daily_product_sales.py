@@ -21,17 +21,20 @@ TABLE = Table(
     schema="reporting",
     name="daily_product_sales",
     grain="One row per business day, product, warehouse and currency with a sale or a refund.",
-    doc="Cancelled orders do not count. Refunds count on the day they were given, as in reporting.daily_sales.",
+    doc="Void orders do not count. Refunds, and what comes back by a cancelling, count on their day, as in "
+    "reporting.daily_sales.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("units", Type.INTEGER, "Units sold that day."),
-        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, taken out of an order, or of one cancelled, that day."),
         Column("gross_sales", Type.CENTS, "Σ gross sales of the lines."),
         Column("discounts", Type.CENTS, "Σ of the lines' shares of the order discounts."),
-        Column("returns", Type.CENTS, "Refunds given that day, and lines taken out of orders, before tax."),
+        Column(
+            "returns", Type.CENTS, "Refunds given that day, and lines that came out of or back with orders, before tax."
+        ),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns."),
         Column("cost", Type.CENTS, "Cost of the units ordered; null when any is unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "Cost of the units refunded; null when any is unknown.", nullable=True),
@@ -49,7 +52,9 @@ TABLE = Table(
         ),
     ),
     primary_key=("day", "product_id", "warehouse_id", "currency"),
-    rebuild=Rebuild.by("day", order_lines=("sold_on", "removed_on", "order_item_id@refunds"), refunds="refunded_on"),
+    rebuild=Rebuild.by(
+        "day", order_lines=("sold_on", "removed_on", "cancelled_on", "order_item_id@refunds"), refunds="refunded_on"
+    ),
     rules=(
         *(
             between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)

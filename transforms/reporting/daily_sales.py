@@ -17,7 +17,14 @@ from include.contract.rules import at_most, between
 from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import returned_lines, sold_lines, summed_refunds
+from transforms.sales_lines import (
+    before_cancelling,
+    counted_orders,
+    returned_lines,
+    returned_orders,
+    sold_lines,
+    summed_refunds,
+)
 
 _KEY = ["day", "currency"]
 
@@ -26,21 +33,27 @@ TABLE = Table(
     name="daily_sales",
     grain="One row per business day and currency, from the currency's first order or refund of no line through the "
     "data-through date.",
-    doc="A cancelled order counts only in cancelled_orders: its refunds count nowhere, as its sales do not. Refunds "
-    "count on the day they were given, also those of no known order. A line that was added to an order counts on the "
-    "day it was added; one that was taken out is a return on the day it was. The order, its customer, shipping and tax "
-    "count on the order's day.",
+    doc="A void order counts only in cancelled_orders: its refunds count nowhere, as its sales do not. Where a shop's "
+    "cancellations are returns (shop.toml), none is void: a cancelled order counts on its day all the same, and comes "
+    "back on the day of its cancelling with what was left of its lines, shipping and tax. Refunds count on the day "
+    "they were given, also those of no known order. A line that was added to an order counts on the day it was added; "
+    "one that was taken out is a return on the day it was. The order, its customer, shipping and tax count on the "
+    "order's day.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
-        Column("orders", Type.INTEGER, "Orders placed that day and not cancelled since."),
-        Column("cancelled_orders", Type.INTEGER, "Orders placed that day and cancelled since."),
+        Column("orders", Type.INTEGER, "Orders placed that day that are not void."),
+        Column(
+            "cancelled_orders",
+            Type.INTEGER,
+            "Orders placed that day and void since; where cancellations are returns, orders cancelled that day.",
+        ),
         Column("customers", Type.INTEGER, "Distinct customers of orders; a guest is none."),
         Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
         Column("returning_customers", Type.INTEGER, "customers − new_customers."),
         Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
         Column("units", Type.INTEGER, "Units sold."),
-        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, taken out of an order, or of one cancelled, that day."),
         Column(
             "returned_units",
             Type.INTEGER,
@@ -48,7 +61,11 @@ TABLE = Table(
         ),
         Column("gross_sales", Type.CENTS, "Σ gross sales of lines."),
         Column("discounts", Type.CENTS, "Σ discounts of lines."),
-        Column("returns", Type.CENTS, "Refunds of lines given that day, and lines taken out of orders, before tax."),
+        Column(
+            "returns",
+            Type.CENTS,
+            "Refunds of lines given that day, and lines that came out of or back with orders, before tax.",
+        ),
         Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
         Column(
             "shipping", Type.CENTS, "Σ shipping of orders, less its discounts, without tax; refunds do not reduce it."
@@ -67,7 +84,8 @@ TABLE = Table(
         Column(
             "other_refunds",
             Type.CENTS,
-            "Given back that day and explained by no line, without shipping and tax: goodwill, a fee.",
+            "Given back that day and explained by no line, without shipping and tax: goodwill, a fee. Less by "
+            "what was so given back of orders that come back whole that day, so it may be negative.",
         ),
         Column(
             "total_sales",
@@ -84,8 +102,8 @@ TABLE = Table(
     primary_key=("day", "currency"),
     rebuild=Rebuild.by(
         "day",
-        reporting_orders=("ordered_on", "order_id@order_refunds"),
-        order_lines=("sold_on", "removed_on", "order_item_id@refunds"),
+        reporting_orders=("ordered_on", "cancelled_on", "order_id@order_refunds"),
+        order_lines=("sold_on", "removed_on", "cancelled_on", "order_item_id@refunds"),
         refunds=("refunded_on", "returned_on"),
         order_refunds="refunded_on",
         filled=("currency@reporting_orders", "currency@order_refunds"),
@@ -108,7 +126,6 @@ TABLE = Table(
                 "shipping_refunds_cents",
                 "tax_cents",
                 "tax_refunds_cents",
-                "other_refunds_cents",
             )
         ),
         at_most("customers", "orders", "customers_within_orders", "A customer has an order.", severity=Severity.STOP),
@@ -153,8 +170,9 @@ def build(
 ) -> Frame:
     """Every day of every currency, with orders placed, orders cancelled and refunds given."""
     placed = reporting_orders.with_columns(day=nw.col("ordered_on"))
-    kept = placed.filter(nw.col("status") != "cancelled")
-    cancelled = placed.filter(nw.col("status") == "cancelled")
+    kept, back = counted_orders(placed), returned_orders(placed)
+    void = placed.filter(~nw.col("voided_on").is_null())
+    cancelled = nw.concat([frame.select(_KEY) for frame in (void, back)])
     net_sales = nw.col("gross_sales_cents") - nw.col("discounts_cents") - nw.col("returns_cents")
     shipping = nw.col("shipping_cents") - nw.col("shipping_refunds_cents")
     tax = nw.col("tax_cents") - nw.col("tax_refunds_cents")
@@ -169,7 +187,7 @@ def build(
         .join(_customers(kept), on=_KEY, how="left")
         .join(cancelled.group_by(_KEY).agg(nw.len().alias("cancelled_orders")), on=_KEY, how="left")
         .join(_returns(returned), on=_KEY, how="left")
-        .join(_given_back(of_no_line, placed), on=_KEY, how="left")
+        .join(_given_back(of_no_line, placed, back), on=_KEY, how="left")
         .join(_came_back(returned), on=_KEY, how="left")
         .with_columns(nw.col(*_COUNTS, *_AMOUNTS, *_GIVEN_BACK).fill_null(0))
         .with_columns(tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("tax_of_lines"))
@@ -192,7 +210,7 @@ def _days(calendar: Frame, *rows: Frame) -> Frame:
 
 
 def _orders(kept: Frame) -> Frame:
-    """Orders that were not cancelled, by day."""
+    """Orders that are not void, by day."""
     return (
         kept.with_columns(
             new_customers=flag(nw.col("is_first_order")),
@@ -231,11 +249,20 @@ def _returns(returned: Frame) -> Frame:
     )
 
 
-def _given_back(of_no_line: Frame, placed: Frame) -> Frame:
-    """Refunds of no line by day, less those of cancelled orders; one of no known order is of none."""
-    of_orders = of_no_line.join(placed.select("order_id", "status"), on="order_id", how="left")
-    kept = of_orders.filter(~(nw.col("status") == "cancelled").fill_null(False))
-    return summed_refunds(kept, _KEY)
+def _given_back(of_no_line: Frame, placed: Frame, back: Frame) -> Frame:
+    """Refunds of no line by day, less those of void orders; one of no known order is of none. And what came back."""
+    orders = placed.select("order_id", "cancelled_on", "voided_on")
+    of_orders = of_no_line.with_columns(refunded_on=nw.col("day")).join(orders, on="order_id", how="left")
+    of_orders = of_orders.with_columns(is_void=~nw.col("voided_on").is_null())
+    amounts = ["amount_cents", "shipping_cents", "tax_cents"]
+    kept = before_cancelling(of_orders.filter(~nw.col("is_void"))).select(*_KEY, *amounts)
+    came_back = back.select(
+        *_KEY,
+        amount_cents=-nw.col("cancelled_refunds_cents"),
+        shipping_cents=nw.col("cancelled_shipping_cents"),
+        tax_cents=nw.col("cancelled_tax_cents"),
+    )
+    return summed_refunds(nw.concat([kept, came_back]), _KEY)
 
 
 def _came_back(returned: Frame) -> Frame:

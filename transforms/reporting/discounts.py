@@ -22,7 +22,7 @@ TABLE = Table(
     schema="reporting",
     name="discounts",
     grain="One row per business day, currency and code under which something was taken off.",
-    doc="Days are those on which lines were sold; a cancelled order counts nowhere. discounts add up to those of "
+    doc="Days are those on which lines were sold; a void order counts nowhere. discounts add up to those of "
     "reporting.daily_sales. Nothing else adds up: an order with two codes is one of orders under both, with all that "
     "was sold of it that day. A code for free delivery takes nothing off sales, and is not here.",
     columns=(

@@ -36,7 +36,7 @@ TABLE = Table(
             Type.INTEGER,
             "Units on the shelf that are not reserved for open orders; below 0, units that are owed.",
         ),
-        Column("units_28d", Type.INTEGER, "Units ordered in 28 days, without cancelled orders."),
+        Column("units_28d", Type.INTEGER, "Units ordered in 28 days, without void orders."),
         Column("in_stock_days_28d", Type.INTEGER, "Days in stock among the 28."),
         Column("velocity", Type.RATIO, "units_28d / in_stock_days_28d; null without a day in stock.", nullable=True),
         Column(

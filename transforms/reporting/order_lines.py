@@ -16,13 +16,15 @@ from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import flag, numbered, quotient
 from transforms.engines import Frame, by_key
+from transforms.sales_lines import before_cancelling
 
 TABLE = Table(
     schema="reporting",
     name="order_lines",
     grain="One row per order item.",
     doc="The lines of an order add up to its row in reporting.orders, but for those that were taken out of it. What "
-    "was cancelled or taken out keeps the quantities and amounts ordered, and its net sales are 0.",
+    "is void or was taken out keeps the quantities and amounts ordered, and its net sales are 0. A refund after the "
+    "day of a cancelling that is a return counts nowhere: that return is of all that was left.",
     columns=(
         key("order_items", "order_item_id", "The line."),
         key("orders", "order_id", "The order it belongs to."),
@@ -39,6 +41,8 @@ TABLE = Table(
             nullable=True,
         ),
         Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
+        Column("cancelled_on", Type.DAY, "Business day on which its order was; null when it was not.", nullable=True),
+        Column("is_void", Type.BOOLEAN, "Whether it is a sale of no day, as its order is (orders.voided_on)."),
         Column("quantity", Type.INTEGER, "Units ordered."),
         Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount, without tax."),
         Column("gross_sales", Type.CENTS, "quantity × unit_price, or the shop's own figure where it rounds."),
@@ -59,17 +63,31 @@ TABLE = Table(
             nullable=True,
         ),
         Column("tax", Type.CENTS, "Tax on it; null where the shop knows the order's only.", nullable=True),
-        Column("refunded_quantity", Type.INTEGER, "Units refunded so far."),
-        Column("returns", Type.CENTS, "Refunds so far, before tax."),
+        Column(
+            "refunded_quantity",
+            Type.INTEGER,
+            "Units refunded so far; of an order that was cancelled and is not void, all that are in it.",
+        ),
+        Column("returns", Type.CENTS, "Refunds so far, before tax, and cancelled_returns."),
+        Column(
+            "cancelled_quantity",
+            Type.INTEGER,
+            "Those of refunded_quantity that came back by the cancelling of the order; 0 of what is void.",
+        ),
+        Column(
+            "cancelled_returns",
+            Type.CENTS,
+            "What was left of its net sales when its order was cancelled, and came back then; 0 of what is void.",
+        ),
         Column("tax_refunds", Type.CENTS, "Tax given back with them, as far as the shop says."),
-        Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when cancelled or removed."),
+        Column("net_sales", Type.CENTS, "gross_sales − discount_allocated − returns; 0 when void or removed."),
         Column("unit_cost", Type.CENTS, "Cost of one unit when sold; null when unknown.", nullable=True),
         Column("cost", Type.CENTS, "quantity × unit_cost; null when unknown.", nullable=True),
         Column("returned_cost", Type.CENTS, "refunded_quantity × unit_cost; null when unknown.", nullable=True),
         Column(
             "gross_margin",
             Type.CENTS,
-            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when cancelled or removed,"
+            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when void or removed,"
             " null when the cost is unknown.",
             nullable=True,
         ),
@@ -118,41 +136,41 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         "currency",
         "ordered_on",
         "smallest_unit_cents",
+        "cancelled_on",
         order_discount_cents=nw.col("discount_cents"),
         is_cancelled=~nw.col("cancelled_on").is_null(),
+        is_void=~nw.col("voided_on").is_null(),
     )
-    # Summed per line before the join: a line with two refunds stays one line.
-    refunded = refunds.with_columns(tax_refunds_cents=nw.col("tax_cents").fill_null(0))
-    refunded = refunded.group_by("order_item_id").agg(
-        nw.col("quantity").sum().alias("refunded_quantity"),
-        nw.col("amount_cents").sum().alias("returns_cents"),
-        nw.col("tax_refunds_cents").sum(),
-    )
-    lines = (
-        order_items.select(
-            *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
-            *("unit_price_cents", "subtotal_cents", "discount_cents", "discount_code", "tax_cents", "unit_cost_cents"),
-            *("sold_on", "removed_on"),
-        )
-        .join(headers, on="order_id", how="inner")
-        .join(refunded, on="order_item_id", how="left")
-        .with_columns(
-            nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
-            gross_sales_cents=nw.coalesce("subtotal_cents", nw.col("quantity") * nw.col("unit_price_cents")),
-            cost_cents=nw.col("quantity") * nw.col("unit_cost_cents"),
-        )
+    lines = order_items.select(
+        *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
+        *("unit_price_cents", "subtotal_cents", "discount_cents", "discount_code", "tax_cents", "unit_cost_cents"),
+        *("sold_on", "removed_on"),
+    ).join(headers, on="order_id", how="inner")
+    lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left").with_columns(
+        nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
+        gross_sales_cents=nw.coalesce("subtotal_cents", nw.col("quantity") * nw.col("unit_price_cents")),
+        cost_cents=nw.col("quantity") * nw.col("unit_cost_cents"),
     )
     lines = by_key(lines, ["order_id"], _allocate_discount)
-    net_sales = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
-    is_no_sale = nw.col("is_cancelled") | ~nw.col("removed_on").is_null()
+    left = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
+    is_no_sale = nw.col("is_void") | ~nw.col("removed_on").is_null()
+    comes_back = nw.col("is_cancelled") & ~is_no_sale
     return (
         lines.with_columns(
+            cancelled_quantity=flag(comes_back) * (nw.col("quantity") - nw.col("refunded_quantity")),
+            cancelled_returns_cents=nw.when(comes_back & (left > 0)).then(left).otherwise(0),
+        )
+        .with_columns(
+            refunded_quantity=nw.col("refunded_quantity") + nw.col("cancelled_quantity"),
+            returns_cents=nw.col("returns_cents") + nw.col("cancelled_returns_cents"),
+        )
+        .with_columns(
             # What the shop rounded of its discount is of the lines that have one, and under their code.
             own_discount_cents=nw.when(nw.col("is_rounding"))
             .then(nw.col("discount_allocated_cents"))
             .otherwise(nw.col("discount_cents")),
             discount_code=nw.when(nw.col("discount_code") != "").then(nw.col("discount_code")),
-            net_sales_cents=nw.when(is_no_sale).then(0).otherwise(net_sales),
+            net_sales_cents=nw.when(is_no_sale).then(0).otherwise(left),
             returned_cost_cents=nw.col("refunded_quantity") * nw.col("unit_cost_cents"),
         )
         .with_columns(
@@ -161,6 +179,24 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
             .otherwise(nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")),
         )
         .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _refunded(refunds: Frame, lines: Frame) -> Frame:
+    """What was given back of each line, summed before the join: a line with two refunds stays one line."""
+    rows = refunds.select(
+        *("order_item_id", "refunded_on", "quantity", "amount_cents"),
+        tax_refunds_cents=nw.col("tax_cents").fill_null(0),
+    )
+    rows = rows.join(lines.select("order_item_id", "cancelled_on", "is_void"), on="order_item_id", how="inner")
+    return (
+        before_cancelling(rows)
+        .group_by("order_item_id")
+        .agg(
+            nw.col("quantity").sum().alias("refunded_quantity"),
+            nw.col("amount_cents").sum().alias("returns_cents"),
+            nw.col("tax_refunds_cents").sum(),
+        )
     )
 
 

@@ -10,7 +10,7 @@ from include.contract.table import key
 from transforms.arithmetic import flag, numbered
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
-from transforms.sales_lines import summed_refunds
+from transforms.sales_lines import before_cancelling, summed_refunds
 
 _SECONDS_PER_HOUR = 3600
 
@@ -18,8 +18,9 @@ TABLE = Table(
     schema="reporting",
     name="orders",
     grain="One row per order.",
-    doc="As known at the end of the data-through date, without later events. A cancelled order keeps the amounts "
-    "ordered and given back; its net sales and margin are 0.",
+    doc="As known at the end of the data-through date, without later events. An order that is void keeps the amounts "
+    "ordered and given back; its net sales and margin are 0. One that was cancelled and is not void has come back "
+    "whole: what was given back after that day counts nowhere.",
     columns=(
         key("orders", "order_id", "The order."),
         key("customers", "customer_id", "The customer; null for a guest's order.", nullable=True),
@@ -30,6 +31,13 @@ TABLE = Table(
         Column("shipped_on", Type.DAY, "Business day of shipped_at; null before.", nullable=True),
         Column("delivered_on", Type.DAY, "Business day of delivered_at; null before.", nullable=True),
         Column("cancelled_on", Type.DAY, "Business day of cancelled_at; null when not cancelled.", nullable=True),
+        Column(
+            "voided_on",
+            Type.DAY,
+            "cancelled_on of an order that is void: a sale of no day. Null where it is none, and in a shop whose "
+            "cancellations are returns (shop.toml): there it is a sale of its day, and a return on cancelled_on.",
+            nullable=True,
+        ),
         Column("ordered_at", Type.AT, "When the order was placed."),
         Column("shipped_at", Type.AT, "When it left the warehouse; null before.", nullable=True),
         Column("delivered_at", Type.AT, "When it arrived; null before.", nullable=True),
@@ -48,20 +56,36 @@ TABLE = Table(
         Column("shipping", Type.CENTS, "Charged for delivery, less what was taken off it, without tax."),
         Column("tax", Type.CENTS, "All tax: on gross_sales − discount, and shipping_tax."),
         Column("shipping_tax", Type.CENTS, "The part of tax that is on shipping."),
-        Column("returns", Type.CENTS, "Σ refunds of the lines so far, before tax."),
+        Column("returns", Type.CENTS, "Σ returns of the lines so far, before tax."),
         Column(
             "other_refunds",
             Type.CENTS,
-            "Given back so far that no line explains, without shipping and tax: goodwill, a fee. Not in net_sales.",
+            "Given back so far that no line explains, without shipping and tax: goodwill, a fee. Not in net_sales, and "
+            "less by cancelled_refunds.",
         ),
         Column("shipping_refunds", Type.CENTS, "Shipping given back so far, without tax; shipping is not less by it."),
+        Column(
+            "cancelled_shipping",
+            Type.CENTS,
+            "The part of shipping_refunds that came back by the cancelling: what was left of shipping; 0 if void.",
+        ),
+        Column(
+            "cancelled_tax",
+            Type.CENTS,
+            "The part of tax_refunds that came back by the cancelling: what was left of tax; 0 if void.",
+        ),
+        Column(
+            "cancelled_refunds",
+            Type.CENTS,
+            "What was in other_refunds when it was cancelled, and is in what came back whole; 0 if void.",
+        ),
         Column(
             "tax_refunds",
             Type.CENTS,
             "Tax given back so far, with returns, other_refunds and shipping_refunds, as far as the shop says; tax is "
             "not less by it.",
         ),
-        Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when cancelled."),
+        Column("net_sales", Type.CENTS, "gross_sales − discount − returns; 0 when void."),
         Column(
             "total",
             Type.CENTS,
@@ -78,15 +102,15 @@ TABLE = Table(
         Column(
             "gross_margin",
             Type.CENTS,
-            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when cancelled, "
+            "net_sales − cost + returned_cost: net sales minus the cost of the units kept; 0 when void, "
             "null when the cost is unknown.",
             nullable=True,
         ),
         Column(
             "customer_order_number",
             Type.INTEGER,
-            "Number of this order among the customer's orders, by ordered_at, then order_id, without cancelled ones; "
-            "null when cancelled, and for a guest's order.",
+            "Number of this order among the customer's orders, by ordered_at, then order_id, without void ones; "
+            "null when void, and for a guest's order.",
             nullable=True,
         ),
         Column(
@@ -159,6 +183,7 @@ _TAKEN = [
     "total_cents",
     "rounding_cents",
     *(f"{event}_{moment}" for event in ("ordered", "shipped", "delivered", "cancelled") for moment in ("on", "at")),
+    "voided_on",
     "seconds_to_ship",
     "seconds_to_deliver",
 ]
@@ -191,11 +216,12 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
             *(nw.col(column).sum().alias(name) for name, column in _SUMMED.items()),
         )
     )
-    is_cancelled = ~nw.col("cancelled_on").is_null()
+    is_void = ~nw.col("voided_on").is_null()
+    comes_back = ~nw.col("cancelled_on").is_null() & ~is_void
     rows = (
         orders.select(_TAKEN)
         .join(sums, on="order_id", how="left")
-        .join(_given_back(order_refunds), on="order_id", how="left")
+        .join(_given_back(order_refunds, orders), on="order_id", how="left")
         .join(_numbers(orders), on="order_id", how="left")
         .with_columns(nw.col("item_count", "unknown_cost", "rounding_cents", *_SUMMED, *_GIVEN_BACK).fill_null(0))
         .with_columns(tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("tax_refunds_of_lines"))
@@ -207,19 +233,38 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
             status=_status(),
             discount_code=nw.when(nw.col("discount_code") != "").then(nw.col("discount_code")),
             shipping_cents=nw.col("shipping_cents") - nw.col("shipping_discount_cents"),
-            gross_margin_cents=nw.when(is_cancelled | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
+            gross_margin_cents=nw.when(is_void | (nw.col("unknown_cost") == 0)).then(nw.col("gross_margin_cents")),
             is_first_order=(nw.col("customer_order_number") == 1).fill_null(False),
             hours_to_ship=nw.col("seconds_to_ship") / _SECONDS_PER_HOUR,
             hours_to_deliver=nw.col("seconds_to_deliver") / _SECONDS_PER_HOUR,
+        )
+        .with_columns(
+            cancelled_shipping_cents=_left(comes_back, "shipping_cents", "shipping_refunds_cents"),
+            cancelled_tax_cents=_left(comes_back, "tax_cents", "tax_refunds_cents"),
+            cancelled_refunds_cents=flag(comes_back) * nw.col("other_refunds_cents"),
+        )
+        .with_columns(
+            shipping_refunds_cents=nw.col("shipping_refunds_cents") + nw.col("cancelled_shipping_cents"),
+            tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("cancelled_tax_cents"),
+            other_refunds_cents=nw.col("other_refunds_cents") - nw.col("cancelled_refunds_cents"),
         )
     )
     return rows.select(column.lake_name for column in TABLE.columns)
 
 
-def _given_back(order_refunds: Frame) -> Frame:
+def _given_back(order_refunds: Frame, orders: Frame) -> Frame:
     """What was given back of each order that no line explains; of what is about no known order, nothing."""
-    of_orders = order_refunds.filter(~nw.col("order_id").is_null())
-    return summed_refunds(of_orders, ["order_id"])
+    cancelled = orders.select("order_id", "cancelled_on", is_void=~nw.col("voided_on").is_null())
+    of_orders = order_refunds.filter(~nw.col("order_id").is_null()).select(
+        "order_id", "refunded_on", "amount_cents", "shipping_cents", "tax_cents"
+    )
+    return summed_refunds(before_cancelling(of_orders.join(cancelled, on="order_id", how="inner")), ["order_id"])
+
+
+def _left(comes_back: nw.Expr, charged: str, given_back: str) -> nw.Expr:
+    """What is left to give back of an amount when an order comes back; 0 where nothing is, or it does not."""
+    left = nw.col(charged) - nw.col(given_back)
+    return nw.when(comes_back & (left > 0)).then(left).otherwise(0)
 
 
 def _status() -> nw.Expr:
@@ -238,8 +283,8 @@ def _status() -> nw.Expr:
 
 
 def _numbers(orders: Frame) -> Frame:
-    """Count each customer's orders in the order they were placed; cancelled ones and guests' have no number."""
-    counted = of_known_customers(orders).filter(nw.col("cancelled_on").is_null())
+    """Count each customer's orders in the order they were placed; void ones and guests' have no number."""
+    counted = of_known_customers(orders).filter(nw.col("voided_on").is_null())
     counted = counted.select("order_id", "customer_id", "ordered_at")
     numbers = by_key(
         counted,

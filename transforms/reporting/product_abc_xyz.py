@@ -29,7 +29,7 @@ TABLE = Table(
     schema="reporting",
     name="product_abc_xyz",
     grain="One row per night and product, also without any sale.",
-    doc="Cancelled orders do not count. Shares are among the products of one currency.",
+    doc="Void orders do not count. Shares are among the products of one currency.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),

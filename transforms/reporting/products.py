@@ -19,7 +19,7 @@ TABLE = Table(
     schema="reporting",
     name="products",
     grain="One row per product, also without any sale, and also when sold but no longer listed.",
-    doc="Cancelled orders do not count. A window of n days ends with the data-through date. The columns from the "
+    doc="Void orders do not count. A window of n days ends with the data-through date. The columns from the "
     "shop's product list are current.",
     columns=(
         key("products", "product_id", "The product."),

@@ -18,6 +18,7 @@ from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import between
 from transforms.arithmetic import ZERO
 from transforms.engines import Frame, by_key
+from transforms.sales_lines import counted_orders, returned_orders
 
 _KEY = ["day", "currency"]
 _PAID = ["captured_cents", "refunded_cents", "issued_cents"]
@@ -28,13 +29,19 @@ TABLE = Table(
     name="receivables_daily",
     grain="One row per business day and currency, from the currency's first order or refund of no line through the "
     "data-through date, and per earlier day on which money moved.",
-    doc="A currency in which no money ever moved has no row: the shop records no payments. An order that is cancelled "
-    "is no sale, also not on the days before, so money that was paid for it and not paid back makes receivable lower.",
+    doc="A currency in which no money ever moved has no row: the shop records no payments. A void order is no sale, "
+    "also not on the days before, so money that was paid for it and not paid back makes receivable lower. One that "
+    "comes back by its cancelling does so from that day on.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("total_sales", Type.CENTS, "As in daily_sales: sales, shipping and tax, less what was given back."),
-        Column("rounding", Type.CENTS, "Σ rounding of the day's orders: what is to be paid beside total_sales."),
+        Column(
+            "rounding",
+            Type.CENTS,
+            "Σ rounding of the day's orders, less that of those that come back whole: what is to be paid beside "
+            "total_sales.",
+        ),
         Column("captured", Type.CENTS, "As in payments_daily, over all methods."),
         Column("refunded", Type.CENTS, "As in payments_daily, over all methods."),
         Column("issued", Type.CENTS, "As in payments_daily, over all methods."),
@@ -61,12 +68,14 @@ TABLE = Table(
 def build(daily_sales: Frame, reporting_orders: Frame, payments_daily: Frame) -> Frame:
     """Stack sales, the rounding of orders and payments, add them up by day, and sum them from the first day on."""
     nothing = dict.fromkeys(_ADDED_UP, ZERO)
-    kept = reporting_orders.filter(nw.col("status") != "cancelled")
+    kept = counted_orders(reporting_orders).with_columns(day=nw.col("ordered_on"))
+    back = returned_orders(reporting_orders).with_columns(rounding_cents=-nw.col("rounding_cents"))
     stacked = nw.concat(
         [
             daily_sales.select(*_KEY, **(nothing | {"total_sales_cents": nw.col("total_sales_cents")})),
-            kept.rename({"ordered_on": "day"}).select(
-                *_KEY, **(nothing | {"rounding_cents": nw.col("rounding_cents")})
+            *(
+                orders.select(*_KEY, **(nothing | {"rounding_cents": nw.col("rounding_cents")}))
+                for orders in (kept, back)
             ),
             payments_daily.select(*_KEY, **(nothing | {name: nw.col(name) for name in _PAID})),
         ]

@@ -16,18 +16,23 @@ TABLE = Table(
     schema="reporting",
     name="refunds_daily",
     grain="One row per business day, currency and restocked (yes or no) on which something was refunded.",
-    doc="A day without refunds has no row. Refunds count on the day they were given; those of cancelled orders do not "
-    "count. A line that was taken out of its order is a refund of all its units on that day, and counts as restocked.",
+    doc="A day without refunds has no row. Refunds count on the day they were given; those of void orders do not "
+    "count. A line that was taken out of its order, or came back when that was cancelled, is a refund of its units on "
+    "that day, and counts as restocked.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("restocked", Type.BOOLEAN, "Whether the units went back on the shelf."),
-        Column("refunds", Type.INTEGER, "Refunds given that day, and lines taken out of orders."),
-        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
-        Column("returns", Type.CENTS, "Refunds given that day, and lines taken out of orders, before tax."),
+        Column("refunds", Type.INTEGER, "Refunds given that day, and lines that came out of or back with orders."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, taken out of an order, or of one cancelled, that day."),
+        Column(
+            "returns", Type.CENTS, "Refunds given that day, and lines that came out of or back with orders, before tax."
+        ),
     ),
     primary_key=("day", "currency", "restocked"),
-    rebuild=Rebuild.by("day", refunds="refunded_on", order_lines=("removed_on", "order_item_id@refunds")),
+    rebuild=Rebuild.by(
+        "day", refunds="refunded_on", order_lines=("removed_on", "cancelled_on", "order_item_id@refunds")
+    ),
     rules=(
         between("refunds", "refunds_positive", "A row is of at least one refund.", least=1, severity=Severity.STOP),
         between(
@@ -49,7 +54,7 @@ TABLE = Table(
 
 
 def build(refunds: Frame, order_lines: Frame) -> Frame:
-    """Add up the refunds of orders that were not cancelled."""
+    """Add up the refunds of orders that are not void."""
     return (
         returned_lines(refunds, order_lines)
         .group_by("day", "currency", "restocked")

@@ -1,15 +1,30 @@
--- One line per order_line_item of an order's current version; its id is the same in all versions. A line that an edit
--- took out is gone, or stays with quantity 0: both are left out.
+-- One line per order_line_item; its id is the same in all versions of its order. It is as in the order's current version;
+-- one that an edit took out has no row there, or one of quantity 0: it is as it was, and removed at the time of the
+-- version after that. A gift card that is sold is no line: payments.sql has it.
 --
 -- A product is a variant: that is what has a price and lies on a shelf. A line that names none (an engraving, typed in
 -- by hand) sells a product of its own that is called like the line; products.sql has it.
 --
 -- A quantity may be a fraction in Medusa. The gate keeps such a line aside: it is not readable.
-with sold_lines as (
+with latest as (
+    -- Every version of an order has a row for each line that is in it: the last one of a line is how it is, or was.
+    select distinct on (item_id)
+        item_id,
+        order_id,
+        version,
+        quantity,
+        unit_price,
+        updated_at
+    from order_item
+    where quantity > 0 and deleted_at is null
+    order by item_id, version desc
+),
+sold_lines as (
     select
         line.id as line_id,
         placed.id as order_id,
-        placed.version,
+        item.version,
+        item.version < placed.version as is_removed,
         placed.sales_channel_id,
         coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
         item.quantity,
@@ -17,10 +32,10 @@ with sold_lines as (
         line.is_tax_inclusive,
         greatest(placed.updated_at, item.updated_at, line.updated_at) as updated_at
     from "order" as placed
-    join order_item as item on item.order_id = placed.id and item.version = placed.version
+    join latest as item on item.order_id = placed.id
     join order_line_item as line on line.id = item.item_id
     where not placed.is_draft_order and placed.deleted_at is null
-        and item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
+        and line.deleted_at is null and not line.is_giftcard
 ),
 rates as (
     select
@@ -107,6 +122,13 @@ additions as (
     where quantity > 0 and deleted_at is null
     group by item_id
 ),
+removals as (
+    select sold_lines.line_id, min(later.created_at) as removed_at
+    from sold_lines
+    join order_item as later on later.order_id = sold_lines.order_id and later.version > sold_lines.version
+    where sold_lines.is_removed
+    group by sold_lines.line_id
+),
 finished as (
     select
         sold_lines.*,
@@ -115,6 +137,8 @@ finished as (
         listed_price / listed_for as unit_price,
         coalesce(discounts.discount, 0) as discount,
         case when additions.version > 1 then additions.added_at end as sold_at,
+        -- An edit that took out the last line left no row to say when.
+        case when sold_lines.is_removed then coalesce(removals.removed_at, sold_lines.updated_at) end as removed_at,
         discounts.discount_code,
         coalesce(
             case when parcels.is_chosen then parcels.location_id end,
@@ -134,6 +158,7 @@ finished as (
     left join parcels using (line_id)
     left join order_locations using (order_id)
     left join additions using (line_id)
+    left join removals using (line_id)
     left join channel_locations using (sales_channel_id)
 )
 select
@@ -149,6 +174,7 @@ select
     greatest(subtotal - discount, 0) * rate as tax,
     null::numeric as unit_cost, -- Medusa knows no cost
     sold_at,
+    removed_at,
     touched_at as updated_at
 from finished
 where touched_at >= :changed_since

@@ -5,7 +5,7 @@
 --
 -- Money: Medusa never rounds an amount, and neither does this; shop.toml says how it is rounded when it is read.
 -- Medusa's own total is what is left after returns and credits (a gift card, goodwill). Here total is what the order
--- sold for: all units of the current version.
+-- sold for: all units of the current version, but for gift cards.
 --
 -- Status: Medusa's own says pending until an order is cancelled, archived or completed, so it is read from what was
 -- captured, packed, shipped and delivered. An order is shipped when the last unit of a version left, and stays so when
@@ -44,7 +44,17 @@ priced_lines as (
     join order_item as item on item.order_id = placed.id and item.version = placed.version
     join order_line_item as line on line.id = item.item_id
     left join line_rates on line_rates.item_id = line.id
+    where item.quantity > 0 and item.deleted_at is null and line.deleted_at is null and not line.is_giftcard
+),
+card_orders as (
+    -- A gift card that is sold is no sale; an order of nothing else is no order.
+    select placed.id as order_id
+    from placed
+    join order_item as item on item.order_id = placed.id and item.version = placed.version
+    join order_line_item as line on line.id = item.item_id
     where item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
+    group by placed.id
+    having bool_and(line.is_giftcard)
 ),
 line_discounts as (
     -- A discount on the whole order is on its lines too: Medusa spreads it.
@@ -262,3 +272,4 @@ left join order_address as address on address.id = placed.shipping_address_id
 left join customer on customer.id = placed.customer_id
 left join sales_channel on sales_channel.id = placed.sales_channel_id
 where greatest(placed.updated_at, address.updated_at, last_touches.updated_at) >= :changed_since
+    and placed.id not in (select order_id from card_orders)

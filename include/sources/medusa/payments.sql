@@ -2,7 +2,53 @@
 -- credit line of the order in Medusa, written again for every version: here one payment at the time of the first.
 -- Other credit lines (goodwill, what an edit left over) move no money by themselves.
 -- Payments of drafts and deleted orders are left out, as these are.
-with collected as (
+-- A gift card that was sold is money put on it, once the order is paid: what was paid for it. Of an order of nothing else
+-- there is no order to name, and of one that was cancelled there is no card.
+with rates as (
+    select
+        item_id as line_id,
+        sum(rate) filter (where deleted_at is null) / 100 as rate,
+        max(updated_at) as updated_at
+    from order_line_item_tax_line
+    group by item_id
+),
+lines as (
+    select
+        line.id as line_id,
+        placed.id as order_id,
+        placed.version,
+        placed.canceled_at,
+        line.is_giftcard,
+        upper(placed.currency_code) as currency,
+        coalesce(rates.rate, 0) as rate,
+        item.quantity * coalesce(item.unit_price, line.unit_price)
+            / case when line.is_tax_inclusive then 1 + coalesce(rates.rate, 0) else 1 end as subtotal,
+        greatest(placed.updated_at, item.updated_at, line.updated_at, rates.updated_at) as updated_at
+    from "order" as placed
+    join order_item as item on item.order_id = placed.id and item.version = placed.version
+    join order_line_item as line on line.id = item.item_id
+    left join rates on rates.line_id = line.id
+    where not placed.is_draft_order and placed.deleted_at is null
+        and item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
+),
+card_orders as (
+    select order_id
+    from lines
+    group by order_id
+    having bool_and(is_giftcard)
+),
+discounts as (
+    select
+        line_id,
+        sum(adjustment.amount / case when adjustment.is_tax_inclusive then 1 + rate else 1 end)
+            filter (where adjustment.deleted_at is null) as discount,
+        max(adjustment.updated_at) as updated_at
+    from lines
+    join order_line_item_adjustment as adjustment on adjustment.item_id = line_id and adjustment.version = lines.version
+    where is_giftcard
+    group by line_id
+),
+collected as (
     select
         payment.id as payment_id,
         link.order_id,
@@ -45,7 +91,7 @@ credited as (
         and not placed.is_draft_order and placed.deleted_at is null
     group by placed.id, placed.version, placed.currency_code, placed.updated_at, line.reference, line.reference_id
 ),
-payments as (
+paid as (
     select
         moved.movement_id as payment_id,
         collected.order_id,
@@ -61,10 +107,39 @@ payments as (
     select movement_id, order_id, 'capture', method, currency, amount, created_at, updated_at
     from credited
     where amount > 0
+),
+first_paid as (
+    select
+        order_id,
+        min(paid_at) filter (where kind = 'capture') as paid_at,
+        max(updated_at) as updated_at
+    from paid
+    group by order_id
+),
+issued as (
+    select
+        line_id,
+        lines.order_id,
+        currency,
+        subtotal - coalesce(discount, 0) + greatest(subtotal - coalesce(discount, 0), 0) * rate as amount,
+        first_paid.paid_at,
+        greatest(lines.updated_at, discounts.updated_at, first_paid.updated_at) as updated_at
+    from lines
+    join first_paid on first_paid.order_id = lines.order_id
+    left join discounts using (line_id)
+    where is_giftcard and canceled_at is null
+),
+payments as (
+    select payment_id, order_id, kind, method, currency, amount, paid_at, updated_at
+    from paid
+    union all
+    select line_id, order_id, 'issue', 'gift_card', currency, amount, paid_at, updated_at
+    from issued
+    where paid_at is not null and amount > 0
 )
 select
     payment_id,
-    order_id,
+    case when order_id not in (select order_id from card_orders) then order_id end as order_id,
     kind,
     method,
     currency,

@@ -1,7 +1,38 @@
 -- What came back, one row per returned line: Medusa's refunds name a payment and no line, its returns lines and no
 -- money. A returned unit is worth its share of what its line sold for, without tax; what was paid for it may differ.
 -- So is the tax on it. Money alone (goodwill, a difference after an edit, shipping) has no line and is not here.
-with rates as (
+with latest as (
+    -- Every version of an order has a row for each line that is in it: the last one of a line is how it is, or was.
+    select distinct on (item_id)
+        item_id,
+        order_id,
+        version,
+        quantity,
+        unit_price,
+        updated_at
+    from order_item
+    where quantity > 0 and deleted_at is null
+    order by item_id, version desc
+),
+sold_lines as (
+    select
+        line.id as line_id,
+        placed.id as order_id,
+        item.version,
+        item.version < placed.version as is_removed,
+        placed.sales_channel_id,
+        coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
+        item.quantity,
+        coalesce(item.unit_price, line.unit_price) as listed_price,
+        line.is_tax_inclusive,
+        greatest(placed.updated_at, item.updated_at, line.updated_at) as updated_at
+    from "order" as placed
+    join latest as item on item.order_id = placed.id
+    join order_line_item as line on line.id = item.item_id
+    where not placed.is_draft_order and placed.deleted_at is null
+        and line.deleted_at is null and not line.is_giftcard
+),
+rates as (
     select
         item_id as line_id,
         sum(rate) filter (where deleted_at is null) / 100 as rate,
@@ -9,21 +40,14 @@ with rates as (
     from order_line_item_tax_line
     group by item_id
 ),
-sold_lines as (
+prices as (
     select
-        line.id as line_id,
-        placed.version,
-        item.quantity,
-        coalesce(item.unit_price, line.unit_price)
-            / case when line.is_tax_inclusive then 1 + coalesce(rates.rate, 0) else 1 end as unit_price,
-        coalesce(rates.rate, 0) as rate,
-        greatest(placed.updated_at, item.updated_at, line.updated_at, rates.updated_at) as updated_at
-    from "order" as placed
-    join order_item as item on item.order_id = placed.id and item.version = placed.version
-    join order_line_item as line on line.id = item.item_id
-    left join rates on rates.line_id = line.id
-    where not placed.is_draft_order and placed.deleted_at is null
-        and item.quantity > 0 and item.deleted_at is null and line.deleted_at is null
+        line_id,
+        coalesce(rate, 0) as rate,
+        case when is_tax_inclusive then 1 + coalesce(rate, 0) else 1 end as listed_for, -- of 1 without tax
+        rates.updated_at
+    from sold_lines
+    left join rates using (line_id)
 ),
 discounts as (
     select
@@ -32,6 +56,7 @@ discounts as (
             filter (where adjustment.deleted_at is null) as discount,
         max(adjustment.updated_at) as updated_at
     from sold_lines
+    join prices using (line_id)
     join order_line_item_adjustment as adjustment
         on adjustment.item_id = line_id and adjustment.version = sold_lines.version
     group by line_id
@@ -42,14 +67,17 @@ received as (
         part.item_id as line_id,
         part.received_quantity,
         coalesce(part.damaged_quantity, 0) as damaged_quantity,
-        sold_lines.unit_price - coalesce(discounts.discount, 0) / sold_lines.quantity as unit_worth,
-        sold_lines.rate,
+        sold_lines.listed_price / prices.listed_for - coalesce(discounts.discount, 0) / sold_lines.quantity as unit_worth,
+        prices.rate,
         -- A return of which a part is still on its way has no time of its own yet.
         coalesce(returned.received_at, part.updated_at) as received_at,
-        greatest(returned.updated_at, part.updated_at, sold_lines.updated_at, discounts.updated_at) as updated_at
+        greatest(
+            returned.updated_at, part.updated_at, sold_lines.updated_at, prices.updated_at, discounts.updated_at
+        ) as updated_at
     from return as returned
     join return_item as part on part.return_id = returned.id
     join sold_lines on sold_lines.line_id = part.item_id
+    join prices on prices.line_id = part.item_id
     left join discounts on discounts.line_id = part.item_id
     where part.received_quantity > 0
         and returned.canceled_at is null and returned.deleted_at is null and part.deleted_at is null
