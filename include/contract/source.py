@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from include.contract.dimension import Dimension, Dimensions
 from include.contract.rules import Condition, ContractError, Rule, Severity, empty, one_of
 from include.contract.table import Column, Table
 from include.contract.types import Rounding, Type
@@ -76,6 +77,8 @@ class Source(Table):
             columns follow another's changes.
         optional: whether a shop may do without it: one without its file has no rows of it, and every table all the
             same. Any other source that is absent is unknown, and the tables that read it are left out.
+        dimensions: what sales can be grouped by and its rows in the lake have.
+        added: the columns in the lake that no other shop has: this one's folder declares them for its dimensions.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
         deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
     """
@@ -90,6 +93,8 @@ class Source(Table):
     currency: str | None = None
     judged_whole: bool = False
     optional: bool = False
+    dimensions: Dimensions = ()
+    added: tuple[str, ...] = ()
     tolerance: float = 0.02
     deletion_tolerance: float = 0.02
 
@@ -101,6 +106,8 @@ class Source(Table):
         known = {column.lake_name for column in self.lake_columns}
         if unknown := sorted((named | ({self.begins} if self.begins else set())) - known):
             raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
+        if unknown := sorted({one.column for one in self.dimensions} - known):
+            raise ContractError(f"{self.name}: dimensions name unknown columns {unknown}")
 
     def rounded(self, rounding: Rounding) -> Self:
         """The same source of a shop whose amounts are finer than its smallest unit.
@@ -122,6 +129,18 @@ class Source(Table):
         if rule not in {one.name for one in self.rules}:
             raise ContractError(f"{self.name} has no rule {rule}")
         return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
+
+    def with_column(self, added: Column | Derived) -> Self:
+        """The same source of a shop that has a column more, which is read of it or derived."""
+        if isinstance(added, Derived):
+            derived, columns, name = (*self.derived, added), self.columns, added.column.lake_name
+        else:
+            derived, columns, name = self.derived, (*self.columns, added), added.lake_name
+        return replace(self, columns=columns, derived=derived, added=(*self.added, name))
+
+    def with_dimension(self, dimension: Dimension) -> Self:
+        """The same source of a shop with one dimension more, of a column that it has."""
+        return replace(self, dimensions=(*self.dimensions, dimension))
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

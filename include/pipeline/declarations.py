@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from include.contract import Source, Table
+from include.contract import Source, Table, dimensions_of
 from include.contract.definition import Changes, SourceDefinition
 from include.extract import sql_files
 from include.ledger import copies
 from include.settings import settings
-from include.sources import key_types
+from include.sources import key_types, shop_sources
 
 
 def typed(tables: Iterable[Table]) -> list[Table]:
-    """Published tables with the key types that this shop's sources declare."""
-    keys = key_types(settings().sources)
-    return [table.typed(keys) for table in tables]
+    """Published tables as this shop has them: with its key types and dimensions.
+
+    Raises:
+        ContractError: when a dimension of the shop has the name of a column that a table has anyway.
+    """
+    keys, dimensions = key_types(settings().sources), dimensions_of(shop_sources(settings().sources))
+    return [table.of_shop(keys, dimensions) for table in tables]
 
 
 def changed_definitions(

@@ -12,6 +12,7 @@ from typing import Final
 from include.contract import Source, Type
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
+from include.sources.dimensions import with_dimensions
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
@@ -66,7 +67,7 @@ def key_types(folder: Path) -> dict[str, Type]:
 
 
 def shop_sources(folder: Path) -> dict[str, Source]:
-    """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its ``shop.toml`` says.
+    """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its .toml files say.
 
     Raises:
         ValueError: when a .sql file belongs to no source, or a .toml file says what it may not.
@@ -84,6 +85,7 @@ def shop_sources(folder: Path) -> dict[str, Source]:
         found = {name: source.rounded(said.rounding) for name, source in found.items()}
     if said.backorders and "inventory" in found:
         found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
+    found = with_dimensions(found, folder)
     return {name: since(source, said.first_day) for name, source in found.items()}
 
 

@@ -150,7 +150,7 @@ def _declare_as_before(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def _orders_before(orders: Frame, order_lines: Frame) -> Frame:
-    return _cut(orders_table.build(orders, order_lines, _none(orders)))
+    return _cut(orders_table.build(orders, order_lines, _none(orders), ()))
 
 
 def _daily_sales_before(reporting_orders: Frame, order_lines: Frame, refunds: Frame, calendar: Frame) -> Frame:

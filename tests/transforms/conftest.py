@@ -20,6 +20,7 @@ from pyarrow import parquet
 from include.contract import Source, Table, Type
 from include.contract.arrow import arrow_schema
 from include.sources import SOURCES
+from include.sources.dimensions import with_dimensions
 from transforms.build import Built, build
 from transforms.engines import ENGINES, Engine, Frame, Local
 from transforms.registry import TABLES
@@ -107,11 +108,14 @@ def _days(source: Source, row: dict[str, Any]) -> dict[str, Any]:
 class Reporting:
     """The published tables of a drawn shop, each built when it is asked for, after its inputs."""
 
-    def __init__(self, shop: Shop, as_of: str, engine: str, folder: Path, keys: Mapping[str, Type]) -> None:
+    def __init__(
+        self, shop: Shop, as_of: str, engine: str, folder: Path, keys: Mapping[str, Type], dimensions: str = ""
+    ) -> None:
         self.as_of, self.engine, self.folder = as_of, engine, folder
-        self.sources = {name: source.typed(keys) for name, source in SOURCES.items()}
         self._built: dict[str, Built] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dimensions.toml").write_text(dimensions)
+        self.sources = with_dimensions({name: source.typed(keys) for name, source in SOURCES.items()}, folder)
         for name, source in self.sources.items():
             parquet.write_table(source_table(source, shop.get(name, "")), folder / f"source_{name}.parquet")
 
@@ -167,11 +171,13 @@ def engine(request: pytest.FixtureRequest, clusters: Callable[[str], None]) -> s
 
 @pytest.fixture
 def report(engine: str, tmp_path: Path) -> Report:
-    """Build the tables of a drawn shop: ``report(shop, as_of="2026-01-10")``."""
+    """Build the tables of a drawn shop: ``report(shop, as_of="2026-01-10")``; ``dimensions`` is its file of them."""
     count = iter(range(100))
 
-    def reporting(shop: Shop, as_of: str = "2026-01-10", keys: Mapping[str, Type] | None = None) -> Reporting:
-        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {})
+    def reporting(
+        shop: Shop, as_of: str = "2026-01-10", keys: Mapping[str, Type] | None = None, dimensions: str = ""
+    ) -> Reporting:
+        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {}, dimensions)
 
     return reporting
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import flag, numbered, quotient
+from transforms.dimensions import given, taken
 from transforms.engines import Frame, by_key
 
 TABLE = Table(
@@ -22,7 +23,9 @@ TABLE = Table(
     name="order_lines",
     grain="One row per order item.",
     doc="The lines of an order add up to its row in reporting.orders, but for those that were taken out of it. What "
-    "was cancelled or taken out keeps the quantities and amounts ordered, and its net sales are 0.",
+    "was cancelled or taken out keeps the quantities and amounts ordered, and its net sales are 0. There is also a "
+    "column for every dimension that the shop's folder declares.",
+    carries="lines",
     columns=(
         key("order_items", "order_item_id", "The line."),
         key("orders", "order_id", "The order it belongs to."),
@@ -30,6 +33,12 @@ TABLE = Table(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column(
+            "channel",
+            Type.TEXT,
+            "Where its order was placed, as the shop says; null where it does not.",
+            nullable=True,
+        ),
         Column("ordered_on", Type.DAY, "Business day of its order."),
         Column("sold_on", Type.DAY, "Business day it was sold: that of its order, or later where it was added to it."),
         Column(
@@ -110,13 +119,16 @@ TABLE = Table(
 )
 
 
-def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
+def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions) -> Frame:
     """Lines with their order's day and currency, their share of its discount, and their refunds."""
+    declared = [one for one in dimensions if not one.built_in]
     headers = orders.select(
         "order_id",
         "customer_id",
         "currency",
+        "channel",
         "ordered_on",
+        *taken(one for one in declared if not one.of_line),
         order_discount_cents=nw.col("discount_cents"),
         is_cancelled=~nw.col("cancelled_on").is_null(),
     )
@@ -132,6 +144,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
             *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
             *("unit_price_cents", "subtotal_cents", "discount_cents", "discount_code", "tax_cents", "unit_cost_cents"),
             *("sold_on", "removed_on"),
+            *taken(one for one in declared if one.of_line),
         )
         .join(headers, on="order_id", how="inner")
         .join(refunded, on="order_item_id", how="left")
@@ -159,7 +172,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
             .then(0)
             .otherwise(nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")),
         )
-        .select(column.lake_name for column in TABLE.columns)
+        .select(*(column.lake_name for column in TABLE.columns), *given(declared))
     )
 
 
