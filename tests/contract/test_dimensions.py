@@ -161,5 +161,5 @@ def test_the_shops_of_the_project_say_what_their_tables_can_have() -> None:
     assert found == {
         "demo_shop": ["channel", "country"],
         "complete_journey": ["channel", "store"],
-        "medusa": ["channel"],
+        "medusa": ["channel", "country"],
     }
