@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
-from include.contract import ContractError
-from tests.transforms.conftest import Report, Shop
-from transforms.registry import TABLES
+from include.contract import ContractError, Table
+from include.sources import SOURCES
+from tests.transforms.conftest import Report, Shop, day
+from transforms.build import build
+from transforms.engines import Frame
+from transforms.registry import TABLES, Published
 
 # 1: two lines, one refunded; goodwill on another day. 2: cancelled, with a refund. 3: of no channel and a guest. 4: a
 # line taken out, one added later. A refund of no known order.
@@ -164,14 +168,30 @@ def test_the_values_of_every_dimension_add_up_to_the_day(report: Report, shop: S
                 assert sums[dimension, *key] == {name: row[name] for name in ADDED_UP}, (dimension, key)
 
 
-def test_tables_that_know_no_dimension_are_as_without(report: Report) -> None:
-    """A column that a shop adds may be called as one that any of them makes."""
-    declared = DIMENSIONS.replace("[region]", '[customers]\ncolumn = "region"').replace(
-        "[brand]", '[rest]\ncolumn = "brand"'
+@pytest.mark.parametrize("name", ["orders", "reporting_orders"])
+def test_a_build_that_asks_for_no_dimension_does_not_see_any(
+    report: Report, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a shop adds may be called as a column that any build makes: it gets the columns that every shop has."""
+    columns = SOURCES["orders"].lake_columns if name == "orders" else TABLES["orders"].table.columns
+    copies = Table("reporting", "copies", "One row per order.", columns, ("order_id",))
+    builds: dict[str, Callable[..., Frame]] = {
+        "orders": lambda orders: orders,
+        "reporting_orders": lambda reporting_orders: reporting_orders,
+    }
+    monkeypatch.setitem(cast("dict[str, Published]", TABLES), "copies", Published(copies, builds[name]))
+    tables = report(SALES, dimensions=DIMENSIONS)
+    assert len(tables.rows("copies")) == 4
+    alone = build(
+        "copies",
+        tables.files("orders") | tables.files("order_lines"),
+        tables.sources,
+        as_of=day("2026-01-10"),
+        first_day=lambda: day("2026-01-01"),
+        engine=tables.engine,
+        into=tables.folder / "alone",
     )
-    without, tables = report(having()), report(SALES, dimensions=declared)
-    for name in ("daily_sales", "customers", "discounts"):
-        assert tables.rows(name) == without.rows(name)
+    assert alone.rows == 4
 
 
 @pytest.mark.parametrize("name", ["status", "net_sales"])
