@@ -81,10 +81,10 @@ def test_a_customers_value_is_found_by_the_key(shop: Path) -> None:
     (shop / "dimensions.toml").write_text(DECLARED)
     (home,) = (one for one in shop_sources(shop)["orders"].derived if one.column.name == "customers_country")
     found = duckdb.sql(
-        "with customers(customer_id, country) as (values (1, 'DE'), (2, null)), orders(customer_id) as"
-        f" (values (1), (2), (3), (null)) select customer_id, {home.sql} from orders as row order by 1 nulls last"
+        "with customers(customer_id, country) as (values (1, 'DE'), (2, 'AT'), (4, null)), orders(customer_id) as"
+        f" (values (1), (2), (3), (4), (null)) select customer_id, {home.sql} from orders as row order by 1 nulls last"
     )
-    assert found.fetchall() == [(1, "DE"), (2, None), (3, None), (None, None)]
+    assert found.fetchall() == [(1, "DE"), (2, "AT"), (3, None), (4, None), (None, None)]
 
 
 def test_a_published_table_has_a_column_for_each_that_its_rows_can_have(shop: Path) -> None:
