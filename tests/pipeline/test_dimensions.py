@@ -72,7 +72,8 @@ def test_a_dimension_that_is_declared_is_grouped_by_from_the_next_night_on(
     assert not planned(nights).lake
     moved = nights.shop.execute(
         "update customers set country = 'XK', updated_at = now() where customer_id = ("
-        " select customer_id from orders where customer_id > 0 and status <> 'cancelled' and ordered_at < date '2026-04-01'"
+        " select customer_id from orders"
+        " where customer_id > 0 and status <> 'cancelled' and ordered_at < date '2026-04-01'"
         " group by 1 order by count(*) desc, 1 limit 1) returning customer_id"
     ).fetchall()[0][0]
     before = nights.ask("select count(*) from reporting.order_lines where customer_id = %s and home <> 'XK'", moved)
