@@ -10,7 +10,7 @@ from typing import Any
 
 import narwhals as nw
 
-from include.contract import ContractError, Source, Table
+from include.contract import ContractError, Source, Table, dimensions_of
 from include.contract.types import DECIMALS
 from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
 from transforms.registry import TABLES, Input, Published
@@ -51,7 +51,7 @@ def build(
     Args:
         name: a key of ``TABLES``.
         files: per input of ``layers``, the Parquet files of the pinned version; none means no rows.
-        sources: the shop's source contracts by name, with its key types and decimals.
+        sources: the shop's source contracts by name, with its key types, decimals and dimensions.
         as_of: the data-through date, the last whole business day, as a day number.
         first_day: returns the first day of the calendar, a day number, no later than the first order, movement or
             refund of no line; only called where the table needs a calendar.
@@ -70,13 +70,11 @@ def build(
     from pyarrow import parquet
 
     published = TABLES[name]
-    keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
-    decimals = next((source.decimals for source in sources.values()), DECIMALS)
-    table = published.table.typed(keys, decimals)
+    table = _of_shop(published, sources)
     resources = resources or Local()
     chosen = choose(name, engine, [file for input_files in files.values() for file in input_files], resources)
     with ENGINES[chosen](resources) as runner:
-        rows = _Making(runner, files, sources, keys, decimals, first_day, as_of).rows(published)
+        rows = _Making(runner, files, sources, first_day, as_of).rows(published)
         written = _write(runner, rows, table, into)
     return Built(table, chosen, tuple(written), sum(parquet.read_metadata(file).num_rows for file in written))
 
@@ -131,23 +129,26 @@ class _Making:
     engine: Engine
     files: Mapping[str, Sequence[str]]
     sources: Mapping[str, Source]
-    keys: Mapping[str, Any]
-    decimals: int
     first_day: Callable[[], int]
     as_of: int
     made: dict[str, Frame] = field(default_factory=dict)  # inputs that this build made itself: each table once
 
     def rows(self, published: Published) -> Frame:
         """Call the table's build with its inputs, and check that it returns the declared columns."""
-        arguments: dict[str, Any] = {entry.parameter: self._input(entry) for entry in published.inputs}
+        dimensioned = "dimensions" in published.parameters
+        arguments: dict[str, Any] = {
+            entry.parameter: self._input(entry, dimensioned=dimensioned) for entry in published.inputs
+        }
+        if dimensioned:
+            arguments["dimensions"] = dimensions_of(self.sources)
         if "as_of" in published.parameters:
             arguments["as_of"] = self.as_of
         if "minor_units" in published.parameters:
-            arguments["minor_units"] = 10**self.decimals
+            arguments["minor_units"] = 10 ** _decimals(self.sources)
         if "calendar" in published.parameters:
             arguments["calendar"] = self.engine.frame(calendar(self.first_day(), self.as_of))
         rows = published.build(**arguments)
-        declared = [column.lake_name for column in published.table.columns]
+        declared = [column.lake_name for column in _of_shop(published, self.sources).columns]
         found = rows.collect_schema().names()
         if sorted(found) != sorted(declared):
             raise ContractError(
@@ -156,19 +157,38 @@ class _Making:
             )
         return rows.select(declared)
 
-    def _input(self, entry: Input) -> Frame:
-        """An input as known at the day's end: a source is filtered; a published table is read, or built now."""
+    def _input(self, entry: Input, *, dimensioned: bool) -> Frame:
+        """An input as known at the day's end: a source is filtered; a published table is read, or built now.
+
+        What the shop's folder adds is taken away for a build that does not ask for dimensions: a column that it does
+        not know may be called as one that it makes.
+        """
         from include.contract.arrow import arrow_schema
 
         if not entry.is_published:
             source = self.sources[entry.name]
-            return as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
-        schema = arrow_schema(TABLES[entry.name].table.typed(self.keys, self.decimals))
+            frame = as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
+            return frame if dimensioned or not source.added else frame.drop(source.added)
+        published = TABLES[entry.name]
+        table = _of_shop(published, self.sources)
+        added = [column.lake_name for column in table.columns[len(published.table.columns) :]]
         if entry.parameter in self.files:
-            return self.engine.open(self.files[entry.parameter], schema)
+            frame = self.engine.open(self.files[entry.parameter], arrow_schema(table))
+            return frame if dimensioned or not added else frame.drop(added)
         if entry.name not in self.made:
-            self.made[entry.name] = self.engine.typed(self.rows(TABLES[entry.name]), schema)
-        return self.made[entry.name]
+            self.made[entry.name] = self.engine.typed(self.rows(published), arrow_schema(table))
+        return self.made[entry.name] if dimensioned or not added else self.made[entry.name].drop(added)
+
+
+def _of_shop(published: Published, sources: Mapping[str, Source]) -> Table:
+    """A published table as the shop has it."""
+    keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
+    return published.table.of_shop(keys, dimensions_of(sources), _decimals(sources))
+
+
+def _decimals(sources: Mapping[str, Source]) -> int:
+    """Of every amount of the shop."""
+    return next((source.decimals for source in sources.values()), DECIMALS)
 
 
 def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> list[Path]:

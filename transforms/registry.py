@@ -18,6 +18,7 @@ _FILES: Final = (
     "reporting.order_lines",
     "reporting.orders",
     "reporting.daily_sales",
+    "reporting.daily_sales_by",
     "reporting.daily_product_sales",
     "reporting.refunds_daily",
     "reporting.discounts",
@@ -39,9 +40,9 @@ _FILES: Final = (
     "features.demand_labels",
 )
 
-# Parameters of a build that are no tables: the data-through date, the calendar up to it, and how many of the lake's
-# minor units are one unit of money.
-SPECIAL: Final = ("as_of", "calendar", "minor_units")
+# Parameters of a build that are no tables: the data-through date, the calendar up to it, how many of the lake's minor
+# units are one unit of money, and the shop's dimensions.
+SPECIAL: Final = ("as_of", "calendar", "minor_units", "dimensions")
 
 # Published tables that share a name with a source: a parameter means the source, `reporting_…` the published table.
 _ALSO_SOURCES: Final = frozenset({"orders", "customers", "products"})

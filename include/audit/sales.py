@@ -27,6 +27,12 @@ _TOTAL = f"""
 """
 _OF_NO_LINE = ("other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents")
 
+# The channel is always a dimension, also where no row says so.
+_DAY_OF_EVERY_DIMENSION = """
+reporting.daily_sales
+cross join (select 'channel' as dimension union select dimension from reporting.daily_sales_by) as dimensions
+"""
+
 _PRODUCT_DAY = ("units", "refunded_units", "gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents")
 _DISCOUNT_DAY = ("discounts_cents",)
 _REFUND_DAY = ("refunded_units", "returns_cents")
@@ -35,6 +41,8 @@ _DAY_FIGURES = (
     "returned_units", "gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents", "returns_cents",
     *_OF_NO_LINE, "net_sales_cents", "total_sales_cents",
 )  # fmt: skip
+
+_DIMENSION_DAY = tuple(name for name in _DAY_FIGURES if name != "customers")  # one may buy in two stores a day
 
 SALES_BALANCES: Final = (
     Balance(
@@ -186,6 +194,13 @@ SALES_BALANCES: Final = (
             },
         ),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DAY_FIGURES})),
+    ),
+    Balance(
+        name="days_equal_dimensions",
+        meaning="The values of every dimension (channels, stores) add up to the day, per currency.",
+        key=("day", "currency", "dimension"),
+        one=Side("daily_sales_by", "reporting.daily_sales_by", _sums(**{name: name for name in _DIMENSION_DAY})),
+        other=Side("daily_sales", _DAY_OF_EVERY_DIMENSION, _sums(**{name: name for name in _DIMENSION_DAY})),
     ),
     Balance(
         name="days_equal_products",

@@ -4,6 +4,7 @@ Belongs here: Table, Source, Column, Rule and everything derived from them (DDL,
 assets, dictionary pages). Does not: the name of any particular table, a connection, a file.
 """
 
+from include.contract.dimension import Dimension, Dimensions, dimensions_of
 from include.contract.rebuild import Carried, Rebuild
 from include.contract.rules import ContractError, Rule, Severity
 from include.contract.source import Derived, Source, Whole
@@ -11,6 +12,6 @@ from include.contract.table import Column, Table
 from include.contract.types import Rounding, Type
 
 __all__ = [
-    "Carried", "Column", "ContractError", "Derived", "Rebuild", "Rounding", "Rule", "Severity", "Source", "Table",
-    "Type", "Whole",
+    "Carried", "Column", "ContractError", "Derived", "Dimension", "Dimensions", "Rebuild", "Rounding", "Rule",
+    "Severity", "Source", "Table", "Type", "Whole", "dimensions_of",
 ]  # fmt: skip

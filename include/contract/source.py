@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from include.contract.currency import SHOP_DECIMALS
+from include.contract.dimension import Dimension, Dimensions
 from include.contract.rules import Condition, ContractError, Rule, Severity, empty, one_of
 from include.contract.table import Column, Table
 from include.contract.types import DECIMALS, Rounding, Type
@@ -79,6 +80,8 @@ class Source(Table):
             columns follow another's changes.
         optional: whether a shop may do without it: one without its file has no rows of it, and every table all the
             same. Any other source that is absent is unknown, and the tables that read it are left out.
+        dimensions: what sales can be grouped by and its rows in the lake have.
+        added: the columns in the lake that no other shop has: this one's folder declares them for its dimensions.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
         deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
     """
@@ -93,6 +96,8 @@ class Source(Table):
     currency: str | None = None
     judged_whole: bool = False
     optional: bool = False
+    dimensions: Dimensions = ()
+    added: tuple[str, ...] = ()
     tolerance: float = 0.02
     deletion_tolerance: float = 0.02
 
@@ -104,6 +109,8 @@ class Source(Table):
         known = {column.lake_name for column in self.lake_columns}
         if unknown := sorted((named | ({self.begins} if self.begins else set())) - known):
             raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
+        if unknown := sorted({one.column for one in self.dimensions} - known):
+            raise ContractError(f"{self.name}: dimensions name unknown columns {unknown}")
 
     def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
         """The same source with a shop's key types, and the decimals of its amounts, derived ones too."""
@@ -150,6 +157,18 @@ class Source(Table):
             raise ContractError(f"{self.name} derives no column {column}")
         derived = tuple(replace(one, sql=sql) if one.column.name == column else one for one in self.derived)
         return replace(self, derived=derived)
+
+    def with_column(self, added: Column | Derived) -> Self:
+        """The same source of a shop that has a column more, which is read of it or derived."""
+        if isinstance(added, Derived):
+            derived, columns, name = (*self.derived, added), self.columns, added.column.lake_name
+        else:
+            derived, columns, name = self.derived, (*self.columns, added), added.lake_name
+        return replace(self, columns=columns, derived=derived, added=(*self.added, name))
+
+    def with_dimension(self, dimension: Dimension) -> Self:
+        """The same source of a shop with one dimension more, of a column that it has."""
+        return replace(self, dimensions=(*self.dimensions, dimension))
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

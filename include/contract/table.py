@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import Literal, Self
 
+from include.contract.dimension import Dimensions
 from include.contract.rebuild import Rebuild
 from include.contract.rules import ContractError, Rule, between, filled
 from include.contract.types import DECIMALS, Rounding, Type
@@ -91,6 +92,8 @@ class Table:
         rules: what every row satisfies, beyond what follows from the columns (``all_rules``).
         rebuild: how much a night computes again.
         doc: what a reader must know beyond the grain.
+        carries: whose dimensions are columns of it: of ``orders``, or of ``lines``, which have those of their order
+            too; None where they are not.
 
     Raises:
         ContractError: when the declaration contradicts itself.
@@ -104,6 +107,7 @@ class Table:
     rules: tuple[Rule, ...] = ()
     rebuild: Rebuild = field(default_factory=Rebuild.full)
     doc: str = ""
+    carries: Literal["orders", "lines"] | None = None
 
     def __post_init__(self) -> None:
         if self.schema not in ("source", "reporting", "features"):
@@ -195,6 +199,26 @@ class Table:
             return replace(column, type=kind, decimals=decimals)
 
         return replace(self, columns=tuple(typed(column) for column in self.columns))
+
+    def of_shop(self, keys: Mapping[str, Type], dimensions: Dimensions, decimals: int = DECIMALS) -> Self:
+        """The table as a shop has it: with its key types and decimals, and a column for each of its dimensions.
+
+        Args:
+            keys: the key types that the shop's sources declare.
+            dimensions: the shop's dimensions.
+            decimals: of its amounts.
+
+        Raises:
+            ContractError: when a dimension has the name of a column that the table has anyway.
+        """
+        carried = [one for one in dimensions if self.carries == "lines" or (self.carries and not one.of_line)]
+        for one in carried:
+            if (one.name in self._by_name) != one.built_in:
+                said = "has no column for it" if one.built_in else "has a column of that name: choose another"
+                raise ContractError(f"dimensions.toml: [{one.name}]: {self.qualified_name} {said}")
+        added = (Column(one.name, Type.TEXT, one.meaning, nullable=True) for one in carried if not one.built_in)
+        typed = self.typed(keys, decimals)
+        return replace(typed, columns=(*typed.columns, *added))
 
 
 def key(source: str, name: str, doc: str, *, part_of: bool = False, nullable: bool = False) -> Column:

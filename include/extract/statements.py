@@ -203,8 +203,10 @@ def _misnamed(source: Source, columns: Sequence[Given]) -> Iterator[Finding]:
     line, _ = items(file_of(source.name).read_text())
     for column in source.columns:
         if column.name not in names and not column.optional:
-            write = f"`null as {column.name}`" if column.nullable else f"`… as {column.name}`"
-            yield Finding(file, line, f"the column {column.name} is missing ({column.doc.rstrip('.')})", f"add {write}")
+            write = f"add `null as {column.name}`" if column.nullable else f"add `… as {column.name}`"
+            if column.name in source.added:
+                write = f"add `… as {column.name}`, or take the dimension out of dimensions.toml"
+            yield Finding(file, line, f"the column {column.name} is missing ({column.doc.rstrip('.')})", write)
     for number, one in enumerate(columns):
         if one.name not in known:
             near = get_close_matches(one.name.lower(), set(known) - set(names), 1)

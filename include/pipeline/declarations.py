@@ -9,12 +9,16 @@ from include.contract.definition import Changes, SourceDefinition
 from include.extract import sql_files
 from include.ledger import copies
 from include.settings import settings
-from include.sources import shop_table
+from include.sources import shop_tables
 
 
 def typed(tables: Iterable[Table]) -> list[Table]:
-    """Published tables with the key types and the decimals of this shop."""
-    return [shop_table(table, settings().sources) for table in tables]
+    """Published tables as this shop has them: with its key types, its decimals and its dimensions.
+
+    Raises:
+        ContractError: when a dimension of the shop has the name of a column that a table has anyway.
+    """
+    return shop_tables(tables, settings().sources)
 
 
 def changed_definitions(

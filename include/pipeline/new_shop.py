@@ -19,6 +19,7 @@ from include.contract import Column, Source, Type
 from include.extract.reading import cast_of, is_text, what_to_write
 from include.pipeline.guesses import ShopTable, catalogue, guess_columns, guess_tables
 from include.sources import SOURCES
+from include.sources.dimensions import FILE as DIMENSIONS
 
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _RESERVED: Final = frozenset(
@@ -28,6 +29,18 @@ _RESERVED: Final = frozenset(
 
 class FolderTaken(ValueError):
     """There is such a folder already; nothing in it is changed."""
+
+
+# A file with nothing but comments declares nothing.
+_NO_DIMENSIONS: Final = """\
+# What sales are grouped by beside the channel, in reporting.daily_sales_by: a store, a country, a customer group.
+# include/sources/README.md says what may stand here, such as:
+#
+# [store]
+# source = "orders"
+# column = "store_id"
+# meaning = "The store that sold it."
+"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ def write_shop(folder: Path, url: SecretStr | None, timezone: str) -> Written:
         (folder / f"{name}.sql").write_text(text)
     if kinds:
         (folder / "keys.toml").write_text("".join(f'{name} = "{kind}"\n' for name, kind in kinds.items()))
+    (folder / DIMENSIONS).write_text(_NO_DIMENSIONS)
     read_from = {name: f"{table.schema}.{table.name}" for name, table in tables.items()}
     return Written(folder, read_from, [name for name in SOURCES if name not in tables])
 

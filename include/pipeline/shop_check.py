@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import duckdb
 
-from include.contract import Source
+from include.contract import Source, Table
 from include.contract.source import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
@@ -28,6 +28,7 @@ from include.gate.row_outcomes import NightStopped, load_checked_rows
 from include.gate.tolerance import find_excess
 from include.lake import duckdb_session as duck
 from include.lake.night_views import open_night
+from include.pipeline.declarations import typed
 from include.settings import settings
 from include.sources import SOURCES, shop_sources
 
@@ -127,11 +128,14 @@ class ShopCheck:
         return "\n\n".join(part for part in parts if part)
 
 
-def check_shop(buildable: Callable[[Collection[str]], Plan], say: Callable[[str], None]) -> ShopCheck:
+def check_shop(
+    buildable: Callable[[Collection[str]], Plan], tables: Collection[Table], say: Callable[[str], None]
+) -> ShopCheck:
     """Check the folder of the settings on the shop of the settings; the lake of the settings is written to.
 
     Args:
         buildable: says which tables can be built from some sources.
+        tables: every table there is: a dimension may not be called as a column of one.
         say: told what is being done.
 
     Raises:
@@ -140,6 +144,7 @@ def check_shop(buildable: Callable[[Collection[str]], Plan], say: Callable[[str]
     folder = sql_files.shown(settings().sources)
     try:
         sources = shop_sources(settings().sources)
+        typed(tables)
     except ValueError as error:
         return ShopCheck(folder, [Finding(folder, None, str(error), "mend it")], Verdict.STOP, [_MEND])
     absent = [name for name, source in sources.items() if sql_files.is_absent(source)]

@@ -5,13 +5,14 @@ Belongs here: a source's columns, keys, rules and derived columns. Does not: how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from include.contract import Source, Table, Type
+from include.contract import Source, Table, Type, dimensions_of
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
+from include.sources.dimensions import with_dimensions
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
@@ -65,17 +66,8 @@ def key_types(folder: Path) -> dict[str, Type]:
     return types
 
 
-def shop_table(table: Table, folder: Path) -> Table:
-    """A published table with the key types of a shop's sources, and the decimals of its amounts.
-
-    Raises:
-        ValueError: when a .toml file says what it may not.
-    """
-    return table.typed(key_types(folder), ShopFile.of(folder).decimals)
-
-
 def shop_sources(folder: Path) -> dict[str, Source]:
-    """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its ``shop.toml`` says.
+    """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its .toml files say.
 
     Raises:
         ValueError: when a .sql file belongs to no source, or a .toml file says what it may not.
@@ -94,7 +86,19 @@ def shop_sources(folder: Path) -> dict[str, Source]:
         found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
     if said.cancellations is Cancellations.RETURNS and "orders" in found:
         found["orders"] = found["orders"].deriving("voided_on", "null")
+    found = with_dimensions(found, folder)
     return {name: since(source, said.first_day) for name, source in found.items()}
+
+
+def shop_tables(tables: Iterable[Table], folder: Path) -> list[Table]:
+    """Published tables as a shop has them: with its key types, its decimals and its dimensions.
+
+    Raises:
+        ContractError: when a dimension of the shop has the name of a column that a table has anyway.
+        ValueError: when a .toml file says what it may not.
+    """
+    keys, decimals, dimensions = key_types(folder), ShopFile.of(folder).decimals, dimensions_of(shop_sources(folder))
+    return [table.of_shop(keys, dimensions, decimals) for table in tables]
 
 
 def _has_single_column_key(source: Source) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Severity, Source, Type, Whole
+from include.contract import Column, Derived, Dimension, Severity, Source, Type, Whole
 from include.contract.currency import CURRENCIES, smallest_unit
 from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
@@ -207,6 +207,7 @@ ORDERS = Source(
     ),
     amount="total_cents",
     currency="currency",
+    dimensions=(Dimension("channel", "channel", "Where it was placed, as the shop says.", built_in=True),),
     begins="ordered_on",
     opens_calendar=True,
     later={

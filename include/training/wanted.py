@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.contract import Column, Table
 from include.settings import settings
-from include.sources import shop_table
+from include.sources import shop_tables
 from include.training.errors import MissingColumn, UnknownFeatureSet
 from transforms.registry import TABLES
 
@@ -87,7 +87,7 @@ def _set(name: str, asked: Sequence[str], *, labels: bool) -> Wanted:
         kind, other = ("set of labels", "features") if labels else ("feature set", "labels")
         hint = f": it holds {other}, ask for it as such" if name in names(labels=not labels) else ""
         raise UnknownFeatureSet(f"no {kind} is called {name!r}{hint}; there are {', '.join(names(labels=labels))}")
-    table = shop_table(TABLES[name].table, settings().sources)
+    table = shop_tables([TABLES[name].table], settings().sources)[0]
     own = [column for column in table.columns if column.name not in table.primary_key]
     if unknown := sorted(set(asked) - {""} - {spelling for one in own for spelling in (one.name, one.lake_name)}):
         raise MissingColumn(

@@ -147,6 +147,7 @@ FAN_OUTS = {
     "order_lines": ("refunds", {"lines_equal_accepted"}),
     "orders": ("order_lines", {"orders_equal_accepted", "orders_equal_lines"}),
     "daily_sales": ("refunds", {"days_equal_orders", "days_equal_products", "days_equal_refunds"}),
+    "daily_sales_by": ("refunds", {"days_equal_dimensions"}),
     "daily_product_sales": ("refunds", {"days_equal_products"}),
     "refunds_daily": ("refunds", {"days_equal_refunds"}),
     "discounts": ("reporting_orders", {"days_equal_discounts"}),
@@ -158,6 +159,7 @@ DROPPED_ROWS = {
     "order_lines": ("order_items", "order_item_id = 7", {"lines_equal_accepted"}),
     "orders": ("orders", "order_id = 7", {"orders_equal_accepted", "orders_equal_lines"}),
     "daily_sales": ("reporting_orders", "order_id = 7", {"days_equal_orders"}),
+    "daily_sales_by": ("reporting_orders", "order_id = 7", {"days_equal_dimensions"}),
     "daily_product_sales": ("order_lines", "order_item_id = 7", {"days_equal_products"}),
     "refunds_daily": ("refunds", "refund_id = 7", {"days_equal_refunds"}),
     "discounts": ("reporting_orders", "discount_cents > 0 and status <> 'cancelled'", {"days_equal_discounts"}),
@@ -170,6 +172,7 @@ DROPPED_GUESTS = {
     "order_lines": ("orders", "customer_id is null", {"lines_equal_accepted"}),
     "orders": ("orders", "customer_id is null", {"orders_equal_accepted", "orders_equal_lines"}),
     "daily_sales": ("reporting_orders", "customer_id is null", {"days_equal_orders"}),
+    "daily_sales_by": ("reporting_orders", "customer_id is null", {"days_equal_dimensions"}),
     "daily_product_sales": ("order_lines", "customer_id is null", {"days_equal_products"}),
 }
 
@@ -178,6 +181,7 @@ DROPPED_GUESTS = {
 GIVEN_BACK = {
     "orders": {"orders_equal_accepted"},
     "daily_sales": {"days_equal_orders"},
+    "daily_sales_by": {"days_equal_dimensions"},
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from include.build.definition import definition
-from include.contract import Column, Source, Type
+from include.contract import Column, Dimension, Source, Type
 from include.settings import settings
 from include.sources import SOURCES
 
@@ -30,6 +30,7 @@ def test_the_same_is_the_same() -> None:
         pytest.param(replace(ORDERS, columns=(*ORDERS.columns, Column("odd", Type.TEXT, "Odd."))), id="a column"),
         pytest.param(replace(ORDERS, begins=None), id="when a row begins"),
         pytest.param(replace(ORDERS, later={}), id="what is known later"),
+        pytest.param(ORDERS.with_dimension(Dimension("code", "discount_code", "Its code.")), id="a dimension"),
     ],
 )
 def test_another_declaration_of_a_source_is_another_definition(other: Source) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import narwhals as nw
 import pytest
 
-from include.contract import Column, Derived, Rebuild, Source, Table, Type
+from include.contract import Column, Derived, Dimensions, Rebuild, Source, Table, Type
 from include.contract.rules import between, one_of
 from include.contract.table import key
 from include.settings import settings
@@ -165,9 +165,9 @@ def _drop_rule(declared: Declarations) -> None:
 _ORDER_ITEM_RULES: Final = SOURCES["order_items"].rules
 
 
-def _note(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+def _note(orders: Frame, order_lines: Frame, order_refunds: Frame, dimensions: Dimensions) -> Frame:
     """What ``reporting.orders`` is, and twice the units."""
-    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds)
+    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds, dimensions)
     return rows.with_columns(mark=nw.col("units") * 2)
 
 
@@ -185,8 +185,8 @@ def _drop_table_column(declared: Declarations) -> None:
     declared.table("orders", _without_hours, columns=_without(_ORDERS.columns, "hours_to_ship"))
 
 
-def _without_hours(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
-    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds).drop("hours_to_ship")
+def _without_hours(orders: Frame, order_lines: Frame, order_refunds: Frame, dimensions: Dimensions) -> Frame:
+    return TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds, dimensions).drop("hours_to_ship")
 
 
 def _rename_table_column(declared: Declarations) -> None:
@@ -194,10 +194,10 @@ def _rename_table_column(declared: Declarations) -> None:
     declared.table("orders", _with_hours_under_way, columns=columns)
 
 
-def _with_hours_under_way(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+def _with_hours_under_way(orders: Frame, order_lines: Frame, order_refunds: Frame, dimensions: Dimensions) -> Frame:
     return (
         TABLES_AS_THEY_ARE["orders"]
-        .build(orders, order_lines, order_refunds)
+        .build(orders, order_lines, order_refunds, dimensions)
         .rename({"hours_to_deliver": "hours_under_way"})
     )
 
@@ -206,8 +206,8 @@ def _retype_table_column(declared: Declarations) -> None:
     declared.table("orders", _with_whole_hours, columns=_with(_ORDERS.columns, "hours_to_ship", type=Type.INTEGER))
 
 
-def _with_whole_hours(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
-    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds)
+def _with_whole_hours(orders: Frame, order_lines: Frame, order_refunds: Frame, dimensions: Dimensions) -> Frame:
+    rows = TABLES_AS_THEY_ARE["orders"].build(orders, order_lines, order_refunds, dimensions)
     return rows.with_columns(hours_to_ship=nw.col("hours_to_ship").round(0).cast(nw.Int64))
 
 
@@ -283,6 +283,22 @@ def _regain_source(declared: Declarations) -> None:
     shutil.copy(settings_folder() / "inventory_movements.sql", declared.folder)
 
 
+def _declare_dimensions(declared: Declarations) -> None:
+    said = (
+        '[home]\nsource = "customers"\ncolumn = "country"\nmeaning = "The country of the account."\n'
+        '[category]\nsource = "products"\nmeaning = "The category of the product."\n'
+        '[provider]\nsource = "orders"\nmeaning = "The first letter of the payment."\n'
+    )
+    with (declared.folder / "dimensions.toml").open("a") as file:
+        file.write(said)
+    declared.sql("orders", "payment_id,", "payment_id,\n    left(payment_id, 1) as provider,")
+
+
+def _declare_dimensions_no_more(declared: Declarations) -> None:
+    for name in ("dimensions.toml", "orders.sql"):
+        shutil.copy(settings_folder() / name, declared.folder)
+
+
 def settings_folder() -> Path:
     """The demo shop's own folder of SQL."""
     from include.settings import ROOT
@@ -291,6 +307,8 @@ def settings_folder() -> Path:
 
 
 _MADE_OF_MOVEMENTS = ("inventory_daily",)
+_DIMENSIONED = ("daily_sales", "daily_sales_by")
+_CARRYING = ("reporting.orders", "reporting.order_lines")
 _ORDERS_ALONE = ("reporting.orders",)
 _NEW = "are not declared as when they were read"
 
@@ -349,6 +367,21 @@ KINDS: Final = (
         before=_lose_source,
         refused="other sources than when it was read",
     ),
+    Kind(
+        "dimensions are declared",
+        _declare_dimensions,
+        names=_DIMENSIONED,
+        refused=f"{_NEW} .*orders: column provider is new.*derived column customers_country is new",
+        otherwise=_CARRYING,
+    ),
+    Kind(
+        "dimensions are declared no more",
+        _declare_dimensions_no_more,
+        before=_declare_dimensions,
+        names=_DIMENSIONED,
+        refused=f"{_NEW} .*orders: column provider is gone",
+        otherwise=_CARRYING,
+    ),
 )
 
 
@@ -366,8 +399,10 @@ def _add_and_retype_table_columns(declared: Declarations) -> None:
     declared.table("orders", _with_mark_and_whole_hours, columns=_with(columns, "item_count", nullable=True))
 
 
-def _with_mark_and_whole_hours(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
-    return _with_whole_hours(orders, order_lines, order_refunds).with_columns(mark=nw.col("units") * 2)
+def _with_mark_and_whole_hours(
+    orders: Frame, order_lines: Frame, order_refunds: Frame, dimensions: Dimensions
+) -> Frame:
+    return _with_whole_hours(orders, order_lines, order_refunds, dimensions).with_columns(mark=nw.col("units") * 2)
 
 
 def _take_many_back(declared: Declarations) -> None:

@@ -239,6 +239,7 @@ def test_what_else_an_order_says(shop: psycopg.Connection) -> None:
     order, other = read(shop, "orders")["prices with tax"], read(shop, "orders")["cancelled"]
     assert (order["currency"], order["channel"], order["tax_due"]) == ("EUR", "web", None)
     assert order["shipping_address"] == {"street": "1 Street", "city": "Town", "postcode": "10115", "country": "DE"}
+    assert (order["ship_to_country"], other["ship_to_country"]) == ("DE", None)
     assert (order["payment_id"], other["payment_id"], other["shipping_address"]) == (None, "cancelled/payment", None)
 
 

@@ -213,7 +213,7 @@ def test_a_changed_row_brings_its_twins(nights: Nights) -> None:
 def test_sql_that_cannot_be_read_names_file_and_line(
     breakage: Callable[[Path], Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for file in settings().sources.glob("*.sql"):
+    for file in (*settings().sources.glob("*.sql"), settings().sources / "dimensions.toml"):
         (tmp_path / file.name).write_text(file.read_text())
     breakage(tmp_path / "orders.sql")
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(tmp_path))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
 from include.build.materialize import Materialized, materialize
-from include.contract import Derived, Source
+from include.contract import Derived, Dimension, Source, Table, dimensions_of
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
@@ -26,6 +26,14 @@ from tests.histories.shops import READ, Row
 from transforms.build import build
 from transforms.registry import TABLES, buildable
 
+# The codes of discounts are dimensions too: of orders, and of lines.
+SHOP: Final = {
+    **SOURCES,
+    "orders": SOURCES["orders"].with_dimension(Dimension("code_of_order", "discount_code", "The order's code.")),
+    "order_items": SOURCES["order_items"].with_dimension(
+        Dimension("code_of_line", "discount_code", "The line's code.", of_line=True)
+    ),
+}
 NAMES: Final = tuple(name for name in buildable(READ).tables if TABLES[name].table.rebuild.kind == "by")
 
 
@@ -52,6 +60,11 @@ def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str) -> No
                 f"create temp table now_{name} as select {', '.join(own + derived)} from {name} as row where not _held"
             )
             merge.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
+
+
+def table_of(name: str) -> Table:
+    """A published table as these shops have it."""
+    return TABLES[name].table.of_shop({}, dimensions_of(SHOP))
 
 
 def _read_schema(source: Source) -> pa.Schema:
@@ -84,11 +97,11 @@ class Warehouse:
         layers = TABLES[name].layers
         inputs = Inputs(layers, {parameter: lake.version(*place) or 0 for parameter, place in layers.items()})
         kept = materialize(
-            TABLES[name].table,
+            table_of(name),
             inputs,
             None if anew else self.bases.get(name),
             horizon,
-            SOURCES,
+            SHOP,
             lambda files, _: self._build(name, files, horizon),
         )
         self.bases[name] = Build(kept.version, inputs.by_table, horizon, kept.digest)
@@ -104,7 +117,7 @@ class Warehouse:
         """
         files: dict[str, list[str]] = {}
         for name in NAMES:
-            table, layers = TABLES[name].table, TABLES[name].layers
+            table, layers = table_of(name), TABLES[name].layers
             stored = lake.files(table.schema, name, self.bases[name].version)
             anew = stored
             if name in went_on:
@@ -125,7 +138,7 @@ class Warehouse:
         return build(
             name,
             files,
-            SOURCES,
+            SHOP,
             as_of=day_number(horizon),
             first_day=lambda: day_number(self.first_day),
             engine="pandas",

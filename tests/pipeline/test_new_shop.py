@@ -107,7 +107,7 @@ def test_what_is_missing_is_for_the_check_to_say(
 
 def test_without_a_database_every_file_is_a_comment(tmp_path: Path) -> None:
     made = write_shop(tmp_path / "new", None, "UTC")
-    assert sorted(file.stem for file in made.folder.iterdir()) == sorted(SOURCES)
+    assert sorted(file.stem for file in made.folder.iterdir()) == sorted([*SOURCES, "dimensions"])
     for name, source in SOURCES.items():
         text = (made.folder / f"{name}.sql").read_text()
         assert all(line.startswith("--") for line in text.splitlines())

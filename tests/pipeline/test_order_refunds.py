@@ -11,7 +11,7 @@ from typing import Any
 import narwhals as nw
 import pytest
 
-from include.contract import Column, Rebuild
+from include.contract import Column, Dimensions, Rebuild
 from include.settings import settings
 from include.sources import SOURCES
 from tests.changes.kinds import Declarations, settings_folder
@@ -149,8 +149,8 @@ def _declare_as_before(patch: pytest.MonkeyPatch, folder: Path) -> None:
     )
 
 
-def _orders_before(orders: Frame, order_lines: Frame) -> Frame:
-    return _cut(orders_table.build(orders, order_lines, _none(orders)))
+def _orders_before(orders: Frame, order_lines: Frame, dimensions: Dimensions) -> Frame:
+    return _cut(orders_table.build(orders, order_lines, _none(orders), dimensions))
 
 
 def _daily_sales_before(

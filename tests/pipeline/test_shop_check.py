@@ -28,7 +28,13 @@ class Mapped:
 
     def check(self) -> ShopCheck:
         """What ``make map`` finds."""
-        return check_shop(buildable, lambda _: None)
+        return check_shop(buildable, [one.table for one in TABLES.values()], lambda _: None)
+
+
+def declare(folder: Path, name: str, more: str = "") -> None:
+    """Declare a dimension of orders."""
+    said = f'[{name}]\nsource = "orders"\nmeaning = "Which branch sold it."\n{more}\n'
+    (folder / "dimensions.toml").write_text(said)
 
 
 @pytest.fixture
@@ -110,6 +116,15 @@ def test_rows_that_the_gate_would_hold_are_counted_by_rule(shop: Mapped) -> None
     [
         (lambda folder: (folder / "clients.sql").touch(), "no source contract is called clients"),
         (lambda folder: (folder / "keys.toml").write_text("x"), "keys.toml"),
+        (
+            lambda folder: declare(folder, "store", "day = 1"),
+            "dimensions.toml: [store] day is unknown; it may have source",
+        ),
+        (lambda folder: declare(folder, "status"), "[status]: reporting.orders has a column of that name: choose"),
+        (
+            lambda folder: declare(folder, "branch"),
+            "the column branch is missing (Which branch sold it): add `… as branch`, or take the dimension out of",
+        ),
         (
             lambda folder: (folder / "orders.sql").write_text("select bnr as order_id from laden.bestellung"),
             "18 to mend before a night can read it",

@@ -22,6 +22,7 @@ from include.contract.arrow import arrow_schema
 from include.contract.currency import decimals_of
 from include.contract.types import DECIMALS
 from include.sources import SOURCES
+from include.sources.dimensions import with_dimensions
 from transforms.build import Built, build
 from transforms.engines import ENGINES, Engine, Frame, Local
 from transforms.registry import TABLES
@@ -113,12 +114,20 @@ class Reporting:
     """The published tables of a drawn shop, each built when it is asked for, after its inputs."""
 
     def __init__(
-        self, shop: Shop, as_of: str, engine: str, folder: Path, keys: Mapping[str, Type], decimals: int = DECIMALS
+        self,
+        shop: Shop,
+        as_of: str,
+        engine: str,
+        folder: Path,
+        keys: Mapping[str, Type],
+        dimensions: str = "",
+        decimals: int = DECIMALS,
     ) -> None:
         self.as_of, self.engine, self.folder = as_of, engine, folder
-        self.sources = {name: source.typed(keys, decimals) for name, source in SOURCES.items()}
         self._built: dict[str, Built] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dimensions.toml").write_text(dimensions)
+        self.sources = with_dimensions({name: source.typed(keys, decimals) for name, source in SOURCES.items()}, folder)
         for name, source in self.sources.items():
             parquet.write_table(source_table(source, shop.get(name, "")), folder / f"source_{name}.parquet")
 
@@ -174,13 +183,17 @@ def engine(request: pytest.FixtureRequest, clusters: Callable[[str], None]) -> s
 
 @pytest.fixture
 def report(engine: str, tmp_path: Path) -> Report:
-    """Build the tables of a drawn shop: ``report(shop, as_of="2026-01-10")``."""
+    """Build the tables of a drawn shop: ``report(shop, as_of="2026-01-10")``; ``dimensions`` is its file of them."""
     count = iter(range(100))
 
     def reporting(
-        shop: Shop, as_of: str = "2026-01-10", keys: Mapping[str, Type] | None = None, decimals: int = DECIMALS
+        shop: Shop,
+        as_of: str = "2026-01-10",
+        keys: Mapping[str, Type] | None = None,
+        dimensions: str = "",
+        decimals: int = DECIMALS,
     ) -> Reporting:
-        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {}, decimals)
+        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {}, dimensions, decimals)
 
     return reporting
 

@@ -12,7 +12,7 @@ import transforms
 from include.contract import Severity
 from include.sources import SOURCES
 from transforms import registry
-from transforms.registry import SPECIAL, TABLES, Input, Published, buildable
+from transforms.registry import TABLES, Input, Published, buildable
 
 
 def test_every_table_file_is_in_the_catalogue_under_its_name() -> None:
@@ -42,7 +42,7 @@ def test_a_table_rebuilt_in_parts_says_how_it_follows_the_calendar() -> None:
     for name, one in in_parts.items():
         rebuild = one.table.rebuild
         assert set(rebuild.through) == {entry.parameter for entry in one.inputs}, name
-        assert bool(rebuild.daily or rebuild.filled) == bool(set(SPECIAL) & set(one.parameters)), name
+        assert bool(rebuild.daily or rebuild.filled) == bool({"as_of", "calendar"} & set(one.parameters)), name
         assert rebuild.daily or "as_of" not in one.parameters, name
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import flag, numbered, quotient
+from transforms.dimensions import given, taken
 from transforms.engines import Frame, by_key
 from transforms.sales_lines import before_cancelling
 
@@ -24,7 +25,9 @@ TABLE = Table(
     grain="One row per order item.",
     doc="The lines of an order add up to its row in reporting.orders, but for those that were taken out of it. What "
     "is void or was taken out keeps the quantities and amounts ordered, and its net sales are 0. A refund after the "
-    "day of a cancelling that is a return counts nowhere: that return is of all that was left.",
+    "day of a cancelling that is a return counts nowhere: that return is of all that was left. There is also a column "
+    "for every dimension that the shop's folder declares.",
+    carries="lines",
     columns=(
         key("order_items", "order_item_id", "The line."),
         key("orders", "order_id", "The order it belongs to."),
@@ -32,6 +35,12 @@ TABLE = Table(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column(
+            "channel",
+            Type.TEXT,
+            "Where its order was placed, as the shop says; null where it does not.",
+            nullable=True,
+        ),
         Column("ordered_on", Type.DAY, "Business day of its order."),
         Column("sold_on", Type.DAY, "Business day it was sold: that of its order, or later where it was added to it."),
         Column(
@@ -128,15 +137,18 @@ TABLE = Table(
 )
 
 
-def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
+def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions) -> Frame:
     """Lines with their order's day and currency, their share of its discount, and their refunds."""
+    declared = [one for one in dimensions if not one.built_in]
     headers = orders.select(
         "order_id",
         "customer_id",
         "currency",
+        "channel",
         "ordered_on",
         "smallest_unit_cents",
         "cancelled_on",
+        *taken(one for one in declared if not one.of_line),
         order_discount_cents=nw.col("discount_cents"),
         is_cancelled=~nw.col("cancelled_on").is_null(),
         is_void=~nw.col("voided_on").is_null(),
@@ -145,6 +157,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
         *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
         *("unit_price_cents", "subtotal_cents", "discount_cents", "discount_code", "tax_cents", "unit_cost_cents"),
         *("sold_on", "removed_on"),
+        *taken(one for one in declared if one.of_line),
     ).join(headers, on="order_id", how="inner")
     lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left").with_columns(
         nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
@@ -178,7 +191,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame) -> Frame:
             .then(0)
             .otherwise(nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")),
         )
-        .select(column.lake_name for column in TABLE.columns)
+        .select(*(column.lake_name for column in TABLE.columns), *given(declared))
     )
 
 

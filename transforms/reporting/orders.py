@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from include.contract import Column, Rebuild, Severity, Table, Type
+from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
 from transforms.arithmetic import flag, numbered
+from transforms.dimensions import given, taken
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
 from transforms.sales_lines import before_cancelling, summed_refunds
@@ -20,7 +21,9 @@ TABLE = Table(
     grain="One row per order.",
     doc="As known at the end of the data-through date, without later events. An order that is void keeps the amounts "
     "ordered and given back; its net sales and margin are 0. One that was cancelled and is not void has come back "
-    "whole: what was given back after that day counts nowhere.",
+    "whole: what was given back after that day counts nowhere. There is also a column for every dimension of orders "
+    "and customers that the shop's folder declares.",
+    carries="orders",
     columns=(
         key("orders", "order_id", "The order."),
         key("customers", "customer_id", "The customer; null for a guest's order.", nullable=True),
@@ -204,7 +207,7 @@ _SUMMED = {
 _GIVEN_BACK = ["other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents"]
 
 
-def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
+def build(orders: Frame, order_lines: Frame, order_refunds: Frame, dimensions: Dimensions) -> Frame:
     """Orders with the sums of their lines and refunds, each summed before the join: an order stays one row."""
     sums = (
         order_lines.filter(nw.col("removed_on").is_null())
@@ -218,8 +221,9 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
     )
     is_void = ~nw.col("voided_on").is_null()
     comes_back = ~nw.col("cancelled_on").is_null() & ~is_void
+    declared = [one for one in dimensions if not (one.built_in or one.of_line)]
     rows = (
-        orders.select(_TAKEN)
+        orders.select(*_TAKEN, *taken(declared))
         .join(sums, on="order_id", how="left")
         .join(_given_back(order_refunds, orders), on="order_id", how="left")
         .join(_numbers(orders), on="order_id", how="left")
@@ -249,7 +253,7 @@ def build(orders: Frame, order_lines: Frame, order_refunds: Frame) -> Frame:
             other_refunds_cents=nw.col("other_refunds_cents") - nw.col("cancelled_refunds_cents"),
         )
     )
-    return rows.select(column.lake_name for column in TABLE.columns)
+    return rows.select(*(column.lake_name for column in TABLE.columns), *given(declared))
 
 
 def _given_back(order_refunds: Frame, orders: Frame) -> Frame:

@@ -26,6 +26,7 @@ with lines as (
     select
         basket_id,
         household_id,
+        store_id,
         transaction_timestamp at time zone 'UTC' as sold_at,
         sales_value,
         sales_value + retail_disc + coupon_match_disc as shelf_value,
@@ -38,11 +39,12 @@ baskets as (
     select
         basket_id,
         household_id,
+        store_id,
         sold_at,
         sum(greatest(units, 1) * ceil(shelf_value * 100 / greatest(units, 1)) / 100) as subtotal,
         sum(sales_value) as received
     from lines
-    group by basket_id, household_id, sold_at
+    group by basket_id, household_id, store_id, sold_at
 )
 select
     basket_id as order_id,
@@ -57,6 +59,7 @@ select
     null as shipping_address,
     null as payment_id,
     null as channel,
+    store_id::text as store_id, -- dimensions.toml
     sold_at as ordered_at,
     sold_at as updated_at,
     null::timestamptz as shipped_at, -- never shipped

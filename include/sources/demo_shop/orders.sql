@@ -14,6 +14,7 @@ select
     round((subtotal - discount) * 0.10, 2) + round((shipping - shipping_discount) * 0.10, 2) as tax_due,
     total,
     shipping_address,
+    shipping_address ->> 'country' as ship_to_country, -- dimensions.toml
     payment_id,
     channel,
     ordered_at,

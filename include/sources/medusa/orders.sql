@@ -251,6 +251,7 @@ select
             'country', upper(address.country_code)
         )
     end as shipping_address,
+    upper(address.country_code) as ship_to_country, -- dimensions.toml
     first_captures.payment_id,
     lower(sales_channel.name) as channel,
     placed.created_at as ordered_at,

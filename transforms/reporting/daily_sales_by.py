@@ -1,0 +1,225 @@
+"""``reporting.daily_sales_by``: the sales of a day by the values of every dimension: by channel, store, country.
+
+The figures are those of ``reporting.daily_sales``, each counted where its order or line has it: Shopify's sales by
+channel or by billing location
+(https://help.shopify.com/en/manual/reports-and-analytics/shopify-reports/report-types/sales-report). A shop declares
+its dimensions in its folder, in ``dimensions.toml``; the channel is always one.
+"""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
+from include.contract.rules import at_most, between
+from transforms.arithmetic import ONE, ZERO, flag, ratio
+from transforms.dimensions import by_value
+from transforms.engines import Frame
+from transforms.sales_lines import returned_lines, sold_lines
+
+_KEY = ["day", "currency", "dimension", "value"]
+
+TABLE = Table(
+    schema="reporting",
+    name="daily_sales_by",
+    grain="One row per business day, currency, dimension and value of which something was sold or given back that day.",
+    doc="Filter by one dimension: every dimension has all sales. Over its values, every figure but "
+    "average_order_value adds up to reporting.daily_sales. The empty value has what has none: an order without, a "
+    "refund of no known order, and, of a dimension that lines have (a product's, a warehouse's), what is of the whole "
+    "order: orders, shipping, tax and refunds of no line. An order that gets another value has it on all its days.",
+    columns=(
+        Column("day", Type.DAY, "The business day."),
+        Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
+        Column(
+            "dimension", Type.TEXT, "channel, or what the shop's folder declares; a column of reporting.order_lines."
+        ),
+        Column("value", Type.TEXT, "What the order, or the line, has there; empty where it has nothing."),
+        Column("orders", Type.INTEGER, "Orders placed that day and not cancelled since."),
+        Column("cancelled_orders", Type.INTEGER, "Orders placed that day and cancelled since."),
+        Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
+        Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
+        Column("units", Type.INTEGER, "Units sold."),
+        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
+        Column(
+            "returned_units",
+            Type.INTEGER,
+            "Units that came back that day, where the shop says when; they count once they are refunded.",
+        ),
+        Column("gross_sales", Type.CENTS, "Σ gross sales of lines."),
+        Column("discounts", Type.CENTS, "Σ discounts of lines."),
+        Column("returns", Type.CENTS, "Refunds of lines given that day, and lines taken out of orders, before tax."),
+        Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
+        Column("shipping", Type.CENTS, "Σ shipping of orders, less its discounts, without tax."),
+        Column("shipping_refunds", Type.CENTS, "Shipping given back that day, without tax."),
+        Column("tax", Type.CENTS, "Tax of orders, on their goods and shipping; refunds do not reduce it."),
+        Column("tax_refunds", Type.CENTS, "Tax given back that day, as far as the shop says."),
+        Column("other_refunds", Type.CENTS, "Given back that day and explained by no line, without shipping and tax."),
+        Column(
+            "total_sales",
+            Type.CENTS,
+            "net_sales − other_refunds + shipping − shipping_refunds + tax − tax_refunds.",
+        ),
+        Column(
+            "average_order_value",
+            Type.RATIO,
+            "Σ (gross sales − discounts) of orders / orders, in major units; null without orders.",
+            nullable=True,
+        ),
+    ),
+    primary_key=("day", "currency", "dimension", "value"),
+    rebuild=Rebuild.by(
+        "day",
+        reporting_orders=("ordered_on", "order_id@order_refunds"),
+        order_lines=("sold_on", "removed_on", "order_item_id@refunds"),
+        refunds=("refunded_on", "returned_on"),
+        order_refunds="refunded_on",
+    ),
+    rules=(
+        *(
+            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
+            for name in (
+                "orders",
+                "cancelled_orders",
+                "new_customers",
+                "guest_orders",
+                "units",
+                "refunded_units",
+                "returned_units",
+                "gross_sales_cents",
+                "returns_cents",
+                "shipping_cents",
+                "shipping_refunds_cents",
+                "tax_cents",
+                "tax_refunds_cents",
+                "other_refunds_cents",
+            )
+        ),
+        at_most(
+            "discounts_cents",
+            "gross_sales_cents",
+            "discounts_within_gross",
+            "Discounts are no more than gross sales.",
+            severity=Severity.STOP,
+        ),
+    ),
+)
+
+_COUNTS = [
+    "orders",
+    "cancelled_orders",
+    "new_customers",
+    "guest_orders",
+    "units",
+    "refunded_units",
+    "returned_units",
+]
+_AMOUNTS = [
+    "gross_sales_cents",
+    "discounts_cents",
+    "returns_cents",
+    "shipping_cents",
+    "shipping_refunds_cents",
+    "tax_cents",
+    "tax_refunds_cents",
+    "other_refunds_cents",
+]
+_OF_ORDER = ["order_id", "customer_id", "currency", "status", "ordered_on", "is_first_order"]
+_OF_ORDER += ["gross_sales_cents", "discount_cents", "shipping_cents", "tax_cents"]
+_OF_LINE = ["order_item_id", "currency", "is_cancelled", "sold_on", "quantity", "gross_sales_cents"]
+_OF_LINE += ["discount_allocated_cents"]
+
+
+def build(
+    reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_refunds: Frame, dimensions: Dimensions
+) -> Frame:
+    """Everything that counts on a day, once for each dimension, added up by its values."""
+    placed = by_value(reporting_orders, _OF_ORDER, dimensions, of_lines=False)
+    sold = sold_lines(by_value(order_lines, _OF_LINE, dimensions, of_lines=True))
+    values = by_value(order_lines, ["order_item_id"], dimensions, of_lines=True)
+    returned = returned_lines(refunds, order_lines).join(values, on="order_item_id", how="inner")
+    counted = [
+        *_of_orders(placed),
+        _of_lines(sold),
+        *_of_returns(returned),
+        _given_back(order_refunds, placed, dimensions),
+    ]
+    net_sales = nw.col("gross_sales_cents") - nw.col("discounts_cents") - nw.col("returns_cents")
+    shipping = nw.col("shipping_cents") - nw.col("shipping_refunds_cents")
+    tax = nw.col("tax_cents") - nw.col("tax_refunds_cents")
+    return (
+        nw.concat(counted)
+        .group_by(_KEY)
+        .agg(nw.col(*_COUNTS, *_AMOUNTS, "order_value_cents").sum())
+        .with_columns(
+            net_sales_cents=net_sales,
+            total_sales_cents=net_sales - nw.col("other_refunds_cents") + shipping + tax,
+            average_order_value=ratio(nw.col("order_value_cents"), nw.col("orders") * 100),
+        )
+        .drop("order_value_cents")
+    )
+
+
+def _counted(rows: Frame, day: str, **figures: nw.Expr) -> Frame:
+    """What rows add to the figures of their day, 0 to all others; so that all rows can be stacked and added up."""
+    names = [*_COUNTS, *_AMOUNTS, "order_value_cents"]
+    return rows.select(nw.col(day).alias("day"), *_KEY[1:], *(figures.get(name, ZERO).alias(name) for name in names))
+
+
+def _of_orders(placed: Frame) -> list[Frame]:
+    """Orders on the day they were placed."""
+    kept = placed.filter(nw.col("status") != "cancelled")
+    return [
+        _counted(
+            kept,
+            "ordered_on",
+            orders=ONE,
+            new_customers=flag(nw.col("is_first_order")),
+            guest_orders=flag(nw.col("customer_id").is_null()),
+            shipping_cents=nw.col("shipping_cents"),
+            tax_cents=nw.col("tax_cents"),
+            order_value_cents=nw.col("gross_sales_cents") - nw.col("discount_cents"),
+        ),
+        _counted(placed.filter(nw.col("status") == "cancelled"), "ordered_on", cancelled_orders=ONE),
+    ]
+
+
+def _of_lines(sold: Frame) -> Frame:
+    """Lines on the day they were sold."""
+    return _counted(
+        sold,
+        "day",
+        units=nw.col("quantity"),
+        gross_sales_cents=nw.col("gross_sales_cents"),
+        discounts_cents=nw.col("discount_allocated_cents"),
+    )
+
+
+def _of_returns(returned: Frame) -> list[Frame]:
+    """Refunds and removals of lines on their day; units on the day on which they came back."""
+    return [
+        _counted(
+            returned,
+            "day",
+            refunded_units=nw.col("refunded_units"),
+            returns_cents=nw.col("returns_cents"),
+            tax_refunds_cents=nw.col("tax_refunds_cents"),
+        ),
+        _counted(
+            returned.filter(~nw.col("returned_on").is_null()), "returned_on", returned_units=nw.col("refunded_units")
+        ),
+    ]
+
+
+def _given_back(order_refunds: Frame, placed: Frame, dimensions: Dimensions) -> Frame:
+    """Refunds of no line on their day, less those of cancelled orders; one of no known order has no value."""
+    columns = ["order_id", "currency", "refunded_on", "amount_cents", "shipping_cents", "tax_cents"]
+    given = nw.concat([order_refunds.select(*columns, dimension=nw.lit(one.name)) for one in dimensions])
+    orders = placed.select("order_id", "dimension", "value", "status")
+    given = given.join(orders, on=["order_id", "dimension"], how="left").with_columns(nw.col("value").fill_null(""))
+    return _counted(
+        given.filter(~(nw.col("status") == "cancelled").fill_null(False)),
+        "refunded_on",
+        other_refunds_cents=nw.col("amount_cents"),
+        shipping_refunds_cents=nw.col("shipping_cents"),
+        tax_refunds_cents=nw.col("tax_cents"),
+    )
