@@ -15,9 +15,12 @@ from include.contract.rules import at_most, between
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.dimensions import by_value
 from transforms.engines import Frame
-from transforms.sales_lines import returned_lines, sold_lines
+from transforms.reporting.daily_sales import TABLE as DAILY_SALES
+from transforms.sales_lines import before_cancelling, counted_orders, returned_lines, returned_orders, sold_lines
 
 _KEY = ["day", "currency", "dimension", "value"]
+# A customer may buy in two stores a day.
+_NOT_BY_VALUE = ("day", "currency", "customers", "returning_customers")
 
 TABLE = Table(
     schema="reporting",
@@ -34,43 +37,13 @@ TABLE = Table(
             "dimension", Type.TEXT, "channel, or what the shop's folder declares; a column of reporting.order_lines."
         ),
         Column("value", Type.TEXT, "What the order, or the line, has there; empty where it has nothing."),
-        Column("orders", Type.INTEGER, "Orders placed that day and not cancelled since."),
-        Column("cancelled_orders", Type.INTEGER, "Orders placed that day and cancelled since."),
-        Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
-        Column("guest_orders", Type.INTEGER, "Those of orders that name no customer."),
-        Column("units", Type.INTEGER, "Units sold."),
-        Column("refunded_units", Type.INTEGER, "Units refunded, or taken out of an order, that day."),
-        Column(
-            "returned_units",
-            Type.INTEGER,
-            "Units that came back that day, where the shop says when; they count once they are refunded.",
-        ),
-        Column("gross_sales", Type.CENTS, "Σ gross sales of lines."),
-        Column("discounts", Type.CENTS, "Σ discounts of lines."),
-        Column("returns", Type.CENTS, "Refunds of lines given that day, and lines taken out of orders, before tax."),
-        Column("net_sales", Type.CENTS, "gross_sales − discounts − returns; negative on a day of many returns."),
-        Column("shipping", Type.CENTS, "Σ shipping of orders, less its discounts, without tax."),
-        Column("shipping_refunds", Type.CENTS, "Shipping given back that day, without tax."),
-        Column("tax", Type.CENTS, "Tax of orders, on their goods and shipping; refunds do not reduce it."),
-        Column("tax_refunds", Type.CENTS, "Tax given back that day, as far as the shop says."),
-        Column("other_refunds", Type.CENTS, "Given back that day and explained by no line, without shipping and tax."),
-        Column(
-            "total_sales",
-            Type.CENTS,
-            "net_sales − other_refunds + shipping − shipping_refunds + tax − tax_refunds.",
-        ),
-        Column(
-            "average_order_value",
-            Type.RATIO,
-            "Σ (gross sales − discounts) of orders / orders, in major units; null without orders.",
-            nullable=True,
-        ),
+        *(column for column in DAILY_SALES.columns if column.name not in _NOT_BY_VALUE),
     ),
     primary_key=("day", "currency", "dimension", "value"),
     rebuild=Rebuild.by(
         "day",
-        reporting_orders=("ordered_on", "order_id@order_refunds"),
-        order_lines=("sold_on", "removed_on", "order_item_id@refunds"),
+        reporting_orders=("ordered_on", "cancelled_on", "order_id@order_refunds"),
+        order_lines=("sold_on", "removed_on", "cancelled_on", "order_item_id@refunds"),
         refunds=("refunded_on", "returned_on"),
         order_refunds="refunded_on",
     ),
@@ -91,7 +64,6 @@ TABLE = Table(
                 "shipping_refunds_cents",
                 "tax_cents",
                 "tax_refunds_cents",
-                "other_refunds_cents",
             )
         ),
         at_most(
@@ -123,14 +95,20 @@ _AMOUNTS = [
     "tax_refunds_cents",
     "other_refunds_cents",
 ]
-_OF_ORDER = ["order_id", "customer_id", "currency", "status", "ordered_on", "is_first_order"]
+_OF_ORDER = ["order_id", "customer_id", "currency", "ordered_on", "cancelled_on", "voided_on", "is_first_order"]
 _OF_ORDER += ["gross_sales_cents", "discount_cents", "shipping_cents", "tax_cents"]
-_OF_LINE = ["order_item_id", "currency", "is_cancelled", "sold_on", "quantity", "gross_sales_cents"]
+_OF_ORDER += ["cancelled_refunds_cents", "cancelled_shipping_cents", "cancelled_tax_cents"]
+_OF_LINE = ["order_item_id", "currency", "is_void", "sold_on", "quantity", "gross_sales_cents"]
 _OF_LINE += ["discount_allocated_cents"]
 
 
 def build(
-    reporting_orders: Frame, order_lines: Frame, refunds: Frame, order_refunds: Frame, dimensions: Dimensions
+    reporting_orders: Frame,
+    order_lines: Frame,
+    refunds: Frame,
+    order_refunds: Frame,
+    dimensions: Dimensions,
+    minor_units: int,
 ) -> Frame:
     """Everything that counts on a day, once for each dimension, added up by its values."""
     placed = by_value(reporting_orders, _OF_ORDER, dimensions, of_lines=False)
@@ -141,7 +119,7 @@ def build(
         *_of_orders(placed),
         _of_lines(sold),
         *_of_returns(returned),
-        _given_back(order_refunds, placed, dimensions),
+        *_given_back(order_refunds, placed, dimensions),
     ]
     net_sales = nw.col("gross_sales_cents") - nw.col("discounts_cents") - nw.col("returns_cents")
     shipping = nw.col("shipping_cents") - nw.col("shipping_refunds_cents")
@@ -153,7 +131,7 @@ def build(
         .with_columns(
             net_sales_cents=net_sales,
             total_sales_cents=net_sales - nw.col("other_refunds_cents") + shipping + tax,
-            average_order_value=ratio(nw.col("order_value_cents"), nw.col("orders") * 100),
+            average_order_value=ratio(nw.col("order_value_cents"), nw.col("orders") * minor_units),
         )
         .drop("order_value_cents")
     )
@@ -166,11 +144,11 @@ def _counted(rows: Frame, day: str, **figures: nw.Expr) -> Frame:
 
 
 def _of_orders(placed: Frame) -> list[Frame]:
-    """Orders on the day they were placed."""
-    kept = placed.filter(nw.col("status") != "cancelled")
+    """Orders on the day they were placed, those that came back by being cancelled on the day of that."""
+    void = placed.filter(~nw.col("voided_on").is_null())
     return [
         _counted(
-            kept,
+            counted_orders(placed),
             "ordered_on",
             orders=ONE,
             new_customers=flag(nw.col("is_first_order")),
@@ -179,7 +157,8 @@ def _of_orders(placed: Frame) -> list[Frame]:
             tax_cents=nw.col("tax_cents"),
             order_value_cents=nw.col("gross_sales_cents") - nw.col("discount_cents"),
         ),
-        _counted(placed.filter(nw.col("status") == "cancelled"), "ordered_on", cancelled_orders=ONE),
+        _counted(void, "ordered_on", cancelled_orders=ONE),
+        _counted(returned_orders(placed), "day", cancelled_orders=ONE),
     ]
 
 
@@ -210,16 +189,30 @@ def _of_returns(returned: Frame) -> list[Frame]:
     ]
 
 
-def _given_back(order_refunds: Frame, placed: Frame, dimensions: Dimensions) -> Frame:
-    """Refunds of no line on their day, less those of cancelled orders; one of no known order has no value."""
+def _given_back(order_refunds: Frame, placed: Frame, dimensions: Dimensions) -> list[Frame]:
+    """Refunds of no line on their day, less those of void orders; one of no known order has no value.
+
+    And what came back with an order that was cancelled, on the day of that.
+    """
     columns = ["order_id", "currency", "refunded_on", "amount_cents", "shipping_cents", "tax_cents"]
     given = nw.concat([order_refunds.select(*columns, dimension=nw.lit(one.name)) for one in dimensions])
-    orders = placed.select("order_id", "dimension", "value", "status")
-    given = given.join(orders, on=["order_id", "dimension"], how="left").with_columns(nw.col("value").fill_null(""))
-    return _counted(
-        given.filter(~(nw.col("status") == "cancelled").fill_null(False)),
-        "refunded_on",
-        other_refunds_cents=nw.col("amount_cents"),
-        shipping_refunds_cents=nw.col("shipping_cents"),
-        tax_refunds_cents=nw.col("tax_cents"),
+    orders = placed.select("order_id", "dimension", "value", "cancelled_on", is_void=~nw.col("voided_on").is_null())
+    given = given.join(orders, on=["order_id", "dimension"], how="left").with_columns(
+        nw.col("value").fill_null(""), nw.col("is_void").fill_null(False)
     )
+    return [
+        _counted(
+            before_cancelling(given.filter(~nw.col("is_void"))),
+            "refunded_on",
+            other_refunds_cents=nw.col("amount_cents"),
+            shipping_refunds_cents=nw.col("shipping_cents"),
+            tax_refunds_cents=nw.col("tax_cents"),
+        ),
+        _counted(
+            returned_orders(placed),
+            "day",
+            other_refunds_cents=-nw.col("cancelled_refunds_cents"),
+            shipping_refunds_cents=nw.col("cancelled_shipping_cents"),
+            tax_refunds_cents=nw.col("cancelled_tax_cents"),
+        ),
+    ]
