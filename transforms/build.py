@@ -156,7 +156,8 @@ class _Making:
         from include.contract.arrow import arrow_schema
 
         if not entry.is_published:
-            source = self.sources[entry.name]
+            source = self.sources[entry.source]
+            source = source.versions if entry.is_versions else source
             return as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
         schema = arrow_schema(TABLES[entry.name].table.typed(self.keys))
         if entry.parameter in self.files:
