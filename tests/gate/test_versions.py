@@ -13,6 +13,7 @@ import pytest
 from include.contract import ContractError, Source
 from include.contract.types import day_number
 from include.gate import versions
+from include.gate.acceptance import empty_damaged
 from include.gate.versions import FoundOn
 from include.lake import duckdb_session as duck
 from include.lake import merge
@@ -237,3 +238,15 @@ def test_no_personal_data_is_kept() -> None:
         "products": {"created_at", "updated_at"},
         "warehouses": {"updated_at"},
     }
+
+
+def test_versions_that_cannot_be_read_are_lost_with_a_full_refresh_alone() -> None:
+    """The shop does not have them: what is accepted then is the first version."""
+    night([(1, "north", "DE")], FoundOn.night(MONDAY, None))
+    night([(1, "south", "DE")], FoundOn.night(TUESDAY, MONDAY))
+    for file in lake.files("clean", "warehouses_versions"):
+        Path(file).unlink()
+    with pytest.raises(lake.Damaged, match=r"clean\.warehouses_versions is damaged"):
+        night([(1, "south", "DE")], FoundOn.night(WEDNESDAY, TUESDAY))
+    empty_damaged({"warehouses": WAREHOUSES})
+    assert night([(1, "south", "DE")], FoundOn.night(WEDNESDAY, TUESDAY)) == [(1, BEGINNING, None, "south", "DE")]
