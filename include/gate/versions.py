@@ -57,7 +57,7 @@ _DAYS = frozenset({"valid_from", "valid_to"})
 def start(connection: duckdb.DuckDBPyConnection, sources: Iterable[Source]) -> None:
     """Begin the versions of sources that have none with the rows accepted before, before tonight's replace them.
 
-    A lake of an earlier release has none. Where its rows lack a column of the history, tonight's come first.
+    A lake of an earlier release has none. If its rows lack a column of the history, tonight's are the first.
     """
     for source in _with_history(sources):
         stored = lake.stored("clean", source.name)

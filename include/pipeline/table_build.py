@@ -147,12 +147,12 @@ def inputs_of(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sou
     sources = sorted(sources)
     history = _versions_of(sources)
     versions = {"clean": copies.clean_versions(run.run_id) | history, **builds.versions(run)}
+    if unknown := sorted(name for layer, name in inputs.values() if layer == "clean" and name not in versions["clean"]):
+        raise WrongRequest(f"the lake has no {', '.join(unknown)} yet: run nightly first")
     known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
     is_earlier = table.rebuild.kind == "as_of" and run.night != run.horizon
     if is_earlier or not known:
         inputs = {name: ("clean", name) for name in (*sources, *history)}
-    if unknown := sorted(name for layer, name in inputs.values() if name not in versions[layer]):
-        raise WrongRequest(f"the lake has no {', '.join(unknown)} yet: run nightly first")
     return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
 
 

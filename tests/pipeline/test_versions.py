@@ -11,6 +11,7 @@ import pytest
 from include.gate import versions
 from include.lake import tables as lake
 from include.pipeline import nightly
+from include.pipeline.run_request import WrongRequest
 from tests.nights import FEW, LAST_DAY, Nights
 
 BEGINNING, NEXT_DAY = date(1970, 1, 1), LAST_DAY + timedelta(days=1)
@@ -79,6 +80,8 @@ def test_a_lake_of_an_earlier_release_begins_its_history_and_a_full_refresh_keep
     before = nights.ask(SLICE, LAST_DAY)
     least = _least(nights)
     forget(nights)
+    with pytest.raises(WrongRequest, match="the lake has no products_versions yet: run nightly first"):
+        nights.feature()
     rename(nights, "renamed")
     nights.shop.execute("insert into warehouses (code, name, country) values ('NEW', 'Depot', 'DE')")
     nights.run(NEXT_DAY)
