@@ -166,7 +166,8 @@ class _Making:
         from include.contract.arrow import arrow_schema
 
         if not entry.is_published:
-            source = self.sources[entry.name]
+            source = self.sources[entry.source]
+            source = source.versions if entry.is_versions else source
             frame = as_known(self.engine.open(self.files[entry.parameter], arrow_schema(source)), source, self.as_of)
             return frame if dimensioned or not source.added else frame.drop(source.added)
         published = TABLES[entry.name]

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Final
 
 from include.contract import Table
+from include.contract.source import VERSIONS
 from transforms.definition import code_digest
 from transforms.engines import Frame
 
@@ -25,12 +26,15 @@ _FILES: Final = (
     "reporting.payments_daily",
     "reporting.receivables_daily",
     "reporting.products",
+    "reporting.products_history",
     "reporting.product_abc_xyz",
     "reporting.inventory_daily",
     "reporting.inventory_health",
     "reporting.stockouts",
     "reporting.fulfilment_daily",
+    "reporting.warehouses_history",
     "reporting.customers",
+    "reporting.customers_history",
     "reporting.customer_rfm",
     "reporting.customer_cohorts",
     "features.customer_activity",
@@ -55,12 +59,22 @@ class Input:
     Attributes:
         parameter: the build's parameter.
         name: the table's name.
-        is_published: whether it is a published table; otherwise it is a source.
+        is_published: whether it is a published table; otherwise it is a source, or the versions of one.
     """
 
     parameter: str
     name: str
     is_published: bool
+
+    @property
+    def is_versions(self) -> bool:
+        """Whether it is the versions of a source (``products_versions``)."""
+        return not self.is_published and self.name.endswith(VERSIONS)
+
+    @property
+    def source(self) -> str:
+        """The source whose rows or versions it is."""
+        return self.name.removesuffix(VERSIONS)
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ class Published:
     def sources(self) -> frozenset[str]:
         """The sources it depends on, directly or not."""
         return frozenset().union(
-            *(TABLES[entry.name].sources if entry.is_published else {entry.name} for entry in self.inputs)
+            *(TABLES[entry.name].sources if entry.is_published else {entry.source} for entry in self.inputs)
         )
 
 
@@ -148,9 +162,9 @@ def buildable(sources: Collection[str]) -> Plan:
     left_out: dict[str, str] = {}
     for name in _ordered():
         lacking = [
-            f"the shop has no source {entry.name}" if not entry.is_published else f"{entry.name} is left out"
+            f"the shop has no source {entry.source}" if not entry.is_published else f"{entry.name} is left out"
             for entry in TABLES[name].inputs
-            if (entry.name not in tables if entry.is_published else entry.name not in sources)
+            if (entry.name not in tables if entry.is_published else entry.source not in sources)
         ]
         if lacking:
             left_out[name] = "; ".join(lacking)

@@ -44,6 +44,9 @@ def _facts(table: Table, made_from: Sequence[str]) -> list[str]:
         facts += [
             f"- Known from `{day}` on: {', '.join(f'`{name}`' for name in names)}" for day, names in table.later.items()
         ]
+        facts += (
+            [f"- Every version is kept of: {', '.join(f'`{name}`' for name in table.history)}"] if table.history else []
+        )
         facts += ["- Every row is checked every night, changed or not"] if table.judged_whole else []
         facts += ["- Optional: a shop without it has no rows of it, and all tables"] if table.optional else []
         facts.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Final, Self
 
 from include.contract.currency import SHOP_DECIMALS
 from include.contract.dimension import Dimension, Dimensions
@@ -14,6 +14,9 @@ from include.contract.table import Column, Table
 from include.contract.types import DECIMALS, Rounding, Type
 
 _OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
+
+VERSIONS: Final = "_versions"  # how the table of a source's versions is called, behind the source's name
+BEGINNING: Final = 0  # the day from which the first versions hold, as a day number: what was before is not known
 
 TOLERATED_ROWS = 10  # rows in quarantine, or deleted, that nobody need approve: one in a table of 40 is no catastrophe
 
@@ -76,6 +79,8 @@ class Source(Table):
         whole: what the accepted parts of a row must add up to; None where a row has no parts.
         amount: a DuckDB expression of the money a row stands for, in cents; None where it stands for none.
         currency: the lake column with that money's currency.
+        history: the columns of which lake/clean keeps every version (``versions``); none where it keeps no versions.
+            No personal data: what the shop deletes of it must not stay here.
         judged_whole: whether every row is checked every night, changed or not: for a small table whose derived
             columns follow another's changes.
         optional: whether a shop may do without it: one without its file has no rows of it, and every table all the
@@ -94,6 +99,7 @@ class Source(Table):
     whole: Whole | None = None
     amount: str | None = None
     currency: str | None = None
+    history: tuple[str, ...] = ()
     judged_whole: bool = False
     optional: bool = False
     dimensions: Dimensions = ()
@@ -111,6 +117,10 @@ class Source(Table):
             raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
         if unknown := sorted({one.column for one in self.dimensions} - known):
             raise ContractError(f"{self.name}: dimensions name unknown columns {unknown}")
+        if unknown := sorted(
+            set(self.history) - {column.name for column in self.columns} | {*self.history} & {*self.primary_key}
+        ):
+            raise ContractError(f"{self.name}: history names {unknown}, which are no columns beside the key")
 
     def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
         """The same source with a shop's key types, and the decimals of its amounts, derived ones too."""
@@ -184,6 +194,37 @@ class Source(Table):
     def lake_columns(self) -> tuple[Column, ...]:
         """The columns of the source in the lake: what is read, then what is derived."""
         return self.columns + tuple(derived.column for derived in self.all_derived)
+
+    @property
+    def versions(self) -> Source:
+        """What lake/clean keeps of the history of its rows, a table like a source's.
+
+        ``build.as_known`` leaves out what begins after a day, and an end after it is null: then the versions that hold
+        on that day are those without an end.
+
+        Raises:
+            ContractError: when no versions are kept of it.
+        """
+        if not self.history:
+            raise ContractError(f"{self.name}: no versions are kept of it: it declares no history")
+        days = (
+            Column("valid_from", Type.DAY, "The first business day on which it held; 1970-01-01 of the first nights'."),
+            Column("valid_to", Type.DAY, "The first day on which it held no more; null while it holds.", nullable=True),
+        )
+        return Source(
+            schema=self.schema,
+            name=f"{self.name}{VERSIONS}",
+            grain=f"One row per version of a row of {self.name}.",
+            columns=(
+                *(self[name] for name in self.primary_key),
+                *days,
+                *(replace(self[name], nullable=True) for name in self.history),
+            ),
+            primary_key=(*self.primary_key, "valid_from"),
+            watermark="valid_from",
+            begins="valid_from",
+            later={"valid_to": ()},
+        )
 
     def read_by(self, rules: Collection[str]) -> set[str]:
         """The columns that some rules read, by their names; of what is derived, the columns behind it too."""

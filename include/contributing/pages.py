@@ -223,7 +223,8 @@ def _made_from(one: Published) -> list[str]:
     return [
         f"[`{TABLES[entry.name].table.qualified_name}`](#{entry.name})"
         if entry.is_published
-        else f"[source `{entry.name}`](../include/sources/README.md#{entry.name})"
+        else f"[{'versions' if entry.is_versions else 'source'} `{entry.name}`]"
+        f"(../include/sources/README.md#{entry.source})"
         for entry in one.inputs
     ]
 

@@ -1,16 +1,21 @@
-"""Acceptance: unless the night is stopped, accepted rows go into lake/clean and the others into lake/quarantine."""
+"""Acceptance: unless the night is stopped, accepted rows go into lake/clean and the others into lake/quarantine.
+
+Which versions of products, customers and warehouses begin and end with that goes into lake/clean too (``versions``).
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import duckdb
 
 from include.contract import Source
+from include.gate import versions
 from include.gate.row_outcomes import counts_of, load_checked_rows
 from include.gate.tolerance import stop_unless_allowed
+from include.gate.versions import FoundOn
 from include.lake import duckdb_session as duck
 from include.lake import merge, orphans, writes
 from include.lake import tables as lake
@@ -27,6 +32,7 @@ def accept(
     run: str,
     full: Mapping[str, bool],
     prove: Callable[[duckdb.DuckDBPyConnection, Source], None],
+    found_on: FoundOn,
     approved: str | None = None,
     found: LayerVersions | None = None,
     begin: Callable[[], None] = lambda: None,
@@ -41,6 +47,7 @@ def accept(
         run: the run that tonight's rows belong to.
         full: per source, whether this run read the whole table.
         prove: compares what was written for a source with what the shop holds (``completeness.kept_proof``).
+        found_on: from which days on holds what this night finds of products, customers and warehouses.
         approved: the figures that an operator approved (``tolerance.Excess``); None where nobody did.
         found: the versions of both layers that this run's first try found; by default the latest. A retry must not
             count from what the first try wrote: a row released by the first try is released by the retry too.
@@ -62,26 +69,31 @@ def accept(
         counts = {name: counts_of(connection, source, full=full[name]) for name, source in sources.items()}
         stop_unless_allowed(connection, sources, outcomes, counts, approved)
         begin()
+        versions.start(connection, sources.values())
         for name, source in sources.items():
             counts[name] |= _write(connection, source, full=full[name])
         open_night(connection, sources, run, full)
         for source in sources.values():
             prove(connection, source)
+        versions.keep(connection, sources.values(), found_on)
     return counts
 
 
-def empty_damaged(sources: Iterable[str]) -> None:
+def empty_damaged(sources: Mapping[str, Source]) -> None:
     """Empty the layers of sources that cannot be read, before all their rows are read and checked again.
 
     The caller holds the turn. If the run dies after this, the next run's proof finds that every row is missing.
+    Versions that cannot be read are lost: the shop does not have them.
     """
-    for name in sources:
-        for layer in ("clean", "quarantine"):
+    for name, source in sources.items():
+        layers = [("clean", name), ("quarantine", name)]
+        layers += [("clean", source.versions.name)] if source.history else []
+        for layer, table in layers:
             try:
-                must_be_readable(lake.files(layer, name))
+                must_be_readable(lake.files(layer, table))
             except Damaged as damaged:
                 _log.warning("%s; it is emptied and read again", damaged)
-                writes.empty(layer, name)
+                writes.empty(layer, table)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool) -> dict[str, int]:

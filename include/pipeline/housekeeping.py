@@ -89,7 +89,9 @@ def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SM
     Returns:
         Per table, how many small files it had.
     """
-    locks = {("clean", name): "accept" for name in shop_sources(settings().sources)}
+    sources = shop_sources(settings().sources)
+    locks = {("clean", name): "accept" for name in sources}
+    locks |= {("clean", source.versions.name): "accept" for source in sources.values() if source.history}
     locks |= {
         (table.schema, table.name): f"build {table.qualified_name}" for table in tables if table.rebuild.kind != "as_of"
     }

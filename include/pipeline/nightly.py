@@ -162,6 +162,7 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
         WrongRequest: when the night is before the shop's first day.
     """
     from include.gate.acceptance import accept as accept_rows
+    from include.gate.versions import FoundOn
 
     run = runs.find_run(run_id)
     snapshot_at, since = copies.snapshot_of(run_id)
@@ -172,9 +173,8 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
             name: {layer: lake.version(layer, name) for layer in ("clean", "quarantine")} for name in sources
         }
         begin = partial(copies.begin_accepting, run_id, found)
-        counts = accept_rows(
-            sources, broken, run.slug, _full(since), kept_proof(run.slug, sources), approved, found, begin
-        )
+        found_on, proof = FoundOn.night(run.night, publications.published_horizon()), kept_proof(run.slug, sources)
+        counts = accept_rows(sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin)
         copies.record_accepted(run_id, counts)
     refuse_before(run.night, find_first_day(run_id))  # begin could not know it before the first night
     return counts

@@ -22,6 +22,7 @@ from include.lake import tables as lake
 from include.ledger import builds, copies, runs
 from include.ledger.runs import Run
 from include.pipeline.first_day import first_day
+from include.pipeline.run_request import WrongRequest
 from include.pipeline.stages import stage
 from include.settings import settings
 from include.sources import shop_sources
@@ -139,13 +140,30 @@ def inputs_of(run: Run, table: Table, inputs: Mapping[str, tuple[str, str]], sou
 
     The published tables go to the horizon. A slice of an earlier day must not know what they know: it is built from the
     sources alone, and so is what it needs of them. So is a table that needs one which the night does not publish.
+
+    Raises:
+        WrongRequest: when the lake is of a release that kept no versions, and no night has run since.
     """
-    versions = {"clean": copies.clean_versions(run.run_id), **builds.versions(run)}
+    sources = sorted(sources)
+    history = _versions_of(sources)
+    versions = {"clean": copies.clean_versions(run.run_id) | history, **builds.versions(run)}
+    if unknown := sorted(name for layer, name in inputs.values() if layer == "clean" and name not in versions["clean"]):
+        raise WrongRequest(f"the lake has no {', '.join(unknown)} yet: run nightly first")
     known = all(name in versions.get(layer, {}) for layer, name in inputs.values())
     is_earlier = table.rebuild.kind == "as_of" and run.night != run.horizon
     if is_earlier or not known:
-        inputs = {name: ("clean", name) for name in sorted(sources)}
+        inputs = {name: ("clean", name) for name in (*sources, *history)}
     return Inputs(inputs, {parameter: versions[layer][name] for parameter, (layer, name) in inputs.items()})
+
+
+def _versions_of(sources: Iterable[str]) -> dict[str, int]:
+    """The latest versions of what lake/clean keeps of the history of sources; none before a night has written it.
+
+    The latest serve every run: a published day does not change in them, and later ones are left out.
+    """
+    known = shop_sources(settings().sources)
+    names = [known[source].versions.name for source in sources if known[source].history]
+    return {name: version for name in names if (version := lake.version("clean", name)) is not None}
 
 
 def _is_sampled(run: Run, table: Table) -> bool:

@@ -18,6 +18,7 @@ CUSTOMERS = Source(
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
     primary_key=("customer_id",),
+    history=("country",),
     rules=(
         filled("email", "email_filled", "A customer can be written to.", severity=Severity.WARN),
         matches("email", "email_well_formed", "An email is name@host.", r"^[^@ ]+@[^@ ]+[.][^@ ]+$"),

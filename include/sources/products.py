@@ -22,6 +22,7 @@ PRODUCTS = Source(
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
     primary_key=("product_id",),
+    history=("sku", "name", "category", "unit_cost", "unit_price", "is_active"),
     rules=(
         between("unit_cost_cents", "cost_not_negative", "A unit costs nothing or more.", least=0),
         between("unit_cost_cents", "cost_credible", "A unit costs 30 million or less.", most=MOST_CENTS),

@@ -16,4 +16,5 @@ WAREHOUSES = Source(
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
     primary_key=("warehouse_id",),
+    history=("code", "name", "country"),
 )

@@ -29,6 +29,7 @@ from include.extract.completeness import kept_proof
 from include.extract.reading import Reading, default_sql
 from include.gate.acceptance import accept
 from include.gate.checks import check_source
+from include.gate.versions import ALWAYS
 from include.lake import tables as lake
 from include.local.embedded_postgres import Cluster
 from include.settings import ROOT, settings
@@ -158,7 +159,7 @@ def night(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             warnings.simplefilter("ignore", DeprecationWarning)
             for name in sources:
                 check_source(sources, name, "run", full, read.snapshot_at.isoformat())
-            counts = accept(sources, {}, "run", full, kept_proof("run", sources))
+            counts = accept(sources, {}, "run", full, kept_proof("run", sources), ALWAYS)
         for name in sources:
             counts[name]["extracted"] = read.sources[name].extracted
         yield Night(database, files, loaded, sources, counts)

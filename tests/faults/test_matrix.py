@@ -30,6 +30,7 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     "name",
     [
         pytest.param("accept.between-layers", marks=pytest.mark.long),
+        pytest.param("accept.rows-proven", marks=pytest.mark.long),
         pytest.param("build-order_lines.file", marks=pytest.mark.long),
         "publish.half-replaced",
         pytest.param("approval-check_tolerance.asked", marks=pytest.mark.long),

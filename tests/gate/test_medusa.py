@@ -13,6 +13,7 @@ from include.extract import sql_files
 from include.extract.completeness import kept_proof
 from include.gate.acceptance import accept
 from include.gate.checks import check_source
+from include.gate.versions import ALWAYS
 from include.lake import tables as lake
 from include.local.embedded_postgres import Cluster
 from include.settings import settings
@@ -44,7 +45,7 @@ def judged(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             warnings.simplefilter("ignore", DeprecationWarning)
             for name in sources:
                 check_source(sources, name, "run", full, read.snapshot_at.isoformat())
-            accept(sources, {}, "run", full, kept_proof("run", sources))
+            accept(sources, {}, "run", full, kept_proof("run", sources), ALWAYS)
         keys = {name: source.primary_key[0] for name, source in sources.items() if len(source.primary_key) == 1}
         yield {layer: {name: rows(layer, name, key) for name, key in keys.items()} for layer in ("clean", "quarantine")}
     settings.cache_clear()

@@ -20,6 +20,7 @@ from pyarrow import parquet
 from include.contract import Source, Table, Type
 from include.contract.arrow import arrow_schema
 from include.contract.currency import decimals_of
+from include.contract.source import BEGINNING
 from include.contract.types import DECIMALS
 from include.sources import SOURCES
 from include.sources.dimensions import with_dimensions
@@ -104,6 +105,15 @@ def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(complete, arrow_schema(source))
 
 
+def _versions(source: Source, shop: Shop) -> pa.Table:
+    """The versions of a source's rows; where they are not given, each row has always been what it is."""
+    versions = source.versions
+    if versions.name in shop:
+        return source_table(versions, shop[versions.name])
+    now = source_table(source, shop.get(source.name, "")).to_pylist()
+    return pa.Table.from_pylist([{"valid_from": BEGINNING} | row for row in now], arrow_schema(versions))
+
+
 def _days(source: Source, row: dict[str, Any]) -> dict[str, Any]:
     names = [column.lake_name for column in source.lake_columns if column.type is Type.DAY]
     instants = {name: row.get(name.replace("_on", "_at")) for name in names if name not in row}
@@ -130,6 +140,8 @@ class Reporting:
         self.sources = with_dimensions({name: source.typed(keys, decimals) for name, source in SOURCES.items()}, folder)
         for name, source in self.sources.items():
             parquet.write_table(source_table(source, shop.get(name, "")), folder / f"source_{name}.parquet")
+            if source.history:
+                parquet.write_table(_versions(source, shop), folder / f"source_{source.versions.name}.parquet")
 
     def files(self, name: str) -> dict[str, list[str]]:
         """The inputs of a table: the drawn sources, and what was built of the others."""

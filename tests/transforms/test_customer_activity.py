@@ -83,3 +83,22 @@ def test_windows_end_with_the_day(report: Report) -> None:
 
 def test_a_shop_without_orders(report: Report) -> None:
     assert report({}).rows("customer_activity") == []
+
+
+def test_a_category_counts_as_it_was_known_on_the_day(report: Report) -> None:
+    """The mug becomes a drink on the 20th, which changes nothing of the days before; a later slice has both in one."""
+    shop = {
+        **REGULAR,
+        "products_versions": """
+            product_id valid_from valid_to   category
+            10         1970-01-01 -          drinks
+            11         1970-01-01 2026-01-20 ware
+            11         2026-01-20 -          drinks
+            12         2026-01-28 -          bags
+        """,
+    }
+    known = {
+        as_of: report(shop, as_of=as_of).rows("customer_activity")[0]["distinct_categories_365d"]
+        for as_of in ("2026-01-19", "2026-01-20", "2026-01-28")
+    }
+    assert known == {"2026-01-19": 2, "2026-01-20": 1, "2026-01-28": 2}

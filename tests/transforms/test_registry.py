@@ -35,6 +35,13 @@ def test_the_signature_is_the_lineage() -> None:
     )
 
 
+def test_the_versions_of_a_source_depend_on_it() -> None:
+    assert TABLES["products_history"].inputs == (Input("products_versions", "products_versions", is_published=False),)
+    assert TABLES["products_history"].sources == {"products"}
+    assert TABLES["products_history"].layers == {"products_versions": ("clean", "products_versions")}
+    assert buildable(set(SOURCES) - {"products"}).left_out["products_history"] == "the shop has no source products"
+
+
 def test_a_table_rebuilt_in_parts_says_how_it_follows_the_calendar() -> None:
     """Its parts are found by what changed; that a day has passed changes no input."""
     in_parts = {name: one for name, one in TABLES.items() if one.table.rebuild.through}
@@ -50,7 +57,9 @@ def test_a_published_table_named_like_a_source_needs_its_prefix() -> None:
     assert set(TABLES) & set(SOURCES) <= registry._ALSO_SOURCES <= set(SOURCES)
     for one in TABLES.values():
         for entry in one.inputs:
-            assert entry.name in (TABLES if entry.is_published else SOURCES)
+            assert entry.is_published or entry.source in SOURCES
+            assert not entry.is_published or entry.name in TABLES
+            assert not entry.is_versions or SOURCES[entry.source].history
 
 
 def test_every_key_is_a_key_of_some_source() -> None:

@@ -24,6 +24,7 @@ from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
 from transforms.known_customers import of_known_customers
 from transforms.sales_lines import counted_orders, kept_lines, refunded_lines
+from transforms.versions import holding
 
 WINDOWS = (7, 28, 90, 365)  # days back from as_of, that day included
 _SATURDAY = 6
@@ -92,7 +93,7 @@ TABLE = Table(
         Column(
             "distinct_categories_365d",
             Type.INTEGER,
-            "Distinct categories of these products; 0 where the shop has none.",
+            "Distinct categories of these products, as they were known on as_of; 0 where the shop has none.",
         ),
         _share("top_category_share", "Share of the units of the last 365 days in the category most bought"),
         _share("weekend_share", "Share of the orders of the last 365 days on a Saturday or Sunday"),
@@ -156,7 +157,7 @@ def build(
     reporting_orders: Frame,
     order_lines: Frame,
     refunds: Frame,
-    products: Frame,
+    products_versions: Frame,
     calendar: Frame,
     as_of: int,
     minor_units: int,
@@ -180,7 +181,7 @@ def build(
         .join(_repeats(kept), on="customer_id", how="left")
         .join(by_key(_order_days(kept), ["customer_id"], _gaps), on="customer_id", how="left")
         .join(_products(bought), on="customer_id", how="left")
-        .join(_categories(bought, products), on="customer_id", how="left")
+        .join(_categories(bought, holding(products_versions)), on="customer_id", how="left")
         .with_columns(nw.col(*_ZERO_WITHOUT_ORDERS).fill_null(0))
     )
     return _ratios(sums, as_of, minor_units).select(column.lake_name for column in TABLE.columns)

@@ -62,7 +62,7 @@ TABLE = Table(
         Column(
             "closing_value",
             Type.CENTS,
-            "closing_units × the current cost of a unit, in the shop's currency; null when unknown.",
+            "closing_units × the newest cost of a unit, of all days alike, in the shop's currency; null when unknown.",
             nullable=True,
         ),
     ),

@@ -20,7 +20,7 @@ TABLE = Table(
     name="products",
     grain="One row per product, also without any sale, and also when sold but no longer listed.",
     doc="Void orders do not count. A window of n days ends with the data-through date. The columns from the "
-    "shop's product list are current.",
+    "shop's product list are of the newest version; earlier ones are in reporting.products_history.",
     columns=(
         key("products", "product_id", "The product."),
         Column("sku", Type.TEXT, "The shop's own article number; null when no longer listed.", nullable=True),
