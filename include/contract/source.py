@@ -76,6 +76,8 @@ class Source(Table):
             columns follow another's changes.
         optional: whether a shop may do without it: one without its file has no rows of it, and every table all the
             same. Any other source that is absent is unknown, and the tables that read it are left out.
+        counted: whether a shop keeps no such rows, and they are made of its nightly counts (``contract.counted``): they
+            are in lake/clean, and neither read nor checked.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
         deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
     """
@@ -90,6 +92,7 @@ class Source(Table):
     currency: str | None = None
     judged_whole: bool = False
     optional: bool = False
+    counted: bool = False
     tolerance: float = 0.02
     deletion_tolerance: float = 0.02
 
@@ -112,16 +115,6 @@ class Source(Table):
         )
         derived = tuple(replace(one, sql=one.where_rounded or one.sql) for one in self.derived)
         return replace(self, columns=columns, derived=derived)
-
-    def without(self, rule: str) -> Self:
-        """The same source of a shop whose rows need not satisfy a rule.
-
-        Raises:
-            ContractError: when the source has no such rule.
-        """
-        if rule not in {one.name for one in self.rules}:
-            raise ContractError(f"{self.name} has no rule {rule}")
-        return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
