@@ -15,8 +15,12 @@ import pytest
 from include.extract import snapshot as extraction
 from include.lake import tables as lake
 from include.ledger import copies
+from include.local.embedded_postgres import Cluster
 from include.pipeline import housekeeping, nightly
 from include.settings import settings
+from tests.conftest import Database, Done, nights_between
+from tests.contract.medusa import FOLDER, Medusa
+from tests.contract.medusa_shop import fill
 from tests.nights import LAST_DAY, Nights
 from transforms.registry import TABLES
 
@@ -259,3 +263,36 @@ def test_housekeeping_spares_the_counts(counted: Nights, at: Any) -> None:
     assert kept() == counts
     counted.report(DAYS[2], full_refresh=True)
     assert history(counted) == said
+
+
+def test_medusas_levels_are_counted(
+    cluster: Cluster, warehouse_database: Database, at: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are texts, and a level that Medusa deletes is an empty shelf. The shop sold on backorder: -2 are owed."""
+    database = Database(cluster, "shop").copy()
+    with database.connect("shopkeeper") as connection:
+        fill(Medusa(connection))
+    folder = Path(shutil.copytree(FOLDER, tmp_path / "sources"))
+    (folder / "schema.toml").unlink()  # the tables here have no keys
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    with nights_between(monkeypatch, Done(database, warehouse_database, tmp_path / "lake")) as nights:
+        nights = replace(nights, names=("inventory_daily",), approves=True)
+        at(DAYS[0])
+        nights.report(DAYS[0])
+        nights.shop.execute("update inventory_level set stocked_quantity = 7 where stocked_quantity = 9")
+        nights.shop.execute("update inventory_level set deleted_at = now() where stocked_quantity = 4")
+        at(DAYS[1])
+        nights.report(DAYS[1])
+        assert nights.ask(
+            "select day - %s, product_id, warehouse_id, unexplained_units, closing_units, available"
+            " from reporting.inventory_daily order by 1, 2, 3",
+            DAYS[0],
+        ) == [
+            (0, "mug", "hill", 4, 4, 4),
+            (0, "mug", "port", 9, 9, 7),
+            (0, "shirt", "port", 1, 1, -2),
+            (1, "mug", "hill", -4, 0, 0),
+            (1, "mug", "port", -2, 7, 5),
+            (1, "shirt", "port", 0, 1, -2),
+        ]
+    database.drop()
