@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from include.contract.counted import OF_RESERVED, OF_UNITS
 from transforms.arithmetic import flag, ratio
 from transforms.engines import Frame
 from transforms.parameters import PARAMETERS
@@ -61,15 +62,39 @@ def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.E
 def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:
     """``reporting.inventory_daily`` by movements alone, for shelves that had one.
 
-    What is unexplained comes from a count made now: a slice of an earlier day must not know it.
+    What is unexplained comes from a count made now: a slice of an earlier day must not know it. What was counted on its
+    own day, in a shop that keeps no movements, was known on that day.
     """
     stocked_on = nw.when(nw.col("moves_units")).then(nw.col("moved_on"))
     moved = inventory_movements.with_columns(stocked_on=stocked_on).group_by(SHELF).agg(nw.col("stocked_on").min())
-    return inventory_daily.join(moved, on=SHELF, how="inner").with_columns(
-        is_stocked=flag(nw.col("day") >= nw.col("stocked_on")) == 1,
-        closing_units=nw.col("closing_units") - nw.col("unexplained_units"),
-        reserved=nw.col("reserved") - nw.col("unexplained_reserved"),
-        available=nw.col("available") - nw.col("unexplained_units") + nw.col("unexplained_reserved"),
+    return (
+        inventory_daily.join(moved, on=SHELF, how="inner")
+        .join(_counted(inventory_movements), on=["day", *SHELF], how="left")
+        .with_columns(nw.col("counted_units", "counted_reserved").fill_null(0))
+        .with_columns(
+            now_units=nw.col("unexplained_units") - nw.col("counted_units"),
+            now_reserved=nw.col("unexplained_reserved") - nw.col("counted_reserved"),
+        )
+        .with_columns(
+            is_stocked=flag(nw.col("day") >= nw.col("stocked_on")) == 1,
+            closing_units=nw.col("closing_units") - nw.col("now_units"),
+            reserved=nw.col("reserved") - nw.col("now_reserved"),
+            available=nw.col("available") - nw.col("now_units") + nw.col("now_reserved"),
+        )
+    )
+
+
+def _counted(inventory_movements: Frame) -> Frame:
+    """What was counted of a shelf on a day, in a shop that keeps no movements."""
+    columns = {
+        "counted_units": flag(nw.col("kind") == OF_UNITS) * nw.col("quantity"),
+        "counted_reserved": flag(nw.col("kind") == OF_RESERVED) * nw.col("quantity"),
+    }
+    return (
+        inventory_movements.filter(nw.col("kind").is_in([OF_UNITS, OF_RESERVED]))
+        .with_columns(day=nw.col("moved_on"), **columns)
+        .group_by(["day", *SHELF])
+        .agg(nw.col(name).sum() for name in columns)
     )
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Final
 
 from include.contract import Table
+from include.contract.counted import with_counted
 from include.contract.source import VERSIONS
 from transforms.definition import code_digest
 from transforms.engines import Frame
@@ -156,10 +157,11 @@ def buildable(sources: Collection[str]) -> Plan:
     """The tables that can be built from the sources a shop has.
 
     Args:
-        sources: the names of the sources that are present.
+        sources: the names of the sources that are present; what is counted instead need not be among them.
     """
     tables: list[str] = []
     left_out: dict[str, str] = {}
+    sources = with_counted(sources)
     for name in _ordered():
         lacking = [
             f"the shop has no source {entry.source}" if not entry.is_published else f"{entry.name} is left out"

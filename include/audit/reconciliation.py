@@ -23,7 +23,8 @@ from include.ledger.runs import Run
 
 def balances(sources: Mapping[str, Source]) -> tuple[Balance, ...]:
     """All balances, for a shop with these sources."""
-    return (source_balance(sources), *SALES_BALANCES, *PAYMENT_BALANCES, *STOCK_BALANCES)
+    read = [name for name, source in sources.items() if not source.counted]
+    return (source_balance(read), *SALES_BALANCES, *PAYMENT_BALANCES, *STOCK_BALANCES)
 
 
 def prove(run: Run, sources: Mapping[str, Source], tables: Sequence[Table], versions: Mapping[str, int]) -> list[Proof]:
@@ -59,13 +60,19 @@ def _open(
     for account in accounts:
         source = sources[account["source"]]
         files[f"clean.{source.name}"] = (source, account["clean_version"])
-        files[f"quarantine.{source.name}"] = (source, account["held_version"])
+        if not source.counted:
+            files[f"quarantine.{source.name}"] = (source, account["held_version"])
     for layer in LAYERS:
         connection.execute(f"create schema {layer}")
     for name, (table, version) in files.items():
         layer = name.partition(".")[0]
         rows = duck.relation(lake.files(layer, table.name, version), table.lake_columns)
         connection.execute(f"create view {name} as select * from {rows}")
+    counted = [source for source in sources.values() if source.counted]
+    for source in counted:  # what we make ourselves is never in quarantine
+        rows = duck.relation([], source.lake_columns)
+        connection.execute(f"create view quarantine.{source.name} as select * from {rows}")
+    accounts = [one for one in accounts if not sources[one["source"]].counted]
     connection.execute(f"create macro horizon() as {day_number(run.horizon)}")
     counts = [name for name in accounts[0] if name != "source"] if accounts else []
     connection.execute(f"create table {ACCOUNTS} (source varchar, {', '.join(f'{name} bigint' for name in counts)})")
@@ -73,4 +80,4 @@ def _open(
         f"insert into {ACCOUNTS} values ({', '.join('?' * (1 + len(counts)))})",
         [list(row.values()) for row in accounts],
     )
-    return set(files)
+    return {*files, *(f"quarantine.{source.name}" for source in counted)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from include.audit.balance import Balance, Side
+from include.contract.counted import OF_UNITS
 
 _SHELF = ("product_id", "warehouse_id")
-_CHANGES_STOCK = "kind in ('receipt', 'shipment', 'return', 'adjustment')"
+_CHANGES_STOCK = f"kind in ('receipt', 'shipment', 'return', 'adjustment', '{OF_UNITS}')"
 
 _CARRIED = """
 (
@@ -74,7 +75,8 @@ STOCK_BALANCES: Final = (
     ),
     Balance(
         name="stock_equals_movements",
-        meaning="The units moved on a day are the accepted movements of that day.",
+        meaning="The units moved on a day are the accepted movements of that day; what no movement explains before the"
+        " last day are the counts of a shop without movements.",
         key=("day", *_SHELF),
         one=Side(
             "lake/clean",
@@ -84,12 +86,14 @@ STOCK_BALANCES: Final = (
                 "shipped": f"-{_moved('shipment')}",
                 "returned": _moved("return"),
                 "adjusted": _moved("adjustment"),
+                "counted": f"coalesce(sum(quantity) filter (kind = '{OF_UNITS}' and day < horizon()), 0)",
             },
         ),
         other=Side(
             "inventory_daily",
             "reporting.inventory_daily",
-            {name: f"sum({name})" for name in ("received", "shipped", "returned", "adjusted")},
+            {name: f"sum({name})" for name in ("received", "shipped", "returned", "adjusted")}
+            | {"counted": "coalesce(sum(unexplained_units) filter (day < horizon()), 0)"},
         ),
     ),
     Balance(

@@ -87,6 +87,8 @@ class Source(Table):
             same. Any other source that is absent is unknown, and the tables that read it are left out.
         dimensions: what sales can be grouped by and its rows in the lake have.
         added: the columns in the lake that no other shop has: this one's folder declares them for its dimensions.
+        counted: whether a shop keeps no such rows, and they are made of its nightly counts (``contract.counted``): they
+            are in lake/clean, and neither read nor checked.
         tolerance: the share of the table's rows that may be quarantined without an operator's approval.
         deletion_tolerance: the share of its rows that may be gone since the night before without that approval.
     """
@@ -104,6 +106,7 @@ class Source(Table):
     optional: bool = False
     dimensions: Dimensions = ()
     added: tuple[str, ...] = ()
+    counted: bool = False
     tolerance: float = 0.02
     deletion_tolerance: float = 0.02
 
@@ -146,16 +149,6 @@ class Source(Table):
         )
         derived = tuple(replace(one, sql=one.where_rounded or one.sql) for one in self.derived)
         return replace(self, columns=columns, derived=derived)
-
-    def without(self, rule: str) -> Self:
-        """The same source of a shop whose rows need not satisfy a rule.
-
-        Raises:
-            ContractError: when the source has no such rule.
-        """
-        if rule not in {one.name for one in self.rules}:
-            raise ContractError(f"{self.name} has no rule {rule}")
-        return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
 
     def deriving(self, column: str, sql: str) -> Self:
         """The same source of a shop in which a derived column is computed otherwise.

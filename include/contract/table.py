@@ -190,6 +190,16 @@ class Table:
         """Everything a row satisfies."""
         return self.implied_rules + self.rules
 
+    def without(self, rule: str) -> Self:
+        """The same table of a shop whose rows need not satisfy a rule.
+
+        Raises:
+            ContractError: when the table has no such rule.
+        """
+        if rule not in {one.name for one in self.rules}:
+            raise ContractError(f"{self.name} has no rule {rule}")
+        return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
+
     def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
         """The same table with the key types that a shop's sources declare, and the decimals of its amounts."""
 

@@ -17,6 +17,7 @@ _REMEDIES = {
     "raw": "Run nightly again",
     "gone": "Run nightly again",
     "reporting": "The next night rebuilds it",
+    "kept": "Put its folder back from a backup, for the shop does not have it; without it, counting begins anew",
     "features": "Run features again for the days of its slices",
 }
 _COPY = "Run nightly with full_refresh, which reads it again from the shop"

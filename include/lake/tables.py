@@ -28,7 +28,7 @@ from include.lake.integrity import check
 from include.settings import settings
 
 RUN = "_run"  # the partition column of raw and gone: the run that read the rows
-LAYERS = ("raw", "gone", "clean", "quarantine", "reporting", "features")
+LAYERS = ("raw", "gone", "clean", "kept", "quarantine", "reporting", "features")
 CHANGES = "stocktake.changes"  # in a commit's metadata: the change file, the rows before and after the commit
 NO_ROW = "no row"  # instead of a file: a compaction, which changes no row
 

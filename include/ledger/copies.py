@@ -305,6 +305,22 @@ def was_interrupted_accepting(run_id: str) -> bool:
         return found.fetchone() is not None
 
 
+def record_counted(run_id: str, source: str, rows: int, version: int) -> None:
+    """Record the version of lake/clean that a run made of its counts, of a source that the shop does not keep."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.source_counts
+                (run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version)
+            values (%(run)s, %(source)s, '-infinity', 0, %(rows)s, %(rows)s, 0, %(version)s)
+            on conflict (run_id, source) do update set
+                source_rows = excluded.source_rows, clean_rows = excluded.clean_rows,
+                clean_version = excluded.clean_version, changed_since = excluded.changed_since
+            """,
+            {"run": run_id, "source": source, "rows": rows, "version": version},
+        )
+
+
 def record_accepted(run_id: str, counts: Mapping[str, Mapping[str, int]]) -> None:
     """Record what the gate did, per source: accepted, quarantined, released, recalled, …"""
     with connect() as connection:

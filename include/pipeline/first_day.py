@@ -10,7 +10,7 @@ from include.lake.rows import rows as stored_rows
 from include.ledger import copies
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources
 
 
 def first_day(run_id: str) -> date | None:
@@ -23,7 +23,7 @@ def find_first_day(run_id: str) -> date | None:
     clean = copies.clean_versions(run_id)
     days: list[int] = []
     with duck.session() as connection:
-        for name, source in shop_sources(settings().sources).items():
+        for name, source in lake_sources(settings().sources).items():
             if source.begins and source.opens_calendar and name in clean:
                 rows = stored_rows("clean", name, source.lake_columns, clean[name])
                 found = connection.execute(f"select min({source.begins}) from {rows}").fetchone()

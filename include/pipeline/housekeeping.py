@@ -36,7 +36,8 @@ from include.ledger.migrations import prepare
 from include.ledger.retention import Needs
 from include.pipeline.run_request import refuse_unknown
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources
+from include.sources.inventory_counts import INVENTORY_COUNTS
 
 FORM = ("dry_run",)  # what a person may ask of a run
 SMALL_BYTES = 32 * 1024 * 1024
@@ -77,9 +78,10 @@ def check(conf: Mapping[str, object]) -> None:
 
 
 def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SMALL) -> dict[str, int]:
-    """Compact the small files of lake/clean and of the reporting tables, each table while no night writes it.
+    """Compact the small files of lake/clean, of the counts of stock and of the reporting tables.
 
-    Tables of slices are left alone: a slice is a file of its own, and compaction would mix it with others.
+    Each is compacted while no night writes it. Tables of slices are left alone: a slice is a file of its own, and
+    compaction would mix it with others.
 
     Args:
         tables: what is published.
@@ -89,9 +91,10 @@ def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SM
     Returns:
         Per table, how many small files it had.
     """
-    sources = shop_sources(settings().sources)
+    sources = lake_sources(settings().sources)
     locks = {("clean", name): "accept" for name in sources}
     locks |= {("clean", source.versions.name): "accept" for source in sources.values() if source.history}
+    locks[("kept", INVENTORY_COUNTS.name)] = "accept"
     locks |= {
         (table.schema, table.name): f"build {table.qualified_name}" for table in tables if table.rebuild.kind != "as_of"
     }

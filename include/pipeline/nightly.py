@@ -11,6 +11,7 @@ from typing import Any
 
 from include.audit.reconciliation import prove
 from include.contract import ContractError, Severity, Source, Table
+from include.contract.counted import COUNTED_FROM, EXPLAINED
 from include.contract.types import day_number
 from include.extract import drift, sql_files
 from include.extract import snapshot as extraction
@@ -34,7 +35,8 @@ from include.publish.publication import publish_night
 from include.publish.staging import unpublished
 from include.publish.table_version import TableVersion
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import counts as stock_counts
+from include.sources import lake_sources, shop_sources
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ def extract(run_id: str) -> dict[str, int]:
         schema = drift.expected(run_id, statements)
         if run.full_refresh:
             with held("accept"):
-                empty_damaged(sources)
+                empty_damaged(lake_sources(settings().sources))
         windows = _windows(run, sources, {name for name, one in changes.items() if one.read})
         read = extraction.extract(sources, windows, run.slug, _proofs(run, sources), schema)
         keep_shop(definitions)
@@ -162,6 +164,7 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
         WrongRequest: when the night is before the shop's first day.
     """
     from include.gate.acceptance import accept as accept_rows
+    from include.gate.stock_counts import count_stock
     from include.gate.versions import FoundOn
 
     run = runs.find_run(run_id)
@@ -175,6 +178,11 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
         begin = partial(copies.begin_accepting, run_id, found)
         found_on, proof = FoundOn.night(run.night, publications.published_horizon()), kept_proof(run.slug, sources)
         counts = accept_rows(sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin)
+        for name, source in lake_sources(settings().sources).items():
+            if source.counted:
+                inventory = sources[COUNTED_FROM[name]]
+                made = count_stock(inventory, stock_counts(settings().sources), source, snapshot_at)
+                copies.record_counted(run_id, name, made.rows, made.version)
         copies.record_accepted(run_id, counts)
     refuse_before(run.night, find_first_day(run_id))  # begin could not know it before the first night
     return counts
@@ -195,6 +203,9 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     from include.gate.checks import check_table
 
     run, versions, built = runs.find_run(run_id), builds.built_versions(run_id), typed(tables)
+    known = lake_sources(settings().sources)
+    if any(source.counted for source in known.values()):
+        built = [_unexplained(table) for table in built]
     found: dict[str, dict[str, int]] = {}
     refused: list[str] = []
     with stage(run_id, "audit"):
@@ -210,7 +221,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
                 if o.rule.severity is not Severity.WARN
             ]
         if run.kind.publishes_night:
-            proofs = prove(run, shop_sources(settings().sources), built, versions)
+            proofs = prove(run, known, built, versions)
             refused += [proof.failure for proof in proofs if not proof.held]
     if refused:
         raise ContractError("what was built is wrong; nothing is published. " + " | ".join(refused))
@@ -262,6 +273,13 @@ def report(run_id: str) -> str | None:
     if why:
         raise RunFailed(why)
     return page
+
+
+def _unexplained(table: Table) -> Table:
+    """A table of a shop whose stock no movement explains."""
+    for rule in {one.name for one in table.rules} & set(EXPLAINED):
+        table = table.without(rule)
+    return table
 
 
 def _windows(run: Run, sources: Mapping[str, Source], stale: Collection[str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from include.ledger.migrations import pending
 from include.pipeline.declarations import changed_definitions, typed
 from include.publish import live_schema
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources, shop_sources
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,16 @@ def plan(tables: Iterable[Known]) -> Plan:
     with connect() as warehouse:
         warehouse.execute("set transaction read only")
         altered, refused = _of_warehouse(warehouse, known)
-    return Plan(_of_sources(sources, changes), _of_lake(here, sources), altered, refused)
+    in_lake = lake_sources(settings().sources)
+    return Plan(_of_sources(in_lake, changes), _of_lake(here, in_lake), altered, refused)
 
 
 def _of_sources(sources: Mapping[str, Source], changes: Mapping[str, Changes]) -> dict[str, str]:
     """What happens to the copy of every source whose declaration is another one, that appears or that vanishes."""
     rows, said = copies.rows_of_copy(), {}
-    for name in sources:
+    for name, source in sources.items():
         if name not in rows:
-            said[name] = "is new: all of it is read"
+            said[name] = "is new: its state is counted every night" if source.counted else "is new: all of it is read"
         elif name in changes:
             what = "read" if changes[name].read else "checked"
             said[name] = f"all {rows[name]:,} rows are {what} anew: {', '.join(changes[name].all)}"

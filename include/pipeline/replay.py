@@ -30,7 +30,7 @@ from include.pipeline.stages import stage
 from include.pipeline.troubles import told_apart
 from include.publish.publication import enter_verdicts
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources, shop_sources
 
 FORM = ("engine", "dry_run")  # what a person may ask of a run
 
@@ -71,7 +71,7 @@ def begin(run_id: str, conf: Mapping[str, Any], tables: Iterable[tuple[Table, It
         run, day, why = found
         raise NotOver(_WHY[why].format(run=run, night=day))
     sources = shop_sources(settings().sources)
-    if other := declarations.other_sources(sources, publication):
+    if other := declarations.other_sources(lake_sources(settings().sources), publication):
         raise NotOver(f"the shop has other sources than when it was read ({other}): run nightly first")
     if changed := declarations.other_definitions(sources):
         raise NotOver(f"the sources are not declared as when they were read ({changed}): run nightly first")

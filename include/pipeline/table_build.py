@@ -25,7 +25,7 @@ from include.pipeline.first_day import first_day
 from include.pipeline.run_request import WrongRequest
 from include.pipeline.stages import stage
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources
 
 
 def build(
@@ -53,7 +53,7 @@ def build(
     """
     run = runs.find_run(run_id)
     with stage(run_id, f"build {table.name}"), builds.alone(table):
-        known = shop_sources(settings().sources)
+        known = lake_sources(settings().sources)
         defined = definition(code, [known[name] for name in sources])
         if table.rebuild.kind == "as_of":
             return _build_slice(run, table, inputs_of(run, table, inputs, sources), builder, defined)
@@ -102,7 +102,7 @@ def _build_table(run: Run, table: Table, inputs: Inputs, builder: Callable[..., 
     """Build and commit the rows of a table that may have changed since its last build."""
     base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
     make = partial(_make, run, table, builder)
-    kept = materialize(table, inputs, base, run.horizon, shop_sources(settings().sources), make)
+    kept = materialize(table, inputs, base, run.horizon, lake_sources(settings().sources), make)
     builds.record(run, table, kept.engine, kept.version, kept.rows, kept.digest, inputs.by_table, defined)
     return kept.rows
 
@@ -119,7 +119,7 @@ def _make(
         builder,
         table.name,
         files,
-        shop_sources(settings().sources),
+        lake_sources(settings().sources),
         as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
         first_day=partial(calendar_from, run),
         resources=settings(),

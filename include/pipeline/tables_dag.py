@@ -22,7 +22,7 @@ from include.pipeline.troubles import told_apart
 from include.publish.publication import publish_tables
 from include.publish.table_version import TableVersion
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources, shop_sources
 
 FORM = ("date", "engine", "parity")  # what a person may ask of a run
 
@@ -61,7 +61,7 @@ def begin(
         raise WrongRequest(f"{day} is not published yet, only the days up to {horizon}: run nightly for it first")
     refuse_before(day, copies.first_day())
     sources = shop_sources(settings().sources)
-    if other := other_sources(sources, publication):
+    if other := other_sources(lake_sources(settings().sources), publication):
         raise WrongRequest(f"the shop has other sources than when it was read ({other}): run nightly first")
     if changed := other_definitions(sources):
         raise WrongRequest(f"the sources are not declared as when they were read ({changed}): run nightly first")

@@ -22,7 +22,7 @@ from include.publish.causes import find_causes
 from include.publish.changed_rows import find_changed, stage_changed
 from include.publish.live_schema import Difference
 from include.settings import settings
-from include.sources import shop_sources
+from include.sources import lake_sources
 
 DAY = "day"  # a table with this column in its key is a table by day
 
@@ -87,7 +87,7 @@ def watch(run: Run, differs: Iterable[Difference]) -> Watch:
     new_columns = {one.table.name: {*one.added, *one.retyped} for one in compared}
     if live is None or not days:
         return Watch()
-    before, after, sources = live.versions, copies.clean_versions(run.run_id), shop_sources(settings().sources)
+    before, after, sources = live.versions, copies.clean_versions(run.run_id), lake_sources(settings().sources)
     wanted = {name: table[name] for table in days for name in table.primary_key if name != DAY}
     changed: dict[str, Sequence[str]] = {}
     is_known = True

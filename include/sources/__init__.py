@@ -6,14 +6,17 @@ Belongs here: a source's columns, keys, rules and derived columns. Does not: how
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from include.contract import Source, Table, Type, dimensions_of
+from include.contract.counted import COUNTED_FROM
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
 from include.sources.dimensions import with_dimensions
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
+from include.sources.inventory_counts import INVENTORY_COUNTS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
 from include.sources.order_items import ORDER_ITEMS
 from include.sources.order_refunds import ORDER_REFUNDS
@@ -99,6 +102,27 @@ def shop_tables(tables: Iterable[Table], folder: Path) -> list[Table]:
     """
     keys, decimals, dimensions = key_types(folder), ShopFile.of(folder).decimals, dimensions_of(shop_sources(folder))
     return [table.of_shop(keys, dimensions, decimals) for table in tables]
+
+
+def lake_sources(folder: Path) -> dict[str, Source]:
+    """The sources of a shop whose rows are in the lake: those that are read, and those that are counted instead.
+
+    Raises:
+        ValueError: as ``shop_sources``.
+    """
+    read = shop_sources(folder)
+    types = {owner: kind for owner, kind in key_types(folder).items() if owner not in COUNTED_FROM}
+    counted = {
+        name: replace(SOURCES[name].typed(types, ShopFile.of(folder).decimals), counted=True)
+        for name, state in COUNTED_FROM.items()
+        if state in read and name not in read
+    }
+    return read | counted
+
+
+def counts(folder: Path) -> Table:
+    """The counts that are kept of a shop's stock, with the shop's key types."""
+    return INVENTORY_COUNTS.typed(key_types(folder), ShopFile.of(folder).decimals)
 
 
 def _has_single_column_key(source: Source) -> bool:

@@ -46,6 +46,7 @@ MAY_WRITE_LAKE = (
     "include.extract.snapshot",  # raw and gone: the landing and its tombstones
     "include.gate.acceptance",  # clean and quarantine
     "include.gate.versions",  # the history of clean
+    "include.gate.stock_counts",  # counts of stock, and the movements in clean that are made of them
     "include.build.materialize",  # reporting
     "include.pipeline.table_build",  # the slice of a night, of reporting and features
     "include.pipeline.housekeeping",  # compaction, and old runs of the landing

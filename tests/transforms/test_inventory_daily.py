@@ -133,3 +133,40 @@ def test_a_shelf_is_in_no_day_before_it_was_known(report: Report) -> None:
 
 def test_a_shop_without_stock(report: Report) -> None:
     assert report({}).rows("inventory_daily") == []
+
+
+def test_counts_open_a_shelf_and_what_lies_between_two_is_unexplained(report: Report) -> None:
+    """10 is counted three times, 11 is found with nothing and filled later; the count of the 11th is not known yet."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind              quantity moved_at   changes_reserved moves_units
+            1           10         1            count             8        2026-01-06 no               yes
+            2           10         1            count_of_reserved 3        2026-01-06 yes              no
+            3           11         1            count             0        2026-01-06 no               no
+            4           10         1            count             -5       2026-01-08 no               yes
+            5           11         1            count             4        2026-01-09 no               yes
+            6           10         1            count_of_reserved -3       2026-01-09 yes              no
+            7           10         1            count             40       2026-01-11 no               yes
+        """,
+        "inventory": """
+            product_id warehouse_id on_hand reserved unexplained_units unexplained_reserved
+            10         1            43      0        -                 -
+            11         1            4       0        -                 -
+        """,
+    }
+    report(shop).check(
+        "inventory_daily",
+        """
+        day        product_id opening_units received adjusted unexplained_units unexplained_reserved closing_units reserved available is_stocked is_stockout
+        2026-01-06 10         0             0        0        8                 3                    8             3        5         yes        no
+        2026-01-06 11         0             0        0        0                 0                    0             0        0         no         no
+        2026-01-07 10         8             0        0        0                 0                    8             3        5         yes        no
+        2026-01-07 11         0             0        0        0                 0                    0             0        0         no         no
+        2026-01-08 10         8             0        0        -5                0                    3             3        0         yes        yes
+        2026-01-08 11         0             0        0        0                 0                    0             0        0         no         no
+        2026-01-09 10         3             0        0        0                 -3                   3             0        3         yes        no
+        2026-01-09 11         0             0        0        4                 0                    4             0        4         yes        no
+        2026-01-10 10         3             0        0        0                 0                    3             0        3         yes        no
+        2026-01-10 11         4             0        0        0                 0                    4             0        4         yes        no
+        """,
+    )

@@ -76,3 +76,23 @@ def test_before_units_came_a_shelf_was_not_out_of_stock(report: Report) -> None:
 
 def test_a_shop_without_stock(report: Report) -> None:
     assert report({}).rows("inventory_risk") == []
+
+
+def test_a_count_of_its_own_day_was_known_then(report: Report) -> None:
+    """A shop without movements: 8 were counted, then 3, of which 2 are reserved; what lies there now was counted now."""
+    shop = {
+        "inventory_movements": """
+            movement_id product_id warehouse_id kind              quantity moved_at   changes_reserved moves_units
+            1           10         1            count             8        2026-01-06 no               yes
+            2           10         1            count             -5       2026-01-08 no               yes
+            3           10         1            count_of_reserved 2        2026-01-08 yes              no
+        """,
+        "inventory": "product_id warehouse_id unexplained_units unexplained_reserved\n10 1 5 1",
+    }
+    report(shop).check(
+        "inventory_risk",
+        """
+        as_of      product_id available is_stocked stockout_days_28
+        2026-01-10 10         1         yes        0
+        """,
+    )

@@ -3,6 +3,9 @@
 Perpetual inventory: opening + received − shipped + returned + adjusted = closing, and a day opens with the
 closing of the day before. The shop's own count is the truth of the last day, of what lies there and of what is
 reserved; what no movement explains of it appears on that day, as ``unexplained_units`` and ``unexplained_reserved``.
+
+A shop that keeps no movements is counted every night, and what lies between two counts is unexplained, on the day of
+the later one: its history begins with the first night (see ``include.contract.counted``).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from include.contract import Carried, Column, Rebuild, Severity, Table, Type
+from include.contract.counted import OF_RESERVED, OF_UNITS
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from transforms.arithmetic import flag
@@ -24,7 +28,8 @@ TABLE = Table(
     name="inventory_daily",
     grain="One row per business day, product and warehouse, from its first movement through the data-through date.",
     doc="A shelf without movements has one row, on the last day, if its product was listed by then. Before a shelf is "
-    "first stocked it is no stock-out.",
+    "first stocked it is no stock-out. A shop without `inventory_movements` is counted every night: a shelf's days "
+    "begin with its first count, which opens it, and what changed between two counts is in the unexplained columns.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
@@ -37,7 +42,8 @@ TABLE = Table(
         Column(
             "unexplained_units",
             Type.INTEGER,
-            "Units on the shelf that no movement explains: 0 in a healthy shop, and on every day but the last.",
+            "Units on the shelf that no movement explains: 0 in a healthy shop, and on every day but the last. In a"
+            " shop without movements, what its count differs by from the one before.",
         ),
         Column(
             "closing_units",
@@ -48,13 +54,13 @@ TABLE = Table(
             "unexplained_reserved",
             Type.INTEGER,
             "Units of reserved that no movement explains: 0 in a shop whose reservations are movements, and on any day"
-            " but the last.",
+            " but the last. In a shop without movements, what its count differs by from the one before.",
         ),
         Column(
             "reserved",
             Type.INTEGER,
             "Units of closing_units that are reserved for open orders: reservations − releases − shipments of reserved"
-            " lines + unexplained_reserved.",
+            " lines + unexplained_reserved, of all days so far.",
         ),
         Column("available", Type.INTEGER, "closing_units − reserved; below 0, units that are owed."),
         Column("is_stocked", Type.BOOLEAN, "Whether units lie there, or had come or gone by the end of the day."),
@@ -115,7 +121,9 @@ _EFFECTS = {
     "shipped": (("shipment",), -1),
     "returned": (("return",), 1),
     "adjusted": (("adjustment",), 1),
-    "change": (("receipt", "shipment", "return", "adjustment"), 1),
+    "counted_units": ((OF_UNITS,), 1),
+    "counted_reserved": ((OF_RESERVED,), 1),
+    "change": (("receipt", "shipment", "return", "adjustment", OF_UNITS), 1),
 }
 _MOVED = (*_EFFECTS, "reserved_change", "stockings")
 
@@ -139,6 +147,8 @@ def build(inventory: Frame, inventory_movements: Frame, products: Frame, calenda
             reserved=nw.col("explained_reserved") + nw.col("unexplained_reserved"),
         )
         .with_columns(
+            unexplained_units=nw.col("unexplained_units") + nw.col("counted_units"),
+            unexplained_reserved=nw.col("unexplained_reserved") + nw.col("counted_reserved"),
             available=nw.col("closing_units") - nw.col("reserved"),
             closing_value_cents=nw.col("closing_units") * nw.col("unit_cost_cents"),
         )
