@@ -161,7 +161,7 @@ def _versions_of(sources: Iterable[str]) -> dict[str, int]:
 
     The latest serve every run: a published day does not change in them, and later ones are left out.
     """
-    known = shop_sources(settings().sources)
+    known = lake_sources(settings().sources)
     names = [known[source].versions.name for source in sources if known[source].history]
     return {name: version for name in names if (version := lake.version("clean", name)) is not None}
 
