@@ -59,12 +59,12 @@ select
     null as shipping_address,
     null as payment_id,
     null as channel,
-    store_id::text as store_id, -- dimensions.toml
     sold_at as ordered_at,
     sold_at as updated_at,
     null::timestamptz as shipped_at, -- never shipped
     sold_at as delivered_at,
     null::timestamptz as cancelled_at,
     null as cancelled_by,
-    null as cancellation_reason
+    null as cancellation_reason,
+    store_id::text as store_id -- dimensions.toml
 from baskets

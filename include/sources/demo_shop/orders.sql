@@ -14,7 +14,6 @@ select
     round((subtotal - discount) * 0.10, 2) + round((shipping - shipping_discount) * 0.10, 2) as tax_due,
     total,
     shipping_address,
-    shipping_address ->> 'country' as ship_to_country, -- dimensions.toml
     payment_id,
     channel,
     ordered_at,
@@ -23,6 +22,7 @@ select
     delivered_at,
     cancelled_at,
     cancelled_by,
-    cancellation_reason
+    cancellation_reason,
+    shipping_address ->> 'country' as ship_to_country -- dimensions.toml
 from orders
 where (updated_at >= :changed_since or updated_at is null)

@@ -251,7 +251,6 @@ select
             'country', upper(address.country_code)
         )
     end as shipping_address,
-    upper(address.country_code) as ship_to_country, -- dimensions.toml
     first_captures.payment_id,
     lower(sales_channel.name) as channel,
     placed.created_at as ordered_at,
@@ -260,7 +259,8 @@ select
     progress.delivered_at,
     placed.canceled_at as cancelled_at,
     null as cancelled_by, -- Medusa keeps neither who nor why
-    case when placed.canceled_at is not null then 'not recorded' end as cancellation_reason
+    case when placed.canceled_at is not null then 'not recorded' end as cancellation_reason,
+    upper(address.country_code) as ship_to_country -- dimensions.toml
 from placed
 left join goods on goods.order_id = placed.id
 left join order_codes on order_codes.order_id = placed.id
