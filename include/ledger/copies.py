@@ -311,11 +311,13 @@ def record_counted(run_id: str, source: str, rows: int, version: int) -> None:
         connection.execute(
             """
             insert into audit.source_counts
-                (run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version)
-            values (%(run)s, %(source)s, '-infinity', 0, %(rows)s, %(rows)s, 0, %(version)s)
+                (run_id, source, changed_since, extracted, source_rows, clean_rows, held_rows, clean_version, known,
+                replaced, deleted, accepted, quarantined, released, recalled)
+            values (%(run)s, %(source)s, '-infinity', 0, %(rows)s, %(rows)s, 0, %(version)s, 0, 0, 0, 0, 0, 0, 0)
             on conflict (run_id, source) do update set
                 source_rows = excluded.source_rows, clean_rows = excluded.clean_rows,
-                clean_version = excluded.clean_version, changed_since = excluded.changed_since
+                clean_version = excluded.clean_version, changed_since = excluded.changed_since,
+                known = 0, replaced = 0, deleted = 0, accepted = 0, quarantined = 0, released = 0, recalled = 0
             """,
             {"run": run_id, "source": source, "rows": rows, "version": version},
         )
