@@ -129,7 +129,7 @@ def test_a_shop_says_what_a_cancelled_order_is(shop: Path) -> None:
 
     def voided_on() -> tuple[object, ...] | None:
         (derived,) = (one for one in shop_sources(shop)["orders"].derived if one.column.name == "voided_on")
-        given = "(select timestamptz '2026-01-02 10:00Z' as cancelled_at) as row"
+        given = "(select timestamptz '2026-01-02 10:00:00+00' as cancelled_at) as row"
         with duckdb.connect() as connection:
             connection.execute("create macro business_day(instant) as epoch_us(instant) // 86400000000")
             return connection.execute(f"select try_cast({derived.sql} as bigint) from {given}").fetchone()

@@ -152,7 +152,17 @@ def test_what_was_given_back_beyond_what_it_came_to_does_not_come_back(report: R
             1               1        EUR      0            70             0         2026-01-05
         """,
     }
-    days = {row["day"]: row for row in report(shop, as_of="2026-01-07").rows("daily_sales")}
+    built = report(shop, as_of="2026-01-07")
+    built.check(
+        "order_lines",
+        """
+        order_item_id returns_cents cancelled_quantity cancelled_returns_cents net_sales_cents
+        1             950           0                  0                       -50
+        2             0             0                  0                       0
+        3             0             0                  0                       500
+        """,
+    )
+    days = {row["day"]: row for row in built.rows("daily_sales")}
     back = days[day("2026-01-06")]
     assert [back[f"{name}_cents"] for name in ("returns", "shipping_refunds", "tax_refunds", "other_refunds")] == [
         0
