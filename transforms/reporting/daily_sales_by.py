@@ -196,9 +196,9 @@ def _given_back(order_refunds: Frame, placed: Frame, dimensions: Dimensions) -> 
     """
     columns = ["order_id", "currency", "refunded_on", "amount_cents", "shipping_cents", "tax_cents"]
     given = nw.concat([order_refunds.select(*columns, dimension=nw.lit(one.name)) for one in dimensions])
-    orders = placed.select("order_id", "dimension", "value", "cancelled_on", is_void=~nw.col("voided_on").is_null())
+    orders = placed.select("order_id", "dimension", "value", "cancelled_on", "voided_on")
     given = given.join(orders, on=["order_id", "dimension"], how="left").with_columns(
-        nw.col("value").fill_null(""), nw.col("is_void").fill_null(False)
+        nw.col("value").fill_null(""), is_void=~nw.col("voided_on").is_null()
     )
     return [
         _counted(
