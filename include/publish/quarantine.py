@@ -14,9 +14,10 @@ from include.lake.night_views import row_key
 from include.lake.rows import rows as stored_rows
 from include.ledger.runs import Run
 
+_MOST = 9 * 10**15  # of the 16 digits before the point
 STAGED = """
 create unlogged table staging.quarantine
-    (source text, row_key text, rules text[], row_values text, amount numeric, currency text);
+    (source text, row_key text, rules text[], row_values text, amount numeric(18, 2), currency text);
 create unlogged table staging.accepted_keys (source text, row_key text)
 """
 
@@ -46,7 +47,7 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None =
                 {row_key(source)} as row_key,
                 list_sort(_broken) as rules,
                 to_json(struct_pack({read}, {unreadable}))::varchar as row_values,
-                {Type.CENTS.to_warehouse_sql("_amount_cents", source.decimals)} as amount,
+                {_amount(source)} as amount,
                 {source.currency or "null::varchar"} as currency
             from {held}
             """
@@ -62,6 +63,12 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None =
         ) using (key)
         """
     )
+
+
+def _amount(source: Source) -> str:
+    """A DuckDB expression: the money at stake with two decimals, which the ledger has in every shop, and as it fits."""
+    amount = Type.CENTS.to_warehouse_sql("_amount_cents", source.decimals)
+    return f"cast(greatest(least({amount}, {_MOST}), -{_MOST}) as decimal(18, 2))"
 
 
 def sync(connection: psycopg.Connection[TupleRow], run: Run) -> None:

@@ -233,11 +233,11 @@ def test_what_a_currency_has_not_is_held_and_shown_as_it_is(yen: Nights) -> None
     """Half a yen in an order, and in the price of another one's line; thousandths of what is now called euros."""
     order = yen.shop.execute(
         "update orders set tax = tax + 0.5, total = total + 0.5 where order_id = (select min(order_id) from orders"
-        " where currency = 'JPY') returning order_id::text, total, currency"
+        " where currency = 'JPY') returning order_id::text, round(total, 2), currency"
     ).fetchall()
     euros = yen.shop.execute(
         "update orders set currency = 'EUR' where order_id = (select min(order_id) from orders"
-        " where currency = 'KWD' and total <> round(total, 2)) returning order_id::text, total, currency"
+        " where currency = 'KWD' and total <> round(total, 2)) returning order_id::text, round(total, 2), currency"
     ).fetchall()
     [(line,)] = yen.shop.execute(
         "update order_items set unit_price = unit_price + 0.5 where order_item_id = (select max(order_item_id)"

@@ -123,7 +123,7 @@ comment on table audit.watermarks is 'One row per source: up to when its changes
 
 comment on table audit.quarantine is 'One row per version of a row that the gate kept aside, with every rule it broke.';
 comment on column audit.quarantine.row_values is 'The whole row as it was read.';
-comment on column audit.quarantine.amount is 'Money at stake, in currency: 0 where the row it belongs to is held too and counts it.';
+comment on column audit.quarantine.amount is 'Money at stake, in currency, to two decimals: 0 where the row it belongs to is held too and counts it.';
 comment on column audit.quarantine.outcome is
 'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
 
