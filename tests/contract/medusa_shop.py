@@ -74,6 +74,11 @@ def fill_customers(medusa: Medusa) -> None:
 
 def fill_amounts(medusa: Medusa) -> None:
     """Orders of one version, each for one kind of amount."""
+    for currency, digits in (("eur", 2), ("usd", 2), ("kwd", 3), ("jpy", 0)):
+        medusa.put("currency", code=currency, decimal_digits=digits)
+    medusa.order("in yen", currency_code="jpy")
+    medusa.sell("in yen", "a", 3, "333", "10", inclusive=True)
+
     medusa.order("prices with tax", shipping_address_id="home")
     medusa.sell("prices with tax", "a", 2, "11.90", "19", inclusive=True)
     medusa.ship_for("prices with tax", "5.95", "19", inclusive=True)

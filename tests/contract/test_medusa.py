@@ -28,12 +28,13 @@ TOUCHED: Final = at(20)  # later than anything in the database
 AMOUNTS: Final = [
     ("prices with tax", "20", "0", "5", "0", "4.75", "0.95", "29.75"),
     ("prices without tax", "30", "0", "5", "0", "3.5", "0.5", "38.5"),
-    ("two taxes", "100", "0", "0", "0", "8.875", "0", "108.875"),
+    ("two taxes", "100", "0", "0", "0", "8.88", "0", "108.88"),
     ("promotion on items", "20", "3", "0", "0", "3.23", "0", "20.23"),
     ("promotions on order and delivery", "100", "10", "5", "5", "9", "0", "99"),
     ("more off than it costs", "10", "12", "0", "0", "0", "0", "-2"),
     ("delivery with tax in it, and off it", "0", "0", "10", "4", "1.2", "1.2", "7.2"),
-    ("fractions", "9.3323333333", "0", "0", "0", "1.7166166667", "0", "11.04895"),
+    ("in yen", "908", "0", "0", "0", "91", "0", "999"),
+    ("fractions", "9.332", "0", "0", "0", "1.717", "0", "11.049"),
     ("cancelled", "20", "0", "0", "0", "3.8", "0", "23.8"),
     ("edited", "39", "1", "5", "1", "4.2", "0.4", "46.2"),
     ("exchanged", "30", "0", "0", "0", "5.7", "0", "35.7"),
@@ -46,14 +47,15 @@ AMOUNTS: Final = [
 LINES: Final = [
     ("prices with tax/a", "2", "10", "20", "0", "3.8"),
     ("prices without tax/a", "3", "10", "30", "0", "3"),
-    ("two taxes/a", "1", "100", "100", "0", "8.875"),
+    ("two taxes/a", "1", "100", "100", "0", "8.88"),
     ("promotion on items/a", "1", "10", "10", "2", "1.52"),
     ("promotion on items/b", "1", "10", "10", "1", "1.71"),
     ("promotions on order and delivery/a", "2", "30", "60", "6", "5.4"),
     ("promotions on order and delivery/b", "1", "40", "40", "4", "3.6"),
     ("more off than it costs/a", "1", "10", "10", "12", "0"),
-    ("fractions/a", "3", "0.333", "0.999", "0", "0.04995"),
-    ("fractions/b", "1", "8.3333333333", "8.3333333333", "0", "1.6666666667"),
+    ("in yen/a", "3", "303", "908", "0", "91"),
+    ("fractions/a", "3", "0.333", "0.999", "0", "0.05"),
+    ("fractions/b", "1", "8.333", "8.333", "0", "1.667"),
     ("half a unit/a", "0.5", "10", "5", "0", "0"),
     ("edited/mug", "1", "9", "9", "1", "0.8"),
     ("edited/shirt", "2", "15", "30", "0", "3"),
@@ -90,6 +92,7 @@ WAREHOUSES: Final = [
 UNWATCHED: Final = {
     # How the shop is set up. A change shows in orders that are written later.
     "sales_channel", "sales_channel_stock_location", "shipping_option", "service_zone", "location_fulfillment_set",
+    "currency",
     # Written once, with what they link.
     "order_payment_collection", "order_fulfillment", "fulfillment_item", "product_category_product",
 }  # fmt: skip

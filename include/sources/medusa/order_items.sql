@@ -26,6 +26,7 @@ sold_lines as (
         item.version,
         item.version < placed.version as is_removed,
         placed.sales_channel_id,
+        coalesce(currency.decimal_digits, 2) as digits,
         coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
         item.quantity,
         coalesce(item.unit_price, line.unit_price) as listed_price,
@@ -34,6 +35,7 @@ sold_lines as (
     from "order" as placed
     join latest as item on item.order_id = placed.id
     join order_line_item as line on line.id = item.item_id
+    left join currency on currency.code = placed.currency_code
     where not placed.is_draft_order and placed.deleted_at is null
         and line.deleted_at is null and not line.is_giftcard
 ),
@@ -167,11 +169,11 @@ select
     product_id,
     warehouse_id,
     quantity,
-    unit_price,
-    subtotal,
-    discount,
+    round(unit_price, digits) as unit_price, -- as its order's amounts, and only here
+    round(subtotal, digits) as subtotal,
+    round(discount, digits) as discount,
     discount_code,
-    greatest(subtotal - discount, 0) * rate as tax,
+    round(greatest(subtotal - discount, 0) * rate, digits) as tax,
     null::numeric as unit_cost, -- Medusa knows no cost
     sold_at,
     removed_at,

@@ -3,7 +3,8 @@
 -- Version: Medusa writes lines, shipping and adjustments again for every version of an order (an edit, a parcel, a
 -- return). Amounts are those of the current version, so an edit changes what the order sold for.
 --
--- Money: Medusa never rounds an amount, and neither does this; shop.toml says how it is rounded when it is read.
+-- Money: Medusa never rounds an amount. Here it is rounded, half up, to as many digits as Medusa says that its currency
+-- has; shop.toml says that it is, so that parts may differ from their sum.
 -- Medusa's own total is what is left after returns and credits (a gift card, goodwill). Here total is what the order
 -- sold for: all units of the current version, but for gift cards.
 --
@@ -221,6 +222,11 @@ last_touches as (
     select order_id, max(updated_at) as updated_at
     from touches
     group by order_id
+),
+digits as (
+    select placed.id as order_id, coalesce(currency.decimal_digits, 2) as number
+    from placed
+    left join currency on currency.code = placed.currency_code
 )
 select
     placed.id as order_id,
@@ -233,16 +239,19 @@ select
         else 'pending'
     end as status,
     upper(placed.currency_code) as currency,
-    coalesce(goods.subtotal, 0) as subtotal,
-    coalesce(goods.discount, 0) as discount,
+    round(coalesce(goods.subtotal, 0), digits.number) as subtotal,
+    round(coalesce(goods.discount, 0), digits.number) as discount,
     order_codes.discount_code,
-    coalesce(delivery.charged, 0) as shipping,
-    coalesce(delivery.discount, 0) as shipping_discount,
-    coalesce(goods.tax, 0) + coalesce(delivery.tax, 0) as tax,
-    coalesce(delivery.tax, 0) as shipping_tax,
+    round(coalesce(delivery.charged, 0), digits.number) as shipping,
+    round(coalesce(delivery.discount, 0), digits.number) as shipping_discount,
+    round(coalesce(goods.tax, 0) + coalesce(delivery.tax, 0), digits.number) as tax,
+    round(coalesce(delivery.tax, 0), digits.number) as shipping_tax,
     null::numeric as tax_due, -- the rate depends on product and place
-    coalesce(goods.subtotal - goods.discount + goods.tax, 0)
-        + coalesce(delivery.charged - delivery.discount + delivery.tax, 0) as total,
+    round(
+        coalesce(goods.subtotal - goods.discount + goods.tax, 0)
+            + coalesce(delivery.charged - delivery.discount + delivery.tax, 0),
+        digits.number
+    ) as total,
     case
         when address.id is not null then jsonb_build_object(
             'street', concat_ws(', ', address.address_1, address.address_2),
@@ -262,6 +271,7 @@ select
     case when placed.canceled_at is not null then 'not recorded' end as cancellation_reason,
     upper(address.country_code) as ship_to_country -- dimensions.toml
 from placed
+join digits on digits.order_id = placed.id
 left join goods on goods.order_id = placed.id
 left join order_codes on order_codes.order_id = placed.id
 left join delivery on delivery.order_id = placed.id

@@ -143,8 +143,9 @@ select
     kind,
     method,
     currency,
-    amount,
+    round(amount, coalesce(decimal_digits, 2)) as amount, -- as its order's amounts
     paid_at,
-    updated_at
+    payments.updated_at
 from payments
-where updated_at >= :changed_since
+left join currency as currency_digits on code = lower(currency)
+where payments.updated_at >= :changed_since

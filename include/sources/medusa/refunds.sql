@@ -21,6 +21,7 @@ sold_lines as (
         item.version,
         item.version < placed.version as is_removed,
         placed.sales_channel_id,
+        coalesce(currency.decimal_digits, 2) as digits,
         coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
         item.quantity,
         coalesce(item.unit_price, line.unit_price) as listed_price,
@@ -29,6 +30,7 @@ sold_lines as (
     from "order" as placed
     join latest as item on item.order_id = placed.id
     join order_line_item as line on line.id = item.item_id
+    left join currency on currency.code = placed.currency_code
     where not placed.is_draft_order and placed.deleted_at is null
         and line.deleted_at is null and not line.is_giftcard
 ),
@@ -69,6 +71,7 @@ received as (
         coalesce(part.damaged_quantity, 0) as damaged_quantity,
         sold_lines.listed_price / prices.listed_for - coalesce(discounts.discount, 0) / sold_lines.quantity as unit_worth,
         prices.rate,
+        sold_lines.digits,
         -- A return of which a part is still on its way has no time of its own yet.
         coalesce(returned.received_at, part.updated_at) as received_at,
         greatest(
@@ -90,20 +93,21 @@ refunded as (
         received_quantity - damaged_quantity as quantity,
         unit_worth,
         rate,
+        digits,
         true as restocked,
         received_at,
         updated_at
     from received
     union all
-    select part_id || '/damaged', line_id, damaged_quantity, unit_worth, rate, false, received_at, updated_at
+    select part_id || '/damaged', line_id, damaged_quantity, unit_worth, rate, digits, false, received_at, updated_at
     from received
 )
 select
     refund_id,
     line_id as order_item_id,
     quantity,
-    quantity * unit_worth as amount,
-    quantity * unit_worth * rate as tax,
+    round(quantity * unit_worth, digits) as amount,
+    round(quantity * unit_worth * rate, digits) as tax,
     restocked,
     received_at as refunded_at,
     received_at as returned_at,
