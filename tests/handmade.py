@@ -19,7 +19,7 @@ from include.ledger.runs import Run
 from include.publish.publication import publish_night
 from include.publish.table_version import TableVersion
 from include.settings import settings
-from include.sources import SOURCES, shop_sources
+from include.sources import shop_sources
 
 Rows = Sequence[Mapping[str, Any]]
 _FILLED = {Type.TEXT: "EUR", Type.BOOLEAN: False, Type.RATIO: 0.0}
@@ -54,8 +54,9 @@ def night(day: date, copy: Mapping[str, Rows], tables: Sequence[tuple[Table, Row
         "replaced",
     )  # fmt: skip
     figures = dict.fromkeys((*counted, "held_version"), 0)
+    known = shop_sources(settings().sources)
     counts = {
-        name: {**figures, "clean_version": _write("clean", SOURCES[name], rows), "clean_rows": len(rows)}
+        name: {**figures, "clean_version": _write("clean", known[name], rows), "clean_rows": len(rows)}
         for name, rows in copy.items()
     }
     read = {"changed_since": "-infinity", "proof": None}

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from include.contract import Carried, Rebuild, Source, Table
+from include.contract.source import VERSIONS
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
@@ -76,9 +77,10 @@ def find_touched(
         changed = None if since is None else lake.changes(layer, name, since, inputs.versions[parameter])
         if changed is None or not (stored or layer == "clean"):
             return False
-        rows = _parquet(stored) if stored else duck.relation(stored, sources[name].lake_columns)
+        source = _source(sources, name) if layer == "clean" else None
+        rows = _parquet(stored) if stored or not source else duck.relation(stored, source.lake_columns)
         connection.execute(f"create view all_{parameter} as select * from {rows}")
-        shown = _newly_shown(sources[name], base.horizon, horizon) if layer == "clean" else "false"
+        shown = _newly_shown(source, base.horizon, horizon) if source else "false"
         also = f" union all by name select * exclude (_old) from {_parquet(changed)}" if changed else ""
         connection.execute(f"create view changed_{parameter} as select * from all_{parameter} where {shown}{also}")
     values = []
@@ -99,6 +101,11 @@ def find_touched(
         """
     )
     return True
+
+
+def _source(sources: Mapping[str, Source], name: str) -> Source:
+    """A source by its name in lake/clean, or the versions of one."""
+    return sources[name.removesuffix(VERSIONS)].versions if name.endswith(VERSIONS) else sources[name]
 
 
 def within(table: Table, base: Build, horizon: date) -> str:

@@ -110,7 +110,9 @@ def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: Fou
                     {", ".join(f"{'now' if one in unknown else 'row'}.{one}" for one in said)}
                 from {rows_of(stored, versions.lake_columns)} as row
                 left join now on {same_key(source, "now", "row")}
+                -- A key of another type than before, which it cannot be: nobody can say whose version that was.
                 where row.valid_from < {found_on.new}
+                    and {" and ".join(f"row.{one} is not null" for one in source.primary_key)}
             ),
             holding as (
                 select * from published where valid_to is null

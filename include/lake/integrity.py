@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from include.contract.source import VERSIONS
 from include.settings import settings
 
 _REMEDIES = {
@@ -21,6 +22,10 @@ _REMEDIES = {
     "features": "Run features again for the days of its slices",
 }
 _COPY = "Run nightly with full_refresh, which reads it again from the shop"
+_VERSIONS = (
+    "Put its folder back from a backup, for the shop does not have it; nightly with full_refresh begins it anew, with"
+    " what the shop says now"
+)
 
 # The files that were opened in the innermost ``blamed`` block.
 _opened: ContextVar[set[str] | None] = ContextVar("opened_files", default=None)
@@ -38,7 +43,11 @@ class Damaged(RuntimeError):
         """Name the table and the remedy."""
         self.layer, self.table, *_ = Path(file).resolve().relative_to(settings().lake.resolve()).parts
         reason = " ".join(reason.split())
-        super().__init__(f"{self.layer}.{self.table} is damaged: {file} {reason}. {_REMEDIES.get(self.layer, _COPY)}")
+        super().__init__(f"{self.layer}.{self.table} is damaged: {file} {reason}. {self._remedy}")
+
+    @property
+    def _remedy(self) -> str:
+        return _VERSIONS if self.table.endswith(VERSIONS) else _REMEDIES.get(self.layer, _COPY)
 
 
 def check(files: Iterable[str], bytes_by_name: Mapping[str, int]) -> None:

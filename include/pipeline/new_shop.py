@@ -20,11 +20,9 @@ from include.extract.reading import cast_of, is_text, what_to_write
 from include.pipeline.guesses import ShopTable, catalogue, guess_columns, guess_tables
 from include.sources import SOURCES
 from include.sources.dimensions import FILE as DIMENSIONS
+from include.sources.reserved_words import RESERVED_WORDS
 
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
-_RESERVED: Final = frozenset(
-    {"order", "user", "group", "table", "select", "from", "where", "limit", "check", "default", "end", "desc", "all"}
-)
 
 
 class FolderTaken(ValueError):
@@ -186,6 +184,6 @@ def _empty(source: Source) -> str:
 
 def _quoted(name: str) -> str:
     """A name as SQL has it: in quotes only where it needs them."""
-    if _PLAIN.fullmatch(name) and name not in _RESERVED:
+    if _PLAIN.fullmatch(name) and name not in RESERVED_WORDS:
         return name
     return '"' + name.replace('"', '""') + '"'

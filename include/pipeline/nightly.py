@@ -73,6 +73,7 @@ def extract(run_id: str) -> dict[str, int]:
 
     Raises:
         lake.Damaged: when the copy cannot be read; with ``full_refresh`` it is read anew from the shop instead.
+        OtherDecimals: when the lake counts amounts otherwise than the shop's folder says; nothing is written then.
         OtherShop: when the lake or the warehouse is another shop's; nothing is written then.
         SchemaDrift: when the shop's tables are not what they were; nothing is written then.
         StatementsRefused: when a statement of the folder does not give what its contract says; nothing is written then.

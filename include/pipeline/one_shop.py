@@ -16,11 +16,17 @@ from psycopg.conninfo import conninfo_to_dict
 
 from include.contract import ContractError
 from include.contract.definition import SourceDefinition
+from include.contract.types import DECIMALS
 from include.extract.sql_files import file_of
 from include.ledger import copies
 from include.settings import settings
+from include.sources.shop_file import ShopFile
 
 FILE: Final = "shop.json"
+
+
+class OtherDecimals(ContractError):
+    """The lake counts amounts with other decimals than the shop's folder says; the message names both."""
 
 
 class OtherShop(ContractError):
@@ -35,11 +41,13 @@ class Shop:
         folder: the name of its folder of .sql files.
         database: its database and where that is, without a role or a password.
         statements: a digest of the statement of every source.
+        decimals: of its amounts in the lake.
     """
 
     folder: str
     database: str
     statements: Mapping[str, str]
+    decimals: int = DECIMALS
 
     def __str__(self) -> str:
         """It in a sentence."""
@@ -58,18 +66,28 @@ def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
         definitions: what decides the rows of every source of this shop now.
 
     Raises:
+        OtherDecimals: naming both numbers, and what to do.
         OtherShop: naming both shops, and what to do.
     """
     now, kept = _shop(definitions), _kept()
     file = _file()
+    # What earlier nights wrote (slices, histories, past publications) is read as it stands.
+    copied = copies.definitions()
+    if copied and (counted := kept.decimals if kept else DECIMALS) != now.decimals:
+        raise OtherDecimals(
+            f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {now.decimals}: all"
+            f" that nights have kept would be read wrong; nothing is written. Write `decimals = {counted}` below"
+            " [money], or give the shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and"
+            " STOCKTAKE_WAREHOUSE_URL"
+        )
     if kept is not None:
         if kept.is_other_than(now):
             raise OtherShop(_refusal(f"the lake {settings().lake} holds the copy of the shop {kept}", now, file))
         return
     if file.exists():  # emptied by a person, who knows that it is the same shop
         return
-    copied = {name: one.statement if one else None for name, one in copies.definitions().items()}
-    if copied and None not in copied.values() and not set(copied.items()) & set(now.statements.items()):
+    read = {name: one.statement if one else None for name, one in copied.items()}
+    if read and None not in read.values() and not set(read.items()) & set(now.statements.items()):
         raise OtherShop(
             _refusal("the warehouse holds what was published from the statements of another shop", now, file)
         )
@@ -97,7 +115,7 @@ def _shop(definitions: Mapping[str, SourceDefinition]) -> Shop:
     database = f"database {where.get('dbname', '')} at {where.get('host', 'localhost')}:{where.get('port', 5432)}"
     # An optional source without a file has the same statement in every shop.
     statements = {name: one.statement for name, one in definitions.items() if file_of(name).exists()}
-    return Shop(settings().sources.name, database, statements)
+    return Shop(settings().sources.name, database, statements, ShopFile.of(settings().sources).decimals)
 
 
 def _file() -> Path:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from include.contract import Column, Derived, Dimension, Source, Type, dimensions_of
+from include.sources.reserved_words import RESERVED_WORDS
 from include.sources.shop_file import read_toml
 
 FILE: Final = "dimensions.toml"
-_NAME: Final = re.compile(r"^[a-z][a-z0-9_]*$")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_LONGEST: Final = 40  # with its source's name before it, what Postgres takes for a name: 63
 _KEYS: Final = ("source", "column", "meaning")
 # By source, whose rows in the lake get the values, and by which key; a row of its own has them already.
 _CARRIED_BY: Final[Mapping[str, tuple[str, str] | None]] = {
@@ -21,6 +23,14 @@ _CARRIED_BY: Final[Mapping[str, tuple[str, str] | None]] = {
     "customers": ("orders", "customer_id"),
     "products": ("order_items", "product_id"),
     "warehouses": ("order_items", "warehouse_id"),
+}
+# Columns that are no dimension, and why.
+_NO_DIMENSION: Final[Mapping[tuple[str, str], str]] = {
+    ("orders", "status"): "it changes from day to day, and a past day would have that of now",
+    ("orders", "cancelled_by"): "it is not known on the day of the order",
+    ("orders", "cancellation_reason"): "it is not known on the day of the order",
+    ("customers", "email"): "it is personal, and every analyst would read it",
+    ("customers", "name"): "it is personal, and every analyst would read it",
 }
 
 
@@ -67,8 +77,7 @@ def with_dimensions(sources: Mapping[str, Source], folder: Path) -> dict[str, So
 
 def _declared(file: Path, name: str, said: object) -> _Declared:
     """One table of the file, with the keys that it must have."""
-    if not _NAME.match(name):
-        raise ValueError(f"{file}: [{name}]: a name is lower-case snake_case")
+    _check_name(f"{file}: [{name}]", name)
     if not isinstance(said, dict):
         raise ValueError(f"{file}: {name} is no table; write [{name}] with {', '.join(_KEYS)}")
     values: dict[str, Any] = {"column": name} | said
@@ -80,9 +89,19 @@ def _declared(file: Path, name: str, said: object) -> _Declared:
     if values["source"] not in _CARRIED_BY:
         expected = " or ".join(f'"{one}"' for one in _CARRIED_BY)
         raise ValueError(f"{file}: [{name}] source = {values['source']!r}: expected {expected}")
-    if not _NAME.match(values["column"]):
-        raise ValueError(f"{file}: [{name}] column = {values['column']!r}: a name is lower-case snake_case")
+    _check_name(f"{file}: [{name}] column = {values['column']!r}", values["column"])
+    if why := _NO_DIMENSION.get((values["source"], values["column"])):
+        raise ValueError(f"{file}: [{name}] column = {values['column']!r}: {why}")
     return _Declared(name, **values)
+
+
+def _check_name(where: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{where}: a name is lower-case snake_case")
+    if len(name) > _LONGEST:
+        raise ValueError(f"{where}: a name has at most {_LONGEST} letters")
+    if name in RESERVED_WORDS:
+        raise ValueError(f"{where}: {name} is a word of SQL: choose another name")
 
 
 def _add(file: Path, sources: dict[str, Source], one: _Declared) -> None:

@@ -45,7 +45,9 @@ def in_units(
             for name, called in credible
         ),
     )
-    derived = [Derived(unit, smallest_unit(currency), needs=needs), Derived(finer, counted, is_late=True)]
+    # What a shop rounds is whole minor units of the lake; where a currency has fewer decimals, its statement may round.
+    by_currency = Derived(unit, smallest_unit(currency), needs=needs, where_rounded="1")
+    derived = [by_currency, Derived(finer, counted, is_late=True)]
     if credible:
         derived.append(Derived(most, f"{MOST_CENTS} * row.{unit.lake_name}", is_late=True))
     return rules, tuple(derived)

@@ -107,6 +107,22 @@ def test_a_published_table_has_a_column_for_each_that_its_rows_can_have(shop: Pa
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
+        ('[group]\nsource = "customers"\nmeaning = "x"', "[group]: group is a word of SQL: choose another name"),
+        ('[user]\nsource = "orders"\nmeaning = "x"', "[user]: user is a word of SQL"),
+        (
+            '[a]\nsource = "orders"\ncolumn = "qualify"\nmeaning = "x"',
+            "[a] column = 'qualify': qualify is a word of SQL",
+        ),
+        ('["store\\n"]\nsource = "orders"\nmeaning = "x"', "[store\n]: a name is lower-case snake_case"),
+        (f'[{"a" * 41}]\nsource = "orders"\nmeaning = "x"', f"[{'a' * 41}]: a name has at most 40 letters"),
+        (
+            '[state]\nsource = "orders"\ncolumn = "status"\nmeaning = "x"',
+            "[state] column = 'status': it changes from day to day",
+        ),
+        (
+            '[mail]\nsource = "customers"\ncolumn = "email"\nmeaning = "x"',
+            "[mail] column = 'email': it is personal",
+        ),
         ("store = 1", "store is no table; write [store] with source, column, meaning"),
         ('[Store]\nsource = "orders"', "[Store]: a name is lower-case snake_case"),
         ('[store]\nmeaning = "It."', "[store] source = None: expected a text"),

@@ -75,8 +75,8 @@ def test_only_what_does_not_add_up_is_kept_aside(judged: dict[str, Rows]) -> Non
 
 
 def test_amounts_are_rounded_half_up_to_the_digits_of_their_currency(judged: dict[str, Rows]) -> None:
-    """In thousandths, as the folder's shop.toml says: three digits of dinars, two of euros, none of yen."""
+    """Yen are whole; of dinars three digits are read, and two are kept, as the folder's shop.toml says nothing else."""
     orders, columns = judged["clean"]["orders"], ("subtotal_cents", "tax_cents", "total_cents")
-    assert [orders["fractions"][name] for name in columns] == [9332, 1717, 11049]
-    assert [orders["half a cent"][name] for name in columns] == [130, 0, 130]
-    assert [orders["in yen"][name] for name in columns] == [908_000, 91_000, 999_000]
+    assert [orders["fractions"][name] for name in columns] == [933, 172, 1105]
+    assert [orders["half a cent"][name] for name in columns] == [13, 0, 13]
+    assert [orders["in yen"][name] for name in columns] == [90_800, 9_100, 99_900]

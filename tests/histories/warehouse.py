@@ -55,9 +55,16 @@ def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str) -> No
         for name in READ:
             source = sources[name]
             own = [f"row.{column.lake_name}" for column in source.columns]
-            derived = [f"{_sql(one)} as {one.column.lake_name}" for one in source.all_derived]
+            early, late = (
+                [f"{_sql(one)} as {one.column.lake_name}" for one in source.all_derived if one.is_late is is_late]
+                for is_late in (False, True)
+            )
             connection.execute(
-                f"create temp table now_{name} as select {', '.join(own + derived)} from {name} as row where not _held"
+                f"""
+                create temp table now_{name} as
+                select {", ".join(["*", *late])}
+                from (select {", ".join(own + early)} from {name} as row where not _held) as row
+                """
             )
             merge.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
 

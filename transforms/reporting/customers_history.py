@@ -1,4 +1,4 @@
-"""``reporting.customers_history``: what a customer was called and what it was like, and from when to when.
+"""``reporting.customers_history``: what is kept of a customer, which is no name, and from when to when it was so.
 
 A type 2 slowly changing dimension (Kimball and Ross, The Data Warehouse Toolkit). The shop has no history: its versions
 are what the nights found (``transforms.versions``).

@@ -3,8 +3,7 @@
 -- Version: Medusa writes lines, shipping and adjustments again for every version of an order (an edit, a parcel, a
 -- return). Amounts are those of the current version, so an edit changes what the order sold for.
 --
--- Money: Medusa never rounds an amount. Here it is rounded, half up, to as many digits as Medusa says that its currency
--- has; shop.toml says that it is, so that parts may differ from their sum.
+-- Money: Medusa never rounds an amount. Here it is rounded, half up, to as many digits as its currency has; shop.toml says that it is, so that parts may differ from their sum.
 -- Medusa's own total is what is left after returns and credits (a gift card, goodwill). Here total is what the order
 -- sold for: all units of the current version, but for gift cards.
 --
@@ -224,9 +223,18 @@ last_touches as (
     group by order_id
 ),
 digits as (
-    select placed.id as order_id, coalesce(currency.decimal_digits, 2) as number
+    select
+        id as order_id,
+        case
+            -- ISO 4217: Medusa's own decimal_digits differ from it.
+            when upper(currency_code) in (
+                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW',
+                'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
+            ) then 0
+            when upper(currency_code) in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 3
+            else 2
+        end as number
     from placed
-    left join currency on currency.code = placed.currency_code
 )
 select
     placed.id as order_id,

@@ -143,9 +143,19 @@ select
     kind,
     method,
     currency,
-    round(amount, coalesce(decimal_digits, 2)) as amount, -- as its order's amounts
+    round(
+        amount,
+        case
+            -- ISO 4217: Medusa's own decimal_digits differ from it.
+            when currency in (
+                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW',
+                'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
+            ) then 0
+            when currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 3
+            else 2
+        end
+    ) as amount,
     paid_at,
-    payments.updated_at
+    updated_at
 from payments
-left join currency as currency_digits on code = lower(currency)
-where payments.updated_at >= :changed_since
+where updated_at >= :changed_since

@@ -21,7 +21,15 @@ sold_lines as (
         item.version,
         item.version < placed.version as is_removed,
         placed.sales_channel_id,
-        coalesce(currency.decimal_digits, 2) as digits,
+        case
+            -- ISO 4217: Medusa's own decimal_digits differ from it.
+            when upper(placed.currency_code) in (
+                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW',
+                'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
+            ) then 0
+            when upper(placed.currency_code) in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 3
+            else 2
+        end as digits,
         coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
         item.quantity,
         coalesce(item.unit_price, line.unit_price) as listed_price,
@@ -30,7 +38,6 @@ sold_lines as (
     from "order" as placed
     join latest as item on item.order_id = placed.id
     join order_line_item as line on line.id = item.item_id
-    left join currency on currency.code = placed.currency_code
     where not placed.is_draft_order and placed.deleted_at is null
         and line.deleted_at is null and not line.is_giftcard
 ),
