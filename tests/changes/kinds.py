@@ -279,11 +279,11 @@ def _change_grain(declared: Declarations) -> None:
 
 
 def _lose_source(declared: Declarations) -> None:
-    (declared.folder / "inventory_movements.sql").unlink()
+    (declared.folder / "inventory.sql").unlink()
 
 
 def _regain_source(declared: Declarations) -> None:
-    shutil.copy(settings_folder() / "inventory_movements.sql", declared.folder)
+    shutil.copy(settings_folder() / "inventory.sql", declared.folder)
 
 
 def _declare_dimensions(declared: Declarations) -> None:
@@ -309,7 +309,7 @@ def settings_folder() -> Path:
     return ROOT / "include" / "sources" / "demo_shop"
 
 
-_MADE_OF_MOVEMENTS = ("inventory_daily",)
+_MADE_OF_STOCK = ("inventory_daily",)
 _DIMENSIONED = ("daily_sales", "daily_sales_by")
 _CARRYING = ("reporting.orders", "reporting.order_lines")
 _ORDERS_ALONE = ("reporting.orders",)
@@ -359,14 +359,14 @@ KINDS: Final = (
     Kind(
         "a source vanishes",
         _lose_source,
-        names=_MADE_OF_MOVEMENTS,
+        names=_MADE_OF_STOCK,
         refused="other sources than when it was read|order_items",
-        gone=tuple(f"reporting.{name}" for name in _MADE_OF_MOVEMENTS),
+        gone=tuple(f"reporting.{name}" for name in _MADE_OF_STOCK),
     ),
     Kind(
         "a source appears",
         _regain_source,
-        names=_MADE_OF_MOVEMENTS,
+        names=_MADE_OF_STOCK,
         before=_lose_source,
         refused="other sources than when it was read",
     ),

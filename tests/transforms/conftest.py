@@ -97,7 +97,8 @@ def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
     complete = [defaults | row | _days(source, row) for row in drawn]
     for row in complete:
         if source.name == "orders":
-            row.setdefault("smallest_unit_cents", 10 ** max(0, source.decimals - decimals_of(row["currency"])))
+            finer = source.decimals - decimals_of(row.get("currency", ""))
+            row.setdefault("smallest_unit_cents", 10 ** max(0, finer))
             row.setdefault("voided_on", row.get("cancelled_on"))
         if source.name == "inventory_movements":
             row.setdefault("changes_reserved", row["kind"] in ("reservation", "release", "shipment"))
