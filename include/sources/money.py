@@ -45,9 +45,12 @@ def in_units(
             for name, called in credible
         ),
     )
-    # What a shop rounds is whole minor units of the lake; where a currency has fewer decimals, its statement may round.
-    by_currency = Derived(unit, smallest_unit(currency), needs=needs, where_rounded="1")
-    derived = [by_currency, Derived(finer, counted, is_late=True)]
+    derived = [
+        Derived(unit, smallest_unit(currency), needs=needs),
+        # Of a currency with fewer decimals than the shop, what is finer is a rounding of the shop's, or its statement's.
+        Derived(finer, counted, is_late=True, where_rounded="0"),
+    ]
     if credible:
-        derived.append(Derived(most, f"{MOST_CENTS} * row.{unit.lake_name}", is_late=True))
+        by_currency = f"{MOST_CENTS} * row.{unit.lake_name}"
+        derived.append(Derived(most, by_currency, is_late=True, where_rounded=str(MOST_CENTS)))
     return rules, tuple(derived)

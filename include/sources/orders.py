@@ -84,6 +84,20 @@ _IN_UNITS, _UNITS = in_units(
     credible=(("shipping", "Shipping"), ("tax", "Tax"), ("subtotal", "An order")),
 )
 
+# What is off an order is spread in its currency's smallest unit; where the shop rounds, only if all is whole in it.
+_ALL_WHOLE = " and ".join(
+    f"coalesce(row.{name}_cents % {smallest_unit('row.currency')}, 0) = 0" for name in ("subtotal", "discount")
+)
+_WHOLE_LINES = f"""(
+    select count(*)
+    from order_items as line
+    where line.order_id = row.order_id and (
+        {line_subtotal("line")} % {smallest_unit("row.currency")} <> 0
+        or coalesce(line.discount_cents % {smallest_unit("row.currency")}, 0) <> 0
+    )
+) = 0"""
+_UNIT_TO_SPREAD = f"case when {_ALL_WHOLE} and {_WHOLE_LINES} then {smallest_unit('row.currency')} else 1 end"
+
 ORDERS = Source(
     schema="source",
     name="orders",
@@ -233,6 +247,12 @@ ORDERS = Source(
         _seconds("seconds_to_ship", "ordered_at", "shipped_at"),
         _seconds("seconds_to_deliver", "shipped_at", "delivered_at"),
         *_UNITS,
+        Derived(
+            Column("unit_to_spread", Type.CENTS, "What its discount is spread over its lines in.", nullable=True),
+            smallest_unit("row.currency"),
+            needs=("order_items",),
+            where_rounded=_UNIT_TO_SPREAD,
+        ),
         Derived(
             Column(
                 "parts_total",

@@ -98,7 +98,7 @@ def source_table(source: Source, given: str | list[dict[str, Any]]) -> pa.Table:
     for row in complete:
         if source.name == "orders":
             finer = source.decimals - decimals_of(row.get("currency", ""))
-            row.setdefault("smallest_unit_cents", 10 ** max(0, finer))
+            row.setdefault("unit_to_spread_cents", 10 ** max(0, finer))
             row.setdefault("voided_on", row.get("cancelled_on"))
         if source.name == "inventory_movements":
             row.setdefault("changes_reserved", row["kind"] in ("reservation", "release", "shipment"))

@@ -146,7 +146,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensi
         "currency",
         "channel",
         "ordered_on",
-        "smallest_unit_cents",
+        "unit_to_spread_cents",
         "cancelled_on",
         *taken(one for one in declared if not one.of_line),
         order_discount_cents=nw.col("discount_cents"),
@@ -216,7 +216,7 @@ def _refunded(refunds: Frame, lines: Frame) -> Frame:
 def _allocate_discount(lines: Frame) -> Frame:
     """Spread what no line has of each order's discount over its lines by largest remainder, in its smallest unit."""
     in_order = flag(nw.col("removed_on").is_null())
-    unit = nw.col("smallest_unit_cents")
+    unit = nw.col("unit_to_spread_cents")
     lines = lines.with_columns(in_order=in_order, own=in_order * nw.col("discount_cents"))
     lines = lines.with_columns(
         left=nw.col("in_order") * (nw.col("gross_sales_cents") - nw.col("discount_cents")),
