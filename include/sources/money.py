@@ -47,7 +47,7 @@ def in_units(
     )
     derived = [
         Derived(unit, smallest_unit(currency), needs=needs),
-        # Of a currency with fewer decimals than the shop, what is finer is a rounding of the shop's, or its statement's.
+        # Of a shop that rounds, what is finer than its currency is a rounding.
         Derived(finer, counted, is_late=True, where_rounded="0"),
     ]
     if credible:
