@@ -36,6 +36,7 @@ class Trade:
             name: []
             for name in ("orders", "order_items", "refunds", "order_refunds", "payments", "inventory_movements")
         }
+        self.rows["warehouses"] = [{"warehouse_id": number, "code": f"W{number}"} for number in (1, 2)]
         self.rows["products"] = [
             {"product_id": number, "category": self._dice.choice(["tea", "ware", None]), "unit_cost_cents": number * 7}
             for number in range(1, 8)
