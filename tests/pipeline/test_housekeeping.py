@@ -29,7 +29,7 @@ from include.pipeline.housekeeping import Limits
 from include.pipeline.run_request import WrongRequest
 from include.serve import page
 from include.settings import settings
-from include.sources import SOURCES
+from include.sources import shop_sources
 from tests.nights import LAST_DAY, Nights
 from transforms.registry import TABLES
 
@@ -100,7 +100,8 @@ def goes_on(nights: Nights, day: Any) -> Mapping[str, bool]:
 
     def can(table: Table) -> bool:
         one = TABLES[table.name]
-        defined = definition(one.code, [SOURCES[name] for name in one.sources])
+        known = shop_sources(settings().sources)
+        defined = definition(one.code, [known[name] for name in one.sources])
         base = builds.find_base(run, table, lake.settled_version(table.schema, table.name), defined)
         if base is None:
             return False
