@@ -53,6 +53,12 @@ def let_a_day_pass(nights: Nights) -> None:
         "update orders set status = 'cancelled', cancelled_at = ordered_at, cancelled_by = 'shop', updated_at = now(),"
         " cancellation_reason = 'test' where order_id = (select max(order_id) from orders where status = 'processing')"
     )
+    for table, change in (
+        ("customers", "country = 'IS'"),
+        ("products", "category = 'else'"),
+        ("warehouses", "name = 'x'"),
+    ):
+        nights.shop.execute(f"update {table} set {change}, updated_at = now() where {table[:-1]}_id = 2".encode())
     nights.shop.execute("update customers set email = 'nobody', updated_at = now() where customer_id = 3")
 
 
