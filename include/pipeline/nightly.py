@@ -11,7 +11,7 @@ from typing import Any
 
 from include.audit.reconciliation import prove
 from include.contract import ContractError, Severity, Source, Table
-from include.contract.counted import COUNTED_FROM, EXPLAINED
+from include.contract.counted import COUNTED_FROM, unexplained
 from include.contract.types import day_number
 from include.extract import drift, sql_files
 from include.extract import snapshot as extraction
@@ -206,7 +206,7 @@ def audit(run_id: str, tables: Iterable[Table]) -> dict[str, dict[str, int]]:
     run, versions, built = runs.find_run(run_id), builds.built_versions(run_id), typed(tables)
     known = lake_sources(settings().sources)
     if any(source.counted for source in known.values()):
-        built = [_unexplained(table) for table in built]
+        built = [unexplained(table) for table in built]
     found: dict[str, dict[str, int]] = {}
     refused: list[str] = []
     with stage(run_id, "audit"):
@@ -274,13 +274,6 @@ def report(run_id: str) -> str | None:
     if why:
         raise RunFailed(why)
     return page
-
-
-def _unexplained(table: Table) -> Table:
-    """A table of a shop whose stock no movement explains."""
-    for rule in {one.name for one in table.rules} & set(EXPLAINED):
-        table = table.without(rule)
-    return table
 
 
 def _windows(run: Run, sources: Mapping[str, Source], stale: Collection[str]) -> dict[str, str]:

@@ -71,26 +71,35 @@ def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
     """
     now, kept = _shop(definitions), _kept()
     file = _file()
-    # What earlier nights wrote (slices, histories, past publications) is read as it stands.
-    copied = copies.definitions()
-    if copied and (counted := kept.decimals if kept else DECIMALS) != now.decimals:
-        raise OtherDecimals(
-            f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {now.decimals}: all"
-            f" that nights have kept would be read wrong; nothing is written. Write `decimals = {counted}` below"
-            " [money], or give the shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and"
-            " STOCKTAKE_WAREHOUSE_URL"
-        )
+    if other := other_decimals():
+        raise OtherDecimals(other)
     if kept is not None:
         if kept.is_other_than(now):
             raise OtherShop(_refusal(f"the lake {settings().lake} holds the copy of the shop {kept}", now, file))
         return
     if file.exists():  # emptied by a person, who knows that it is the same shop
         return
-    read = {name: one.statement if one else None for name, one in copied.items()}
-    if read and None not in read.values() and not set(read.items()) & set(now.statements.items()):
+    copied = {name: one.statement if one else None for name, one in copies.definitions().items()}
+    if copied and None not in copied.values() and not set(copied.items()) & set(now.statements.items()):
         raise OtherShop(
             _refusal("the warehouse holds what was published from the statements of another shop", now, file)
         )
+
+
+def other_decimals() -> str | None:
+    """Why nothing may be read from the lake or written to it: it counts amounts otherwise; None where it does not.
+
+    What earlier nights wrote (slices, histories, past publications) is read as it stands.
+    """
+    kept, said = _kept(), ShopFile.of(settings().sources).decimals
+    counted = kept.decimals if kept else DECIMALS
+    if counted == said or not copies.definitions():
+        return None
+    return (
+        f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {said}: all that nights"
+        f" have kept would be read wrong; nothing is written. Write `decimals = {counted}` below [money], or give the"
+        " shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
+    )
 
 
 def keep_shop(definitions: Mapping[str, SourceDefinition]) -> None:

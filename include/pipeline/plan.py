@@ -20,6 +20,7 @@ from include.ledger import builds, copies
 from include.ledger.connection import connect
 from include.ledger.migrations import pending
 from include.pipeline.declarations import changed_definitions, typed
+from include.pipeline.one_shop import other_decimals
 from include.publish import live_schema
 from include.settings import settings
 from include.sources import lake_sources, shop_sources
@@ -98,7 +99,7 @@ def plan(tables: Iterable[Known]) -> Plan:
             return Plan({}, {}, {}, first=True)
         if waiting := pending(warehouse):
             altered, refused = _of_warehouse(warehouse, known)
-            return Plan({}, {}, altered, refused, migrations=waiting)
+            return Plan({}, {}, altered, refused or other_decimals(), migrations=waiting)
     if copies.newest_copy() is None:
         return Plan({}, {}, {}, first=True)
     _, changes = changed_definitions(sources, sql_files.statements(sources.values()))
@@ -107,7 +108,7 @@ def plan(tables: Iterable[Known]) -> Plan:
         warehouse.execute("set transaction read only")
         altered, refused = _of_warehouse(warehouse, known)
     in_lake = lake_sources(settings().sources)
-    return Plan(_of_sources(in_lake, changes), _of_lake(here, in_lake), altered, refused)
+    return Plan(_of_sources(in_lake, changes), _of_lake(here, in_lake), altered, refused or other_decimals())
 
 
 def _of_sources(sources: Mapping[str, Source], changes: Mapping[str, Changes]) -> dict[str, str]:

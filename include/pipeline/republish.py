@@ -23,6 +23,7 @@ from include.ledger.migrations import prepare
 from include.ledger.publications import PastNight
 from include.ledger.runs import Kind, Run
 from include.pipeline.declarations import typed
+from include.pipeline.one_shop import other_decimals
 from include.pipeline.run_request import WrongRequest, refuse_unknown
 from include.pipeline.stages import stage
 from include.pipeline.troubles import told_apart
@@ -45,11 +46,14 @@ def begin(run_id: str, conf: Mapping[str, Any]) -> Run:
         conf: the form: ``night``, and ``publication`` where it is not to be that night's newest.
 
     Raises:
-        WrongRequest: when the form holds something unknown, or the night was never published, or not so.
+        WrongRequest: when the form holds something unknown, or the night was never published, or not so, or the
+            lake counts amounts with other decimals than the shop's folder says.
     """
     refuse_unknown(conf, FORM)
     prepare()
     past = _asked_for(conf)
+    if other := other_decimals():
+        raise WrongRequest(other)
     run = Run(
         run_id, past.night, horizon=past.horizon, dag="republish", kind=Kind.REPUBLISH,
         built_from=past.publication_id,

@@ -12,10 +12,12 @@ import pytest
 from include.extract.drift import FILE
 from include.ledger import runs
 from include.ledger.summary import summary
-from include.pipeline import nightly
+from include.pipeline import nightly, republish
 from include.pipeline.one_shop import OtherDecimals
+from include.pipeline.plan import plan
+from include.pipeline.run_request import WrongRequest
 from include.settings import settings
-from tests.nights import Nights
+from tests.nights import LAST_DAY, Nights
 
 # Prices with 19 % tax in them, as a shop that computes with fractions takes it out and rounds nothing.
 _FINE = """
@@ -267,6 +269,9 @@ def test_other_decimals_than_those_of_the_lake_are_refused(
         with pytest.raises(OtherDecimals, match=f"with 2 decimals, and shop.toml says {decimals}.*`decimals = 2`"):
             nightly.extract(run)
         runs.finish_run(run, "failed")
+        with pytest.raises(WrongRequest, match=f"with 2 decimals, and shop.toml says {decimals}"):
+            republish.begin("put back", {"night": LAST_DAY.isoformat()})
+        assert f"with 2 decimals, and shop.toml says {decimals}" in (plan([]).refused or "")
     (folder / "shop.toml").write_text("[money]\ndecimals = 2\n")
     nights.report()
     settings.cache_clear()

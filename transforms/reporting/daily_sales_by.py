@@ -8,10 +8,11 @@ its dimensions in its folder, in ``dimensions.toml``; the channel is always one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import narwhals as nw
 
-from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
-from include.contract.rules import at_most, between
+from include.contract import Column, Dimensions, Table, Type
 from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.dimensions import by_value
 from transforms.engines import Frame
@@ -20,7 +21,7 @@ from transforms.sales_lines import before_cancelling, counted_orders, returned_l
 
 _KEY = ["day", "currency", "dimension", "value"]
 # A customer may buy in two stores a day.
-_NOT_BY_VALUE = ("day", "currency", "customers", "returning_customers")
+_NOT_BY_VALUE = {"customers", "returning_customers"}
 
 TABLE = Table(
     schema="reporting",
@@ -37,43 +38,11 @@ TABLE = Table(
             "dimension", Type.TEXT, "channel, or what the shop's folder declares; a column of reporting.order_lines."
         ),
         Column("value", Type.TEXT, "What the order, or the line, has there; empty where it has nothing."),
-        *(column for column in DAILY_SALES.columns if column.name not in _NOT_BY_VALUE),
+        *(column for column in DAILY_SALES.columns if column.name not in {"day", "currency"} | _NOT_BY_VALUE),
     ),
     primary_key=("day", "currency", "dimension", "value"),
-    rebuild=Rebuild.by(
-        "day",
-        reporting_orders=("ordered_on", "cancelled_on", "order_id@order_refunds"),
-        order_lines=("sold_on", "removed_on", "cancelled_on", "order_item_id@refunds"),
-        refunds=("refunded_on", "returned_on"),
-        order_refunds="refunded_on",
-    ),
-    rules=(
-        *(
-            between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
-            for name in (
-                "orders",
-                "cancelled_orders",
-                "new_customers",
-                "guest_orders",
-                "units",
-                "refunded_units",
-                "returned_units",
-                "gross_sales_cents",
-                "returns_cents",
-                "shipping_cents",
-                "shipping_refunds_cents",
-                "tax_cents",
-                "tax_refunds_cents",
-            )
-        ),
-        at_most(
-            "discounts_cents",
-            "gross_sales_cents",
-            "discounts_within_gross",
-            "Discounts are no more than gross sales.",
-            severity=Severity.STOP,
-        ),
-    ),
+    rebuild=replace(DAILY_SALES.rebuild, filled=()),
+    rules=tuple(rule for rule in DAILY_SALES.rules if not rule.reads & _NOT_BY_VALUE),
 )
 
 _COUNTS = [
