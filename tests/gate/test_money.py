@@ -144,6 +144,27 @@ def test_a_subtotal_that_is_not_the_price_of_its_units_is_held(fine: Nights) -> 
     ) == [("7",)]
 
 
+def test_a_shop_that_rounds_may_have_parts_of_a_yen(fine: Nights) -> None:
+    """1,000 yen with 10 % in them are 909.09 without: that is a rounding too, and the order adds up."""
+    fine.shop.execute("update orders set currency = 'JPY' where order_id <= 20")
+    for table in ("payments", "order_refunds"):
+        fine.shop.execute(f"update {table} set currency = 'JPY' where order_id <= 20".encode())
+    fine.report()
+    assert fine.ask("select source, row_key, rules from audit.quarantine") == []
+    assert fine.ask(
+        """
+        with spread as (
+            select orders.order_id, orders.gross_sales, discount, sum(discount_allocated) as discounts
+            from reporting.orders
+            join reporting.order_lines using (order_id)
+            where orders.currency = 'JPY'
+            group by 1, 2, 3
+        )
+        select bool_or(gross_sales <> round(gross_sales)), bool_and(discounts = discount) from spread
+        """
+    ) == [(True, True)]
+
+
 def test_without_a_word_of_the_shop_no_fraction_is_rounded(fine: Nights) -> None:
     (Path(settings().sources) / "shop.toml").unlink()
     with pytest.raises(Exception, match=r"orders: [\d,]+ of [\d,]+ rows would be in quarantine.*readable"):
