@@ -120,7 +120,7 @@ def test_rows_that_the_gate_would_hold_are_counted_by_rule(shop: Mapped) -> None
             lambda folder: declare(folder, "store", "day = 1"),
             "dimensions.toml: [store] day is unknown; it may have source",
         ),
-        (lambda folder: declare(folder, "item_count"), "[item_count]: reporting.orders has a column of that name: choose"),
+        (lambda folder: declare(folder, "units"), "[units]: reporting.orders has a column of that name: choose"),
         (
             lambda folder: declare(folder, "branch"),
             "the column branch is missing (Which branch sold it): add `… as branch`, or take the dimension out of",
