@@ -73,6 +73,48 @@ def rounded_up(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
     return quotient(numerator + _positive(denominator) - 1, denominator)
 
 
+def worth(quantity: nw.Expr, amount: nw.Expr, unit_parts: int) -> nw.Expr:
+    """What a quantity comes to, in minor units, half up; of a quantity below 0, as of the same above it.
+
+    The whole units and the rest of one are multiplied apart: no product is larger than with whole units alone.
+
+    Args:
+        quantity: in the lake's units.
+        amount: of one unit, in minor units, not negative.
+        unit_parts: how many of the lake's units are one unit.
+    """
+    if unit_parts == 1:
+        return quantity * amount
+    size = nw.when(quantity < 0).then(-quantity).otherwise(quantity)
+    whole = quotient(size, unit_parts)
+    rest = quotient((size - whole * unit_parts) * amount * 2 + unit_parts, unit_parts * 2)
+    total = whole * amount + rest
+    return nw.when(quantity < 0).then(-total).otherwise(total)
+
+
+def spread(count: nw.Expr, total: nw.Expr, squares: nw.Expr) -> nw.Expr:
+    """n·Σx² − (Σx)² as a float: n times the sum of the squared distances from the mean, never below 0.
+
+    It takes the distances from the whole part of the mean, in integers: n·Σx² would not fit an int64 where Σx² does,
+    which thousandths of a unit come near. Below 2⁵³ it is exact, beyond it rounded last.
+
+    Args:
+        count: n.
+        total: Σx, not negative.
+        squares: Σx².
+    """
+    mean = quotient(total, count)
+    rest = total - mean * count
+    apart = squares - mean * (total + rest)
+    return count.cast(nw.Float64) * apart.cast(nw.Float64) - (rest * rest).cast(nw.Float64)
+
+
+def relative_variance(count: nw.Expr, total: nw.Expr, squares: nw.Expr) -> nw.Expr:
+    """Σ(x − mean)² / (n − 1) / mean²; null with fewer than two, or without any units."""
+    sum_of_all = total.cast(nw.Float64)
+    return ratio(spread(count, total, squares) * count, sum_of_all * sum_of_all * (count - 1))
+
+
 def _positive(number: nw.Expr) -> nw.Expr:
     """The number where it is positive, else null: dividing integers by zero is an error on some engines."""
     return nw.when(number > 0).then(number)

@@ -11,7 +11,7 @@ from typing import Any
 import narwhals as nw
 
 from include.contract import ContractError, Source, Table, dimensions_of
-from include.contract.types import DECIMALS
+from include.contract.types import DECIMALS, UNIT_DECIMALS
 from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
 from transforms.registry import TABLES, Input, Published
 
@@ -145,6 +145,8 @@ class _Making:
             arguments["as_of"] = self.as_of
         if "minor_units" in published.parameters:
             arguments["minor_units"] = 10 ** _decimals(self.sources)
+        if "unit_parts" in published.parameters:
+            arguments["unit_parts"] = 10 ** _unit_decimals(self.sources)
         if "calendar" in published.parameters:
             arguments["calendar"] = self.engine.frame(calendar(self.first_day(), self.as_of))
         rows = published.build(**arguments)
@@ -184,12 +186,17 @@ class _Making:
 def _of_shop(published: Published, sources: Mapping[str, Source]) -> Table:
     """A published table as the shop has it."""
     keys = {source.name: source[source.primary_key[0]].type for source in sources.values() if _single(source)}
-    return published.table.of_shop(keys, dimensions_of(sources), _decimals(sources))
+    return published.table.of_shop(keys, dimensions_of(sources), _decimals(sources), _unit_decimals(sources))
 
 
 def _decimals(sources: Mapping[str, Source]) -> int:
     """Of every amount of the shop."""
     return next((source.decimals for source in sources.values()), DECIMALS)
+
+
+def _unit_decimals(sources: Mapping[str, Source]) -> int:
+    """Of every quantity of the shop."""
+    return next((source.unit_decimals for source in sources.values()), UNIT_DECIMALS)
 
 
 def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> list[Path]:

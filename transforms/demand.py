@@ -11,7 +11,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from include.contract.counted import OF_RESERVED, OF_UNITS
-from transforms.arithmetic import flag, ratio
+from transforms.arithmetic import flag, ratio, spread
 from transforms.engines import Frame
 from transforms.parameters import PARAMETERS
 
@@ -41,22 +41,35 @@ def shelf_days(inventory_daily: Frame, daily_product_sales: Frame) -> Frame:
     )
 
 
-def deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.Expr:
-    """The sample's standard deviation of daily units: √((n·Σx² − (Σx)²) / (n·(n − 1))); null below two days."""
-    return ratio(days * squares - units * units, days * (days - 1)).sqrt()
+def deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr, unit_parts: int) -> nw.Expr:
+    """The sample's standard deviation of daily units: √((n·Σx² − (Σx)²) / (n·(n − 1))); null below two days.
+
+    Args:
+        days: n.
+        units: Σx, in the lake's units, of which ``unit_parts`` are one unit.
+        squares: Σx² of the same.
+        unit_parts: see there.
+    """
+    return ratio(spread(days, units, squares), days * (days - 1) * unit_parts**2).sqrt()
 
 
-def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr) -> nw.Expr:
+def lead_time_deviation(days: nw.Expr, units: nw.Expr, squares: nw.Expr, unit_parts: int) -> nw.Expr:
     """The standard deviation of the demand of a lead time, √(L·σd² + d²·σL²); null with fewer than two days.
 
     The textbook formula for demand and lead time that vary independently (Silver, Pyke and Thomas, Inventory and
     Production Management in Supply Chains, on variable lead times), with d = Σx / n, the sample's σd², and L and σL as
     parameters, over the common denominator n²·(n − 1).
+
+    Args:
+        days: n.
+        units: Σx, in the lake's units.
+        squares: Σx² of the same.
+        unit_parts: how many of the lake's units are one that the result is in.
     """
     mean, deviation = PARAMETERS.lead_time_days, PARAMETERS.lead_time_days_std
-    of_demand = days * (days * squares - units * units) * mean
-    of_lead_time = units * units * (days - 1) * deviation**2
-    return ratio(of_demand + of_lead_time, days * days * (days - 1)).sqrt()
+    of_demand = spread(days, units, squares) * (days * mean)
+    of_lead_time = units.cast(nw.Float64) * units.cast(nw.Float64) * ((days - 1) * deviation**2)
+    return ratio(of_demand + of_lead_time, days * days * (days - 1) * unit_parts**2).sqrt()
 
 
 def moved_stock(inventory_daily: Frame, inventory_movements: Frame) -> Frame:

@@ -46,8 +46,9 @@ _FILES: Final = (
 )
 
 # Parameters of a build that are no tables: the data-through date, the calendar up to it, how many of the lake's minor
-# units are one unit of money, and the shop's dimensions.
-SPECIAL: Final = ("as_of", "calendar", "minor_units", "dimensions")
+# units are one unit of money, how many of its units of goods are one unit (1, where these are whole), and the shop's
+# dimensions.
+SPECIAL: Final = ("as_of", "calendar", "minor_units", "unit_parts", "dimensions")
 
 # Published tables that share a name with a source: a parameter means the source, `reporting_…` the published table.
 _ALSO_SOURCES: Final = frozenset({"orders", "customers", "products"})

@@ -76,8 +76,8 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
     restocked; the tax of an order is not its lines'.
 
     Columns: ``day`` of the refund or the cancelling, ``returned_on`` (null when the units did not come back), the
-    line's keys and currency, ``refunded_units``, ``returns_cents``, ``tax_refunds_cents`` (0 when unknown),
-    ``restocked`` and ``returned_cost_cents`` (null when the line's cost is unknown).
+    line's keys, currency and ``unit_cost_cents`` (null when unknown), ``refunded_units``, ``returns_cents``,
+    ``tax_refunds_cents`` (0 when unknown) and ``restocked``.
 
     Args:
         refunds: the source.
@@ -106,7 +106,7 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
     )
     # A line that was refunded before leaves nothing to come back.
     cancelled = cancelled.filter((nw.col("refunded_units") > 0) | (nw.col("returns_cents") > 0))
-    return _with_cost(nw.concat([refunded, cancelled.select(*_OF_LINE, *_GIVEN_BACK)]))
+    return nw.concat([refunded, cancelled.select(*_OF_LINE, *_GIVEN_BACK)])
 
 
 def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
@@ -127,7 +127,7 @@ def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
         restocked=nw.lit(True),
     )
     columns = refunded.collect_schema().names()
-    return nw.concat([refunded, _with_cost(removed).select(columns)])
+    return nw.concat([refunded, removed.select(columns)])
 
 
 def summed_refunds(order_refunds: Frame, by: Sequence[str]) -> Frame:
@@ -147,9 +147,3 @@ def summed_refunds(order_refunds: Frame, by: Sequence[str]) -> Frame:
 def _never(day: str) -> nw.Expr:
     """A null day; not every engine has one as a literal, so it is that of a column where that is null."""
     return nw.when(nw.col(day).is_null()).then(nw.col(day))
-
-
-def _with_cost(returned: Frame) -> Frame:
-    """Add what the units had cost, in place of what one had."""
-    cost = nw.col("refunded_units") * nw.col("unit_cost_cents")
-    return returned.with_columns(returned_cost_cents=cost).drop("unit_cost_cents")

@@ -22,7 +22,7 @@ def definition(code: str, sources: Iterable[Source]) -> str:
     fingerprint = hashlib.sha256(f"{code} {settings().timezone}".encode())
     fingerprint.update(code_of(Path(incremental.__file__)).encode())
     for source in sorted(sources, key=lambda one: one.name):
-        columns = [(column.lake_name, str(column.type), column.decimals) for column in source.lake_columns]
+        columns = [(column.lake_name, str(column.type), column.places) for column in source.lake_columns]
         dimensions = [(one.name, one.column) for one in source.dimensions]
         fingerprint.update(repr((source.name, source.begins, dict(source.later), columns, dimensions)).encode())
     return fingerprint.hexdigest()

@@ -14,6 +14,7 @@ _ARROW = {
     Type.BOOLEAN: pa.bool_(),
     Type.JSON: pa.string(),
     Type.CENTS: pa.int64(),
+    Type.UNITS: pa.int64(),
     Type.DAY: pa.int64(),
     Type.MONTH: pa.int64(),
     Type.AT: pa.timestamp("us", tz="UTC"),

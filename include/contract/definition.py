@@ -45,7 +45,7 @@ class SourceDefinition:
         """
         derived = {
             one.column.lake_name: _digest(
-                one.column.type,
+                _type(one.column),
                 one.sql,
                 [need in sources for need in one.needs],
                 timezone if "business_day(" in one.sql else "",
@@ -116,12 +116,18 @@ class Changes:
 
 def _kind(column: Column, *, of_key: bool) -> str:
     """What decides how a column is read: its type, whether it is of the key, its default, its decimals and rounding."""
-    said = [str(column.type)]
+    said = [_type(column)]
     said += ["of the key"] * of_key
     said += [f"{'null' if column.default is None else column.default} where the shop has none"] * column.optional
     said += [f"{column.decimals} decimals"] * (column.type is Type.CENTS and column.decimals != DECIMALS)
+    said += [f"{column.unit_decimals} decimals"] * (column.type is Type.UNITS and column.unit_decimals != 0)
     said += [f"rounded {column.rounding}"] * (column.rounding is not None)
     return ", ".join(said)
+
+
+def _type(column: Column) -> str:
+    """A column's type; whole units are the integers that they were before units could have decimals."""
+    return str(Type.INTEGER if column.type is Type.UNITS and not column.unit_decimals else column.type)
 
 
 def _changed(what: str, before: Mapping[str, str], now: Mapping[str, str], *, say: bool = False) -> Iterator[str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class ContractError(ValueError):
@@ -62,6 +62,7 @@ class Rule:
         columns: the lake columns it reads.
         when: the rows it speaks of; None means all.
         severity: what a broken row does.
+        in_units: whether its bounds are numbers of units; otherwise they are what the lake holds.
     """
 
     name: str
@@ -72,6 +73,20 @@ class Rule:
     columns: tuple[str, ...]
     when: Condition | None = None
     severity: Severity = Severity.QUARANTINE
+    in_units: bool = False
+
+    def in_decimals(self, decimals: int) -> Self:
+        """The same rule in a shop whose units have decimals: its bounds in the smallest unit.
+
+        Args:
+            decimals: of the shop's units.
+        """
+        if not (self.in_units and decimals):
+            return self
+        column, least, most = (self.arguments[name] for name in ("column", "min_value", "max_value"))
+        least, most = (None if bound is None else bound * 10**decimals for bound in (least, most))
+        arguments = {"column": column, "min_value": least, "max_value": most}
+        return replace(self, arguments=arguments, broken=_outside(column, least, most), in_units=False)
 
     @property
     def broken_sql(self) -> str:
@@ -126,24 +141,42 @@ def between(
     most: int | None = None,
     when: Condition | None = None,
     severity: Severity = Severity.QUARANTINE,
+    in_units: bool = False,
 ) -> Rule:
     """The number lies within the bounds, both included.
+
+    Args:
+        column: a column in its lake name.
+        name: see Rule.
+        meaning: see Rule.
+        least: the lower bound, if there is one.
+        most: the upper bound, if there is one.
+        when: see Rule.
+        severity: see Rule.
+        in_units: see Rule.
 
     Raises:
         ContractError: when there is no bound.
     """
     if least is None and most is None:
         raise ContractError(f"rule {name}: between nothing and nothing")
-    bounds = [f"{column} < {least}"] * (least is not None) + [f"{column} > {most}"] * (most is not None)
     return Rule(
         name,
         meaning,
         "ExpectColumnValuesToBeBetween",
         {"column": column, "min_value": least, "max_value": most},
-        " or ".join(bounds),
+        _outside(column, least, most),
         (column,),
         when,
         severity,
+        in_units,
+    )
+
+
+def _outside(column: str, least: int | None, most: int | None) -> str:
+    """A DuckDB predicate: a number is not within the bounds."""
+    return " or ".join(
+        [f"{column} < {least}"] * (least is not None) + [f"{column} > {most}"] * (most is not None)
     )
 
 

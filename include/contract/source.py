@@ -11,7 +11,8 @@ from include.contract.currency import SHOP_DECIMALS
 from include.contract.dimension import Dimension, Dimensions
 from include.contract.rules import Condition, ContractError, Rule, Severity, empty, one_of
 from include.contract.table import Column, Table
-from include.contract.types import DECIMALS, Rounding, Type
+from include.contract.types import DECIMALS, UNIT_DECIMALS, Rounding, Type
+from include.contract.units import in_decimals
 
 _OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
 
@@ -125,19 +126,32 @@ class Source(Table):
         ):
             raise ContractError(f"{self.name}: history names {unknown}, which are no columns beside the key")
 
-    def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
-        """The same source with a shop's key types, and the decimals of its amounts, derived ones too."""
+    def typed(
+        self, keys: Mapping[str, Type], decimals: int = DECIMALS, unit_decimals: int = UNIT_DECIMALS
+    ) -> Self:
+        """The same source with a shop's key types, and the decimals that it counts with, derived columns too.
+
+        Args:
+            keys: the shop's key types.
+            decimals: of its amounts.
+            unit_decimals: of its quantities.
+        """
         said = SHOP_DECIMALS.replace(str(DECIMALS), str(decimals), 1)
+
+        def written(sql: str) -> str:
+            return in_decimals(sql.replace(SHOP_DECIMALS, said), unit_decimals)
+
         derived = tuple(
             replace(
                 one,
-                column=replace(one.column, decimals=decimals),
-                sql=one.sql.replace(SHOP_DECIMALS, said),
-                where_rounded=one.where_rounded.replace(SHOP_DECIMALS, said),
+                column=replace(one.column, decimals=decimals, unit_decimals=unit_decimals),
+                sql=written(one.sql),
+                where_rounded=written(one.where_rounded),
             )
             for one in self.derived
         )
-        return replace(super().typed(keys, decimals), derived=derived)
+        whole = self.whole and replace(self.whole, sum_sql=written(self.whole.sum_sql))
+        return replace(super().typed(keys, decimals, unit_decimals), derived=derived, whole=whole)
 
     def rounded(self, rounding: Rounding) -> Self:
         """The same source of a shop whose amounts are finer than its smallest unit.

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from include.contract.dimension import Dimensions
 from include.contract.rebuild import Rebuild
 from include.contract.rules import ContractError, Rule, between, filled
-from include.contract.types import DECIMALS, Rounding, Type
+from include.contract.types import DECIMALS, UNIT_DECIMALS, Rounding, Type
 
 _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
 
@@ -35,6 +35,7 @@ class Column:
         default: what every row of a shop without the column has, as the shop would give it; None is null.
         rounding: how a shop's amount that is finer than its smallest unit is read; None: it is not readable.
         decimals: of an amount, in the lake and in Postgres.
+        unit_decimals: of a quantity, in the same.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Column:
     default: int | None = None
     rounding: Rounding | None = None
     decimals: int = DECIMALS
+    unit_decimals: int = UNIT_DECIMALS
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -57,7 +59,7 @@ class Column:
             raise ContractError(f"column {self.name}: part_of needs key_of")
         if self.optional and self.default is None and not self.nullable:
             raise ContractError(f"column {self.name}: an optional column that is never null needs a default")
-        if self.default is not None and not (self.optional and self.type in (Type.CENTS, Type.INTEGER)):
+        if self.default is not None and not (self.optional and self.type in (Type.CENTS, Type.INTEGER, Type.UNITS)):
             raise ContractError(f"column {self.name}: a default is a number, of an optional column")
 
     @property
@@ -66,9 +68,14 @@ class Column:
         return f"{self.name}_cents" if self.type is Type.CENTS else self.name
 
     @property
+    def places(self) -> int:
+        """The decimals of its values: those of an amount, or of a quantity."""
+        return self.unit_decimals if self.type is Type.UNITS else self.decimals
+
+    @property
     def postgres(self) -> str:
         """Its type in Postgres DDL."""
-        return self.type.postgres(self.decimals)
+        return self.type.postgres(self.places)
 
     def to_warehouse_sql(self, value: str | None = None) -> str:
         """A DuckDB expression of what Postgres holds.
@@ -76,7 +83,7 @@ class Column:
         Args:
             value: an expression of its value in the lake; the column itself, unless given.
         """
-        return self.type.to_warehouse_sql(value or self.lake_name, self.decimals)
+        return self.type.to_warehouse_sql(value or self.lake_name, self.places)
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,11 @@ class Table:
         return self.columns[0].decimals
 
     @property
+    def unit_decimals(self) -> int:
+        """Of its quantities, and of every other table's of the shop."""
+        return self.columns[0].unit_decimals
+
+    @property
     def qualified_name(self) -> str:
         """``schema.name``."""
         return f"{self.schema}.{self.name}"
@@ -200,23 +212,39 @@ class Table:
             raise ContractError(f"{self.name} has no rule {rule}")
         return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
 
-    def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS) -> Self:
-        """The same table with the key types that a shop's sources declare, and the decimals of its amounts."""
+    def typed(
+        self, keys: Mapping[str, Type], decimals: int = DECIMALS, unit_decimals: int = UNIT_DECIMALS
+    ) -> Self:
+        """The same table with the key types that a shop's sources declare, and the decimals that it counts with.
+
+        Args:
+            keys: the key types that the shop's sources declare.
+            decimals: of its amounts.
+            unit_decimals: of its quantities.
+        """
 
         def typed(column: Column) -> Column:
             owner = column.key_of or (self.name if (column.name,) == self.primary_key else None)
             kind = keys.get(owner, column.type) if owner else column.type
-            return replace(column, type=kind, decimals=decimals)
+            return replace(column, type=kind, decimals=decimals, unit_decimals=unit_decimals)
 
-        return replace(self, columns=tuple(typed(column) for column in self.columns))
+        rules = tuple(one.in_decimals(unit_decimals) for one in self.rules)
+        return replace(self, columns=tuple(typed(column) for column in self.columns), rules=rules)
 
-    def of_shop(self, keys: Mapping[str, Type], dimensions: Dimensions, decimals: int = DECIMALS) -> Self:
+    def of_shop(
+        self,
+        keys: Mapping[str, Type],
+        dimensions: Dimensions,
+        decimals: int = DECIMALS,
+        unit_decimals: int = UNIT_DECIMALS,
+    ) -> Self:
         """The table as a shop has it: with its key types and decimals, and a column for each of its dimensions.
 
         Args:
             keys: the key types that the shop's sources declare.
             dimensions: the shop's dimensions.
             decimals: of its amounts.
+            unit_decimals: of its quantities.
 
         Raises:
             ContractError: when a dimension has the name of a column that the table has anyway.
@@ -227,7 +255,7 @@ class Table:
                 said = "has no column for it" if one.built_in else "has a column of that name: choose another"
                 raise ContractError(f"dimensions.toml: [{one.name}]: {self.qualified_name} {said}")
         added = (Column(one.name, Type.TEXT, one.meaning, nullable=True) for one in carried if not one.built_in)
-        typed = self.typed(keys, decimals)
+        typed = self.typed(keys, decimals, unit_decimals)
         return replace(typed, columns=(*typed.columns, *added))
 
 

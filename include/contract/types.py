@@ -9,6 +9,8 @@ from typing import Final
 
 # Of an amount in the lake, where the shop's folder does not say otherwise: it is counted in hundredths.
 DECIMALS: Final = 2
+# Of a quantity: units are whole.
+UNIT_DECIMALS: Final = 0
 
 
 class Rounding(StrEnum):
@@ -28,18 +30,21 @@ class Type(StrEnum):
     JSON = "json"
     # Minor units in the lake, int64, and as many decimals in Postgres as the shop has: of two, NUMERIC(18, 2).
     CENTS = "cents"
+    # Smallest units in the lake, int64. Whole ones are a BIGINT in Postgres; of three decimals, NUMERIC(18, 3).
+    UNITS = "units"
     DAY = "day"  # int64 days since 1970-01-01 in the lake, DATE in Postgres
     MONTH = "month"  # int64 months since 1970-01 in the lake, the month's first DATE in Postgres
     AT = "at"  # an instant: UTC microseconds in the lake, TIMESTAMPTZ in Postgres
     RATIO = "ratio"  # float64: one division of two exact integers
 
-    def postgres(self, decimals: int = DECIMALS) -> str:
+    def postgres(self, decimals: int | None = None) -> str:
         """The column type in Postgres DDL.
 
         Args:
-            decimals: of an amount.
+            decimals: of an amount or a quantity; as most shops have them, unless given.
         """
-        return f"numeric({_DIGITS}, {decimals})" if self is Type.CENTS else _POSTGRES[self]
+        decimals = self._decimals(decimals)
+        return f"numeric({_DIGITS}, {decimals})" if self is Type.CENTS or decimals else _POSTGRES[self]
 
     @property
     def duckdb(self) -> str:
@@ -53,7 +58,7 @@ class Type(StrEnum):
         any_bytes: bool = False,
         fractional: bool = False,
         rounding: Rounding | None = None,
-        decimals: int = DECIMALS,
+        decimals: int | None = None,
     ) -> str:
         """A Postgres predicate: whether the lake can hold this source value, unchanged or rounded as the shop says.
 
@@ -66,9 +71,13 @@ class Type(StrEnum):
             any_bytes: whether a text may hold any bytes.
             fractional: whether a whole number is a numeric in the shop: a cast would round it.
             rounding: how a fraction of the smallest unit is rounded; None: it is not readable.
-            decimals: of an amount.
+            decimals: of an amount or a quantity.
         """
-        if fractional and self is Type.INTEGER:
+        decimals = self._decimals(decimals)
+        if self is Type.UNITS and decimals:
+            most = f"9e{_DIGITS - 1 - decimals}"
+            return f"({column} between -{most} and {most} and {column} = round({column}::numeric, {decimals}))"
+        if fractional and self in (Type.INTEGER, Type.UNITS):
             return f"({column} between {-(2**63)} and {2**63 - 1} and {column} = trunc({column}))"
         if any_bytes and self in _TEXTS:
             return f"({hexadecimal(column)} ~ '{_UTF8}')"
@@ -82,8 +91,9 @@ class Type(StrEnum):
             return f"isfinite({column}::date)"
         return "true"
 
-    def from_source_sql(self, column: str, rounding: Rounding | None = None, decimals: int = DECIMALS) -> str:
+    def from_source_sql(self, column: str, rounding: Rounding | None = None, decimals: int | None = None) -> str:
         """A Postgres expression that turns a readable source value into what the lake holds."""
+        decimals = self._decimals(decimals)
         if self is Type.CENTS:
             cents = f"{column} * {10**decimals}"
             if rounding is Rounding.HALF_UP:
@@ -94,7 +104,9 @@ class Type(StrEnum):
                 even = f"2 * round(({cents})::numeric / 2)"
                 return f"(case when {is_tie} then {even} else round(({cents})::numeric) end)::bigint"
             return f"({cents})::bigint"
-        if self is Type.INTEGER:
+        if self is Type.UNITS and decimals:
+            return f"({column} * {10**decimals})::bigint"
+        if self in (Type.INTEGER, Type.UNITS):
             return f"{column}::bigint"
         if self is Type.DAY:
             return f"({column}::date - date '1970-01-01')::bigint"
@@ -123,9 +135,10 @@ class Type(StrEnum):
             return f"{column}::numeric"
         return self.from_source_sql(column)
 
-    def to_warehouse_sql(self, column: str, decimals: int = DECIMALS) -> str:
+    def to_warehouse_sql(self, column: str, decimals: int | None = None) -> str:
         """A DuckDB expression that turns a lake value into what Postgres holds."""
-        if self is Type.CENTS:
+        decimals = self._decimals(decimals)
+        if self is Type.CENTS or decimals:
             whole = f"cast({column} as decimal({_DIGITS}, 0))"
             # A product of decimals is exact; a quotient is a float, which loses cents from 90 trillion on.
             part = f"{Decimal(1).scaleb(-decimals):f}"
@@ -137,6 +150,12 @@ class Type(StrEnum):
         if self is Type.UUID:
             return f"cast({column} as uuid)"
         return column
+
+    def _decimals(self, decimals: int | None) -> int:
+        """Of an amount or a quantity, as given or as most shops have them; of anything else none."""
+        if self is Type.CENTS:
+            return DECIMALS if decimals is None else decimals
+        return (decimals or UNIT_DECIMALS) if self is Type.UNITS else 0
 
 
 def day_number(day: date) -> int:
@@ -160,9 +179,10 @@ _UTF8 = (
     "^([0-7].|c[2-9a-f][89ab].|d.[89ab].|e0[ab].[89ab].|e[1-9abcef]([89ab].){2}|ed[89].[89ab]."
     "|f0[9ab].([89ab].){2}|f[1-3]([89ab].){3}|f48.([89ab].){2})*$"
 )
-_DIGITS = 18  # of an amount in Postgres; 19 do not fit an int64
+_DIGITS = 18  # of an amount or a quantity in Postgres; 19 do not fit an int64
 _POSTGRES = {
     Type.INTEGER: "bigint",
+    Type.UNITS: "bigint",
     Type.TEXT: "text",
     Type.UUID: "uuid",
     Type.BOOLEAN: "boolean",
@@ -179,6 +199,7 @@ _DUCKDB = {
     Type.BOOLEAN: "boolean",
     Type.JSON: "varchar",
     Type.CENTS: "bigint",
+    Type.UNITS: "bigint",
     Type.DAY: "bigint",
     Type.MONTH: "bigint",
     Type.AT: "timestamptz",

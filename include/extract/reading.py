@@ -23,6 +23,7 @@ _TEXTS: Final = ("text", "character varying", "character", "name", "citext")
 _READ: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
     {
         Type.INTEGER: {**dict.fromkeys((*_WHOLE, "numeric"), "{}"), **dict.fromkeys(_FLOATS, _EXACT)},
+        Type.UNITS: {**dict.fromkeys((*_WHOLE, "numeric"), "{}"), **dict.fromkeys(_FLOATS, _EXACT)},
         Type.CENTS: {
             "numeric": "{}",
             **dict.fromkeys((*_WHOLE, "money"), "({})::numeric"),
@@ -44,6 +45,7 @@ _NULL: Final[Mapping[Type, str]] = MappingProxyType(
 _WRITE: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
     {
         Type.INTEGER: {"text": "nullif({}, '')::bigint", "boolean": "({})::integer"},
+        Type.UNITS: {"text": "nullif({}, '')::numeric"},
         Type.CENTS: {"text": "nullif({}, '')::numeric"},
         Type.AT: {
             "timestamp without time zone": "{} at time zone '{zone}'",
@@ -62,6 +64,7 @@ _WRITE: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
 _CALLED: Final[Mapping[Type, str]] = MappingProxyType(
     {
         Type.INTEGER: "a whole number",
+        Type.UNITS: "a number of units",
         Type.CENTS: "an amount",
         Type.AT: "an instant (timestamptz)",
         Type.BOOLEAN: "a boolean",
@@ -118,7 +121,7 @@ def default_sql(column: Column) -> str:
 
 def may_hold_fractions(kind: Type, found: str) -> bool:
     """Whether a whole number comes in a type that may hold fractions, or more digits than fit."""
-    return kind is Type.INTEGER and found in ("numeric", *_FLOATS)
+    return kind in (Type.INTEGER, Type.UNITS) and found in ("numeric", *_FLOATS)
 
 
 def what_to_write(kind: Type, found: str, expression: str, zone: str) -> str | None:

@@ -98,9 +98,9 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False, re
         name = f"source.{column.name}"
         fractional = column.name in reading.fractional
         readable = column.type.readable_sql(
-            name, any_bytes=any_bytes, fractional=fractional, rounding=column.rounding, decimals=column.decimals
+            name, any_bytes=any_bytes, fractional=fractional, rounding=column.rounding, decimals=column.places
         )
-        value = column.type.from_source_sql(name, column.rounding, column.decimals)
+        value = column.type.from_source_sql(name, column.rounding, column.places)
         if readable == "true":
             values.append(f"{value} as {column.lake_name}")
         else:

@@ -201,8 +201,8 @@ def _lake_text(column: Column) -> str:
         return f"coalesce(strlen({name}), -1), coalesce({name}, '')"
     if column.type is Type.BOOLEAN:
         name = f"cast({name} as integer)"
-    elif column.type is Type.CENTS:
-        name = _with_point(name, column.decimals)
+    elif column.type in (Type.CENTS, Type.UNITS):
+        name = _with_point(name, column.places)
     elif column.type is Type.AT:
         name = _with_point(f"epoch_us({name})", 6)
     elif column.type is Type.RATIO:

@@ -20,21 +20,25 @@ INVENTORY = Source(
     columns=(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("on_hand", Type.INTEGER, "Units on the shelf."),
+        Column("on_hand", Type.UNITS, "Units on the shelf."),
         Column(
             "reserved",
-            Type.INTEGER,
+            Type.UNITS,
             "Units that belong to open orders; more than on_hand only where a shop takes backorders.",
         ),
-        Column("reorder_point", Type.INTEGER, "When fewer are available, the shop orders more."),
+        Column("reorder_point", Type.UNITS, "When fewer are available, the shop orders more."),
         Column("updated_at", Type.AT, "When the shop last wrote this row."),
     ),
     primary_key=("product_id", "warehouse_id"),
     rules=(
         between("on_hand", "on_hand_not_negative", "A shelf holds nothing or more.", least=0),
         between("reserved", "reserved_not_negative", "Nothing or more is reserved.", least=0),
-        between("on_hand", "on_hand_credible", "A shelf holds at most 100 million units.", most=MOST_ON_SHELF),
-        between("reserved", "reserved_credible", "At most 100 million are reserved.", most=MOST_ON_SHELF),
+        between(
+            "on_hand", "on_hand_credible", "A shelf holds at most 100 million units.", most=MOST_ON_SHELF, in_units=True
+        ),
+        between(
+            "reserved", "reserved_credible", "At most 100 million are reserved.", most=MOST_ON_SHELF, in_units=True
+        ),
         at_most("reserved", "on_hand", NOT_WITH_BACKORDERS, "No more is reserved than lies there."),
         between(
             "unexplained_units",
@@ -88,7 +92,7 @@ INVENTORY = Source(
             needs=("inventory_movements", "products"),
         ),
         Derived(
-            Column("unexplained_units", Type.INTEGER, "Units on the shelf that no movement explains.", nullable=True),
+            Column("unexplained_units", Type.UNITS, "Units on the shelf that no movement explains.", nullable=True),
             f"""
             row.on_hand::hugeint - coalesce((
                 select sum(moved.quantity)
@@ -100,7 +104,7 @@ INVENTORY = Source(
             needs=("inventory_movements",),
         ),
         Derived(
-            Column("unexplained_reserved", Type.INTEGER, "Reserved units that no movement explains.", nullable=True),
+            Column("unexplained_reserved", Type.UNITS, "Reserved units that no movement explains.", nullable=True),
             f"""
             row.reserved::hugeint - coalesce((
                 select sum(moved.quantity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.contract import Column, Derived, Severity, Source, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
+from include.contract.units import units
 from include.sources.stock_units import MOST_MOVED
 from include.sources.time import in_our_time
 
@@ -35,7 +36,7 @@ def moves_units(movement: str) -> str:
 
 def is_credible(movement: str) -> str:
     """A DuckDB predicate: a movement is of a number of units that a shop can move; what is not explains no stock."""
-    return f"{movement}.quantity between {-MOST_MOVED} and {MOST_MOVED}"
+    return f"{movement}.quantity between {units(-MOST_MOVED)} and {units(MOST_MOVED)}"
 
 
 INVENTORY_MOVEMENTS = Source(
@@ -49,7 +50,7 @@ INVENTORY_MOVEMENTS = Source(
         Column("kind", Type.TEXT, "receipt, reservation, release, shipment, return or adjustment."),
         Column(
             "quantity",
-            Type.INTEGER,
+            Type.UNITS,
             "Signed units: shipment and release are negative, an adjustment is either. The other sign takes one back.",
         ),
         key(
@@ -80,6 +81,7 @@ INVENTORY_MOVEMENTS = Source(
             "A movement is of at most 10 million units.",
             least=-MOST_MOVED,
             most=MOST_MOVED,
+            in_units=True,
         ),
         in_our_time("moved_on", "movement"),
         at_most("moved_at", "_snapshot_at", "moved_not_in_future", "No movement lies in the future."),

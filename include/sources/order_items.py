@@ -5,18 +5,23 @@ from __future__ import annotations
 from include.contract import Column, Derived, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
+from include.contract.units import per_unit
 from include.sources.money import in_units
 
 
 def line_subtotal(line: str) -> str:
     """A DuckDB expression: what a line comes to without tax and before discount, in cents.
 
-    It is the shop's own figure, or quantity × unit price where the shop gives none.
+    It is the shop's own figure, or quantity × unit price where the shop gives none, of a part of a unit half up.
 
     Args:
         line: the alias of the line.
     """
-    return f"coalesce({line}.subtotal_cents, {line}.quantity::hugeint * {line}.unit_price_cents)"
+    return f"coalesce({line}.subtotal_cents, {_of_units(line)})"
+
+
+def _of_units(line: str) -> str:
+    return per_unit(f"{line}.quantity::hugeint * {line}.unit_price_cents")
 
 
 def of_order(column: str) -> str:
@@ -41,7 +46,7 @@ ORDER_ITEMS = Source(
         key("orders", "order_id", "The order it belongs to.", part_of=True),
         key("products", "product_id", "What was ordered."),
         key("warehouses", "warehouse_id", "Where it ships from."),
-        Column("quantity", Type.INTEGER, "Units ordered."),
+        Column("quantity", Type.UNITS, "Units ordered."),
         Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount and without tax."),
         Column(
             "subtotal",
@@ -91,8 +96,10 @@ ORDER_ITEMS = Source(
     ),
     primary_key=("order_item_id",),
     rules=(
-        between("quantity", "quantity_positive", "A line has at least one unit.", least=1),
-        between("quantity", "quantity_credible", "A line has at most a million units.", most=1_000_000),
+        between("quantity", "quantity_positive", "A line is of something: one unit, or a part of one.", least=1),
+        between(
+            "quantity", "quantity_credible", "A line has at most a million units.", most=1_000_000, in_units=True
+        ),
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
         *_IN_UNITS,
@@ -123,7 +130,7 @@ ORDER_ITEMS = Source(
         ),
         Derived(
             Column("subtotal_off", Type.CENTS, "How far the subtotal is from quantity × unit price.", nullable=True),
-            "abs(row.subtotal_cents - row.quantity::hugeint * row.unit_price_cents)",
+            f"abs(row.subtotal_cents - {_of_units('row')})",
         ),
         Derived(
             Column(

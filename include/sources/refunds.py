@@ -64,7 +64,7 @@ REFUNDS = Source(
     columns=(
         Column("refund_id", Type.INTEGER, "The refund."),
         key("order_items", "order_item_id", "The line that was refunded.", part_of=True),
-        Column("quantity", Type.INTEGER, "Units refunded; 0 where only money was given back."),
+        Column("quantity", Type.UNITS, "Units refunded; 0 where only money was given back."),
         Column("amount", Type.CENTS, "Money given back, in the order's currency, before tax."),
         Column("tax", Type.CENTS, "Tax given back with amount; null where unknown.", nullable=True, optional=True),
         Column("restocked", Type.BOOLEAN, "Whether the units went back on the shelf."),
@@ -113,7 +113,7 @@ REFUNDS = Source(
             Column("returned_on", Type.DAY, "Business day of returned_at; null where that is.", nullable=True),
             "business_day(row.returned_at)",
         ),
-        _of_line("line_quantity", Type.INTEGER, "Units of the refunded line.", "max(line.quantity)"),
+        _of_line("line_quantity", Type.UNITS, "Units of the refunded line.", "max(line.quantity)"),
         _of_line(
             "line_amount",
             Type.CENTS,
@@ -162,7 +162,7 @@ REFUNDS = Source(
             needs=("refunds",),
         ),
         Derived(
-            Column("refunded_units", Type.INTEGER, "Units over all refunds of the line.", nullable=True),
+            Column("refunded_units", Type.UNITS, "Units over all refunds of the line.", nullable=True),
             "(select sum(sibling.quantity) from refunds as sibling where sibling.order_item_id = row.order_item_id)",
             needs=("refunds",),
         ),

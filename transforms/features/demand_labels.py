@@ -31,7 +31,7 @@ TABLE = Table(
         Column("as_of", Type.DAY, "The business day; the windows begin at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        *(Column(f"units_next_{days}", Type.INTEGER, f"Units ordered in the next {days} days.") for days in WINDOWS),
+        *(Column(f"units_next_{days}", Type.UNITS, f"Units ordered in the next {days} days.") for days in WINDOWS),
         *(
             Column(
                 f"is_censored_{days}",

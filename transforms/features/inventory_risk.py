@@ -28,7 +28,7 @@ TABLE = Table(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("available", Type.INTEGER, "Units on the shelf that are not reserved for open orders."),
+        Column("available", Type.UNITS, "Units on the shelf that are not reserved for open orders."),
         Column("is_stocked", Type.BOOLEAN, "Whether units had come to the shelf or left it by the end of the day."),
         Column(
             "days_of_supply",
@@ -102,7 +102,9 @@ TABLE = Table(
 )
 
 
-def build(inventory_daily: Frame, inventory_movements: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
+def build(
+    inventory_daily: Frame, inventory_movements: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int
+) -> Frame:
     """Sum the windows of every shelf, then compute each measure from the sums."""
     is_today = flag(nw.col("day") == as_of)
     in_28, in_90 = flag(nw.col("day") > as_of - 28), flag(nw.col("day") > as_of - 90)
@@ -128,8 +130,8 @@ def build(inventory_daily: Frame, inventory_movements: Frame, daily_product_sale
             as_of=nw.lit(as_of, dtype=nw.Int64),
             is_stocked=nw.col("stocked_today") == 1,
             days_of_supply=ratio(nw.when(available > 0).then(available).otherwise(0) * days, units),
-            lead_time_demand_mean=ratio(units * PARAMETERS.lead_time_days, days),
-            lead_time_demand_std=lead_time_deviation(days, units, nw.col("squares")),
+            lead_time_demand_mean=ratio(units * PARAMETERS.lead_time_days, days * unit_parts),
+            lead_time_demand_std=lead_time_deviation(days, units, nw.col("squares"), unit_parts),
             days_since_receipt=as_of - nw.col("received_on"),
             reserved_share=ratio(nw.col("reserved"), nw.col("closing")),
         )

@@ -15,7 +15,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag, ratio
+from transforms.arithmetic import flag, ratio, relative_variance
 from transforms.currencies import main_currency
 from transforms.demand import SHELF, daily_units, deviation, first_days, moved_stock
 from transforms.engines import Frame
@@ -36,17 +36,17 @@ TABLE = Table(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("units", Type.INTEGER, "Units of as_of itself."),
+        Column("units", Type.UNITS, "Units of as_of itself."),
         *(
             Column(
                 f"lag_{days}",
-                Type.INTEGER,
+                Type.UNITS,
                 f"Units of the day {days} days before as_of; null before the first.",
                 nullable=True,
             )
             for days in LAGS
         ),
-        *(Column(f"sum_{days}", Type.INTEGER, f"Units of {days} days.") for days in WINDOWS),
+        *(Column(f"sum_{days}", Type.UNITS, f"Units of {days} days.") for days in WINDOWS),
         *(Column(f"mean_{days}", Type.RATIO, f"Mean daily units of {days} days.") for days in WINDOWS),
         *(
             Column(
@@ -156,6 +156,7 @@ def build(
     calendar: Frame,
     as_of: int,
     minor_units: int,
+    unit_parts: int,
 ) -> Frame:
     """Every shelf's last 180 days, summed by window, with prices and calendar columns."""
     first = first_days(inventory_movements, order_lines)
@@ -170,7 +171,7 @@ def build(
         .join(_prices(daily_product_sales, as_of), on=SHELF, how="left")
         .join(today, how="cross")
     )
-    return _measured(rows, as_of, minor_units).select(column.lake_name for column in TABLE.columns)
+    return _measured(rows, as_of, minor_units, unit_parts).select(column.lake_name for column in TABLE.columns)
 
 
 def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int) -> Frame:
@@ -242,16 +243,16 @@ def _latest(in_main: Frame, until: int, name: str) -> Frame:
     )
 
 
-def _measured(rows: Frame, as_of: int, minor_units: int) -> Frame:
-    """Every ratio, as one division of two integers."""
+def _measured(rows: Frame, as_of: int, minor_units: int, unit_parts: int) -> Frame:
+    """Every ratio, as one division."""
 
     def days(length: int) -> nw.Expr:
         return nw.col(f"days_{length}")
 
     lags = {f"lag_{lag}": nw.when(nw.col("first_day") <= as_of - lag).then(nw.col(f"lag_{lag}")) for lag in LAGS}
-    means = {f"mean_{length}": ratio(nw.col(f"sum_{length}"), days(length)) for length in WINDOWS}
+    means = {f"mean_{length}": ratio(nw.col(f"sum_{length}"), days(length) * unit_parts) for length in WINDOWS}
     spreads = {
-        f"std_{length}": deviation(days(length), nw.col(f"sum_{length}"), nw.col(f"squares_{length}"))
+        f"std_{length}": deviation(days(length), nw.col(f"sum_{length}"), nw.col(f"squares_{length}"), unit_parts)
         for length in WINDOWS
     }
     zeros = {
@@ -263,10 +264,10 @@ def _measured(rows: Frame, as_of: int, minor_units: int) -> Frame:
         as_of=nw.lit(as_of, dtype=nw.Int64),
         days_since_last_sale=as_of - nw.col("last_sold_on"),
         adi_180=ratio(days(_LONGEST), sold),
-        cv2_180=ratio(sold * (sold * squares - units * units), (sold - 1) * units * units),
+        cv2_180=relative_variance(sold, units, squares),
         is_censored=nw.col("empty_28") > 0,
-        in_stock_velocity_28=ratio(nw.col("sum_28"), nw.col("in_stock_days_28")),
-        price=ratio(nw.col("gross_now"), nw.col("units_now") * minor_units),
+        in_stock_velocity_28=ratio(nw.col("sum_28"), nw.col("in_stock_days_28") * unit_parts),
+        price=ratio(nw.col("gross_now") * unit_parts, nw.col("units_now") * minor_units),
         price_change_28=ratio(nw.col("gross_now") * nw.col("units_then") - price_then, price_then),
         discount_depth_28=ratio(nw.col("discounts_28"), nw.col("gross_28")),
         days_since_launch=as_of - nw.col("launched_on"),

@@ -35,9 +35,9 @@ TABLE = Table(
         Column("last_ordered_on", Type.DAY, "Business day of the latest order; null without one.", nullable=True),
         Column("lifetime_orders", Type.INTEGER, "Orders, in any currency."),
         Column("other_currency_orders", Type.INTEGER, "Orders in other currencies; their amounts are not in the row."),
-        Column("lifetime_units", Type.INTEGER, "Units ordered, in any currency."),
+        Column("lifetime_units", Type.UNITS, "Units ordered, in any currency."),
         Column(
-            "returned_units", Type.INTEGER, "Units refunded so far, or of orders that came back whole, in any currency."
+            "returned_units", Type.UNITS, "Units refunded so far, or of orders that came back whole, in any currency."
         ),
         Column("lifetime_gross_sales", Type.CENTS, "Σ gross sales of the orders."),
         Column("lifetime_discounts", Type.CENTS, "Σ discounts of the orders."),

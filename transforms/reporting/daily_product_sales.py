@@ -11,7 +11,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import ZERO, flag, ratio
+from transforms.arithmetic import ZERO, flag, ratio, worth
 from transforms.engines import Frame
 from transforms.sales_lines import returned_lines, sold_lines
 
@@ -28,8 +28,8 @@ TABLE = Table(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse that ships it."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
-        Column("units", Type.INTEGER, "Units sold that day."),
-        Column("refunded_units", Type.INTEGER, "Units refunded, taken out of an order, or of one cancelled, that day."),
+        Column("units", Type.UNITS, "Units sold that day."),
+        Column("refunded_units", Type.UNITS, "Units refunded, taken out of an order, or of one cancelled, that day."),
         Column("gross_sales", Type.CENTS, "Σ gross sales of the lines."),
         Column("discounts", Type.CENTS, "Σ of the lines' shares of the order discounts."),
         Column(
@@ -71,7 +71,7 @@ TABLE = Table(
 )
 
 
-def build(order_lines: Frame, refunds: Frame, minor_units: int) -> Frame:
+def build(order_lines: Frame, refunds: Frame, minor_units: int, unit_parts: int) -> Frame:
     """Stack sales and refunds and sum them; a join would fan out money."""
     sold = sold_lines(order_lines).select(
         *_KEY,
@@ -85,6 +85,7 @@ def build(order_lines: Frame, refunds: Frame, minor_units: int) -> Frame:
         unknown_costs=flag(nw.col("cost_cents").is_null()),
         unknown_returned_costs=ZERO,
     )
+    returned_cost = worth(nw.col("refunded_units"), nw.col("unit_cost_cents"), unit_parts)
     given_back = returned_lines(refunds, order_lines).select(
         *_KEY,
         units=ZERO,
@@ -93,9 +94,9 @@ def build(order_lines: Frame, refunds: Frame, minor_units: int) -> Frame:
         discounts_cents=ZERO,
         returns_cents=nw.col("returns_cents"),
         cost_cents=ZERO,
-        returned_cost_cents=nw.col("returned_cost_cents"),
+        returned_cost_cents=returned_cost,
         unknown_costs=ZERO,
-        unknown_returned_costs=flag(nw.col("returned_cost_cents").is_null()),
+        unknown_returned_costs=flag(returned_cost.is_null()),
     )
     measures = [name for name in sold.collect_schema().names() if name not in _KEY]
     paid = nw.col("gross_sales_cents") - nw.col("discounts_cents")
@@ -107,7 +108,7 @@ def build(order_lines: Frame, refunds: Frame, minor_units: int) -> Frame:
             cost_cents=nw.when(nw.col("unknown_costs") == 0).then(nw.col("cost_cents")),
             returned_cost_cents=nw.when(nw.col("unknown_returned_costs") == 0).then(nw.col("returned_cost_cents")),
             net_sales_cents=paid - nw.col("returns_cents"),
-            average_price=ratio(paid, nw.col("units") * minor_units),
+            average_price=ratio(paid * unit_parts, nw.col("units") * minor_units),
         )
         .with_columns(
             gross_margin_cents=nw.col("net_sales_cents") - nw.col("cost_cents") + nw.col("returned_cost_cents")

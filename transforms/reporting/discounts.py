@@ -32,7 +32,7 @@ TABLE = Table(
         Column("orders", Type.INTEGER, "Orders of which something was sold that day, with a discount under the code."),
         Column("customers", Type.INTEGER, "Distinct customers of orders; a guest is none."),
         Column("new_customers", Type.INTEGER, "Customers whose first order, in any currency, is one of orders."),
-        Column("units", Type.INTEGER, "Units sold in orders that day."),
+        Column("units", Type.UNITS, "Units sold in orders that day."),
         Column("gross_sales", Type.CENTS, "Σ gross sales of these, discounted lines or not."),
         Column("discounts", Type.CENTS, "Taken off under this code."),
         Column(

@@ -30,10 +30,10 @@ TABLE = Table(
         key("warehouses", "warehouse_id", "The warehouse."),
         Column("orders_placed", Type.INTEGER, "Orders placed that day with a line from here."),
         Column("orders_shipped", Type.INTEGER, "Orders shipped that day with a line from here."),
-        Column("units_shipped", Type.INTEGER, "Units of their lines from here."),
+        Column("units_shipped", Type.UNITS, "Units of their lines from here."),
         Column("orders_cancelled", Type.INTEGER, "Orders cancelled that day before they were shipped."),
         Column("cancelled_for_stock", Type.INTEGER, f"Orders of orders_cancelled with the reason {_REASONS}."),
-        Column("units_cancelled_for_stock", Type.INTEGER, "Units of their lines from here."),
+        Column("units_cancelled_for_stock", Type.UNITS, "Units of their lines from here."),
         Column(
             "unit_fill_rate",
             Type.RATIO,

@@ -16,7 +16,7 @@ from include.contract import Carried, Column, Rebuild, Severity, Table, Type
 from include.contract.counted import OF_RESERVED, OF_UNITS
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag
+from transforms.arithmetic import flag, worth
 from transforms.engines import Frame, by_key
 
 _SHELF = ["product_id", "warehouse_id"]
@@ -34,35 +34,35 @@ TABLE = Table(
         Column("day", Type.DAY, "The business day."),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
-        Column("opening_units", Type.INTEGER, "Units on the shelf at the start of the day."),
-        Column("received", Type.INTEGER, "Units received, less those sent back to the vendor."),
-        Column("shipped", Type.INTEGER, "Units shipped to customers, less shipments taken back."),
-        Column("returned", Type.INTEGER, "Units returned by customers, less returns taken back."),
-        Column("adjusted", Type.INTEGER, "Units corrected after a stock count; negative when some were missing."),
+        Column("opening_units", Type.UNITS, "Units on the shelf at the start of the day."),
+        Column("received", Type.UNITS, "Units received, less those sent back to the vendor."),
+        Column("shipped", Type.UNITS, "Units shipped to customers, less shipments taken back."),
+        Column("returned", Type.UNITS, "Units returned by customers, less returns taken back."),
+        Column("adjusted", Type.UNITS, "Units corrected after a stock count; negative when some were missing."),
         Column(
             "unexplained_units",
-            Type.INTEGER,
+            Type.UNITS,
             "Units on the shelf that no movement explains: 0 in a healthy shop, and on every day but the last. In a"
             " shop without movements, what its count differs by from the one before.",
         ),
         Column(
             "closing_units",
-            Type.INTEGER,
+            Type.UNITS,
             "opening_units + received − shipped + returned + adjusted + unexplained_units.",
         ),
         Column(
             "unexplained_reserved",
-            Type.INTEGER,
+            Type.UNITS,
             "Units of reserved that no movement explains: 0 in a shop whose reservations are movements, and on any day"
             " but the last. In a shop without movements, what its count differs by from the one before.",
         ),
         Column(
             "reserved",
-            Type.INTEGER,
+            Type.UNITS,
             "Units of closing_units that are reserved for open orders: reservations − releases − shipments of reserved"
             " lines + unexplained_reserved, of all days so far.",
         ),
-        Column("available", Type.INTEGER, "closing_units − reserved; below 0, units that are owed."),
+        Column("available", Type.UNITS, "closing_units − reserved; below 0, units that are owed."),
         Column("is_stocked", Type.BOOLEAN, "Whether units lie there, or had come or gone by the end of the day."),
         Column("is_stockout", Type.BOOLEAN, "Whether available is 0 or less, on a shelf that is_stocked."),
         Column(
@@ -128,7 +128,9 @@ _EFFECTS = {
 _MOVED = (*_EFFECTS, "reserved_change", "stockings")
 
 
-def build(inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int) -> Frame:
+def build(
+    inventory: Frame, inventory_movements: Frame, products: Frame, calendar: Frame, as_of: int, unit_parts: int
+) -> Frame:
     """Movements by day, for every day of every shelf, summed from the first."""
     inventory = inventory.filter(nw.col("known_on").is_null() | (nw.col("known_on") <= as_of))
     rows = (
@@ -150,7 +152,7 @@ def build(inventory: Frame, inventory_movements: Frame, products: Frame, calenda
             unexplained_units=nw.col("unexplained_units") + nw.col("counted_units"),
             unexplained_reserved=nw.col("unexplained_reserved") + nw.col("counted_reserved"),
             available=nw.col("closing_units") - nw.col("reserved"),
-            closing_value_cents=nw.col("closing_units") * nw.col("unit_cost_cents"),
+            closing_value_cents=worth(nw.col("closing_units"), nw.col("unit_cost_cents"), unit_parts),
         )
         .with_columns(is_stocked=(nw.col("stockings") > 0) | (nw.col("closing_units") > 0))
         .with_columns(is_stockout=nw.col("is_stocked") & (nw.col("available") <= 0))

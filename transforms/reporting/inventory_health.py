@@ -33,10 +33,10 @@ TABLE = Table(
         key("warehouses", "warehouse_id", "The warehouse."),
         Column(
             "available",
-            Type.INTEGER,
+            Type.UNITS,
             "Units on the shelf that are not reserved for open orders; below 0, units that are owed.",
         ),
-        Column("units_28d", Type.INTEGER, "Units ordered in 28 days, without void orders."),
+        Column("units_28d", Type.UNITS, "Units ordered in 28 days, without void orders."),
         Column("in_stock_days_28d", Type.INTEGER, "Days in stock among the 28."),
         Column("velocity", Type.RATIO, "units_28d / in_stock_days_28d; null without a day in stock.", nullable=True),
         Column(
@@ -67,16 +67,16 @@ TABLE = Table(
         ),
         Column(
             "safety_stock",
-            Type.INTEGER,
+            Type.UNITS,
             f"⌈z·√(L·σd² + d²·σL²)⌉ units, with z = {PARAMETERS.service_level_z}, L = {PARAMETERS.lead_time_days} and "
             f"σL = {PARAMETERS.lead_time_days_std} days, d and σd the mean and sample deviation of the units of a "
             "day in stock; null with fewer than two.",
             nullable=True,
         ),
-        Column("reorder_point", Type.INTEGER, "⌈d·L⌉ + safety_stock; null when safety_stock is.", nullable=True),
+        Column("reorder_point", Type.UNITS, "⌈d·L⌉ + safety_stock; null when safety_stock is.", nullable=True),
         Column(
             "suggested_order",
-            Type.INTEGER,
+            Type.UNITS,
             f"max(0, ⌈d·(L + {PARAMETERS.cover_days} days)⌉ + safety_stock − available); null when safety_stock is.",
             nullable=True,
         ),
@@ -117,17 +117,18 @@ TABLE = Table(
 )
 
 
-def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
+def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int) -> Frame:
     """Sum the windows of every shelf, then compute each measure from the sums."""
     sums = _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
     days, units, available = nw.col("in_stock_days_28d"), nw.col("units_28d"), nw.col("available")
     stocked = nw.when(available > 0).then(available).otherwise(0)
-    spread = lead_time_deviation(days, units, nw.col("squares_28d"))
+    # Of the lake's units, to be rounded up to one of them.
+    spread = lead_time_deviation(days, units, nw.col("squares_28d"), 1)
     target = rounded_up(units * (PARAMETERS.lead_time_days + PARAMETERS.cover_days), days)
     return (
         sums.with_columns(
             night=nw.lit(as_of, dtype=nw.Int64),
-            velocity=ratio(units, days),
+            velocity=ratio(units, days * unit_parts),
             days_of_supply=ratio(stocked * days, units),
             sell_through=ratio(units, nw.col("opening_28d") + nw.col("received_28d")),
             turnover=ratio(nw.col("units_365d") * nw.col("days_365d"), nw.col("closing_365d")),

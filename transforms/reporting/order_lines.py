@@ -14,7 +14,7 @@ import narwhals as nw
 from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag, numbered, quotient
+from transforms.arithmetic import flag, numbered, quotient, worth
 from transforms.dimensions import given, taken
 from transforms.engines import Frame, by_key
 from transforms.sales_lines import before_cancelling
@@ -52,7 +52,7 @@ TABLE = Table(
         Column("is_cancelled", Type.BOOLEAN, "Whether its order was cancelled."),
         Column("cancelled_on", Type.DAY, "Business day on which its order was; null when it was not.", nullable=True),
         Column("is_void", Type.BOOLEAN, "Whether it is a sale of no day, as its order is (orders.voided_on)."),
-        Column("quantity", Type.INTEGER, "Units ordered."),
+        Column("quantity", Type.UNITS, "Units ordered."),
         Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount, without tax."),
         Column("gross_sales", Type.CENTS, "quantity × unit_price, or the shop's own figure where it rounds."),
         Column(
@@ -74,13 +74,13 @@ TABLE = Table(
         Column("tax", Type.CENTS, "Tax on it; null where the shop knows the order's only.", nullable=True),
         Column(
             "refunded_quantity",
-            Type.INTEGER,
+            Type.UNITS,
             "Units refunded so far; of an order that was cancelled and is not void, all that are in it.",
         ),
         Column("returns", Type.CENTS, "Refunds so far, before tax, and cancelled_returns."),
         Column(
             "cancelled_quantity",
-            Type.INTEGER,
+            Type.UNITS,
             "Those of refunded_quantity that came back by the cancelling of the order; 0 of what is void.",
         ),
         Column(
@@ -137,7 +137,7 @@ TABLE = Table(
 )
 
 
-def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions) -> Frame:
+def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions, unit_parts: int) -> Frame:
     """Lines with their order's day and currency, their share of its discount, and their refunds."""
     declared = [one for one in dimensions if not one.built_in]
     headers = orders.select(
@@ -161,8 +161,10 @@ def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensi
     ).join(headers, on="order_id", how="inner")
     lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left").with_columns(
         nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
-        gross_sales_cents=nw.coalesce("subtotal_cents", nw.col("quantity") * nw.col("unit_price_cents")),
-        cost_cents=nw.col("quantity") * nw.col("unit_cost_cents"),
+        gross_sales_cents=nw.coalesce(
+            "subtotal_cents", worth(nw.col("quantity"), nw.col("unit_price_cents"), unit_parts)
+        ),
+        cost_cents=worth(nw.col("quantity"), nw.col("unit_cost_cents"), unit_parts),
     )
     lines = by_key(lines, ["order_id"], _allocate_discount)
     left = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
@@ -184,7 +186,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensi
             .otherwise(nw.col("discount_cents")),
             discount_code=nw.when(nw.col("discount_code") != "").then(nw.col("discount_code")),
             net_sales_cents=nw.when(is_no_sale).then(0).otherwise(left),
-            returned_cost_cents=nw.col("refunded_quantity") * nw.col("unit_cost_cents"),
+            returned_cost_cents=worth(nw.col("refunded_quantity"), nw.col("unit_cost_cents"), unit_parts),
         )
         .with_columns(
             gross_margin_cents=nw.when(is_no_sale)

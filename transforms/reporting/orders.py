@@ -46,8 +46,8 @@ TABLE = Table(
         Column("delivered_at", Type.AT, "When it arrived; null before.", nullable=True),
         Column("cancelled_at", Type.AT, "When it was cancelled; null when it was not.", nullable=True),
         Column("item_count", Type.INTEGER, "Lines that are in it."),
-        Column("units", Type.INTEGER, "Units ordered, over these lines."),
-        Column("refunded_units", Type.INTEGER, "Units refunded so far."),
+        Column("units", Type.UNITS, "Units ordered, over these lines."),
+        Column("refunded_units", Type.UNITS, "Units refunded so far."),
         Column("gross_sales", Type.CENTS, "Σ gross sales of the lines: without tax, shipping and discounts."),
         Column("discount", Type.CENTS, "Taken off gross_sales: Σ discount_allocated of the lines."),
         Column(

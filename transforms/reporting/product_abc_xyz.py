@@ -17,7 +17,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import between, one_of
 from include.contract.table import key
-from transforms.arithmetic import flag, quotient, ratio
+from transforms.arithmetic import flag, quotient, ratio, relative_variance
 from transforms.engines import Frame, by_key
 from transforms.parameters import PARAMETERS
 
@@ -55,7 +55,7 @@ TABLE = Table(
         ),
         Column("weeks", Type.INTEGER, "Weeks since the first sale, with its own week, at most 52; 0 when never sold."),
         Column("weeks_with_sales", Type.INTEGER, "Weeks of these with a unit ordered."),
-        Column("units", Type.INTEGER, "Units ordered in these weeks, in any currency."),
+        Column("units", Type.UNITS, "Units ordered in these weeks, in any currency."),
         Column(
             "weekly_variation",
             Type.RATIO,
@@ -154,16 +154,11 @@ def _weekly(sales: Frame, as_of: int) -> Frame:
 def _measured(rows: Frame) -> Frame:
     """The ratios; weeks without a sale add to the number of weeks, and nothing to the sums."""
     units, squares, sold = nw.col("units"), nw.col("squares"), nw.col("weeks_with_sales")
-
-    def variation(weeks: nw.Expr) -> nw.Expr:
-        """Σ(x − mean)² / (n − 1) / mean², in integers."""
-        return ratio(weeks * (weeks * squares - units * units), (weeks - 1) * units * units)
-
     return rows.with_columns(
         cumulative_share=ratio(nw.col("cumulative"), nw.col("total")),
-        weekly_variation=variation(nw.col("weeks")).sqrt(),
+        weekly_variation=relative_variance(nw.col("weeks"), units, squares).sqrt(),
         adi=ratio(nw.col("weeks"), sold),
-        cv2=variation(sold),
+        cv2=relative_variance(sold, units, squares),
     )
 
 

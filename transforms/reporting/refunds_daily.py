@@ -24,7 +24,7 @@ TABLE = Table(
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),
         Column("restocked", Type.BOOLEAN, "Whether the units went back on the shelf."),
         Column("refunds", Type.INTEGER, "Refunds given that day, and lines that came out of or back with orders."),
-        Column("refunded_units", Type.INTEGER, "Units refunded, taken out of an order, or of one cancelled, that day."),
+        Column("refunded_units", Type.UNITS, "Units refunded, taken out of an order, or of one cancelled, that day."),
         Column(
             "returns", Type.CENTS, "Refunds given that day, and lines that came out of or back with orders, before tax."
         ),

@@ -30,7 +30,7 @@ TABLE = Table(
         Column("started_on", Type.DAY, "The first business day that ended with nothing available."),
         Column("ended_on", Type.DAY, "The last one; null while the shelf is still empty.", nullable=True),
         Column("days", Type.INTEGER, "Business days in the episode so far."),
-        Column("units_before", Type.INTEGER, "Units ordered in the 28 days before started_on."),
+        Column("units_before", Type.UNITS, "Units ordered in the 28 days before started_on."),
         Column("in_stock_days_before", Type.INTEGER, "Days of the same 28 on which something was available or sold."),
         Column(
             "lost_units",
@@ -81,7 +81,7 @@ TABLE = Table(
 _MEASURES = ("units", "in_stock", "paid_units", "paid_cents")
 
 
-def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
+def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int) -> Frame:
     """The episodes of every shelf, each with the sums of the days before it."""
     currencies = main_currency(daily_product_sales, ["product_id"])
     paid = daily_product_sales.join(currencies, on=["product_id", "currency"], how="inner").select(
@@ -104,7 +104,7 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int) -> Fra
         .join(currencies, on="product_id", how="left")
         .with_columns(
             ended_on=nw.when(nw.col("last_day") < as_of).then(nw.col("last_day")),
-            lost_units=ratio(units * nw.col("days"), nw.col("in_stock_days_before")),
+            lost_units=ratio(units * nw.col("days"), nw.col("in_stock_days_before") * unit_parts),
             # Without demand before the episode no sale is lost, whatever the price.
             lost_sales_cents=nw.when(units == 0)
             .then(nw.when(nw.col("in_stock_days_before") > 0).then(0))
