@@ -24,7 +24,7 @@ class Side:
     Attributes:
         name: shown to people.
         rows: a DuckDB relation over lake tables, named ``layer.table``, in the versions of this run; ``horizon()`` is
-            the data-through date, the last whole business day.
+            the data-through date, the last whole business day; ``per_unit(product)`` is a quantity times an amount.
         measures: aggregates over its rows, by name; both sides have the same names.
     """
 

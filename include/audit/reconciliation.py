@@ -13,7 +13,8 @@ from include.audit.sales import SALES_BALANCES
 from include.audit.sources import ACCOUNTS, source_balance
 from include.audit.stock import STOCK_BALANCES
 from include.contract import Source, Table
-from include.contract.types import day_number
+from include.contract.types import UNIT_DECIMALS, day_number
+from include.contract.units import in_decimals, per_unit
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.ledger import copies, reconciliation
@@ -74,6 +75,8 @@ def _open(
         connection.execute(f"create view quarantine.{source.name} as select * from {rows}")
     accounts = [one for one in accounts if not sources[one["source"]].counted]
     connection.execute(f"create macro horizon() as {day_number(run.horizon)}")
+    unit_decimals = next((source.unit_decimals for source in sources.values()), UNIT_DECIMALS)
+    connection.execute(f"create macro per_unit(product) as {in_decimals(per_unit('product'), unit_decimals)}")
     counts = [name for name in accounts[0] if name != "source"] if accounts else []
     connection.execute(f"create table {ACCOUNTS} (source varchar, {', '.join(f'{name} bigint' for name in counts)})")
     connection.executemany(

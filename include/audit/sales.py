@@ -61,7 +61,7 @@ SALES_BALANCES: Final = (
                     returns_cents="line.returns_cents",
                     tax_cents="line.tax_cents",
                     tax_refunds_cents="line.tax_refunds_cents",
-                    cost_cents="line.quantity::hugeint * line.unit_cost_cents",
+                    cost_cents="per_unit(line.quantity::hugeint * line.unit_cost_cents)",
                 ),
             },
         ),

@@ -175,9 +175,7 @@ def between(
 
 def _outside(column: str, least: int | None, most: int | None) -> str:
     """A DuckDB predicate: a number is not within the bounds."""
-    return " or ".join(
-        [f"{column} < {least}"] * (least is not None) + [f"{column} > {most}"] * (most is not None)
-    )
+    return " or ".join([f"{column} < {least}"] * (least is not None) + [f"{column} > {most}"] * (most is not None))
 
 
 def one_of(

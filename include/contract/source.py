@@ -126,9 +126,7 @@ class Source(Table):
         ):
             raise ContractError(f"{self.name}: history names {unknown}, which are no columns beside the key")
 
-    def typed(
-        self, keys: Mapping[str, Type], decimals: int = DECIMALS, unit_decimals: int = UNIT_DECIMALS
-    ) -> Self:
+    def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS, unit_decimals: int = UNIT_DECIMALS) -> Self:
         """The same source with a shop's key types, and the decimals that it counts with, derived columns too.
 
         Args:

@@ -85,6 +85,11 @@ class Column:
         """
         return self.type.to_warehouse_sql(value or self.lake_name, self.places)
 
+    @property
+    def shown_sql(self) -> str:
+        """A DuckDB expression of its value in the lake as people are shown it: a quantity as the shop writes it."""
+        return self.to_warehouse_sql() if self.type is Type.UNITS else self.lake_name
+
 
 @dataclass(frozen=True)
 class Table:
@@ -212,9 +217,7 @@ class Table:
             raise ContractError(f"{self.name} has no rule {rule}")
         return replace(self, rules=tuple(one for one in self.rules if one.name != rule))
 
-    def typed(
-        self, keys: Mapping[str, Type], decimals: int = DECIMALS, unit_decimals: int = UNIT_DECIMALS
-    ) -> Self:
+    def typed(self, keys: Mapping[str, Type], decimals: int = DECIMALS, unit_decimals: int = UNIT_DECIMALS) -> Self:
         """The same table with the key types that a shop's sources declare, and the decimals that it counts with.
 
         Args:

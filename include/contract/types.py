@@ -104,10 +104,8 @@ class Type(StrEnum):
                 even = f"2 * round(({cents})::numeric / 2)"
                 return f"(case when {is_tie} then {even} else round(({cents})::numeric) end)::bigint"
             return f"({cents})::bigint"
-        if self is Type.UNITS and decimals:
-            return f"({column} * {10**decimals})::bigint"
         if self in (Type.INTEGER, Type.UNITS):
-            return f"{column}::bigint"
+            return f"({column} * {10**decimals})::bigint" if decimals else f"{column}::bigint"
         if self is Type.DAY:
             return f"({column}::date - date '1970-01-01')::bigint"
         if self is Type.MONTH:

@@ -124,10 +124,10 @@ def _amounts(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -
 
 def _samples(connection: duckdb.DuckDBPyConnection, source: Source, relation: str) -> list[dict[str, Any]]:
     """Some held rows, those worth most first, with only the values that their broken rules read."""
-    columns = [column.lake_name for column in source.lake_columns]
+    columns = {column.lake_name: f"{column.shown_sql}::varchar" for column in source.lake_columns}
     found = connection.execute(
         f"""
-        select {row_key(source)} as key, _broken, {", ".join(f"{name}::varchar" for name in columns)}, _unreadable
+        select {row_key(source)} as key, _broken, {", ".join(columns.values())}, _unreadable
         from {relation}
         order by abs(_amount_cents) desc, key
         limit {_SAMPLES}

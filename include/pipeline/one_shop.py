@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from include.contract import ContractError
 from include.contract.definition import SourceDefinition
-from include.contract.types import DECIMALS
+from include.contract.types import DECIMALS, UNIT_DECIMALS
 from include.extract.sql_files import file_of
 from include.ledger import copies
 from include.settings import settings
@@ -26,7 +26,7 @@ FILE: Final = "shop.json"
 
 
 class OtherDecimals(ContractError):
-    """The lake counts amounts with other decimals than the shop's folder says; the message names both."""
+    """The lake counts amounts, or units, with other decimals than the shop's folder says; the message names both."""
 
 
 class OtherShop(ContractError):
@@ -42,12 +42,14 @@ class Shop:
         database: its database and where that is, without a role or a password.
         statements: a digest of the statement of every source.
         decimals: of its amounts in the lake.
+        unit_decimals: of its quantities there.
     """
 
     folder: str
     database: str
     statements: Mapping[str, str]
     decimals: int = DECIMALS
+    unit_decimals: int = UNIT_DECIMALS
 
     def __str__(self) -> str:
         """It in a sentence."""
@@ -91,15 +93,20 @@ def other_decimals() -> str | None:
 
     What earlier nights wrote (slices, histories, past publications) is read as it stands.
     """
-    kept, said = _kept(), ShopFile.of(settings().sources).decimals
-    counted = kept.decimals if kept else DECIMALS
-    if counted == said or not copies.definitions():
-        return None
-    return (
-        f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {said}: all that nights"
-        f" have kept would be read wrong; nothing is written. Write `decimals = {counted}` below [money], or give the"
-        " shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
-    )
+    kept, said = _kept(), ShopFile.of(settings().sources)
+    all_counted = {
+        "amounts": ("money", kept.decimals if kept else DECIMALS, said.decimals),
+        "units": ("units", kept.unit_decimals if kept else UNIT_DECIMALS, said.unit_decimals),
+    }
+    for what, (table, counted, now) in all_counted.items():
+        if counted != now and copies.definitions():
+            return (
+                f"the lake {settings().lake} counts {what} with {counted} decimals, and shop.toml says {now}: all that"
+                f" nights have kept would be read wrong; nothing is written. Write `decimals = {counted}` below"
+                f" [{table}], or give the shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and"
+                " STOCKTAKE_WAREHOUSE_URL"
+            )
+    return None
 
 
 def keep_shop(definitions: Mapping[str, SourceDefinition]) -> None:
@@ -124,7 +131,8 @@ def _shop(definitions: Mapping[str, SourceDefinition]) -> Shop:
     database = f"database {where.get('dbname', '')} at {where.get('host', 'localhost')}:{where.get('port', 5432)}"
     # An optional source without a file has the same statement in every shop.
     statements = {name: one.statement for name, one in definitions.items() if file_of(name).exists()}
-    return Shop(settings().sources.name, database, statements, ShopFile.of(settings().sources).decimals)
+    said = ShopFile.of(settings().sources)
+    return Shop(settings().sources.name, database, statements, said.decimals, said.unit_decimals)
 
 
 def _file() -> Path:

@@ -35,7 +35,7 @@ def stage(session: duckdb.DuckDBPyConnection, source: Source, held: str | None =
         return
     if files and held is None:
         held = f"read_parquet([{', '.join(duck.quoted(file) for file in files)}])"
-    read = ", ".join(f"{column.lake_name} := {column.lake_name}" for column in source.columns)
+    read = ", ".join(f"{column.lake_name} := {column.shown_sql}" for column in source.columns)
     unreadable = "_unreadable := _unreadable"
     # No file means an empty quarantine, not a missing one.
     if held:

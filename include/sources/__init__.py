@@ -18,7 +18,7 @@ from include.sources.dimensions import with_dimensions
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_counts import INVENTORY_COUNTS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
-from include.sources.order_items import ORDER_ITEMS
+from include.sources.order_items import ORDER_ITEMS, tolerance_of_parts
 from include.sources.order_refunds import ORDER_REFUNDS
 from include.sources.orders import ORDERS
 from include.sources.payments import PAYMENTS
@@ -77,20 +77,8 @@ def shop_sources(folder: Path) -> dict[str, Source]:
     """
     if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
         raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
-    keys, said = key_types(folder), ShopFile.of(folder)
-    found = {
-        name: source.typed(keys, said.decimals)
-        for name, source in SOURCES.items()
-        if source.optional or (folder / f"{name}.sql").exists()
-    }
-    if said.rounding:
-        found = {name: source.rounded(said.rounding) for name, source in found.items()}
-    if said.backorders and "inventory" in found:
-        found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
-    if said.cancellations is Cancellations.RETURNS and "orders" in found:
-        found["orders"] = found["orders"].deriving("voided_on", "null")
-    found = with_dimensions(found, folder)
-    return {name: since(source, said.first_day) for name, source in found.items()}
+    has = {name: source for name, source in _all_sources(folder).items() if source.optional or _is_read(folder, name)}
+    return with_dimensions(has, folder)
 
 
 def shop_tables(tables: Iterable[Table], folder: Path) -> list[Table]:
@@ -100,8 +88,8 @@ def shop_tables(tables: Iterable[Table], folder: Path) -> list[Table]:
         ContractError: when a dimension of the shop has the name of a column that a table has anyway.
         ValueError: when a .toml file says what it may not.
     """
-    keys, decimals, dimensions = key_types(folder), ShopFile.of(folder).decimals, dimensions_of(shop_sources(folder))
-    return [table.of_shop(keys, dimensions, decimals) for table in tables]
+    keys, said, dimensions = key_types(folder), ShopFile.of(folder), dimensions_of(shop_sources(folder))
+    return [table.of_shop(keys, dimensions, said.decimals, said.unit_decimals) for table in tables]
 
 
 def lake_sources(folder: Path) -> dict[str, Source]:
@@ -110,10 +98,9 @@ def lake_sources(folder: Path) -> dict[str, Source]:
     Raises:
         ValueError: as ``shop_sources``.
     """
-    read = shop_sources(folder)
-    types = {owner: kind for owner, kind in key_types(folder).items() if owner not in COUNTED_FROM}
+    read, known = shop_sources(folder), _all_sources(folder)
     counted = {
-        name: replace(SOURCES[name].typed(types, ShopFile.of(folder).decimals), counted=True)
+        name: replace(known[name], counted=True)
         for name, state in COUNTED_FROM.items()
         if state in read and name not in read
     }
@@ -122,7 +109,30 @@ def lake_sources(folder: Path) -> dict[str, Source]:
 
 def counts(folder: Path) -> Table:
     """The counts that are kept of a shop's stock, with the shop's key types."""
-    return INVENTORY_COUNTS.typed(key_types(folder), ShopFile.of(folder).decimals)
+    said = ShopFile.of(folder)
+    return INVENTORY_COUNTS.typed(key_types(folder), said.decimals, said.unit_decimals)
+
+
+def _all_sources(folder: Path) -> dict[str, Source]:
+    """Every source, read or not, as the shop's keys.toml and shop.toml say it is."""
+    said, keys = ShopFile.of(folder), key_types(folder)
+    # What is counted instead of read is ours, with the key that is declared.
+    keys = {owner: kind for owner, kind in keys.items() if owner not in COUNTED_FROM or _is_read(folder, owner)}
+    found = {name: source.typed(keys, said.decimals, said.unit_decimals) for name, source in SOURCES.items()}
+    if said.rounding:
+        found = {name: source.rounded(said.rounding) for name, source in found.items()}
+    if said.unit_decimals:
+        tolerance = tolerance_of_parts(said.unit_decimals)
+        found["order_items"] = found["order_items"].deriving("subtotal_tolerance", tolerance)
+    if said.backorders:
+        found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
+    if said.cancellations is Cancellations.RETURNS:
+        found["orders"] = found["orders"].deriving("voided_on", "null")
+    return {name: since(source, said.first_day) for name, source in found.items()}
+
+
+def _is_read(folder: Path, source: str) -> bool:
+    return (folder / f"{source}.sql").exists()
 
 
 def _has_single_column_key(source: Source) -> bool:

@@ -24,6 +24,19 @@ def _of_units(line: str) -> str:
     return per_unit(f"{line}.quantity::hugeint * {line}.unit_price_cents")
 
 
+def tolerance_of_parts(decimals: int) -> str:
+    """A DuckDB expression: what ``subtotal_tolerance`` is in a shop whose units have decimals.
+
+    Half a smallest unit of the currency for each unit and for the subtotal, as in any shop, and half a minor unit by
+    which the product that it is compared with is rounded.
+
+    Args:
+        decimals: of its units.
+    """
+    parts = 10**decimals
+    return f"((row.quantity::hugeint + {parts}) * row.smallest_unit_cents + {parts}) // {2 * parts}"
+
+
 def of_order(column: str) -> str:
     """A DuckDB expression: a column of the row's order; null where there is none."""
     return f"(select min(parent.{column}) from orders as parent where parent.order_id = row.order_id)"
@@ -97,9 +110,7 @@ ORDER_ITEMS = Source(
     primary_key=("order_item_id",),
     rules=(
         between("quantity", "quantity_positive", "A line is of something: one unit, or a part of one.", least=1),
-        between(
-            "quantity", "quantity_credible", "A line has at most a million units.", most=1_000_000, in_units=True
-        ),
+        between("quantity", "quantity_credible", "A line has at most a million units.", most=1_000_000, in_units=True),
         between("unit_price_cents", "unit_price_not_negative", "A unit sells for nothing or more.", least=0),
         between("unit_cost_cents", "unit_cost_not_negative", "A unit costs nothing or more.", least=0),
         *_IN_UNITS,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from include.contract import Rounding
-from include.contract.types import DECIMALS
+from include.contract.types import DECIMALS, UNIT_DECIMALS
 from include.sources.time import FIRST_DAY
 
 
@@ -32,6 +32,8 @@ class ShopFile:
         rounding: how amounts that are finer than that are rounded; None where they are refused. Where they are
             rounded, an amount may differ from the sum of its parts by half a smallest unit of its currency for each
             part and for itself.
+        unit_decimals: of every quantity, in the lake and in the warehouse: 0 where units are whole, 3 where what is
+            sold by weight has grams and is counted in kilograms.
         backorders: whether more may be reserved on a shelf than lies there.
         first_day: the day before which nothing can have happened.
         cancellations: what a cancelled order is to the day on which it was placed.
@@ -39,6 +41,7 @@ class ShopFile:
 
     decimals: int = DECIMALS
     rounding: Rounding | None = None
+    unit_decimals: int = UNIT_DECIMALS
     backorders: bool = False
     first_day: date = FIRST_DAY
     cancellations: Cancellations = Cancellations.VOID
@@ -65,20 +68,23 @@ class ShopFile:
             for key, value in keys.items():
                 if key not in _KEYS[table]:
                     raise ValueError(f"{file}: [{table}] {key} is unknown; it may have {_listed(_KEYS[table])}")
-                said[key] = _value(file, f"[{table}] {key}", value, _KEYS[table][key])
+                said[_FIELDS.get((table, key), key)] = _value(file, f"[{table}] {key}", value, _KEYS[table][key])
         return cls(**said)
 
 
 # By table and key, the values that are known, as the file writes them, and what each means; empty where it is any day.
-# No two keys are the same.
 _KEYS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "money": {
         "decimals": {str(one): one for one in sorted({0, 3, DECIMALS})},
         "rounding": {f'"{one}"': one for one in Rounding},
     },
+    "units": {"decimals": {str(one): one for one in range(4)}},
     "stock": {"backorders": {"true": True, "false": False}},
     "trade": {"first_day": {}, "cancellations": {f'"{one}"': one for one in Cancellations}},
 }
+
+# What a key is called here, where that is not its name.
+_FIELDS: Final[Mapping[tuple[str, str], str]] = {("units", "decimals"): "unit_decimals"}
 
 
 def read_toml(file: Path) -> dict[str, object]:

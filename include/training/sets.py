@@ -273,6 +273,8 @@ def _counts(one: Wanted, asked: Asked) -> str:
 
 def _value(column: Column) -> str:
     name = f"feature.{quoted(column.lake_name)}"
+    if column.type is Type.UNITS and column.unit_decimals:
+        return f"{name} / {10**column.unit_decimals}"  # a float, as a mean of units is one
     return f"date '1970-01-01' + {name}::integer" if column.type is Type.DAY else name
 
 

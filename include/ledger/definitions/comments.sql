@@ -89,7 +89,7 @@ comment on table audit.conservation is
 comment on column audit.conservation.one_side is 'What the first side is: the first number of every total.';
 comment on column audit.conservation.groups is 'Groups that were compared: orders, days, shelves, rows.';
 comment on column audit.conservation.differing is 'Groups in which any measure differed; one is enough to stop the night.';
-comment on column audit.conservation.totals is 'Per measure, in order, what both sides (one, other) add up to; amounts in minor units of the lake.';
+comment on column audit.conservation.totals is 'Per measure, in order, what both sides (one, other) add up to; amounts in minor units of the lake, quantities in its smallest units.';
 comment on column audit.conservation.examples is 'The first groups that differ, each with both values.';
 
 comment on table audit.publications is 'One row per publication: a transaction that replaced what differed, in all tables.';
