@@ -36,5 +36,7 @@ def in_decimals(sql: str, decimals: int) -> str:
         decimals: of the shop's units.
     """
     parts = 10**decimals
-    opened, closed, counted = ("(((", f") * 2 + {parts}) // {2 * parts})", f" * {parts}") if decimals else ("", "", "")
+    opened, closed, counted = (
+        ("(((", f") * 2 + {parts}) // {2 * parts})", f" * {parts}::bigint") if decimals else ("", "", "")
+    )
     return sql.replace(_OPEN, opened).replace(_CLOSE, closed).replace(_UNITS, counted)

@@ -292,6 +292,7 @@ class Place:
     among: int
     first_day: date
     zone: str
+    parts: int = 1  # how many of what a line counts are one unit of its price
 
     def key(self, number: int) -> int:
         """A number of the shop's that no other shop has."""
@@ -309,8 +310,8 @@ class Place:
         orders, lines, refunds = (shop.rows[name] for name in ("orders", "order_items", "refunds"))
         subtotals, own = dict.fromkeys(orders, 0), dict.fromkeys(orders, 0)
         for line in (line for line in lines.values() if line["removed"] is None):
-            subtotals[line["order"]] += line["quantity"] * line["cents"]
-            own[line["order"]] += _off(line) or 0
+            subtotals[line["order"]] += self._worth(line)
+            own[line["order"]] += self._off(line) or 0
         return {
             "orders": [self._order(number, row, subtotals[number], own[number]) | {"_held": number in shop.held}
                        for number, row in orders.items()],
@@ -319,7 +320,7 @@ class Place:
                     "order_item_id": self.key(number), "order_id": self.key(row["order"]),
                     "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
                     "quantity": row["quantity"], "unit_price_cents": row["cents"], "unit_cost_cents": row["cost"],
-                    "discount_cents": _off(row), "discount_code": _code(row["off"]),
+                    "discount_cents": self._off(row), "discount_code": _code(row["off"]),
                     "sold_at": self.instant(row["sold"]), "removed_at": self.instant(row["removed"]),
                     "_held": row["order"] in shop.held,
                 }
@@ -377,6 +378,14 @@ class Place:
             ],
         }  # fmt: skip
 
+    def _worth(self, line: Row) -> int:
+        """What a line comes to: a part of a unit half up."""
+        return int(2 * line["quantity"] * line["cents"] + self.parts) // (2 * self.parts)
+
+    def _off(self, line: Row) -> int | None:
+        """A line's own discount, which is never more than the line comes to; None where it has none."""
+        return None if line["off"] is None else min(line["off"], self._worth(line))
+
     def _currency(self, row: Row) -> str:
         """The currency of an order, or of what is about no order."""
         return f"{row['currency']}{self.number}"
@@ -400,11 +409,6 @@ class Place:
 def _code(number: int | None) -> str | None:
     """The code of a discount: another one, or none, when it changes."""
     return None if not number else [None, "", "SPRING", "OFFER"][number % 4]
-
-
-def _off(line: Row) -> int | None:
-    """A line's own discount, which is never more than the line comes to; None where it has none."""
-    return None if line["off"] is None else min(line["off"], line["quantity"] * line["cents"])
 
 
 @dataclass(frozen=True)
@@ -434,6 +438,7 @@ class History:
         nights: in order.
         deeds: what happened, by the number of the shop and of the night that comes after it.
         cancellations: what a cancelled order is to their days, as a shop.toml says.
+        unit_decimals: of their quantities, as it says too.
     """
 
     shops: int
@@ -442,3 +447,4 @@ class History:
     nights: Sequence[Night]
     deeds: Mapping[tuple[int, int], Sequence[Deed]]
     cancellations: str = "void"
+    unit_decimals: int = 0

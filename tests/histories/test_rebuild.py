@@ -130,20 +130,24 @@ def histories(draw: st.DrawFn, side_by_side: int) -> History:
         if happened := draw(later if night else at_first):
             happens[shop, night] = happened
     zone, first_day = draw(st.sampled_from(ZONES)), draw(st.sampled_from(FIRST_DAYS))
-    return History(side_by_side, zone, first_day, told, happens, draw(st.sampled_from(list(Cancellations))))
+    cancellations, unit_decimals = draw(st.sampled_from(list(Cancellations))), draw(st.sampled_from([0, 1, 3]))
+    return History(side_by_side, zone, first_day, told, happens, cancellations, unit_decimals)
 
 
 def live(history: History, folder: Path, counts: Counter[str]) -> None:
     """Run the nights of a history, and compare after each that does not die."""
-    places = [Place(number, history.shops, history.first_day, history.zone) for number in range(history.shops)]
+    parts = 10**history.unit_decimals
+    places = [Place(number, history.shops, history.first_day, history.zone, parts) for number in range(history.shops)]
     shops = [(place, Shop()) for place in places]
-    warehouse, passed = Warehouse(history.first_day, folder / "scratch"), 0.0
+    warehouse = Warehouse(history.first_day, folder / "scratch", unit_decimals=history.unit_decimals)
+    passed = 0.0
     for number, night in enumerate(history.nights):
         for place, shop in shops:
             for deed in history.deeds.get((place.number, number), ()):
                 deed.do(shop)
         tables = [place.tables(shop) for place, shop in shops]
-        write_sources({name: [row for rows in tables for row in rows[name]] for name in READ}, history.cancellations)
+        rows_of = {name: [row for rows in tables for row in rows[name]] for name in READ}
+        write_sources(rows_of, history.cancellations, history.unit_decimals)
         passed += night.days
         horizon = history.first_day + timedelta(days=int(passed * history.shops) - 1)
         went_on = set()
@@ -313,7 +317,10 @@ def _live_some(
         with TemporaryDirectory() as folder, monkeypatch.context() as environment:
             _set(environment, history.zone, Path(folder))
             live(history, Path(folder), counts)
-        lived.update(f"{history.zone} {history.nights} {history.cancellations} {deeds}" for deeds in happened)
+        lived.update(
+            f"{history.zone} {history.nights} {history.cancellations} {history.unit_decimals} {deeds}"
+            for deeds in happened
+        )
 
     check()
 

@@ -37,17 +37,19 @@ SHOP: Final = {
 NAMES: Final = tuple(name for name in buildable(READ).tables if TABLES[name].table.rebuild.kind == "by")
 
 
-def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str) -> None:
+def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str, unit_decimals: int = 0) -> None:
     """Bring lake/clean up to what shops hold, as the gate does: with derived columns, less what is held.
 
     Args:
         tables: by source, rows by lake name; ``_held`` says whether one is in quarantine.
         cancellations: what a cancelled order is, as a shop.toml says.
+        unit_decimals: of their quantities, as it says too.
     """
     with TemporaryDirectory() as folder, duck.session() as connection:
         for name in READ:
             (Path(folder) / f"{name}.sql").touch()
-        (Path(folder) / "shop.toml").write_text(f'[trade]\ncancellations = "{cancellations}"\n')
+        said = f'[trade]\ncancellations = "{cancellations}"\n[units]\ndecimals = {unit_decimals}\n'
+        (Path(folder) / "shop.toml").write_text(said)
         sources = shop_sources(Path(folder))
         for name in READ:
             connection.register(name, pa.Table.from_pylist(list(tables[name]), _read_schema(sources[name])))
@@ -69,9 +71,9 @@ def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str) -> No
             merge.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
 
 
-def table_of(name: str) -> Table:
+def table_of(name: str, unit_decimals: int = 0) -> Table:
     """A published table as these shops have it."""
-    return TABLES[name].table.of_shop({}, dimensions_of(SHOP))
+    return TABLES[name].table.of_shop({}, dimensions_of(SHOP), unit_decimals=unit_decimals)
 
 
 def _read_schema(source: Source) -> pa.Schema:
@@ -92,11 +94,13 @@ class Warehouse:
         first_day: the first day of the calendar.
         scratch: a folder to build in.
         bases: per table, the build that made its latest version.
+        unit_decimals: of the quantities of its shops.
     """
 
     first_day: date
     scratch: Path
     bases: dict[str, Build] = field(default_factory=dict)
+    unit_decimals: int = 0
     _folders: int = 0
 
     def bring_up(self, name: str, horizon: date, *, anew: bool) -> Materialized:
@@ -104,11 +108,11 @@ class Warehouse:
         layers = TABLES[name].layers
         inputs = Inputs(layers, {parameter: lake.version(*place) or 0 for parameter, place in layers.items()})
         kept = materialize(
-            table_of(name),
+            table_of(name, self.unit_decimals),
             inputs,
             None if anew else self.bases.get(name),
             horizon,
-            SHOP,
+            self._shop,
             lambda files, _: self._build(name, files, horizon),
         )
         self.bases[name] = Build(kept.version, inputs.by_table, horizon, kept.digest)
@@ -124,7 +128,7 @@ class Warehouse:
         """
         files: dict[str, list[str]] = {}
         for name in NAMES:
-            table, layers = table_of(name), TABLES[name].layers
+            table, layers = table_of(name, self.unit_decimals), TABLES[name].layers
             stored = lake.files(table.schema, name, self.bases[name].version)
             anew = stored
             if name in went_on:
@@ -140,12 +144,16 @@ class Warehouse:
             files[f"{table.schema}.{name}"] = anew
         return None
 
+    @property
+    def _shop(self) -> dict[str, Source]:
+        return {name: source.typed({}, unit_decimals=self.unit_decimals) for name, source in SHOP.items()}
+
     def _build(self, name: str, files: Mapping[str, Sequence[str]], horizon: date) -> Any:
         self._folders += 1
         return build(
             name,
             files,
-            SHOP,
+            self._shop,
             as_of=day_number(horizon),
             first_day=lambda: day_number(self.first_day),
             engine="pandas",

@@ -21,7 +21,7 @@ from include.contract import Source, Table, Type
 from include.contract.arrow import arrow_schema
 from include.contract.currency import decimals_of
 from include.contract.source import BEGINNING
-from include.contract.types import DECIMALS
+from include.contract.types import DECIMALS, UNIT_DECIMALS
 from include.sources import SOURCES
 from include.sources.dimensions import with_dimensions
 from transforms.build import Built, build
@@ -133,12 +133,14 @@ class Reporting:
         keys: Mapping[str, Type],
         dimensions: str = "",
         decimals: int = DECIMALS,
+        unit_decimals: int = UNIT_DECIMALS,
     ) -> None:
         self.as_of, self.engine, self.folder = as_of, engine, folder
         self._built: dict[str, Built] = {}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "dimensions.toml").write_text(dimensions)
-        self.sources = with_dimensions({name: source.typed(keys, decimals) for name, source in SOURCES.items()}, folder)
+        typed = {name: source.typed(keys, decimals, unit_decimals) for name, source in SOURCES.items()}
+        self.sources = with_dimensions(typed, folder)
         for name, source in self.sources.items():
             parquet.write_table(source_table(source, shop.get(name, "")), folder / f"source_{name}.parquet")
             if source.history:
@@ -205,8 +207,10 @@ def report(engine: str, tmp_path: Path) -> Report:
         keys: Mapping[str, Type] | None = None,
         dimensions: str = "",
         decimals: int = DECIMALS,
+        unit_decimals: int = UNIT_DECIMALS,
     ) -> Reporting:
-        return Reporting(shop, as_of, engine, tmp_path / str(next(count)), keys or {}, dimensions, decimals)
+        folder = tmp_path / str(next(count))
+        return Reporting(shop, as_of, engine, folder, keys or {}, dimensions, decimals, unit_decimals)
 
     return reporting
 

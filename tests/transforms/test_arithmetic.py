@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import narwhals as nw
 import pyarrow as pa
+import pytest
 
 from include.contract import Column, Table, Type
 from include.contract.arrow import arrow_schema
 from tests.transforms.conftest import written
-from transforms.arithmetic import flag, numbered, quotient, ratio, rounded, rounded_up
+from transforms.arithmetic import flag, numbered, quotient, ratio, relative_variance, rounded, rounded_up, worth
 from transforms.engines import Engine, Frame, by_key
 
 
@@ -105,3 +107,46 @@ def test_quotients_of_large_whole_numbers_are_exact(engine: str, tmp_path: Path)
     )
     assert [row for row in rows if row["whole"] != row["above"] // row["below"]] == []
     assert len(rows) == len(pairs)
+
+
+def test_what_a_part_of_a_unit_comes_to_is_rounded_once_half_up(engine: str, tmp_path: Path) -> None:
+    """333 g at 9.99; half a cent up, below nothing too; a million kilograms at 30 million each; no known price."""
+    drawn = {
+        "quantity": [333, 500, -500, 499, 0, 1_000_000_001, -2_001, 7],
+        "cents": [999, 1, 1, 1, 999, 3_000_000_000, 300, None],
+    }
+
+    def multiply(runner: Engine) -> Frame:
+        found = runner.frame(_numbers({"number": list(range(8)), **drawn}))
+        return found.with_columns(
+            weighed=worth(nw.col("quantity"), nw.col("cents"), 1000),
+            counted=worth(nw.col("number"), nw.col("cents"), 1),
+        )
+
+    rows = written(engine, multiply, _whole("number", "weighed", "counted"), ["number"], tmp_path)
+    assert [row["weighed"] for row in rows] == [333, 1, -1, 0, 0, 3_000_000_003_000_000, -600, None]
+    assert [row["counted"] for row in rows] == [0, 1, 2, 3, 3996, 15_000_000_000, 1800, None]
+
+
+def test_a_variance_of_thousandths_fits(engine: str, tmp_path: Path) -> None:
+    """Weeks of hundreds of tons, in grams: n times the sum of their squares does not fit an int64."""
+    weeks = [[3, 3, 3], [1, 2], [5], [], [10**8 * (number % 7) for number in range(52)], [10**9, 10**9 + 1]]
+    sums = {
+        "number": list(range(len(weeks))),
+        "n": [len(one) for one in weeks],
+        "x": [sum(one) for one in weeks],
+        "xx": [sum(value * value for value in one) for one in weeks],
+    }
+    schema = pa.schema([("number", pa.int64()), ("variance", pa.float64())])
+
+    def measure(runner: Engine) -> Frame:
+        return runner.frame(_numbers({name: list(column) for name, column in sums.items()})).with_columns(
+            variance=relative_variance(nw.col("n"), nw.col("x"), nw.col("xx"))
+        )
+
+    found = [row["variance"] for row in written(engine, measure, schema, ["number"], tmp_path)]
+    expected = [
+        Fraction(n * (n * xx - x * x), (n - 1) * x * x) if n > 1 else None
+        for n, x, xx in zip(sums["n"], sums["x"], sums["xx"], strict=True)
+    ]
+    assert found == [None if one is None else pytest.approx(float(one), rel=1e-14, abs=0.0) for one in expected]
