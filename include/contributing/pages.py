@@ -34,6 +34,8 @@ from. `build` runs on every engine and gives the same rows, to the last bit.
 - `day` and columns that end in `_on` are business days in the shop's time zone; `_at` are instants in UTC.
 - Amounts are exact, in units of their row's `currency`; amounts of different currencies are never added. In the lake
   they are whole minor units (cents, in a shop of two decimals), and their columns end in `_cents`.
+- Units are whole (`bigint`), unless the shop's folder says how many decimals its quantities have; then they are
+  `numeric(18, n)` here, and in the lake whole numbers of the smallest unit: grams.
 - A *share or mean* is a `double precision`: one division of two whole numbers.
 - A column is null only where it says *or null*, and no two rows share a key: a row that breaks this stops the night
   (of a feature set: the day's features), like one that breaks a rule below.

@@ -31,7 +31,9 @@ alter table inventory_movements alter quantity type double precision;
 update order_items set quantity = quantity * 0.05, unit_price = unit_price * 20, unit_cost = unit_cost * 20;
 update products set unit_price = unit_price * 20, unit_cost = unit_cost * 20;
 update refunds set quantity = quantity * 0.05;
-update inventory set on_hand = on_hand * 0.05, reserved = reserved * 0.05, reorder_point = reorder_point * 0.05;
+update inventory set
+    on_hand = on_hand * 0.05, reserved = reserved * 0.05,
+    reorder_point = round((reorder_point * 0.05)::numeric, 3);
 update inventory_movements set quantity = round((quantity * 0.05)::numeric, 3);
 """
 

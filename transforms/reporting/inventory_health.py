@@ -3,7 +3,8 @@
 Velocity counts only days in stock (see ``transforms.demand``), so that an empty shelf does not look like a slow seller.
 Safety stock, reorder point and order-up-to level follow the textbook (Silver, Pyke and Thomas, Inventory and
 Production Management in Supply Chains): z·√(L·σd² + d²·σL²), d·L + safety stock, and d·(L + cover) + safety stock. Each
-is rounded up to whole units. Goods already on order are not subtracted, because the shop does not record them.
+is rounded up to whole units, or to the smallest one of a shop whose units have decimals: how large a pack is, the shop
+does not say. Goods already on order are not subtracted, because the shop does not record them.
 """
 
 from __future__ import annotations
