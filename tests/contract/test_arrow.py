@@ -22,6 +22,7 @@ def test_money_days_and_counts_are_whole_numbers_in_the_lake() -> None:
         Type.BOOLEAN: "bool",
         Type.JSON: "string",
         Type.CENTS: "int64",
+        Type.UNITS: "int64",
         Type.DAY: "int64",
         Type.MONTH: "int64",
         Type.AT: "timestamp[us, tz=UTC]",

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from include.contract import ContractError, Rounding, Source, Type
+from include.contract.definition import SourceDefinition
 from include.contract.rules import Rule
 from include.contract.types import day_number
 from include.contributing.pages import SHOPS
@@ -144,6 +145,45 @@ def test_a_shop_says_what_a_cancelled_order_is(shop: Path) -> None:
     assert voided_on() == (day_number(date(2026, 1, 2)),)
 
 
+def test_a_shop_of_whole_units_has_the_contract_of_one_that_says_nothing(shop: Path) -> None:
+    """Types, derived columns and rules are those that earlier copies were made by, so that none is read again."""
+    for name in SOURCES:
+        (shop / f"{name}.sql").touch()
+    before = {name: SourceDefinition.of(one, "", SOURCES, "UTC") for name, one in shop_sources(shop).items()}
+    (shop / "shop.toml").write_text("[units]\ndecimals = 0\n")
+    lines = shop_sources(shop)["order_items"]
+    assert {name: SourceDefinition.of(one, "", SOURCES, "UTC") for name, one in shop_sources(shop).items()} == before
+    assert before["order_items"].columns["quantity"] == "integer"
+    assert lines.derived[0].sql == "coalesce(row.subtotal_cents, row.quantity::hugeint * row.unit_price_cents)"
+    (shop / "shop.toml").write_text("[units]\ndecimals = 3\n")
+    weighed = {name: SourceDefinition.of(one, "", SOURCES, "UTC") for name, one in shop_sources(shop).items()}
+    assert weighed["order_items"].columns["quantity"] == "units, 3 decimals"
+    assert weighed["customers"] == before["customers"]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "subtotal", "is_right"),
+    [
+        (350, 999, 350, True),  # 349.65
+        (900, 139, 126, True),  # 125.1; the price may have been 1.3946, and 125.514 rounded
+        (900, 139, 127, False),
+        (2500, 100, 252, True),  # 1.25 cents for the price, half a cent for the subtotal, half a cent of ours
+        (2500, 100, 253, False),
+    ],
+)
+def test_a_subtotal_may_differ_by_half_a_cent_for_each_unit_and_itself(
+    shop: Path, quantity: int, price: int, subtotal: int, is_right: bool
+) -> None:
+    (shop / "order_items.sql").touch()
+    (shop / "shop.toml").write_text("[units]\ndecimals = 3\n")
+    derived = {one.column.name: one.sql for one in shop_sources(shop)["order_items"].derived}
+    found = duckdb.sql(
+        f"select {derived['subtotal_off']} <= {derived['subtotal_tolerance']} from (select {quantity} as quantity,"
+        f" {price} as unit_price_cents, {subtotal} as subtotal_cents, 1 as smallest_unit_cents) as row"
+    )
+    assert found.fetchall() == [(is_right,)]
+
+
 def test_a_column_that_is_not_derived_cannot_be_derived_otherwise() -> None:
     with pytest.raises(ContractError, match="orders derives no column cancelled_at"):
         SOURCES["orders"].deriving("cancelled_at", "null")
@@ -157,8 +197,8 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
-        ('rounding = "half_up"', "rounding is unknown; it may have [money], [stock], [trade]"),
-        ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [stock], [trade]"),
+        ('rounding = "half_up"', "rounding is unknown; it may have [money], [units], [stock], [trade]"),
+        ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [units], [stock], [trade]"),
         ('[money]\nrounding = "half_up"\nper = "line"', "[money] per is unknown; it may have decimals, rounding"),
         ("[stock]\nbackorder = true", "[stock] backorder is unknown; it may have backorders"),
         ("[stock]\nbackorders = 1", "[stock] backorders = 1: expected true or false"),
@@ -169,6 +209,7 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
             "[trade]\nfirst_day = 1980-01-01T00:00:00",
             "[trade] first_day = datetime.datetime(1980, 1, 1, 0, 0): expected a day, such as 1980-01-01",
         ),
+        ("[units]\ndecimals = 4", "[units] decimals = 4: expected 0 or 1 or 2 or 3"),
         ("[money]", "[money] says nothing; it may have decimals, rounding"),
         ("money = 1", "[money] says nothing; it may have decimals, rounding"),
         (

@@ -48,6 +48,7 @@ READ: dict[Type, dict[str, Any]] = {
         "timestamptz '0999-12-31 00:00:00+00'": None,
         "timestamptz '4713-01-01 00:00:00+00 BC'": None,
     },
+    Type.UNITS: {"7::smallint": 7, "-7::numeric": -7, "9223372036854775807": 2**63 - 1},
     Type.INTEGER: {"7::smallint": 7, "-7::integer": -7, "9223372036854775807": 2**63 - 1},
     Type.DAY: {
         "date '1970-01-01'": 0,
@@ -95,6 +96,7 @@ PUBLISHED: dict[Type, dict[Any, Any]] = {
         datetime(1969, 12, 31, 23, 59, 59, 999999, UTC): datetime(1969, 12, 31, 23, 59, 59, 999999, UTC),
         datetime(2026, 11, 21, 11, 0, 0, 1, UTC): datetime(2026, 11, 21, 11, 0, 0, 1, UTC),
     },
+    Type.UNITS: {2**63 - 1: 2**63 - 1, -(2**63): -(2**63)},
     Type.INTEGER: {2**63 - 1: 2**63 - 1, -(2**63): -(2**63)},
     Type.TEXT: {"it's": "it's", "": "", "日本": "日本"},
     Type.UUID: {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11": UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")},
@@ -102,6 +104,19 @@ PUBLISHED: dict[Type, dict[Any, Any]] = {
     Type.BOOLEAN: {True: True, False: False},
     Type.RATIO: {0.1: 0.1, 1 / 3: 1 / 3, -5e-324: -5e-324},
 }
+
+# Of a shop with so many decimals: what it writes, and what the lake holds.
+OTHER_DECIMALS: list[tuple[int, str, int | None]] = [
+    (0, "7::integer", 7),
+    (0, "7.5::numeric", None),
+    (0, "9e17::numeric", 9 * 10**17),
+    (0, "900000000000000001::numeric", None),
+    (3, "1.234::numeric", 1234),
+    (3, "-0.001::numeric", -1),
+    (3, "1.2345::numeric", None),
+    (3, "9e14::numeric", 9 * 10**17),
+    (3, "900000000000000.001::numeric", None),
+]
 
 READINGS = [
     pytest.param(kind, sql, held, id=f"{kind}: {sql}") for kind, one in READ.items() for sql, held in one.items()
@@ -176,34 +191,30 @@ def test_an_amount_never_passes_through_a_float(lake: duckdb.DuckDBPyConnection,
 
 
 @pytest.mark.parametrize(
-    ("decimals", "sql", "held"),
-    [
-        (0, "7::integer", 7),
-        (0, "7.5::numeric", None),
-        (0, "9e17::numeric", 9 * 10**17),
-        (0, "900000000000000001::numeric", None),
-        (3, "1.234::numeric", 1234),
-        (3, "-0.001::numeric", -1),
-        (3, "1.2345::numeric", None),
-        (3, "9e14::numeric", 9 * 10**17),
-        (3, "900000000000000.001::numeric", None),
-    ],
+    ("kind", "decimals", "sql", "held"),
+    # Whole units are integers, which may have more digits than a numeric.
+    [(kind, *one) for kind in (Type.CENTS, Type.UNITS) for one in OTHER_DECIMALS if kind is Type.CENTS or one[0]],
 )
 def test_a_shop_of_other_decimals(
-    lake: duckdb.DuckDBPyConnection, postgres: psycopg.Connection[Any], decimals: int, sql: str, held: int | None
+    lake: duckdb.DuckDBPyConnection,
+    postgres: psycopg.Connection[Any],
+    kind: Type,
+    decimals: int,
+    sql: str,
+    held: int | None,
 ) -> None:
     """Read unchanged or called unreadable; and what was read is published as the shop has it."""
-    readable = Type.CENTS.readable_sql("value", decimals=decimals)
-    read = f"case when {readable} then {Type.CENTS.from_source_sql('value', decimals=decimals)} end"
+    readable = kind.readable_sql("value", decimals=decimals, fractional=True)
+    read = f"case when {readable} then {kind.from_source_sql('value', decimals=decimals)} end"
     found = postgres.execute(f"select {readable}, {read}, value from (select {sql} as value) as source").fetchone()
     assert found is not None
     assert found[:2] == (held is not None, held)
     if held is not None:
         published = lake.execute(
-            f"select cast({Type.CENTS.to_warehouse_sql('value', decimals)} as varchar)"
+            f"select cast({kind.to_warehouse_sql('value', decimals)} as varchar)"
             f" from (select cast({held} as bigint) as value)"
         ).fetchone()
-        back = postgres.execute(f"select %s::text::{Type.CENTS.postgres(decimals)}", published).fetchone()
+        back = postgres.execute(f"select %s::text::{kind.postgres(decimals)}", published).fetchone()
         assert back == (found[2],)
 
 

@@ -175,7 +175,7 @@ def test_what_is_finer_than_a_gram_and_what_is_too_much_is_held_and_shown_as_it_
     found = [weighed.ask(f"{held} and source = 'order_items'", str(line))[0] for line in lines]
     assert [("readable" in rules, value, unreadable) for rules, value, unreadable in found] == [
         (True, None, "quantity = 0.3505"),
-        (False, "-0.35", None),
+        (False, "-0.350", None),
         (False, "1000000.001", None),
     ]
     assert "quantity_positive" in found[1][0]

@@ -111,7 +111,7 @@ def test_quotients_of_large_whole_numbers_are_exact(engine: str, tmp_path: Path)
 
 def test_what_a_part_of_a_unit_comes_to_is_rounded_once_half_up(engine: str, tmp_path: Path) -> None:
     """333 g at 9.99; half a cent up, below nothing too; a million kilograms at 30 million each; no known price."""
-    drawn = {
+    drawn: dict[str, list[int | None]] = {
         "quantity": [333, 500, -500, 499, 0, 1_000_000_001, -2_001, 7],
         "cents": [999, 1, 1, 1, 999, 3_000_000_000, 300, None],
     }
