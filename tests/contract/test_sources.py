@@ -184,6 +184,25 @@ def test_a_subtotal_may_differ_by_half_a_cent_for_each_unit_and_itself(
     assert found.fetchall() == [(is_right,)]
 
 
+def test_a_part_of_a_unit_comes_to_its_price_half_up(shop: Path) -> None:
+    """333 g and 350 g at 9.99, and half a cent; an order's lines, whose sum is that of each."""
+    for name in ("orders", "order_items"):
+        (shop / f"{name}.sql").touch()
+    (shop / "shop.toml").write_text("[units]\ndecimals = 3\n")
+    sources = shop_sources(shop)
+    (gross,) = (one.sql for one in sources["order_items"].derived if one.column.name == "gross")
+    (lines,) = (one.sql for one in sources["orders"].derived if one.column.name == "lines_gross")
+    given = "(values (1, 333, 999, null), (1, 350, 999, null), (1, 500, 1, null), (1, 2500, 100, 251))"
+    order_items = (
+        f"select *, null as removed_at from {given} as t(order_id, quantity, unit_price_cents, subtotal_cents)"
+    )
+    found = duckdb.sql(
+        f"with order_items as ({order_items}) select {gross}, (select {lines} from (select 1 as order_id) as row)"
+        " from order_items as row"
+    )
+    assert sorted(found.fetchall()) == [(1, 935), (251, 935), (333, 935), (350, 935)]
+
+
 def test_a_column_that_is_not_derived_cannot_be_derived_otherwise() -> None:
     with pytest.raises(ContractError, match="orders derives no column cancelled_at"):
         SOURCES["orders"].deriving("cancelled_at", "null")
