@@ -15,7 +15,8 @@ TABLE = Table(
     schema="reporting",
     name="products_history",
     grain="One row per product and version: of its number, name, category, cost, price and whether it can be ordered.",
-    doc="A version begins with the night that found the change, however long before the shop made it. Of a day, "
+    doc="A version begins with the last day that was over when a night found the change, whatever day that night was of, "
+    "and however long before the shop made it. Of a day, "
     "the version that held is the one with valid_from <= day and (valid_to > day or valid_to is null). "
     "A deleted product keeps its versions; the last one has ended.",
     columns=(
