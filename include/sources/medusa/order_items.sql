@@ -36,6 +36,8 @@ sold_lines as (
             else 2
         end as digits,
         coalesce(line.variant_id, 'custom: ' || line.title) as product_id,
+        nullif(line.variant_sku, '') as sku,
+        coalesce(nullif(concat_ws(' ', line.product_title, line.variant_title), ''), line.title) as product_name,
         item.quantity,
         coalesce(item.unit_price, line.unit_price) as listed_price,
         line.is_tax_inclusive,
@@ -175,6 +177,8 @@ select
     order_id,
     product_id,
     warehouse_id,
+    sku,
+    product_name,
     quantity,
     round(unit_price, digits) as unit_price, -- as its order's amounts, and only here
     round(subtotal, digits) as subtotal,
