@@ -19,7 +19,8 @@ from tests.nights import Nights
 _COMMENTS = """
 select attrelid::regclass || '.' || attname || ': ' || col_description(attrelid, attnum)
 from pg_attribute
-where attrelid in ('orders'::regclass, 'refunds'::regclass, 'payments'::regclass, 'products'::regclass) and attnum > 0 and not attisdropped
+where attrelid in ('orders'::regclass, 'refunds'::regclass, 'payments'::regclass, 'products'::regclass)
+    and attnum > 0 and not attisdropped
 order by 1
 """
 
