@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from include.demo_shop.history import HistorySize, fill_history
 from include.demo_shop.schema import create_schema
+from include.extract import snapshot as extraction
 from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
@@ -269,6 +271,18 @@ def nights(
         shutil.copytree(night_before.lake, tmp_path / "lake")
     with nights_between(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
         yield replace(nights, names=built_tables)
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set the shop's clock at a snapshot: at some hour after a business day."""
+    clock = extraction._CLOCK
+
+    def at(day: date, hour: int = 4) -> None:
+        instant = f"timestamptz '{day + timedelta(days=1)} {hour:02}:00+00'"
+        monkeypatch.setattr(extraction, "_CLOCK", clock.replace("now()", instant, 1))
+
+    return at
 
 
 @contextmanager

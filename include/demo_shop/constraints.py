@@ -19,7 +19,7 @@ create table if not exists stocktake_demo.dropped_constraints (
 );
 """
 # A key comes back before the foreign keys that refer to it; the index that stood in for it goes first.
-_TURNS: Final = {"index": 0, "null": 1, "p": 2, "u": 2, "c": 3, "f": 4, "comment": 5}
+_TURNS: Final = {"index": 0, "null": 1, "p": 2, "u": 2, "x": 2, "c": 3, "f": 4, "comment": 5}
 
 _FIND: Final = """
 select contype::text, conindid, pg_get_constraintdef(oid) from pg_constraint

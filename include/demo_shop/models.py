@@ -113,6 +113,7 @@ class OrderItem(Row):
     updated_at: Mapped[datetime]
     discount: Mapped[Decimal | None]
     discount_code: Mapped[str | None]
+    sku: Mapped[str | None]
 
 
 class Refund(Row):

@@ -25,8 +25,12 @@ create table products (
     is_active boolean not null default true,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    product_group_id text,
+    product_group_name text,
+    price_currency text not null default 'EUR',
+    price_includes_tax boolean not null default false,
     constraint products_pkey primary key (product_id),
-    constraint products_sku_key unique (sku),
+    constraint products_sku_key exclude using btree (sku with =) where (is_active),
     constraint products_unit_cost_check check (unit_cost >= 0),
     constraint products_unit_price_check check (unit_price >= 0)
 );
@@ -92,6 +96,7 @@ create table order_items (
     discount numeric(14, 2),
     sold_at timestamptz,
     discount_code text,
+    sku text,
     constraint order_items_pkey primary key (order_item_id),
     constraint order_items_order_id_fkey foreign key (order_id) references orders (order_id),
     constraint order_items_product_id_fkey foreign key (product_id) references products (product_id),
@@ -205,9 +210,13 @@ comment on column customers.country is 'ISO 3166 alpha-2.';
 comment on column customers.updated_at is 'When the row was last written.';
 
 comment on table products is 'One row per product, as it is offered now; what it cost when sold stands on the order item.';
-comment on column products.sku is 'Unique; the stock keeping unit on the label.';
+comment on column products.sku is 'The stock keeping unit on the label; unique among the products that are active.';
 comment on column products.unit_cost is 'What one unit costs the shop now, in EUR.';
-comment on column products.unit_price is 'What one unit sells for now, in EUR, before tax.';
+comment on column products.unit_price is 'What one unit sells for now, in price_currency.';
+comment on column products.product_group_id is 'What it is a variant of; null where it is none.';
+comment on column products.product_group_name is 'What that is called; null where it is no variant.';
+comment on column products.price_currency is 'ISO 4217 code of unit_price.';
+comment on column products.price_includes_tax is 'Whether unit_price is with tax.';
 comment on column products.is_active is 'False once the product is no longer offered.';
 comment on column products.updated_at is 'When the row was last written: a price change, a discontinuation.';
 
@@ -248,6 +257,7 @@ comment on column order_items.unit_cost is 'What one unit had cost the shop when
 comment on column order_items.updated_at is 'When the row was last written.';
 comment on column order_items.discount is 'Taken off this line alone; null when nothing was.';
 comment on column order_items.sold_at is 'When it was added to its order; null when it was in it from the start.';
+comment on column order_items.sku is 'The product''s, when it was ordered; null in rows of before it was kept.';
 comment on column order_items.discount_code is 'The promotion that took it off; null when nothing did, or it has no name.';
 
 comment on table refunds is 'One row per refund of (a part of) one order item.';

@@ -107,6 +107,7 @@ class OrderService:
                     unit_cost=costs[line.product_id],
                     discount=line.discount,
                     discount_code=line.discount_code,
+                    sku=products[line.product_id].sku,
                     updated_at=instant,
                 )
                 for line in command.lines

@@ -39,6 +39,7 @@ def count_stock(inventory: Source, counts: Table, movements: Source, snapshot_at
     Raises:
         lake.Damaged: when the counts cannot be read; nothing is changed then.
     """
+    day = duck.last_whole_day(snapshot_at)
     with duck.session() as connection:
         kept = merge.commit(
             connection,
@@ -46,23 +47,19 @@ def count_stock(inventory: Source, counts: Table, movements: Source, snapshot_at
             counts.name,
             counts.lake_columns,
             counts.primary_key,
-            _counted(connection, inventory, counts, snapshot_at),
-            f"counted_on = {_day(connection, snapshot_at)}",
+            _counted(connection, inventory, counts, day, snapshot_at),
+            f"counted_on = {day}",
         )
         history = stored_rows("kept", counts.name, counts.lake_columns, kept.version)
         rows = _movements(movements, history)
         return merge.commit(connection, "clean", movements.name, movements.lake_columns, movements.primary_key, rows)
 
 
-def _day(connection: duckdb.DuckDBPyConnection, snapshot_at: datetime) -> int:
-    """The last business day that was over at an instant."""
-    (day,) = connection.execute("select business_day(cast(? as timestamptz)) - 1", [snapshot_at]).fetchone() or (0,)
-    return int(day)
-
-
-def _counted(connection: duckdb.DuckDBPyConnection, inventory: Source, counts: Table, snapshot_at: datetime) -> str:
+def _counted(
+    connection: duckdb.DuckDBPyConnection, inventory: Source, counts: Table, day: int, snapshot_at: datetime
+) -> str:
     """A relation of the day's counts: the shelves whose stock is another one than at their count before it."""
-    day, at = _day(connection, snapshot_at), duck.quoted(snapshot_at.isoformat())
+    at = duck.quoted(snapshot_at.isoformat())
     there = stored_rows("clean", inventory.name, inventory.lake_columns)
     held = stored_rows("quarantine", inventory.name, inventory.lake_columns)
     history = stored_rows("kept", counts.name, counts.lake_columns)

@@ -4,9 +4,11 @@ A shop has its rows of now. What a past day knew can only be told by who wrote i
 row that says something else than its last version begins a new one, and a row that is in neither layer any more ends.
 A row in quarantine changes nothing: its last accepted version holds until another is accepted.
 
-What a day said stays once a night has published it: whatever is found later holds from the first unpublished day on.
-Until then it is worked out anew, from what was published and what is accepted now. So a night may be retried, or run
-again, and ends in the same versions.
+What a night finds held on the last day that was over at its snapshot, whatever day the night is of: one that runs
+days late reads the shop as it is by then, and leaves its own day what earlier snapshots said of it. A later snapshot
+of the same day takes the place of the earlier. And what a day said stays once a night has published it: whatever is
+found later holds from the first unpublished day on. So a night may be retried, or run again, and ends in the same
+versions.
 """
 
 from __future__ import annotations
@@ -32,22 +34,24 @@ class FoundOn:
 
     Attributes:
         new: from when on a row holds that had no version: the first day that no night has published.
-        changed: from when on a changed row holds what it says now: the night, if that is later.
+        changed: from when on a changed row holds what it says now, and one that is gone does not: the last day that was
+            over at the snapshot, or the night, or the first unpublished day, whichever is latest.
     """
 
     new: int
     changed: int
 
     @classmethod
-    def night(cls, night: date, published: date | None) -> FoundOn:
+    def night(cls, night: date, published: date | None, whole_day: int) -> FoundOn:
         """What the run of a night finds.
 
         Args:
             night: its business day.
             published: the last business day that a night has published; None before the first.
+            whole_day: the last business day that was over at its snapshot, as a day number.
         """
         first = day_number(published + timedelta(days=1) if published else night)
-        return cls(first, max(first, day_number(night)))
+        return cls(first, max(first, day_number(night), whole_day))
 
 
 ALWAYS = FoundOn(BEGINNING, BEGINNING)
@@ -88,7 +92,7 @@ def _has_versions(connection: duckdb.DuckDBPyConnection, source: Source) -> bool
 
 
 def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: FoundOn) -> None:
-    """Commit what was published of a source's versions, and what the accepted rows add to it."""
+    """Commit what is known of a source's versions before the day of what is found, and what the accepted rows add."""
     versions, name = source.versions, source.name
     stored = lake.stored("clean", versions.name)
     said = [source[one].lake_name for one in source.history]
@@ -102,20 +106,20 @@ def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: Fou
             now as (
                 select {", ".join((*source.primary_key, *said))} from clean_{name}
             ),
-            published as (
+            earlier as (
                 select
                     {key},
                     row.valid_from,
-                    case when row.valid_to < {found_on.new} then row.valid_to end as valid_to,
+                    case when row.valid_to < {found_on.changed} then row.valid_to end as valid_to,
                     {", ".join(f"{'now' if one in unknown else 'row'}.{one}" for one in said)}
                 from {rows_of(stored, versions.lake_columns)} as row
                 left join now on {same_key(source, "now", "row")}
                 -- A key of another type than before, which it cannot be: nobody can say whose version that was.
-                where row.valid_from < {found_on.new}
+                where row.valid_from < {found_on.changed}
                     and {" and ".join(f"row.{one} is not null" for one in source.primary_key)}
             ),
             holding as (
-                select * from published where valid_to is null
+                select * from earlier where valid_to is null
             ),
             ended as (
                 select {key}
@@ -135,11 +139,11 @@ def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: Fou
                     else row.valid_to
                 end as valid_to
             )
-        from published as row
+        from earlier as row
         union all by name
         select
             {now_key},
-            case when {has_key(source, "now", "published")} then {found_on.changed} else {found_on.new} end
+            case when {has_key(source, "now", "earlier")} then {found_on.changed} else {found_on.new} end
                 as valid_from,
             {", ".join(f"now.{one}" for one in said)}
         from now

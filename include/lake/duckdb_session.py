@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -58,6 +59,13 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"create macro smallest_unit(currency, decimals) as {SMALLEST_UNIT}")
         connection.execute("create macro convert_to(text, encoding) as text")  # all its texts are UTF-8
         yield connection
+
+
+def last_whole_day(instant: datetime) -> int:
+    """The last business day that was over at an instant, as days since 1970-01-01."""
+    with session() as connection:
+        (day,) = connection.execute("select business_day(cast(? as timestamptz)) - 1", [instant]).fetchone() or (0,)
+    return int(day)
 
 
 @contextmanager

@@ -167,6 +167,7 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     from include.gate.acceptance import accept as accept_rows
     from include.gate.stock_counts import count_stock
     from include.gate.versions import FoundOn
+    from include.lake.duckdb_session import last_whole_day
 
     run = runs.find_run(run_id)
     snapshot_at, since = copies.snapshot_of(run_id)
@@ -177,7 +178,8 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
             name: {layer: lake.version(layer, name) for layer in ("clean", "quarantine")} for name in sources
         }
         begin = partial(copies.begin_accepting, run_id, found)
-        found_on, proof = FoundOn.night(run.night, publications.published_horizon()), kept_proof(run.slug, sources)
+        found_on = FoundOn.night(run.night, publications.published_horizon(), last_whole_day(snapshot_at))
+        proof = kept_proof(run.slug, sources)
         counts = accept_rows(sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin)
         for name, source in lake_sources(settings().sources).items():
             if source.counted:

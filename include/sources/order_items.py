@@ -59,6 +59,20 @@ ORDER_ITEMS = Source(
         key("orders", "order_id", "The order it belongs to.", part_of=True),
         key("products", "product_id", "What was ordered."),
         key("warehouses", "warehouse_id", "Where it ships from."),
+        Column(
+            "sku",
+            Type.TEXT,
+            "The product's article number when it was sold, as the order has it; null where the shop keeps none.",
+            nullable=True,
+            optional=True,
+        ),
+        Column(
+            "product_name",
+            Type.TEXT,
+            "What the product was called when it was sold, as the order has it; null where the shop keeps none.",
+            nullable=True,
+            optional=True,
+        ),
         Column("quantity", Type.UNITS, "Units ordered."),
         Column("unit_price", Type.CENTS, "Price of one unit when sold, before discount and without tax."),
         Column(

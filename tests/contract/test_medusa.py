@@ -157,6 +157,19 @@ def test_what_a_line_comes_to(shop: psycopg.Connection) -> None:
     assert [(row[0], amounts(rows[row[0]], columns)) for row in LINES] == [drawn(row) for row in LINES]
 
 
+def test_what_a_line_was_sold_as(shop: psycopg.Connection) -> None:
+    """As the line has it, whatever its product is called by now; one that was typed in has its own title."""
+    shop.execute(
+        "update order_line_item set variant_sku = 'OLD', product_title = 'beaker', variant_title = 'Blue'"
+        " where variant_id = 'mug'"
+    )
+    shop.execute("update order_line_item set variant_sku = '' where variant_id = 'shirt'")
+    sold = {(row["product_id"], row["sku"], row["product_name"]) for row in read(shop, "order_items").values()}
+    assert {one for one in sold if one[0] in ("mug", "shirt") or "custom" in one[0]} == {
+        ("mug", "OLD", "beaker Blue"), ("shirt", None, "shirt"), ("custom: Engraving", None, "Engraving"),
+    }  # fmt: skip
+
+
 def test_what_a_discount_is_called(shop: psycopg.Connection) -> None:
     """By the codes of the current version; what was taken out again has none."""
     orders, lines = read(shop, "orders"), read(shop, "order_items")
@@ -307,8 +320,12 @@ def test_the_customers(shop: psycopg.Connection) -> None:
 
 
 def test_the_products(shop: psycopg.Connection) -> None:
+    """A variant's group is the product that Medusa has above it; what is typed in by hand has none."""
     columns = ("sku", "name", "category", "is_active")
-    assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "products").items()} == {
+    products = read(shop, "products")
+    groups = {key: (row["product_group_id"], row["product_group_name"]) for key, row in products.items()}
+    assert groups == {key: (None, None) if "custom" in key else (f"p/{key}", key) for key in products}
+    assert {key: tuple(row[column] for column in columns) for key, row in products.items()} == {
         "mug": ("SKU-mug", "mug White", "Home", True),
         "mug again": ("SKU-mug again", "mug again", None, True),
         "cap": ("SKU-cap", "cap", None, False),

@@ -95,6 +95,8 @@ INVARIANTS = {
         select order_item_id::text from order_items
         where quantity < 1 or not unit_price > 0 or not unit_cost > 0 or unit_price = 'NaN' or unit_cost = 'NaN'
         union all select product_id::text from products where not unit_price > 0 or not unit_cost > 0""",
+    "an article number is of one product that is sold": """
+        select sku from products where is_active group by sku having count(*) > 1""",
     "a line is added to an order that is open": """
         select order_item_id from order_items join orders using (order_id)
         where sold_at < ordered_at or sold_at > coalesce(shipped_at, cancelled_at, now())

@@ -14,7 +14,9 @@ from psycopg import Connection
 
 from include.demo_shop.commands import AdjustStock
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, journal, simulation
+from include.demo_shop.history.article_numbers import ArticleNumbers
 from include.demo_shop.history.calendar import Ints
+from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.order_refunds import OrderRefunds
 from include.demo_shop.history.orders import NEVER, Codes, Prices
 from include.demo_shop.history.payments import Payments
@@ -129,6 +131,41 @@ def test_what_discounts_are_called_changes_nothing_else(
             shop.execute("alter table order_items drop column discount_code")
             first, second = second, contents(shop)
     assert first == second
+
+
+def test_article_numbers_that_change_change_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But when the products that have them were last written."""
+    first = filled(shop_database)
+
+    def none(goods: Assortment, *_: Any) -> ArticleNumbers:
+        return ArticleNumbers(goods.skus, goods.skus, np.zeros(len(goods.skus), np.int64))
+
+    monkeypatch.setattr(simulation, "article_numbers", none)
+    second = filled(another_shop)
+    assert first["order_items"] != second["order_items"]
+    assert first["products"] != second["products"]
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table products drop column sku, drop column updated_at")
+            shop.execute("alter table order_items drop column sku")
+            first, second = second, contents(shop)
+    assert first == second
+
+
+def test_a_number_changes_during_the_past_and_that_of_a_dropped_product_is_given_again(small_past: Database) -> None:
+    """Lines have the one of their day: a product that changed it was sold under two."""
+    with shopkeeper(small_past) as shop:
+        numbers = "select count(distinct sku) from order_items group by product_id having count(distinct sku) > 1"
+        assert (2,) in shop.execute(numbers).fetchall()
+        assert shop.execute(
+            """
+            select count(*) from order_items join products as named using (sku)
+            where named.is_active and named.product_id <> order_items.product_id
+                and order_items.product_id in (select product_id from products where not is_active)
+            """
+        ).fetchone() != (0,)
 
 
 def test_what_is_added_to_orders_later_changes_nothing_else(

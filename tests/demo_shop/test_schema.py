@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from include.demo_shop import schema
-from include.demo_shop.schema import create_schema, ddl, loosen_schema, upgrade_schema
+from include.demo_shop.schema import create_schema, ddl, free_article_numbers, loosen_schema, upgrade_schema
 from include.extract.drift import SchemaDrift
 from tests.conftest import Database
 from tests.demo_shop.conftest import shopkeeper
@@ -19,7 +19,8 @@ from tests.nights import Nights
 _COMMENTS = """
 select attrelid::regclass || '.' || attname || ': ' || col_description(attrelid, attnum)
 from pg_attribute
-where attrelid in ('orders'::regclass, 'refunds'::regclass, 'payments'::regclass) and attnum > 0 and not attisdropped
+where attrelid in ('orders'::regclass, 'refunds'::regclass, 'payments'::regclass, 'products'::regclass)
+    and attnum > 0 and not attisdropped
 order by 1
 """
 
@@ -66,6 +67,8 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
             r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(14, 2\)),\n",
             r"(?m)^    (tax numeric\(12, 2\)|returned_at timestamptz|sold_at timestamptz|discount_code text),\n",
             r"(?m)^    constraint (orders_shipping|order_items_discount|refunds_tax)\w*_check .*\n",
+            r"(?m)^    (product_group_\w+ text|price_currency text.*|price_includes_tax boolean.*|sku text),\n",
+            r"(?m)^comment on column (products\.(product_group_\w+|price_\w+)|order_items\.sku) .*\n",
             r"(?m)^comment on column refunds\.(tax|returned_at) .*\n",
             r"(?m)^comment on column (orders\.channel|orders\.shipping(_discount|_tax)?|order_items\.discount) .*\n",
             r"(?m)^comment on column (order_items\.sold_at|\w+\.discount_code) .*\n",
@@ -84,7 +87,7 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
 
 def test_a_shop_that_lacks_nothing_is_not_locked(old_shop: Database) -> None:
     with shopkeeper(old_shop) as shop, shop.transaction():
-        assert upgrade_schema(shop) == loosen_schema(shop) == []
+        assert upgrade_schema(shop) == loosen_schema(shop) == free_article_numbers(shop) == []
         assert shop.execute(
             "select count(*) from pg_locks where pid = pg_backend_pid() and mode = 'AccessExclusiveLock'"
         ).fetchone() == (0,)
@@ -101,6 +104,21 @@ def test_a_shop_of_an_earlier_release_may_have_guests(shop_database: Database, k
         assert structure(shop) != new[0]
         assert run(shop_database, "create").count("in which orders.customer_id was never null: it may be now") == 1
         assert "never null" not in run(shop_database, "create")
+        assert (structure(shop), shop.execute(_COMMENTS).fetchall()) == new
+
+
+@pytest.mark.parametrize("keys", ["integer", "text"])
+def test_in_a_shop_of_an_earlier_release_a_number_that_is_free_may_be_given_again(
+    shop_database: Database, keys: schema.KeyType
+) -> None:
+    with shopkeeper(shop_database) as shop:
+        create_schema(shop, keys)
+        new = structure(shop), shop.execute(_COMMENTS).fetchall()
+        shop.execute("alter table products drop constraint products_sku_key")
+        shop.execute("alter table products add constraint products_sku_key unique (sku)")
+        shop.execute("comment on column products.sku is null")
+        assert run(shop_database, "create").count("products_sku_key holds of active products alone now") == 1
+        assert "products_sku_key" not in run(shop_database, "create")
         assert (structure(shop), shop.execute(_COMMENTS).fetchall()) == new
 
 

@@ -71,6 +71,7 @@ WARNED_BY = {
     "missing_email": "email_filled",
     "unknown_channel": "channel_known",
     "unknown_method": "method_known",
+    "shared_article_number": "sku_of_one_product",
 }
 
 _SAME_FORM = "A bound like that of {}, which has a defect; tests/contract/test_rules.py shows that its form works."
@@ -80,6 +81,9 @@ NOT_PLANTED = {
     "products.cost_credible": _SAME_FORM.format("order_items.unit_price_credible"),
     "products.price_credible": _SAME_FORM.format("order_items.unit_price_credible"),
     "products.cost_not_negative": _SAME_FORM.format("products.price_not_negative"),
+    "products.price_currency_known": _SAME_FORM.format("orders.currency_known"),
+    "products.cost_currency_known": _SAME_FORM.format("orders.currency_known"),
+    "products.amounts_in_smallest_units": _SAME_FORM.format("orders.amounts_in_smallest_units"),
     "orders.subtotal_credible": _SAME_FORM.format("order_items.unit_price_credible"),
     "orders.shipping_credible": _SAME_FORM.format("order_items.unit_price_credible"),
     "orders.tax_credible": _SAME_FORM.format("order_items.unit_price_credible"),

@@ -74,6 +74,7 @@ class Line:
     off: int | None  # what is taken off this line alone
     sold: int | None = None  # the hour at which it was added to its order
     removed: int | None = None  # the hour at which it was taken out
+    sku: str | None = None  # what its product's article number was
 
 
 @dataclass(frozen=True)
@@ -154,14 +155,16 @@ class Pay:
 
 @dataclass(frozen=True)
 class Price:
-    """A product gets another cost; one that there was none of is listed."""
+    """A product gets another cost, in some currency, and number; one that there was none of is listed."""
 
     product: int
     cost: int | None
+    currency: str | None = None
+    sku: str | None = None
 
     def do(self, shop: Shop) -> None:
         """See Deed."""
-        shop.rows["products"][self.product] = {"cost": self.cost}
+        shop.rows["products"][self.product] = {"cost": self.cost, "currency": self.currency, "sku": self.sku}
 
 
 @dataclass(frozen=True)
@@ -319,6 +322,7 @@ class Place:
                 {
                     "order_item_id": self.key(number), "order_id": self.key(row["order"]),
                     "product_id": self.key(row["product"]), "warehouse_id": row["warehouse"],
+                    "sku": row["sku"],
                     "quantity": row["quantity"], "unit_price_cents": row["cents"], "unit_cost_cents": row["cost"],
                     "discount_cents": self._off(row), "discount_code": _code(row["off"]),
                     "sold_at": self.instant(row["sold"]), "removed_at": self.instant(row["removed"]),
@@ -357,7 +361,11 @@ class Place:
                 for number, row in shop.rows["payments"].items()
             ],
             "products": [
-                {"product_id": self.key(number), "unit_cost_cents": row["cost"], "_held": False}
+                {
+                    "product_id": self.key(number), "unit_cost_cents": row["cost"], "sku": row["sku"],
+                    "price_currency": row["currency"] and f"{row['currency']}{self.number}", "is_active": True,
+                    "_held": False,
+                }
                 for number, row in shop.rows["products"].items()
             ],
             "inventory_movements": [

@@ -135,6 +135,20 @@ TAMPERING: Final = {
         where parts.order_id = orders.order_id and parts.total <> orders.total
     """,
     "a product costs more": "update products set unit_cost = unit_cost + 1, updated_at = now() where product_id = 1",
+    "a product gets another article number": """
+        update products set sku = sku || '-B', updated_at = now() where product_id = 1
+    """,
+    "a product leaves its article number to another": """
+        update products set is_active = false, updated_at = now() where product_id = 2;
+        update products set sku = (select sku from products where product_id = 2), updated_at = now()
+        where product_id = 3
+    """,
+    "a price has another currency": """
+        update products set price_currency = 'USD', price_includes_tax = true, updated_at = now() where product_id = 4
+    """,
+    "a line was sold under another article number": """
+        update order_items set sku = 'old', updated_at = now() where order_item_id = %(line)s
+    """,
     "a shelf holds more than it should": """
         update inventory set on_hand = on_hand + 1, updated_at = now() where (product_id, warehouse_id) =
             (select product_id, warehouse_id from order_items where order_item_id = %(line)s)

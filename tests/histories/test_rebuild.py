@@ -65,10 +65,11 @@ customers, products, warehouses = st.integers(1, 3), st.integers(1, 3), st.integ
 or_guests = st.none() | customers
 currencies = st.sampled_from("AB")
 costs = st.none() | cents
+skus = st.sampled_from(["tea", "cup", None])
 
 lines = st.builds(Line, products, quantities, cents, costs, warehouses, st.none() | cents)
 edited_lines = st.builds(
-    Line, products, quantities, cents, costs, warehouses, st.none() | cents, maybe_hours, st.none() | hours
+    Line, products, quantities, cents, costs, warehouses, st.none() | cents, maybe_hours, st.none() | hours, skus
 )
 kinds = st.sampled_from(["receipt", "shipment", "return", "adjustment", "reservation", "release"])
 moves = st.builds(Move, products, warehouses, kinds, st.integers(-3, 5), hours, st.integers(1, 2))
@@ -97,14 +98,14 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
     _edits("order_items", product=products, quantity=quantities, cents=cents, cost=costs, warehouse=warehouses,
-           off=st.none() | cents, order=which, sold=maybe_hours, removed=maybe_hours),
+           off=st.none() | cents, order=which, sold=maybe_hours, removed=maybe_hours, sku=skus),
     _edits("refunds", line=which, hour=hours, quantity=quantities, cents=cents, restocked=st.booleans(),
            tax=st.none() | cents, returned=maybe_hours),
     _edits("order_refunds", order=which, currency=currencies, hour=hours, cents=cents, shipping=cents, tax=cents),
     _edits("payments", order=which, hour=hours, kind=ways, method=methods, currency=currencies, cents=cents),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
-    st.builds(Price, products, costs),
+    st.builds(Price, products, costs, st.none() | currencies, skus),
     st.builds(Delete, st.sampled_from(READ), which),
     st.builds(Register, customers),
     st.builds(Merge, customers, customers),

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.extract import snapshot as extraction
 from include.lake import tables as lake
 from include.ledger import copies
 from include.local.embedded_postgres import Cluster
@@ -24,7 +23,6 @@ from tests.contract.medusa_shop import fill
 from tests.nights import LAST_DAY, Nights
 from transforms.registry import TABLES
 
-CLOCK = extraction._CLOCK
 DAYS = [LAST_DAY + timedelta(days=number) for number in range(5)]
 STOCK = (
     "order_lines", "daily_product_sales", "inventory_daily", "inventory_health", "stockouts", "inventory_risk",
@@ -50,17 +48,6 @@ def counted(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings.cache_clear()
     yield replace(nights, approves=True)
     settings.cache_clear()
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Set the shop's clock at a snapshot: at some hour after a business day."""
-
-    def at(day: date, hour: int = 4) -> None:
-        instant = f"timestamptz '{day + timedelta(days=1)} {hour:02}:00+00'"
-        monkeypatch.setattr(extraction, "_CLOCK", CLOCK.replace("now()", instant, 1))
-
-    return at
 
 
 def shelves(nights: Nights) -> Shelves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ SLICE = """
 select md5(string_agg((to_jsonb(one) - '_publication_id' - 'known_at')::text, chr(10) order by customer_id))
 from features.customer_activity as one where as_of = %s
 """
-
+MOST_CATEGORIES = "select max(distinct_categories_365d) from features.customer_activity where as_of = %s"
 COLUMNS = "select column_name from information_schema.columns where table_schema = 'reporting' and table_name = %s"
 OF_NEW = "select valid_from, valid_to, name from reporting.warehouses_history where code = 'NEW'"
 
@@ -47,23 +48,24 @@ def history(nights: Nights) -> list[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.after_a_night
 @pytest.mark.long
-def test_a_category_that_changes_moves_no_row_of_a_past_day(nights: Nights) -> None:
+def test_a_category_that_changes_moves_no_row_of_a_past_day(nights: Nights, at: Callable[..., None]) -> None:
     """Not when that day is run again, first or last of those published, nor an earlier one; the next day has it."""
+    at(LAST_DAY)
+    nights.run(LAST_DAY)
     nights.feature(EARLIER)
     first = {day: nights.ask(SLICE, day) for day in (EARLIER, LAST_DAY)}
     [(products,)] = nights.shop.execute("select count(*) from products").fetchall()
     rename(nights, "all in one")
+    at(LAST_DAY, hour=6)
     nights.run(LAST_DAY)
     nights.feature(EARLIER)
     assert {day: nights.ask(SLICE, day) for day in (EARLIER, LAST_DAY)} == first
     assert history(nights) == [(BEGINNING, None, products, True, *_least(nights))]
 
+    at(NEXT_DAY)
     nights.run(NEXT_DAY)
-    assert nights.ask(
-        "select max(distinct_categories_365d) from features.customer_activity where as_of = %s", NEXT_DAY
-    ) == [(1,)]
+    assert nights.ask(MOST_CATEGORIES, NEXT_DAY) == [(1,)]
     assert history(nights) == [
         (BEGINNING, NEXT_DAY, products, True, *_least(nights)),
         (NEXT_DAY, None, products, False, "all in one"),
@@ -73,10 +75,33 @@ def test_a_category_that_changes_moves_no_row_of_a_past_day(nights: Nights) -> N
     assert {day: nights.ask(SLICE, day) for day in (EARLIER, LAST_DAY)} == first
 
 
-@pytest.mark.after_a_night
 @pytest.mark.long
-def test_a_lake_of_an_earlier_release_begins_its_history_and_a_full_refresh_keeps_it(nights: Nights) -> None:
+def test_a_night_that_runs_late_leaves_its_day_the_category_that_was_known(
+    nights: Nights, at: Callable[..., None]
+) -> None:
+    """The run of the next day comes four days after it, when every category has changed."""
+    at(LAST_DAY)
+    nights.run(LAST_DAY)
+    known = nights.ask(MOST_CATEGORIES, LAST_DAY)
+    late = NEXT_DAY + timedelta(days=4)
+    rename(nights, "all in one")
+    at(late)
+    nights.run(NEXT_DAY)
+    assert nights.ask(MOST_CATEGORIES, NEXT_DAY) == known != [(1,)]
+    assert [one[:2] for one in history(nights)] == [(BEGINNING, None)]
+    at(late, hour=6)
+    nights.run(late)
+    assert [one[:2] for one in history(nights)] == [(BEGINNING, late), (late, None)]
+    assert nights.ask(MOST_CATEGORIES, late) == [(1,)]
+
+
+@pytest.mark.long
+def test_a_lake_of_an_earlier_release_begins_its_history_and_a_full_refresh_keeps_it(
+    nights: Nights, at: Callable[..., None]
+) -> None:
     """What the lake held is the first version; the shop does not have it, and what was deleted there has ended."""
+    at(LAST_DAY)
+    nights.run(LAST_DAY)
     before = nights.ask(SLICE, LAST_DAY)
     least = _least(nights)
     forget(nights)
@@ -84,6 +109,7 @@ def test_a_lake_of_an_earlier_release_begins_its_history_and_a_full_refresh_keep
         nights.feature()
     rename(nights, "renamed")
     nights.shop.execute("insert into warehouses (code, name, country) values ('NEW', 'Depot', 'DE')")
+    at(NEXT_DAY)
     nights.run(NEXT_DAY)
     assert nights.ask(OF_NEW) == [(NEXT_DAY, None, "Depot")]
     assert (
@@ -101,6 +127,7 @@ def test_a_lake_of_an_earlier_release_begins_its_history_and_a_full_refresh_keep
 
     later = NEXT_DAY + timedelta(days=1)
     nights.shop.execute("delete from warehouses where code = 'NEW'")
+    at(later)
     nights.run(later, full_refresh=True)
     assert history(nights) == published
     assert nights.ask(OF_NEW) == [(NEXT_DAY, later, "Depot")]

@@ -51,6 +51,33 @@ def test_balances_every_day_and_owns_up_to_the_rest_on_the_last(report: Report) 
     )
 
 
+def test_values_say_in_which_currency_they_are(report: Report) -> None:
+    """That of the cost, else that of the price; one that names none is in the shop's own."""
+    shop = {
+        "inventory": """
+            product_id warehouse_id on_hand reserved reorder_point unexplained_units unexplained_reserved
+            10         1            2       0        5             2                 0
+            11         1            2       0        5             2                 0
+            12         1            2       0        5             2                 0
+        """,
+        "products": """
+            product_id unit_cost_cents cost_currency price_currency
+            10         300             EUR           JPY
+            11         40000           -             JPY
+            12         500             -             -
+        """,
+    }
+    report(shop).check(
+        "inventory_daily",
+        """
+        product_id closing_value_cents currency
+        10         600                 EUR
+        11         80000               JPY
+        12         1000                -
+        """,
+    )
+
+
 def test_only_a_reserved_line_ends_a_reservation_and_a_reversal_is_netted(report: Report) -> None:
     """Two units are shipped that nobody had reserved; 3 go back to the vendor; a shipment and a return are taken back."""
     shop = {

@@ -247,3 +247,30 @@ def test_no_line_has_more_off_than_it_comes_to_where_amounts_are_rounded(report:
         5             100                      0
         """,
     )
+
+
+def test_a_line_keeps_what_its_product_was_called_when_it_was_sold(report: Report) -> None:
+    """Whatever the product is called by now; where the order has nothing, neither has the line."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      200            0              0         200         2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on    sku product_name
+            1             1        1          1            1        100              2026-01-02 old Beaker
+            2             1        1          1            1        100              2026-01-02 -   -
+        """,
+        "products": """
+            product_id sku name
+            1          new Mug
+        """,
+    }
+    report(shop).check(
+        "order_lines",
+        """
+        order_item_id product_id sku product_name
+        1             1          old Beaker
+        2             1          -   -
+        """,
+    )

@@ -40,6 +40,22 @@ def test_a_refund_alone_is_no_sale_in_its_window(report: Report, shop: dict[str,
     assert (tea["last_sold_on"] - tea["first_sold_on"], tea["net_sales_28d_cents"]) == (4, -1000)
 
 
+def test_has_the_group_and_the_listed_price_apart_from_what_it_was_sold_for(report: Report, shop: Shop) -> None:
+    """A price in yen, with tax, of what is sold in euros without: it is in no sum."""
+    products = """
+        product_id sku product_group_id product_group_name unit_price_cents price_currency price_includes_tax
+        10         tea leaves           Leaves             90000            JPY            yes
+        11         pot -                -                  -                -              -
+    """
+    before = {row["product_id"]: row for row in report(shop).rows("products")}
+    tables = report({**shop, "products": products})
+    tables.check("products", products + "12 - - - - - -\n99 - - - - - -")
+    (tea,) = [row for row in tables.rows("products") if row["product_id"] == 10]
+    assert {name: value for name, value in tea.items() if "sales" in name or "margin" in name} == {
+        name: value for name, value in before[10].items() if "sales" in name or "margin" in name
+    }
+
+
 def test_a_shop_without_orders_has_products(report: Report, shop: dict[str, Any]) -> None:
     report({"products": shop["products"]}).check(
         "products",

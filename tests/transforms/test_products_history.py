@@ -27,5 +27,14 @@ def test_every_version_is_published_as_known_at_the_horizon(report: Report) -> N
     )
 
 
+def test_a_version_has_its_group_and_what_its_price_is_in(report: Report) -> None:
+    shop = """
+        product_id valid_from valid_to   product_group_id product_group_name unit_price_cents price_currency cost_currency price_includes_tax
+        1          1970-01-01 2026-01-05 -                -                  900              -              -             -
+        1          2026-01-05 -          shirts           Shirt              90000            JPY            EUR           yes
+    """
+    report({"products_versions": shop}, as_of="2026-01-10").check("products_history", shop)
+
+
 def test_a_shop_without_products(report: Report) -> None:
     assert report({}).rows("products_history") == []

@@ -15,8 +15,9 @@ TABLE = Table(
     schema="reporting",
     name="customers_history",
     grain="One row per customer and version: of the country of the account.",
-    doc="A version begins with the night that found the change, however long before the shop made it. Of a day, "
-    "the version that held is the one with valid_from <= day and (valid_to > day or valid_to is null). "
+    doc="A version begins with the last day that was over when a night found the change, whatever day that night was "
+    "of, and however long before the shop made it. Of a day, the version that held is the one with valid_from <= day "
+    "and (valid_to > day or valid_to is null). "
     "A deleted customer keeps their versions; the last one has ended. No name and no e-mail is kept.",
     columns=(
         key("customers", "customer_id", "The customer."),

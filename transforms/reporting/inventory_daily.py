@@ -68,7 +68,14 @@ TABLE = Table(
         Column(
             "closing_value",
             Type.CENTS,
-            "closing_units × the newest cost of a unit, of all days alike, in the shop's currency; null when unknown.",
+            "closing_units × the newest cost of a unit, of all days alike, in currency; null when unknown.",
+            nullable=True,
+        ),
+        Column(
+            "currency",
+            Type.TEXT,
+            "ISO 4217 code of closing_value, as the product's cost has it now; null: the shop's only one, or unknown. "
+            "Values of different currencies cannot be added.",
             nullable=True,
         ),
     ),
@@ -137,7 +144,7 @@ def build(
         _days(calendar, inventory_movements, inventory, as_of)
         .join(_moved(inventory_movements), on=_KEY, how="left")
         .join(inventory.select(*_SHELF, *_UNEXPLAINED), on=_SHELF, how="left")
-        .join(products.select("product_id", "unit_cost_cents"), on="product_id", how="left")
+        .join(_costs(products), on="product_id", how="left")
         .with_columns((flag(nw.col("day") == as_of) * nw.col(name)).alias(name) for name in _UNEXPLAINED)
         .with_columns(nw.col(*_MOVED, *_UNEXPLAINED).fill_null(0))
     )
@@ -157,6 +164,13 @@ def build(
         .with_columns(is_stocked=(nw.col("stockings") > 0) | (nw.col("closing_units") > 0))
         .with_columns(is_stockout=nw.col("is_stocked") & (nw.col("available") <= 0))
         .select(column.lake_name for column in TABLE.columns)
+    )
+
+
+def _costs(products: Frame) -> Frame:
+    """What a unit of each product costs, and in which currency; one that names none costs in that of its price."""
+    return products.select(
+        "product_id", "unit_cost_cents", currency=nw.coalesce(nw.col("cost_currency"), nw.col("price_currency"))
     )
 
 

@@ -100,6 +100,19 @@ TABLE = Table(
             " null when the cost is unknown.",
             nullable=True,
         ),
+        Column(
+            "sku",
+            Type.TEXT,
+            "The product's article number when it was sold, as the order has it; null where the shop keeps none:"
+            " products_history has what it was that day.",
+            nullable=True,
+        ),
+        Column(
+            "product_name",
+            Type.TEXT,
+            "What the product was called when it was sold, as the order has it; null as sku.",
+            nullable=True,
+        ),
     ),
     primary_key=("order_item_id",),
     rebuild=Rebuild.by("order_id", orders="order_id", order_items="order_id", refunds="order_item_id@order_items"),
@@ -156,7 +169,7 @@ def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensi
     lines = order_items.select(
         *("order_item_id", "order_id", "product_id", "warehouse_id", "quantity"),
         *("unit_price_cents", "subtotal_cents", "discount_cents", "discount_code", "tax_cents", "unit_cost_cents"),
-        *("sold_on", "removed_on"),
+        *("sold_on", "removed_on", "sku", "product_name"),
         *taken(one for one in declared if one.of_line),
     ).join(headers, on="order_id", how="inner")
     lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left").with_columns(

@@ -1,7 +1,8 @@
 """``reporting.products``: one row per product, with its sales of 28 days, of a year and of all time.
 
 Sales count on the order's day and refunds on their own, as in ``reporting.daily_product_sales``, which this table sums.
-Amounts of different currencies are never added: amounts are in the currency with the most units sold.
+Amounts of different currencies are never added: sales are in the currency with the most units sold. The price of the
+price list has a currency of its own, may be with tax where sales are without, and is in no sum.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ TABLE = Table(
         Column(
             "currency",
             Type.TEXT,
-            "ISO 4217 code of every amount of the row: the one with the most units sold, ties to the first by name; "
-            "null when never sold.",
+            "ISO 4217 code of the row's sales and margin: the one with the most units sold, ties to the first by "
+            "name; null when never sold.",
             nullable=True,
         ),
         Column("first_sold_on", Type.DAY, "Business day of the first sale; null when never sold.", nullable=True),
@@ -65,6 +66,18 @@ TABLE = Table(
             "lifetime_gross_margin / lifetime_net_sales; null when the margin is unknown or nothing was earned.",
             nullable=True,
         ),
+        Column(
+            "product_group_id",
+            Type.TEXT,
+            "What it is a variant of; null where it is none, or no longer listed.",
+            nullable=True,
+        ),
+        Column("product_group_name", Type.TEXT, "What that is called; null where it has no name.", nullable=True),
+        Column("unit_price", Type.CENTS, "What one unit sells for now; null when unknown.", nullable=True),
+        Column(
+            "price_currency", Type.TEXT, "ISO 4217 code of unit_price; null: the only one of the shop.", nullable=True
+        ),
+        Column("price_includes_tax", Type.BOOLEAN, "Whether unit_price is with tax; null when unknown.", nullable=True),
     ),
     primary_key=("product_id",),
     rebuild=Rebuild.full(),
@@ -110,7 +123,10 @@ def build(products: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
     """Every product listed or sold, with units in all currencies and amounts in one."""
     sold = daily_product_sales.select("product_id")
     everything = nw.concat([products.select("product_id"), sold]).unique()
-    listed = products.select("product_id", "sku", "name", "category", "is_active")
+    listed = products.select(
+        *("product_id", "sku", "name", "category", "is_active", "product_group_id", "product_group_name"),
+        *("unit_price_cents", "price_currency", "price_includes_tax"),
+    )
     main = main_currency(daily_product_sales, ["product_id"])
     in_main = daily_product_sales.join(main, on=["product_id", "currency"], how="inner")
     return (

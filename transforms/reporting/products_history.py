@@ -14,9 +14,11 @@ from transforms.versions import ENDS_LATER, VALID
 TABLE = Table(
     schema="reporting",
     name="products_history",
-    grain="One row per product and version: of its number, name, category, cost, price and whether it can be ordered.",
-    doc="A version begins with the night that found the change, however long before the shop made it. Of a day, "
-    "the version that held is the one with valid_from <= day and (valid_to > day or valid_to is null). "
+    grain="One row per product and version: of its number, name, group, category, cost, price and whether it can be "
+    "ordered.",
+    doc="A version begins with the last day that was over when a night found the change, whatever day that night was "
+    "of, and however long before the shop made it. Of a day, the version that held is the one with valid_from <= day "
+    "and (valid_to > day or valid_to is null). "
     "A deleted product keeps its versions; the last one has ended.",
     columns=(
         key("products", "product_id", "The product."),
@@ -27,6 +29,18 @@ TABLE = Table(
         Column("unit_cost", Type.CENTS, "What one unit cost the shop; null when unknown.", nullable=True),
         Column("unit_price", Type.CENTS, "What one unit sold for; null when unknown.", nullable=True),
         Column("is_active", Type.BOOLEAN, "Whether it could be ordered.", nullable=True),
+        Column("product_group_id", Type.TEXT, "What it was a variant of; null where it was none.", nullable=True),
+        Column("product_group_name", Type.TEXT, "What that was called; null where it had no name.", nullable=True),
+        Column(
+            "cost_currency",
+            Type.TEXT,
+            "ISO 4217 code of unit_cost; null where it was that of the price, or the shop's only one.",
+            nullable=True,
+        ),
+        Column("price_currency", Type.TEXT, "ISO 4217 code of unit_price; null: the shop's only one.", nullable=True),
+        Column(
+            "price_includes_tax", Type.BOOLEAN, "Whether unit_price was with tax; null when unknown.", nullable=True
+        ),
     ),
     primary_key=("product_id", "valid_from"),
     rebuild=Rebuild.full(),

@@ -15,8 +15,9 @@ TABLE = Table(
     schema="reporting",
     name="warehouses_history",
     grain="One row per warehouse and version: of its code, name and country.",
-    doc="A version begins with the night that found the change, however long before the shop made it. Of a day, "
-    "the version that held is the one with valid_from <= day and (valid_to > day or valid_to is null). "
+    doc="A version begins with the last day that was over when a night found the change, whatever day that night was "
+    "of, and however long before the shop made it. Of a day, the version that held is the one with valid_from <= day "
+    "and (valid_to > day or valid_to is null). "
     "A deleted warehouse keeps its versions; the last one has ended.",
     columns=(
         key("warehouses", "warehouse_id", "The warehouse."),

@@ -72,6 +72,18 @@ _CATALOGUE = (
         drops=("products_unit_price_check",),
     ),
     Defect(
+        name="shared_article_number",
+        source="products",
+        description="a product with the article number of another one that is sold",
+        rule="sku is of one active product",
+        change={
+            "sku": "(select min(other.sku) from products as other where other.is_active and other.sku <> products.sku)",
+        },
+        where="victim.is_active",
+        drops=("products_sku_key",),
+        is_warning=True,
+    ),
+    Defect(
         name="missing_email",
         source="customers",
         description="a customer without an e-mail address",

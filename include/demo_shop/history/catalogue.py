@@ -19,7 +19,8 @@ class Assortment:
     """Every product the shop ever sold; product number i has key i + 1.
 
     Attributes:
-        names, skus, categories: what each is called: (products,).
+        names, skus, categories: what each is called, and its first article number: (products,).
+        groups: what each is a variant of, as key and name: (products,).
         popularity: share of the lines that each would have if all were offered: (products,), sums to 1.
         prices, costs: of one unit on each day, in cents of EUR: (days, products).
         launch, farewell: first day offered and first day no longer offered, as day indices: (products,).
@@ -29,6 +30,7 @@ class Assortment:
     names: list[str]
     skus: list[str]
     categories: list[str]
+    groups: list[tuple[str, str]]
     popularity: Floats
     prices: Ints
     costs: Ints
@@ -65,6 +67,7 @@ def assortment(calendar: Calendar, products: int, rng: np.random.Generator) -> A
         names=[_name(category[number], number) for number in numbers],
         skus=[f"{category[number][:3].upper()}-{number + 1:05d}" for number in numbers],
         categories=category,
+        groups=[_group(category[number], number) for number in numbers],
         popularity=popularity / popularity.sum(),
         prices=prices,
         costs=costs,
@@ -79,6 +82,13 @@ def _name(category: str, number: int) -> str:
     kinds = CATEGORIES[category]
     turn = number // len(CATEGORIES)
     return f"{VARIANTS[turn // len(kinds) % len(VARIANTS)]} {kinds[turn % len(kinds)]} No. {number + 1}"
+
+
+def _group(category: str, number: int) -> tuple[str, str]:
+    """The goods of one kind, of which each product is a variant."""
+    kinds = CATEGORIES[category]
+    kind = number // len(CATEGORIES) % len(kinds)
+    return f"{category}-{kind + 1}", kinds[kind]
 
 
 def _prices(days: int, products: int, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.demo_shop.history import columns as to
-from include.demo_shop.history.calendar import Ints
+from include.demo_shop.history.article_numbers import ArticleNumbers
+from include.demo_shop.history.calendar import Calendar, Ints
 from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
@@ -144,6 +145,7 @@ class Journal:
         ordered_at: Ints,
         added_at: Ints,
         named: Codes,
+        skus: Any,
     ) -> None:
         """Enter a day's order items; one that is in its order from the start is added NEVER."""
         self._keep(
@@ -159,6 +161,7 @@ class Journal:
                 "discount": to.money(prices.line_discount, prices.line_discount == 0),
                 "sold_at": to.instants(added_at, NEVER),
                 "discount_code": to.words(named.of_line, PROMOTIONS, named.of_line == 0),
+                "sku": skus,
             },
         )
 
@@ -257,20 +260,27 @@ class Journal:
             },
         )
 
-    def products(self, goods: Assortment, last_day: int) -> None:
+    def products(self, goods: Assortment, labels: ArticleNumbers, calendar: Calendar) -> None:
         """Write the products as they are offered on the last day."""
+        last_day = calendar.days - 1
+        relabelled_at = np.where(labels.since > 0, calendar.starts[labels.since], 0)
+        keys, names = zip(*goods.groups, strict=True)
         self._loader.write(
             "products",
             {
                 "product_id": to.whole(np.arange(1, len(goods.skus) + 1)),
-                "sku": pa.array(goods.skus),
+                "sku": pa.array(labels.now),
                 "name": pa.array(goods.names),
                 "category": pa.array(goods.categories),
                 "unit_cost": to.money(goods.costs[-1]),
                 "unit_price": to.money(goods.prices[-1]),
                 "is_active": to.flags(goods.is_offered(last_day)),
                 "created_at": to.instants(goods.created_at),
-                "updated_at": to.instants(goods.updated_at),
+                "updated_at": to.instants(np.maximum(goods.updated_at, relabelled_at)),
+                "product_group_id": pa.array(keys),
+                "product_group_name": pa.array(names),
+                "price_currency": pa.array(["EUR"] * len(goods.skus)),
+                "price_includes_tax": to.flags(np.zeros(len(goods.skus), dtype=np.bool_)),
             },
         )
 

@@ -55,7 +55,7 @@ class Loader:
         run("set local maintenance_work_mem = '256MB'")
         run("set local synchronous_commit = off")
         run("set local client_min_messages = error")
-        keys, foreign_keys = self._constraints("p", "u"), self._constraints("f")
+        keys, foreign_keys = self._constraints("p", "u", "x"), self._constraints("f")
         for table, name, _ in [*foreign_keys, *keys]:
             run(_sql("alter table {} drop constraint {}", table, name))
         indexes = run(_INDEXES, {"tables": list(TABLES)}).fetchall()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from include.demo_shop.history.article_numbers import ArticleNumbers, article_numbers
 from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, calendar
 from include.demo_shop.history.catalogue import Assortment, assortment
 from include.demo_shop.history.customers import AddressBook, address_book, visitors
@@ -66,6 +67,9 @@ class Simulation:
         self._seed = seed
         self._calendar: Calendar = calendar(last_day, size.days, timezone, rng)
         self._assortment: Assortment = assortment(self._calendar, size.products, rng)
+        # A generator of its own: the rest of the past is what it was before article numbers changed.
+        labels = np.random.default_rng([seed, 15])
+        self._labels: ArticleNumbers = article_numbers(self._assortment, size.days, labels)
         self._addresses: AddressBook = address_book(rng)
         self._journal = Journal(loader, seed, self._addresses)
         share = np.bincount(self._addresses.warehouses, minlength=len(WAREHOUSES)) / len(self._addresses.countries)
@@ -82,7 +86,7 @@ class Simulation:
     def run(self) -> None:
         """Write everything."""
         self._journal.warehouses(int(self._calendar.starts[0]) - 400 * DAY)
-        self._journal.products(self._assortment, self._calendar.days - 1)
+        self._journal.products(self._assortment, self._labels, self._calendar)
         self._shelves.plan(0)
         for day in range(-1, self._calendar.days):
             self._open_new_cells(day)
@@ -152,7 +156,8 @@ class Simulation:
         # And of before discounts had a code.
         named = codes(prices, order, np.random.default_rng([self._seed, 7, day]))
         self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel, named)
-        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], added_at, named)
+        skus = self._labels.on(day, product)
+        self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], added_at, named, skus)
 
         item = first_item + np.arange(len(order))
         add, of = self._agenda.add, Movements.of

@@ -3,6 +3,7 @@ select
     order_id,
     product_id,
     warehouse_id,
+    sku,
     quantity,
     unit_price,
     discount,

@@ -3,8 +3,12 @@ select
     sku,
     name,
     category,
+    product_group_id,
+    product_group_name,
     unit_cost,
     unit_price,
+    price_currency,
+    price_includes_tax,
     is_active,
     created_at,
     updated_at

@@ -141,6 +141,8 @@ removals as (
 finished as (
     select
         sold_lines.*,
+        nullif(line.variant_sku, '') as sku,
+        coalesce(nullif(concat_ws(' ', line.product_title, line.variant_title), ''), line.title) as product_name,
         prices.rate,
         sold_lines.quantity * listed_price / listed_for as subtotal,
         listed_price / listed_for as unit_price,
@@ -161,6 +163,7 @@ finished as (
             sold_lines.updated_at, prices.updated_at, discounts.updated_at, reservations.updated_at, parcels.updated_at
         ) as touched_at
     from sold_lines
+    join order_line_item as line on line.id = sold_lines.line_id
     join prices using (line_id)
     left join discounts using (line_id)
     left join reservations using (line_id)
@@ -175,6 +178,8 @@ select
     order_id,
     product_id,
     warehouse_id,
+    sku,
+    product_name,
     quantity,
     round(unit_price, digits) as unit_price, -- as its order's amounts, and only here
     round(subtotal, digits) as subtotal,

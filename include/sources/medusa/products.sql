@@ -18,6 +18,8 @@ variants as (
         coalesce(nullif(variant.sku, ''), variant.id) as sku,
         concat_ws(' ', product.title, variant.title) as name,
         categories.name as category,
+        product.id as group_id,
+        product.title as group_name,
         coalesce(variant.deleted_at, product.deleted_at) is null and product.status = 'published' as is_active,
         coalesce(variant.deleted_at, product.deleted_at) is not null as is_deleted,
         variant.created_at,
@@ -36,11 +38,11 @@ typed_in as (
     group by title
 ),
 catalogue as (
-    select product_id, sku, name, category, is_active, created_at, updated_at
+    select product_id, sku, name, category, group_id, group_name, is_active, created_at, updated_at
     from variants
     where not is_deleted or product_id in (select variant_id from order_line_item)
     union all
-    select product_id, product_id, name, null, false, created_at, created_at
+    select product_id, product_id, name, null, null, null, false, created_at, created_at
     from typed_in
 )
 select
@@ -48,6 +50,8 @@ select
     sku,
     name,
     category,
+    group_id as product_group_id,
+    group_name as product_group_name,
     null::numeric as unit_cost, -- Medusa knows no cost
     null::numeric as unit_price, -- one per currency and region, some with tax: none is the price
     is_active,

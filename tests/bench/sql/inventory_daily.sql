@@ -120,6 +120,7 @@ select
     was_stocked or explained + unexplained_units > 0 as is_stocked,
     (was_stocked or explained + unexplained_units > 0)
     and explained + unexplained_units - explained_reserved - unexplained_reserved <= 0 as is_stockout,
-    (explained + unexplained_units) * products.unit_cost as closing_value
+    (explained + unexplained_units) * products.unit_cost as closing_value,
+    products.price_currency as currency
 from closed
 left join products using (product_id)

@@ -30,6 +30,7 @@ priced as (
         coalesce(refunded.tax_refunds, 0) as tax_refunds,
         coalesce(item.discount, 0) as own_discount,
         item.discount_code,
+        item.sku,
         (orders.discount * 100)::bigint
         - sum((coalesce(item.discount, 0) * 100)::bigint) over (partition by item.order_id) as rest,
         ((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint as left_of_item,
@@ -108,5 +109,7 @@ select
     unit_cost,
     cost,
     returned_cost,
-    case when is_cancelled then 0 else net_sales - cost + returned_cost end as gross_margin
+    case when is_cancelled then 0 else net_sales - cost + returned_cost end as gross_margin,
+    sku,
+    null::text as product_name
 from netted
