@@ -36,6 +36,8 @@ _FUTURE = "nothing is in the future"
 _BACK = "units come back after they shipped, and tax with the money"
 _GIVEN = "money goes back with its tax, in the currency of its order and after it"
 _PAID = "payments are of known kinds and methods, and of an order in its currency"
+_PARCEL = "a parcel is one, and holds what was ordered"
+_PARCELS = "an order leaves with its first parcel and arrives with its last"
 _WRITTEN = "a row is written no earlier than its events"
 
 BREAKS: dict[str, set[str]] = {
@@ -101,6 +103,15 @@ BREAKS: dict[str, set[str]] = {
     "payment_in_another_currency": {_PAID},
     "payment_in_the_future": {_FUTURE, _WRITTEN},
     "unknown_method": {_PAID},
+    "shipment_of_unknown_item": {_PARCEL},
+    "more_shipped_than_ordered": {_PARCEL},
+    "nothing_shipped": {_PARCEL},
+    "shipment_before_order": {_PARCEL, _PARCELS},
+    "shipment_arrived_before_it_left": {_PARCEL, _PARCELS},
+    "shipment_of_cancelled_order": {_PARCELS},
+    "shipment_torn_apart": {_PARCEL},
+    "shipment_in_the_future": {_FUTURE, _WRITTEN, _PARCELS},
+    "shipped_without_shipment": {_PARCELS},
 }
 """What each defect breaks of a healthy shop's rules."""
 
@@ -258,6 +269,7 @@ def _is_written_now(shop: Connection[Any], planted: Planted) -> bool:
         "inventory": "product_id || '/' || warehouse_id",
         "inventory_movements": "movement_id::text",
         "payments": "transaction_id::text",
+        "shipment_items": "shipment_item_id::text",
     }
     column = key.get(planted.source, f"{planted.source.removesuffix('s')}_id::text")
     row = shop.execute(
