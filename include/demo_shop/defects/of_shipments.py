@@ -10,7 +10,9 @@ _SIBLING = """exists (
     select from shipment_items as sibling
     where sibling.shipment_number = victim.shipment_number and sibling.shipment_item_id <> victim.shipment_item_id
 )"""
-_ALONE = f"victim.delivered_at is not null and not {_SIBLING}"
+_ALONE = """victim.delivered_at is not null and (
+    select count(*) from shipment_items join order_items using (order_item_id) where order_id = parent.order_id
+) = 1"""
 # The oldest: a defect of an order takes the most recent.
 _CANCELLED_LINE = """(
     select order_item_id
