@@ -266,7 +266,7 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
                 select count(distinct shipment_number) as parcels
                 from shipment_items join order_items using (order_item_id) group by order_id
             ) as sent""",
-            0.03,
+            0.01,
             0.35,
         ),
         (
