@@ -266,8 +266,8 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
                 select count(distinct shipment_number) as parcels
                 from shipment_items join order_items using (order_item_id) group by order_id
             ) as sent""",
-            0.01,
-            0.35,
+            0.2,
+            0.6,
         ),
         (
             "parcels of split orders that leave later",
