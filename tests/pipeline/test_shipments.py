@@ -46,7 +46,7 @@ def forget(patch: pytest.MonkeyPatch) -> None:
     columns = tuple(column for column in now.table.columns if column.name != "shipped_units")
     rules = tuple(rule for rule in now.table.rules if rule.name != "shipped_within_line")
     through = {name: paths for name, paths in now.table.rebuild.through.items() if name != "shipment_items"}
-    rebuild = Rebuild.by("order_id", **through)
+    rebuild = Rebuild("by", "order_id", through=through)
     table = replace(now.table, columns=columns, rules=rules, rebuild=rebuild)
     patch.setitem(TABLES, "order_lines", replace(now, table=table, build=build))
 
