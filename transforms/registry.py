@@ -33,6 +33,7 @@ _FILES: Final = (
     "reporting.inventory_health",
     "reporting.stockouts",
     "reporting.fulfilment_daily",
+    "reporting.shipments_daily",
     "reporting.warehouses_history",
     "reporting.customers",
     "reporting.customers_history",

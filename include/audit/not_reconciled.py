@@ -16,6 +16,7 @@ NOT_RECONCILED: Final[Mapping[str, str]] = {
     "inventory_health": "It measures the shelves of inventory_daily, which are reconciled, on one day.",
     "stockouts": "It names the empty days of inventory_daily, which are reconciled; lost sales are an estimate.",
     "fulfilment_daily": "It counts an order once per warehouse, so it does not add up to the orders of a day.",
+    "shipments_daily": "It counts shipments on their days; what orders sold and what left the shelves is reconciled.",
     "warehouses_history": "It has a row for every version of a warehouse; nothing in it is added up.",
     "customers": "It sums orders by customer, over all days; orders itself is reconciled.",
     "customers_history": "It has a row for every version of a customer; nothing in it is added up.",

@@ -1,6 +1,7 @@
 """How rows of different sources depend on each other: parts and their wholes, and what derived columns need.
 
-A family is a row and its parts, and their parts: an order, its lines, refunds and payments. It is checked together.
+A family is a row and its parts, and their parts: an order, its lines, refunds, payments and shipments. It is checked
+together.
 What a derived column needs of other rows must be in the family, or the declaration says how it is found: otherwise a
 row would keep the verdict of the night on which it was last read.
 """

@@ -147,6 +147,23 @@ class Payment(Row):
     updated_at: Mapped[datetime]
 
 
+class ShipmentItem(Row):
+    """One order line in a parcel."""
+
+    __tablename__ = "shipment_items"
+
+    shipment_item_id: Mapped[Key] = _generated_key()
+    shipment_number: Mapped[str]
+    order_item_id: Mapped[Key] = mapped_column(KeyColumn(), ForeignKey("order_items.order_item_id"))
+    warehouse_id: Mapped[Key] = mapped_column(KeyColumn())
+    quantity: Mapped[int]
+    carrier: Mapped[str]
+    shipped_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+
 class Stock(Row):
     """What a warehouse holds of a product now."""
 

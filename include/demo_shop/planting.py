@@ -87,6 +87,16 @@ _TABLES: Final = {
         "'order ' || victim.order_id",
         "parent.ordered_at desc, victim.transaction_id",
     ),
+    "shipment_items": _Table(
+        ("shipment_item_id",),
+        """
+        shipment_items as victim
+        join order_items as line on line.order_item_id = victim.order_item_id
+        join orders as parent on parent.order_id = line.order_id
+        """,
+        "'order ' || line.order_id",
+        "victim.shipped_at desc, victim.shipment_item_id",
+    ),
     "inventory": _Table(
         ("product_id", "warehouse_id"),
         "inventory as victim",

@@ -11,7 +11,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from include.demo_shop.commands import Key
-from include.demo_shop.models import Customer, Movement, Order, OrderItem, Payment, Product, Refund, Row, Stock
+from include.demo_shop.models import (
+    Customer,
+    Movement,
+    Order,
+    OrderItem,
+    Payment,
+    Product,
+    Refund,
+    Row,
+    ShipmentItem,
+    Stock,
+)
 
 Cell = tuple[Key, Key]
 """A product in a warehouse: (product_id, warehouse_id)."""
@@ -34,7 +45,7 @@ class Catalogue:
 
 
 class Orders:
-    """Orders, their items, refunds and payments."""
+    """Orders, their items, refunds, payments and parcels."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -66,6 +77,16 @@ class Orders:
         return {
             method: Decimal(amount) for method, amount in await self._session.execute(sums.order_by(Payment.method))
         }
+
+    async def under_way(self, order_id: Key) -> list[ShipmentItem]:
+        """What left of the order, and has not arrived."""
+        lines = select(OrderItem.order_item_id).where(OrderItem.order_id == order_id)
+        left = select(ShipmentItem).where(ShipmentItem.order_item_id.in_(lines))
+        return list(
+            await self._session.scalars(
+                left.where(ShipmentItem.delivered_at.is_(None), ShipmentItem.cancelled_at.is_(None))
+            )
+        )
 
     async def add(self, rows: Iterable[Row]) -> None:
         """Insert rows; their keys are known afterwards."""

@@ -19,6 +19,7 @@ TABLES: Final = (
     "refunds",
     "order_refunds",
     "payments",
+    "shipment_items",
     "inventory",
     "inventory_movements",
 )
@@ -33,6 +34,7 @@ KEY_PREFIXES: Final = {
     "refund_id": "ref",
     "order_refund_id": "orf",
     "transaction_id": "trn",
+    "shipment_item_id": "shi",
     "movement_id": "mov",
 }
 """What a text key of each kind starts with: order 123 is ``ord-000123``."""
@@ -56,7 +58,7 @@ _ADDED: Final = (
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
-_NEW_TABLES: Final = ("order_refunds", "payments")
+_NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items")
 """Tables that schema.sql has got since the first shops were created."""
 
 _RENEWED: Final = (("orders", "discount"), ("orders", "tax"), ("orders", "total"), ("products", "unit_price"))

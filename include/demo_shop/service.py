@@ -38,7 +38,8 @@ from include.demo_shop.errors import (
     UnknownStock,
     WrongStatus,
 )
-from include.demo_shop.models import Order, OrderItem, Payment, Refund
+from include.demo_shop.history.names import CARRIERS
+from include.demo_shop.models import Order, OrderItem, Payment, Refund, ShipmentItem
 from include.demo_shop.money import in_currency, is_whole_cents, refundable, with_tax
 from include.demo_shop.pricing import check_order, priced
 from include.demo_shop.repositories import Catalogue, Orders, Shelves, instant_of
@@ -144,6 +145,8 @@ class OrderService:
             order = await _locked(Orders(session), order_id, "ship", ("processing",))
             order.updated_at = order.shipped_at = await _move_items(session, order_id, "shipment")
             order.status = "shipped"
+            orders = Orders(session)
+            await orders.add(_parcels(await orders.items(order_id), order.shipped_at))
 
     async def deliver(self, order_id: Key) -> None:
         """Note that a shipped order has arrived.
@@ -155,6 +158,8 @@ class OrderService:
             order = await _locked(Orders(session), order_id, "deliver", ("shipped",))
             order.updated_at = order.delivered_at = await instant_of(session)
             order.status = "delivered"
+            for row in await Orders(session).under_way(order_id):
+                row.updated_at = row.delivered_at = order.delivered_at
 
     async def cancel(self, command: CancelOrder) -> None:
         """Cancel an order that has not shipped, release its stock, and pay back what was paid.
@@ -292,6 +297,22 @@ def _payments(order: Order, kind: str, amounts: Mapping[str, Decimal], instant: 
         )
         for method, amount in amounts.items()
         if amount > 0
+    ]
+
+
+def _parcels(items: list[OrderItem], instant: datetime) -> list[ShipmentItem]:
+    """A parcel from every warehouse that an order's items lie in."""
+    return [
+        ShipmentItem(
+            shipment_number=f"{item.order_id}-{item.warehouse_id}",
+            order_item_id=item.order_item_id,
+            warehouse_id=item.warehouse_id,
+            quantity=item.quantity,
+            carrier=CARRIERS[0],
+            shipped_at=instant,
+            updated_at=instant,
+        )
+        for item in items
     ]
 
 

@@ -27,6 +27,9 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "refunds": ("refund", "order_return", "return", "credit_note", "erstattung", "retoure"),
     "order_refunds": ("order_refund", "goodwill", "granted_refund", "order_credit", "credit", "gutschrift"),
     "payments": ("payment", "payment_transaction", "order_transaction", "zahlung", "paiement", "pago"),
+    "shipment_items": (
+        "shipment_item", "fulfillment_item", "fulfillment_line", "shipment_line", "parcel_item", "sendungsposition",
+    ),
     "inventory": ("inventory", "stock_level", "inventory_level", "stock", "bestand"),
     "inventory_movements": (
         "inventory_movement", "stock_movement", "stock_move", "inventory_transaction", "movement", "bewegung",

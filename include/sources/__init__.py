@@ -24,6 +24,7 @@ from include.sources.orders import ORDERS
 from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
 from include.sources.refunds import REFUNDS
+from include.sources.shipment_items import SHIPMENT_ITEMS
 from include.sources.shop_file import Cancellations, ShopFile, read_toml
 from include.sources.time import since
 from include.sources.warehouses import WAREHOUSES
@@ -39,6 +40,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         REFUNDS,
         ORDER_REFUNDS,
         PAYMENTS,
+        SHIPMENT_ITEMS,
         INVENTORY,
         INVENTORY_MOVEMENTS,
     )
@@ -128,6 +130,9 @@ def _all_sources(folder: Path) -> dict[str, Source]:
         found["inventory"] = found["inventory"].without(NOT_WITH_BACKORDERS)
     if said.cancellations is Cancellations.RETURNS:
         found["orders"] = found["orders"].deriving("voided_on", "null")
+    if not _is_read(folder, "shipment_items"):
+        # A shop that records no shipments has shipped all the same.
+        found["orders"] = found["orders"].deriving("shipments", "null")
     return {name: since(source, said.first_day) for name, source in found.items()}
 
 

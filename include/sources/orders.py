@@ -15,6 +15,7 @@ CHANNELS = ("web", "app", "marketplace", "store", "phone")
 
 _CANCELLED = Condition("status", "cancelled")
 _NOT_CANCELLED = Condition("status", "cancelled", negated=True)
+_SHIPPED = Condition("shipped_at")
 
 # The position of a status in an order's life; cancelled is last, because nothing follows it.
 _STEP = (
@@ -218,6 +219,14 @@ ORDERS = Source(
         at_most("shipped_at", "delivered_at", "shipped_before_delivered", "It is shipped before it is delivered."),
         at_most("ordered_at", "delivered_at", "ordered_before_delivered", "It is placed before it is delivered."),
         at_most("ordered_at", "cancelled_at", "ordered_before_cancelled", "It is placed before it is cancelled."),
+        between(
+            "shipments",
+            "shipped_has_shipment",
+            "An order that was shipped has a shipment, where the shop records them.",
+            least=1,
+            when=_SHIPPED,
+            severity=Severity.WARN,
+        ),
     ),
     amount="total_cents",
     currency="currency",
@@ -317,6 +326,21 @@ ORDERS = Source(
                 "status_step", Type.INTEGER, "The position of the status in an order's life, 0 to 4.", nullable=True
             ),
             _STEP.format(status="row.status"),
+        ),
+        Derived(
+            Column(
+                "shipments",
+                Type.INTEGER,
+                "Its shipments that were not cancelled; null where the shop records none.",
+                nullable=True,
+            ),
+            """(
+                select count(distinct parcel.shipment_id)
+                from order_items as line
+                join shipment_items as parcel using (order_item_id)
+                where line.order_id = row.order_id and parcel.cancelled_at is null
+            )""",
+            needs=("order_items", "shipment_items"),
         ),
         Derived(
             Column("highest_status_step", Type.INTEGER, "The furthest step that any version had.", nullable=True),

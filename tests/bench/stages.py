@@ -76,8 +76,8 @@ class Night:
 
 Say = Callable[[Line], None]
 TABLES_OF_THE_SHOP: Final = (
-    "customers", "products", "warehouses", "orders", "order_items", "refunds", "order_refunds", "payments", "inventory",
-    "inventory_movements",
+    "customers", "products", "warehouses", "orders", "order_items", "refunds", "order_refunds", "payments",
+    "shipment_items", "inventory", "inventory_movements",
 )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def _tighten_rule(declared: Declarations) -> None:
     fewer = between("quantity", "quantity_credible", "A line has at most four units.", most=4)
     rules = tuple(fewer if rule.name == fewer.name else rule for rule in SOURCES["order_items"].rules)
     declared.source("order_items", rules=rules, tolerance=1.0)
-    for name in ("orders", "refunds", "order_refunds", "payments"):
+    for name in ("orders", "refunds", "order_refunds", "payments", "shipment_items"):
         declared.source(name, tolerance=1.0)
 
 
@@ -157,7 +157,7 @@ def _add_rule(declared: Declarations) -> None:
     """Not of products: their versions stay what past nights accepted, which a shop started anew does not have."""
     rule = between("discount_cents", "discount_small", "An order has at most ten off.", most=1000)
     declared.source("orders", rules=(*SOURCES["orders"].rules, rule), tolerance=1.0)
-    for name in ("order_items", "refunds", "order_refunds", "payments"):
+    for name in ("order_items", "refunds", "order_refunds", "payments", "shipment_items"):
         declared.source(name, tolerance=1.0)
 
 

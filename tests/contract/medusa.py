@@ -195,12 +195,18 @@ class Medusa:
             amount=Decimal(amount),
         )  # fmt: skip
 
-    def parcel(self, order: str, line: str, location: str, *, day: int = 3, **values: Any) -> None:
-        """A parcel with one line, of the shipping option whose stock lies at ``main``."""
-        parcel = f"{order}/{line}/parcel"
+    def parcel(
+        self, order: str, line: str, location: str, *, day: int = 3, number: str = "parcel", units: int = 1,
+        stock_item: str | None = None, **values: Any,
+    ) -> None:  # fmt: skip
+        """A parcel with units of one line, of the shipping option whose stock lies at ``main``."""
+        parcel = f"{order}/{line}/{number}"
         self.put("order_fulfillment", at(day), order_id=order, fulfillment_id=parcel)
         self.put("fulfillment", at(day), id=parcel, location_id=location, shipping_option_id="standard", **values)
-        self.put("fulfillment_item", at(day), fulfillment_id=parcel, line_item_id=f"{order}/{line}")
+        self.put(
+            "fulfillment_item", at(day), fulfillment_id=parcel, line_item_id=f"{order}/{line}", quantity=units,
+            inventory_item_id=stock_item,
+        )  # fmt: skip
 
     def reserve(self, order: str, line: str, location: str, **values: Any) -> None:
         """Units set aside for a line at a location."""

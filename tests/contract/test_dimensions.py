@@ -50,7 +50,7 @@ def test_the_channel_is_a_dimension_of_every_shop(shop: Path) -> None:
         ("channel", "channel", True)
     ]
     (shop / "dimensions.toml").write_text("# Nothing yet.\n")
-    assert shop_sources(shop)["orders"] == SOURCES["orders"].typed({})
+    assert shop_sources(shop)["orders"] == SOURCES["orders"].typed({}).deriving("shipments", "null")
 
 
 def test_a_column_is_read_where_it_is_and_carried_to_orders_or_lines(shop: Path) -> None:

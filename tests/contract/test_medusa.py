@@ -387,6 +387,42 @@ def test_a_row_that_is_deleted_is_read_by_the_next_night(shop: psycopg.Connectio
     assert {row["amount"] for row in read(shop, "refunds", TOUCHED).values()} == {Decimal(20)}
 
 
+def test_a_parcel_is_one_that_left_and_a_kit_in_it_is_so_many_kits(shop: psycopg.Connection) -> None:
+    """One that was only packed is none, and one of the shipping option's location left from where its lines were."""
+    found = {
+        key: (row["shipment_id"], row["quantity"], row["warehouse_id"], row["shipped_at"], row["delivered_at"])
+        for key, row in read(shop, "shipment_items").items()
+        if row["cancelled_at"] is None
+    }
+    assert found == {
+        "half of it shipped/a/left/half of it shipped/a": ("half of it shipped/a/left", 1, None, at(4), None),
+        "shipped/a/first/shipped/a": ("shipped/a/first", 1, None, at(4), at(6)),
+        "shipped/a/second/shipped/a": ("shipped/a/second", 1, "hill", at(5), None),
+    }
+    cancelled = {row["shipment_id"] for row in read(shop, "shipment_items").values() if row["cancelled_at"]}
+    assert cancelled == {"shipped/a/not to the carrier"}
+    variant = shop.execute(
+        "update order_line_item set variant_id = 'a kit' where id = 'shipped/a' returning variant_id"
+    )
+    assert variant.fetchone() == ("a kit",)
+    shop.execute(
+        """
+        insert into product_variant_inventory_item (variant_id, inventory_item_id, required_quantity, updated_at)
+        values ('a kit', 'bolts', 4, now()), ('a kit', 'frame', 1, now())
+        """
+    )
+    shop.execute(
+        "update fulfillment_item set quantity = 8, inventory_item_id = 'bolts' where fulfillment_id = 'shipped/a/first'"
+    )
+    shop.execute(
+        """
+        insert into fulfillment_item (id, fulfillment_id, line_item_id, quantity, inventory_item_id, updated_at)
+        values ('frames', 'shipped/a/first', 'shipped/a', 2, 'frame', now())
+        """
+    )
+    assert read(shop, "shipment_items")["shipped/a/first/shipped/a"]["quantity"] == 2
+
+
 @pytest.mark.parametrize("source", ["orders", "order_items", "refunds", "payments"])
 def test_amounts_have_the_decimals_of_iso_4217(source: str) -> None:
     """Medusa's own list has none for forints and rupiah, which the gate would take for a wrong sum."""

@@ -29,8 +29,18 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_a_shop_has_the_sources_it_has_sql_for_and_the_optional_ones(shop: Path) -> None:
-    assert list(shop_sources(shop)) == ["customers", "orders", "refunds", "order_refunds", "payments"]
-    assert [name for name, source in SOURCES.items() if source.optional] == ["refunds", "order_refunds", "payments"]
+    optional = ["refunds", "order_refunds", "payments", "shipment_items"]
+    assert list(shop_sources(shop)) == ["customers", "orders", *optional]
+    assert [name for name, source in SOURCES.items() if source.optional] == optional
+
+
+def test_an_order_has_shipments_only_where_the_shop_records_them(shop: Path) -> None:
+    def derived() -> str:
+        return next(one.sql for one in shop_sources(shop)["orders"].derived if one.column.name == "shipments")
+
+    assert derived() == "null"
+    (shop / "shipment_items.sql").write_text("select 1")
+    assert "shipment_items" in derived()
 
 
 def test_a_file_that_no_contract_knows_is_refused(shop: Path) -> None:
@@ -245,9 +255,9 @@ def test_what_a_shop_may_not_say_is_named(shop: Path, said: str, refused: str) -
 
 def test_there_are_shops() -> None:
     assert {folder.name: len(list(folder.glob("*.sql"))) for folder in FOLDERS} == {
-        "demo_shop": 10,
+        "demo_shop": 11,
         "complete_journey": 6,
-        "medusa": 8,
+        "medusa": 9,
     }
 
 

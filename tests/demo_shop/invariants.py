@@ -69,6 +69,8 @@ INVARIANTS = {
         union all select refund_id::text from refunds where greatest(refunded_at, returned_at, updated_at) > now()
         union all select order_refund_id::text from order_refunds where greatest(refunded_at, updated_at) > now()
         union all select transaction_id::text from payments where greatest(paid_at, updated_at) > now()
+        union all select shipment_item_id::text from shipment_items
+        where greatest(shipped_at, delivered_at, updated_at) > now()
         union all select movement_id::text from inventory_movements where greatest(moved_at, updated_at) > now()
         union all select customer_id::text from customers where greatest(created_at, updated_at) > now()
         union all select product_id::text from products where greatest(created_at, updated_at) > now()
@@ -79,6 +81,8 @@ INVARIANTS = {
         union all select refund_id::text from refunds where updated_at < greatest(refunded_at, returned_at)
         union all select order_refund_id::text from order_refunds where updated_at < refunded_at
         union all select transaction_id::text from payments where updated_at < paid_at
+        union all select shipment_item_id::text from shipment_items
+        where updated_at < greatest(shipped_at, delivered_at)
         union all select movement_id::text from inventory_movements where updated_at < moved_at
         union all select customer_id::text from customers where updated_at < created_at
         union all select product_id::text from products where updated_at < created_at
@@ -144,6 +148,26 @@ INVARIANTS = {
         where cancelled_at < (select max(updated_at) from orders) - interval '1 day'
         group by order_id
         having sum(case payments.kind when 'capture' then amount else -amount end) <> 0""",
+    "a parcel is one, and holds what was ordered": """
+        select shipment_item_id::text from shipment_items left join order_items using (order_item_id)
+        left join orders using (order_id)
+        where ordered_at is null or shipment_items.quantity < 1
+            or shipment_items.shipped_at < ordered_at or shipment_items.delivered_at < shipment_items.shipped_at
+        union all select shipment_number from shipment_items join order_items using (order_item_id)
+        group by order_id, shipment_number
+        having count(distinct (shipped_at, delivered_at, shipment_items.warehouse_id)) > 1
+        union all select order_item_id::text from shipment_items join order_items using (order_item_id)
+        group by order_item_id, order_items.quantity having sum(shipment_items.quantity) > order_items.quantity""",
+    "an order leaves with its first parcel and arrives with its last": """
+        with parcels as (
+            select order_id, min(shipment_items.shipped_at) as shipped_at, max(delivered_at) as delivered_at,
+                count(*) filter (where delivered_at is null) as under_way
+            from shipment_items join order_items using (order_item_id)
+            group by order_id
+        )
+        select order_id from orders left join parcels using (order_id)
+        where orders.shipped_at is distinct from parcels.shipped_at
+            or orders.delivered_at is distinct from case when under_way = 0 then parcels.delivered_at end""",
     "kinds of movements are known and have their sign": """
         select movement_id from inventory_movements
         where case kind

@@ -36,12 +36,14 @@ _FUTURE = "nothing is in the future"
 _BACK = "units come back after they shipped, and tax with the money"
 _GIVEN = "money goes back with its tax, in the currency of its order and after it"
 _PAID = "payments are of known kinds and methods, and of an order in its currency"
+_PARCEL = "a parcel is one, and holds what was ordered"
+_PARCELS = "an order leaves with its first parcel and arrives with its last"
 _WRITTEN = "a row is written no earlier than its events"
 
 BREAKS: dict[str, set[str]] = {
     "duplicate": {"keys are unique", _SUM, _LIFE},  # joins meet the lines twice
     "unknown_customer": {"the customer of an order exists"},
-    "order_without_items": {_SUM},
+    "order_without_items": {_SUM, _PARCELS},
     "total_mismatch": {"total is the sum of its parts"},
     "subtotal_mismatch": {_SUM},
     "tax_mismatch": {_TAX},
@@ -60,18 +62,18 @@ BREAKS: dict[str, set[str]] = {
     "cancelled_without_reason": {_CANCELLED},
     "cancelled_without_timestamp": {_CANCELLED},
     "reason_without_cancellation": {_CANCELLED},
-    "missing_ordered_at": {"an order says when it was placed", _LIFE},
-    "future_timestamp": {_FUTURE, _WRITTEN},
-    "infinite_timestamp": {_FUTURE, _WRITTEN},
-    "shipped_before_ordered": {_ORDER, _LIFE},
-    "delivered_before_shipped": {_ORDER},
+    "missing_ordered_at": {"an order says when it was placed", _LIFE, _PARCEL},
+    "future_timestamp": {_FUTURE, _WRITTEN, _PARCELS},
+    "infinite_timestamp": {_FUTURE, _WRITTEN, _PARCELS},
+    "shipped_before_ordered": {_ORDER, _LIFE, _PARCELS},
+    "delivered_before_shipped": {_ORDER, _PARCELS},
     "unknown_channel": {"channels are known"},
     "orphan_item": {_PARENTS},
     "unknown_product": {_PARENTS},
     "unknown_warehouse": {_PARENTS},
     "huge_quantity": {_SUM, _LIFE},
-    "negative_quantity": {_POSITIVE, _SUM, _LIFE},
-    "zero_quantity": {_POSITIVE, _SUM, _LIFE},
+    "negative_quantity": {_POSITIVE, _SUM, _LIFE, _PARCEL},
+    "zero_quantity": {_POSITIVE, _SUM, _LIFE, _PARCEL},
     "nan_price": {_POSITIVE, _SUM},
     "negative_item_price": {_POSITIVE, _SUM},
     "refund_of_unknown_item": {"a refund has an item"},
@@ -102,6 +104,15 @@ BREAKS: dict[str, set[str]] = {
     "payment_in_another_currency": {_PAID},
     "payment_in_the_future": {_FUTURE, _WRITTEN},
     "unknown_method": {_PAID},
+    "shipment_of_unknown_item": {_PARCEL},
+    "more_shipped_than_ordered": {_PARCEL},
+    "nothing_shipped": {_PARCEL},
+    "shipment_before_order": {_PARCEL, _PARCELS},
+    "shipment_arrived_before_it_left": {_PARCEL, _PARCELS},
+    "shipment_of_cancelled_order": {_PARCELS},
+    "shipment_torn_apart": {_PARCEL},
+    "shipment_in_the_future": {_FUTURE, _WRITTEN, _PARCELS},
+    "shipped_without_shipment": {_PARCELS, _LIFE},
 }
 """What each defect breaks of a healthy shop's rules."""
 
@@ -133,6 +144,7 @@ def test_every_defect_is_known() -> None:
         "missing_email",
         "unknown_channel",
         "unknown_method",
+        "shipped_without_shipment",
     }
 
 
@@ -260,6 +272,7 @@ def _is_written_now(shop: Connection[Any], planted: Planted) -> bool:
         "inventory": "product_id || '/' || warehouse_id",
         "inventory_movements": "movement_id::text",
         "payments": "transaction_id::text",
+        "shipment_items": "shipment_item_id::text",
     }
     column = key.get(planted.source, f"{planted.source.removesuffix('s')}_id::text")
     row = shop.execute(

@@ -20,6 +20,7 @@ from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.order_refunds import OrderRefunds
 from include.demo_shop.history.orders import NEVER, Codes, Prices
 from include.demo_shop.history.payments import Payments
+from include.demo_shop.history.shipments import Shipments
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
 from include.local.embedded_postgres import Cluster
@@ -195,6 +196,18 @@ def test_what_is_paid_changes_nothing_else(
     assert first == second
 
 
+def test_what_leaves_in_parcels_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    nothing = Shipments(*(np.zeros(0, np.int64) for _ in range(6)))
+    monkeypatch.setattr(simulation, "shipments", lambda *_: nothing)
+    second = filled(another_shop)
+    assert first.pop("shipment_items")
+    assert not second.pop("shipment_items")
+    assert first == second
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
 def test_other_arguments_make_other_rows(
     shop_database: Database, another_shop: Database, other: dict[str, Any]
@@ -240,6 +253,7 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
                 union all select max(updated_at) from inventory
                 union all select max(updated_at) from inventory_movements
                 union all select max(updated_at) from payments
+                union all select max(updated_at) from shipment_items
             ) as latest"""
 
         assert shop.execute(days).fetchone() == (25, date(2020, 3, 17), date(2020, 4, 10))
@@ -282,6 +296,28 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
             where status = 'delivered'""",
             0.001,
             0.08,
+        ),
+        (
+            "shipped orders that were split",
+            """select avg((parcels > 1)::integer) from (
+                select count(distinct shipment_number) as parcels
+                from shipment_items join order_items using (order_item_id) group by order_id
+            ) as sent""",
+            0.2,
+            0.6,
+        ),
+        (
+            "parcels of split orders that leave later",
+            """select avg((shipment_items.shipped_at > orders.shipped_at)::integer)
+            from shipment_items join order_items using (order_item_id) join orders using (order_id)""",
+            0.01,
+            0.2,
+        ),
+        (
+            "lines in two parcels",
+            "select 1 - count(distinct order_item_id)::float / count(*) from shipment_items",
+            0.002,
+            0.03,
         ),
         ("discounted orders", "select avg((discount > 0)::integer) from orders", 0.15, 0.45),
         ("orders with a code", "select avg((discount_code is not null)::integer) from orders", 0.1, 0.35),

@@ -62,6 +62,10 @@ def test_a_hard_deleted_order_is_gone_with_all_that_hangs_on_it(nights: Nights) 
     nights.set_aside(("inventory_movements", "inventory_movements_order_item_id_fkey"))
     order = "(select min(order_id) from order_items where order_item_id not in (select order_item_id from refunds))"
     [(number,)] = shop.execute(f"select {order}".encode()).fetchall()
+    shop.execute(
+        "delete from shipment_items where order_item_id in (select order_item_id from order_items where order_id = %s)",
+        [number],
+    )
     lines = shop.execute("delete from order_items where order_id = %s", [number]).rowcount
     shop.execute("delete from order_refunds where order_id = %s", [number])
     payments = shop.execute("delete from payments where order_id = %s", [number]).rowcount

@@ -50,12 +50,14 @@ delete from inventory_movements where order_item_id in (select order_item_id fro
 delete from refunds where order_item_id in (select order_item_id from order_items where order_id = 100);
 delete from order_refunds where order_id = 100;
 delete from payments where order_id = 100;
+delete from shipment_items where order_item_id in (select order_item_id from order_items where order_id = 100);
 delete from order_items where order_id = 100;
 delete from orders where order_id = 100
 """
 _REFERENCES: Final = (
     ("refunds", "refunds_order_item_id_fkey"),
     ("payments", "payments_order_id_fkey"),
+    ("shipment_items", "shipment_items_order_item_id_fkey"),
     ("inventory_movements", "inventory_movements_order_item_id_fkey"),
 )
 

@@ -60,6 +60,14 @@ CAUGHT_BY = {
     "negative_payment": {"amount_not_negative"},
     "payment_in_another_currency": {"currency_of_order", "amounts_in_smallest_units"},
     "payment_in_the_future": {"paid_not_in_future"},
+    "shipment_of_unknown_item": {"order_item_exists"},
+    "more_shipped_than_ordered": {"shipped_within_line"},
+    "nothing_shipped": {"quantity_positive"},
+    "shipment_before_order": {"shipped_after_ordered"},
+    "shipment_arrived_before_it_left": {"shipped_before_delivered"},
+    "shipment_of_cancelled_order": {"shipped_before_cancelled"},
+    "shipment_torn_apart": {"one_shipment"},
+    "shipment_in_the_future": {"shipped_not_in_future"},
 }
 WARNED_BY = {
     "unknown_customer": "customer_exists",
@@ -72,6 +80,7 @@ WARNED_BY = {
     "unknown_channel": "channel_known",
     "unknown_method": "method_known",
     "shared_article_number": "sku_of_one_product",
+    "shipped_without_shipment": "shipped_has_shipment",
 }
 
 _SAME_FORM = "A bound like that of {}, which has a defect; tests/contract/test_rules.py shows that its form works."
@@ -126,6 +135,10 @@ NOT_PLANTED = {
     "payments.currency_known": _SAME_FORM.format("orders.currency_known"),
     "payments.amount_credible": _SAME_FORM.format("order_items.unit_price_credible"),
     "payments.paid_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
+    "shipment_items.quantity_credible": _SAME_FORM.format("order_items.quantity_credible"),
+    "shipment_items.shipped_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
+    "shipment_items.delivered_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),
+    "shipment_items.cancelled_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),
     "inventory.on_hand_credible": "tests/gate/test_bounds.py breaks it, with the most that 64 bits hold.",
     "inventory.reserved_credible": "tests/gate/test_bounds.py breaks it, with the most that 64 bits hold.",
     "inventory_movements.quantity_credible": "tests/gate/test_bounds.py breaks it, with 5 × 10¹⁸ units, twice.",

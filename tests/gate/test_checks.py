@@ -47,11 +47,10 @@ def plant_all(nights: Nights) -> None:
 
 
 def family_of(nights: Nights, keys: Collection[str], source: str = "order_items") -> set[str]:
-    """The orders of order items, or of payments, as text."""
-    key = {"order_items": "order_item_id", "payments": "transaction_id"}[source]
-    rows = nights.shop.execute(
-        f"select order_id::text from {source} where {key}::text = any(%s)".encode(), [list(keys)]
-    )
+    """The orders of order items, of payments, or of what was shipped, as text."""
+    key = {"order_items": "order_item_id", "payments": "transaction_id", "shipment_items": "shipment_item_id"}[source]
+    lines = "shipment_items join order_items using (order_item_id)" if source == "shipment_items" else source
+    rows = nights.shop.execute(f"select order_id::text from {lines} where {key}::text = any(%s)".encode(), [list(keys)])
     return {order for (order,) in rows}
 
 
@@ -68,13 +67,19 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
     # What else is held belongs to an order that a planted row is part of, and says so.
     orders = {key for source, key in planted.values() if source == "orders"}
     orders |= family_of(nights, [key for source, key in planted.values() if source == "order_items"])
-    assert {source for source, _ in found} == {"orders", "order_items", "payments"}
+    assert {source for source, _ in found} == {"orders", "order_items", "payments", "shipment_items"}
+    torn = family_of(nights, [planted["shipment_torn_apart"][1]], "shipment_items")
     for (source, key), rules in found.items():
         if source == "orders":
             assert key in orders
             assert rules <= {"subtotal_equals_lines", "lines_accepted", "discount_covers_lines"}
+        elif source == "shipment_items" and rules == {"one_shipment"}:
+            assert family_of(nights, [key], source) == torn
         else:
-            assert rules - {"currency_of_order", "amounts_in_smallest_units"} == {"follows_orders"}
+            follows = "follows_order_items" if source == "shipment_items" else "follows_orders"
+            of_order = {"currency_of_order", "amounts_in_smallest_units"}
+            of_line = {"shipped_within_line", "shipped_after_ordered", "shipped_before_cancelled"}
+            assert rules - (of_line if source == "shipment_items" else of_order) == {follows}
             assert family_of(nights, [key], source) <= orders
 
     counts = nights.ask(

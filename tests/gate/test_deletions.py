@@ -31,6 +31,7 @@ SOME = {
     "refunds": "order_item_id in (select order_item_id from order_items where order_id % 30 = 0)",
     "order_refunds": "order_id % 30 = 0",
     "payments": "order_id % 30 = 0",
+    "shipment_items": "order_item_id in (select order_item_id from order_items where order_id % 30 = 0)",
     "order_items": "order_id % 30 = 0",
     "orders": "order_id % 30 = 0",
 }

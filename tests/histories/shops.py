@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 DAYS: Final = 6  # of a shop's own
 READ: Final = (
-    "orders", "order_items", "refunds", "order_refunds", "payments", "products", "inventory", "inventory_movements",
+    "orders", "order_items", "refunds", "order_refunds", "payments", "shipment_items", "products", "inventory",
+    "inventory_movements",
 )  # fmt: skip
 
 Row = dict[str, Any]
@@ -154,6 +155,25 @@ class Pay:
 
 
 @dataclass(frozen=True)
+class Ship:
+    """Units of a line leave in a parcel, from its warehouse or another."""
+
+    line: int
+    parcel: int
+    hour: int
+    quantity: int
+    warehouse: int | None
+    delivered: int | None = None
+    cancelled: int | None = None
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        line = shop.pick("order_items", self.line)
+        if line is not None:
+            shop.add("shipment_items", **vars(self) | {"line": line})
+
+
+@dataclass(frozen=True)
 class Price:
     """A product gets another cost, in some currency, and number; one that there was none of is listed."""
 
@@ -257,6 +277,7 @@ class Delete:
         parts = (
             ("order_items", "order", "orders"),
             ("refunds", "line", "order_items"),
+            ("shipment_items", "line", "order_items"),
             ("order_refunds", "order", "orders"),
             ("payments", "order", "orders"),
         )
@@ -359,6 +380,16 @@ class Place:
                     "_held": row["order"] in shop.held,
                 }
                 for number, row in shop.rows["payments"].items()
+            ],
+            "shipment_items": [
+                {
+                    "shipment_item_id": self.key(number), "shipment_id": f"parcel {row['parcel']}",
+                    "order_item_id": self.key(row["line"]), "quantity": row["quantity"],
+                    "warehouse_id": row["warehouse"], "shipped_at": self.instant(row["hour"]),
+                    "delivered_at": self.instant(row["delivered"]), "cancelled_at": self.instant(row["cancelled"]),
+                    "_held": lines[row["line"]]["order"] in shop.held,
+                }
+                for number, row in shop.rows["shipment_items"].items()
             ],
             "products": [
                 {

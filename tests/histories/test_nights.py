@@ -101,10 +101,20 @@ TAMPERING: Final = {
         update payments set paid_at = paid_at + %(days)s * interval '7 hours', updated_at = now()
         where order_id = %(order)s
     """,
+    "a parcel left on another day": """
+        update shipment_items set shipped_at = shipped_at + %(days)s * interval '1 hour', updated_at = now()
+        where order_item_id in (select order_item_id from order_items where order_id = %(order)s)
+    """,
+    "a parcel is called back": """
+        update shipment_items set cancelled_at = now(), updated_at = now()
+        where order_item_id in (select order_item_id from order_items where order_id = %(order)s)
+    """,
     "an order is deleted": """
         delete from inventory_movements where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
         delete from refunds where order_item_id in
+            (select order_item_id from order_items where order_id = %(order)s);
+        delete from shipment_items where order_item_id in
             (select order_item_id from order_items where order_id = %(order)s);
         delete from order_items where order_id = %(order)s;
         delete from order_refunds where order_id = %(order)s;

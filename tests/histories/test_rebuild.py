@@ -41,6 +41,7 @@ from tests.histories.shops import (
     Refund,
     Register,
     Release,
+    Ship,
     Shop,
 )
 from tests.histories.warehouse import NAMES, Warehouse, write_sources
@@ -80,6 +81,8 @@ refunds = st.builds(Refund, which, hours, quantities, cents, st.booleans(), st.n
 given_back = st.builds(GiveBack, st.none() | which, currencies, hours, cents, cents, cents)
 ways = st.sampled_from(["capture", "refund", "issue"])
 methods = st.sampled_from(["card", "gift_card", None])
+or_lines = st.none() | warehouses
+shipments = st.builds(Ship, which, st.integers(1, 3), hours, quantities, or_lines, maybe_hours, st.none() | hours)
 payments = st.builds(Pay, st.none() | which, hours, ways, methods, currencies, cents)
 
 
@@ -94,6 +97,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     refunds,
     given_back,
     payments,
+    shipments,
     st.builds(Edit, st.just("orders"), which, st.just("cancelled"), maybe_hours),
     _edits("orders", customer=or_guests, currency=currencies, discount=cents, ordered=hours, shipped=maybe_hours,
            delivered=maybe_hours, shipping=cents, channel=st.sampled_from(["web", "app"])),
@@ -103,6 +107,8 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
            tax=st.none() | cents, returned=maybe_hours),
     _edits("order_refunds", order=which, currency=currencies, hour=hours, cents=cents, shipping=cents, tax=cents),
     _edits("payments", order=which, hour=hours, kind=ways, method=methods, currency=currencies, cents=cents),
+    _edits("shipment_items", line=which, parcel=st.integers(1, 3), hour=hours, quantity=quantities, warehouse=or_lines,
+           delivered=maybe_hours, cancelled=maybe_hours),
     moves,
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs, st.none() | currencies, skus),
@@ -124,7 +130,8 @@ nights = st.builds(
 def histories(draw: st.DrawFn, side_by_side: int) -> History:
     """Shops with a first night, and two or three after it."""
     told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
-    at_first: st.SearchStrategy[list[Deed]] = st.lists(orders | moves | moves | given_back | payments, max_size=8)
+    first: st.SearchStrategy[Deed] = orders | moves | moves | given_back | payments | shipments
+    at_first = st.lists(first, max_size=8)
     later = st.lists(deeds, max_size=3)
     happens: dict[tuple[int, int], list[Deed]] = {}
     for shop, night in itertools.product(range(side_by_side), range(len(told))):

@@ -226,6 +226,7 @@ def test_what_happens_in_the_shop_afterwards_changes_no_feature_of_an_earlier_da
     every_table.set_aside(("inventory_movements", "inventory_movements_order_item_id_fkey"))
     for child in (
         "refunds using order_items where refunds.order_item_id = order_items.order_item_id and",
+        "shipment_items using order_items where shipment_items.order_item_id = order_items.order_item_id and",
         "order_items where",
         "order_refunds where",
         "payments where",

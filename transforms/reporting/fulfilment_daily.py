@@ -12,9 +12,10 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import ONE, ZERO, flag, numbered, ratio, rounded_up
+from transforms.arithmetic import ONE, ZERO, flag, ratio
 from transforms.engines import Frame, by_key
 from transforms.parameters import PARAMETERS
+from transforms.percentiles import nearest_rank
 
 _KEY = ["day", "warehouse_id"]
 _SECONDS_PER_HOUR = 3600
@@ -115,8 +116,8 @@ def build(orders: Frame, order_items: Frame, calendar: Frame) -> Frame:
                 nw.col("units_shipped"), nw.col("units_shipped") + nw.col("units_cancelled_for_stock")
             ),
             on_time_rate=ratio(nw.col("on_time"), nw.col("timed")),
-            hours_to_ship_p50=nw.col("seconds_p50") / _SECONDS_PER_HOUR,
-            hours_to_ship_p90=nw.col("seconds_p90") / _SECONDS_PER_HOUR,
+            hours_to_ship_p50=nw.col("seconds_to_ship_p50") / _SECONDS_PER_HOUR,
+            hours_to_ship_p90=nw.col("seconds_to_ship_p90") / _SECONDS_PER_HOUR,
         )
         .select(column.lake_name for column in TABLE.columns)
     )
@@ -185,23 +186,8 @@ def _events(parcels: Frame) -> Frame:
 
 def _hours(parcels: Frame) -> Frame:
     """The 50th and 90th percentile of the seconds to ship, by day."""
-    timed = parcels.filter(~nw.col("seconds_to_ship").is_null()).select(
-        "order_id", "warehouse_id", "seconds_to_ship", day=nw.col("shipped_on"), one=ONE
-    )
-    ranked = by_key(timed, _KEY, _rank).with_columns(
-        nw.when(nw.col("place") == rounded_up(nw.col("count") * percent, nw.lit(100)))
-        .then(nw.col("seconds_to_ship"))
-        .alias(f"seconds_p{percent}")
-        for percent in (50, 90)
-    )
-    return ranked.group_by(_KEY).agg(nw.col("seconds_p50").max(), nw.col("seconds_p90").max())
-
-
-def _rank(timed: Frame) -> Frame:
-    """Number a day's orders by their seconds to ship, and count them."""
-    return numbered(timed, "place", _KEY, ["seconds_to_ship", "order_id"]).with_columns(
-        count=nw.col("one").sum().over(_KEY)
-    )
+    timed = parcels.with_columns(day=nw.col("shipped_on"))
+    return nearest_rank(timed, _KEY, "seconds_to_ship", ["order_id"], (50, 90))
 
 
 def _count_open(rows: Frame) -> Frame:

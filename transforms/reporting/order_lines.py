@@ -113,9 +113,20 @@ TABLE = Table(
             "What the product was called when it was sold, as the order has it; null as sku.",
             nullable=True,
         ),
+        Column(
+            "shipped_units",
+            Type.UNITS,
+            "Units that left so far, in shipments that were not cancelled; 0 where the shop records no shipments.",
+        ),
     ),
     primary_key=("order_item_id",),
-    rebuild=Rebuild.by("order_id", orders="order_id", order_items="order_id", refunds="order_item_id@order_items"),
+    rebuild=Rebuild.by(
+        "order_id",
+        orders="order_id",
+        order_items="order_id",
+        refunds="order_item_id@order_items",
+        shipment_items="order_item_id@order_items",
+    ),
     rules=(
         between("quantity", "quantity_positive", "A line has at least one unit.", least=1, severity=Severity.STOP),
         at_most(
@@ -146,12 +157,26 @@ TABLE = Table(
             "Refunded units are no more than those ordered.",
             severity=Severity.STOP,
         ),
+        at_most(
+            "shipped_units",
+            "quantity",
+            "shipped_within_line",
+            "Units that left are no more than those ordered.",
+            severity=Severity.STOP,
+        ),
     ),
 )
 
 
-def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions, unit_parts: int) -> Frame:
-    """Lines with their order's day and currency, their share of its discount, and their refunds."""
+def build(
+    orders: Frame,
+    order_items: Frame,
+    refunds: Frame,
+    shipment_items: Frame,
+    dimensions: Dimensions,
+    unit_parts: int,
+) -> Frame:
+    """Lines with their order's day and currency, their share of its discount, their refunds and what left of them."""
     declared = [one for one in dimensions if not one.built_in]
     headers = orders.select(
         "order_id",
@@ -172,8 +197,10 @@ def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensi
         *("sold_on", "removed_on", "sku", "product_name"),
         *taken(one for one in declared if one.of_line),
     ).join(headers, on="order_id", how="inner")
-    lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left").with_columns(
+    lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left")
+    lines = lines.join(_shipped(shipment_items), on="order_item_id", how="left").with_columns(
         nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
+        nw.col("shipped_units").fill_null(0),
         gross_sales_cents=nw.coalesce(
             "subtotal_cents", worth(nw.col("quantity"), nw.col("unit_price_cents"), unit_parts)
         ),
@@ -226,6 +253,12 @@ def _refunded(refunds: Frame, lines: Frame) -> Frame:
             nw.col("tax_refunds_cents").sum(),
         )
     )
+
+
+def _shipped(shipment_items: Frame) -> Frame:
+    """The units of each line that left, summed before the join."""
+    left = shipment_items.filter(nw.col("cancelled_on").is_null())
+    return left.group_by("order_item_id").agg(nw.col("quantity").sum().alias("shipped_units"))
 
 
 def _allocate_discount(lines: Frame) -> Frame:

@@ -14,6 +14,7 @@ from include.demo_shop.defects.of_lines import LINE_DEFECTS
 from include.demo_shop.defects.of_orders import ORDER_DEFECTS, ORDER_WARNINGS
 from include.demo_shop.defects.of_payments import PAYMENT_DEFECTS, PAYMENT_WARNINGS
 from include.demo_shop.defects.of_refunds import REFUND_DEFECTS
+from include.demo_shop.defects.of_shipments import SHIPMENT_DEFECTS, SHIPMENT_WARNINGS
 from include.demo_shop.defects.of_stock import STOCK_DEFECTS
 
 __all__ = ["DEFECTS", "MISSING_KEY", "Defect"]
@@ -26,6 +27,8 @@ _ALL = (
     *ORDER_WARNINGS,
     *PAYMENT_DEFECTS,
     *PAYMENT_WARNINGS,
+    *SHIPMENT_DEFECTS,
+    *SHIPMENT_WARNINGS,
 )
 
 DEFECTS: Final = {defect.name: defect for defect in _ALL}

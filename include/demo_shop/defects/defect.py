@@ -24,6 +24,7 @@ Source = Literal[
     "refunds",
     "order_refunds",
     "payments",
+    "shipment_items",
     "inventory",
     "inventory_movements",
 ]

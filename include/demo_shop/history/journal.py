@@ -17,6 +17,7 @@ from include.demo_shop.history.customers import AddressBook, Visitors
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import (
     CANCELLATIONS,
+    CARRIERS,
     CHANNELS,
     CODES,
     FIRST_NAMES,
@@ -27,6 +28,7 @@ from include.demo_shop.history.names import (
 from include.demo_shop.history.order_refunds import REASONS
 from include.demo_shop.history.orders import NEVER, NO_ORDER, Codes, Fates, Prices, Status
 from include.demo_shop.history.payments import KINDS, METHODS
+from include.demo_shop.history.shipments import Shipments
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
 CHUNK_ROWS: Final = 400_000
@@ -50,7 +52,10 @@ class Journal:
         self._addresses = addresses
         self._buffers: dict[str, list[Any]] = defaultdict(list)
         self._buffered_rows = 0
-        tables = ("customers", "orders", "order_items", "refunds", "order_refunds", "payments", "inventory_movements")
+        tables = (
+            *("customers", "orders", "order_items", "refunds", "order_refunds", "payments", "shipment_items"),
+            "inventory_movements",
+        )
         self.numbers = dict.fromkeys(tables, 0)
 
     def _next_numbers(self, table: str, count: int) -> Ints:
@@ -241,6 +246,24 @@ class Journal:
                 "amount": to.money(rows["amount"]),
                 "paid_at": to.instants(rows["at"]),
                 "updated_at": to.instants(rows["at"]),
+            },
+        )
+
+    def shipments(self, sent: Shipments, order: Ints, item: Ints) -> None:
+        """Enter the parcels of a day's orders; `order` and `item` are the numbers of each line's."""
+        of = order[sent.line]
+        self._keep(
+            "shipment_items",
+            {
+                "shipment_item_id": to.whole(self._next_numbers("shipment_items", len(of))),
+                "shipment_number": to.joined(to.text_of(of), "-", to.text_of(sent.warehouse + 1)),
+                "order_item_id": to.whole(item[sent.line]),
+                "warehouse_id": to.whole(sent.warehouse + 1),
+                "quantity": to.whole(sent.quantity),
+                "carrier": to.words(sent.carrier, CARRIERS),
+                "shipped_at": to.instants(sent.shipped_at),
+                "delivered_at": to.instants(sent.delivered_at, NEVER),
+                "updated_at": to.instants(np.where(sent.delivered_at < NEVER, sent.delivered_at, sent.shipped_at)),
             },
         )
 

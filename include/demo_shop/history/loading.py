@@ -21,6 +21,7 @@ _GENERATED_KEYS = {
     "refunds": "refund_id",
     "order_refunds": "order_refund_id",
     "payments": "transaction_id",
+    "shipment_items": "shipment_item_id",
     "inventory_movements": "movement_id",
 }
 _CONSTRAINTS = """

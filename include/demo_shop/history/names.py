@@ -40,6 +40,9 @@ HOME_WAREHOUSE: Final = {"DE": 0, "NL": 0, "AT": 0, "FR": 1, "US": 2}
 """Which of WAREHOUSES serves a country first."""
 COUNTRY_WEIGHTS: Final = {"DE": 45, "FR": 25, "US": 14, "NL": 9, "AT": 7}
 
+CARRIERS: Final = ("DHL", "UPS", "DPD")
+"""Who carries parcels; the first one carries most."""
+
 CHANNELS: Final = {"web": 0.46, "app": 0.31, "marketplace": 0.13, "store": 0.07, "phone": 0.03}
 """Where orders are placed, and the share of each."""
 

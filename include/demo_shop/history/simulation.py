@@ -34,6 +34,7 @@ from include.demo_shop.history.orders import (
     wishes,
 )
 from include.demo_shop.history.payments import Payments, payments
+from include.demo_shop.history.shipments import shipments
 from include.demo_shop.history.stock import Agenda, Kind, Movements, Shelves
 
 _PAYMENT_FAILED = [reason for _, reason, _ in CANCELLATIONS].index("payment_failed")
@@ -185,6 +186,16 @@ class Simulation:
             np.random.default_rng([self._seed, 8, day]),
         )
         self._plan_payments(paid, first_order, prices.is_usd)
+        # The same, of before orders left in parcels.
+        sent = shipments(
+            order,
+            cell % len(WAREHOUSES),
+            quantity,
+            outcome,
+            self._calendar.end,
+            np.random.default_rng([self._seed, 14, day]),
+        )
+        self._journal.shipments(sent, first_order + order, item)
 
     def _plan_payments(self, paid: Payments, first_order: int, is_usd: NDArray[np.bool_]) -> None:
         days, is_of_order = self._calendar.day_of(paid.at), paid.order != NO_ORDER
