@@ -21,6 +21,7 @@ TABLES: Final = (
     "payments",
     "inventory",
     "inventory_movements",
+    "purchase_order_lines",
 )
 """Every table, parents before children."""
 
@@ -34,6 +35,7 @@ KEY_PREFIXES: Final = {
     "order_refund_id": "orf",
     "transaction_id": "trn",
     "movement_id": "mov",
+    "purchase_order_line_id": "pol",
 }
 """What a text key of each kind starts with: order 123 is ``ord-000123``."""
 
@@ -51,7 +53,7 @@ _ADDED: Final = (
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
-_NEW_TABLES: Final = ("order_refunds", "payments")
+_NEW_TABLES: Final = ("order_refunds", "payments", "purchase_order_lines")
 """Tables that schema.sql has got since the first shops were created."""
 
 _RENEWED: Final = (("orders", "discount"), ("orders", "tax"), ("orders", "total"))

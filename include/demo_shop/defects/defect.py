@@ -26,6 +26,7 @@ Source = Literal[
     "payments",
     "inventory",
     "inventory_movements",
+    "purchase_order_lines",
 ]
 
 

@@ -26,6 +26,7 @@ from include.demo_shop.history.names import (
 from include.demo_shop.history.order_refunds import REASONS
 from include.demo_shop.history.orders import NEVER, NO_ORDER, Codes, Fates, Prices, Status
 from include.demo_shop.history.payments import KINDS, METHODS
+from include.demo_shop.history.purchases import Purchases
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
 CHUNK_ROWS: Final = 400_000
@@ -50,7 +51,7 @@ class Journal:
         self._buffers: dict[str, list[Any]] = defaultdict(list)
         self._buffered_rows = 0
         tables = ("customers", "orders", "order_items", "refunds", "order_refunds", "payments", "inventory_movements")
-        self.numbers = dict.fromkeys(tables, 0)
+        self.numbers = dict.fromkeys((*tables, "purchase_order_lines"), 0)
 
     def _next_numbers(self, table: str, count: int) -> Ints:
         first = self.numbers[table] + 1
@@ -238,6 +239,18 @@ class Journal:
                 "amount": to.money(rows["amount"]),
                 "paid_at": to.instants(rows["at"]),
                 "updated_at": to.instants(rows["at"]),
+            },
+        )
+
+    def purchases(self, bought: Purchases, unit_cost: Ints) -> None:
+        """Enter the lines of purchase orders of a day, at what a unit costs then."""
+        self._keep(
+            "purchase_order_lines",
+            {
+                "purchase_order_line_id": to.whole(self._next_numbers("purchase_order_lines", len(bought.cell))),
+                **_cell_keys(bought.cell),
+                **bought.columns,
+                "unit_cost": to.money(unit_cost),
             },
         )
 

@@ -22,6 +22,7 @@ _GENERATED_KEYS = {
     "order_refunds": "order_refund_id",
     "payments": "transaction_id",
     "inventory_movements": "movement_id",
+    "purchase_order_lines": "purchase_order_line_id",
 }
 _CONSTRAINTS = """
 select conrelid::regclass::text, conname, pg_get_constraintdef(oid)
