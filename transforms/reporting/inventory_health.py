@@ -3,8 +3,8 @@
 Velocity counts only days in stock (see ``transforms.demand``), so that an empty shelf does not look like a slow seller.
 Safety stock, reorder point and order-up-to level follow the textbook (Silver, Pyke and Thomas, Inventory and
 Production Management in Supply Chains): z·√(L·σd² + d²·σL²), d·L + safety stock, and d·(L + cover) + safety stock. Each
-is rounded up to whole units. What is suggested raises the inventory position to that level: on hand plus on order
-minus what is owed to customers (the same book's definition), or ``available + on_order_units``.
+is rounded up to whole units. What is suggested raises the inventory position to that level: on hand plus on order minus
+backorders (Porteus, Stochastic Inventory Theory), which is ``available + on_order_units``.
 """
 
 from __future__ import annotations

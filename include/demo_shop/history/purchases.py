@@ -1,4 +1,4 @@
-"""Purchase orders: what the shop ordered of its suppliers, line by line, for the receipts of ``stock`` and beside them."""
+"""Purchase orders: what the shop ordered of its suppliers, for the receipts of ``stock`` and beside them."""
 
 from __future__ import annotations
 
