@@ -27,7 +27,7 @@ FEW = ("order_lines", "orders", "daily_sales", "customer_activity")
 # One of every kind: also by shelf and customer, and built whole. A night takes half as long again; all tables, thrice.
 SOME = (
     "order_lines", "orders", "daily_sales", "daily_sales_by", "daily_product_sales", "refunds_daily", "discounts",
-    "payments_daily", "receivables_daily", "inventory_daily", "customers", "customer_activity",
+    "payments_daily", "receivables_daily", "inventory_daily", "incoming_stock", "customers", "customer_activity",
 )  # fmt: skip
 
 _numbers = itertools.count(1)

@@ -32,6 +32,7 @@ _FILES: Final = (
     "reporting.inventory_daily",
     "reporting.inventory_health",
     "reporting.stockouts",
+    "reporting.incoming_stock",
     "reporting.fulfilment_daily",
     "reporting.shipments_daily",
     "reporting.warehouses_history",

@@ -107,4 +107,27 @@ STOCK_BALANCES: Final = (
             {"units": "sum(closing_units)", "reserved": "sum(reserved)"},
         ),
     ),
+    Balance(
+        name="purchases_equal_lines",
+        meaning="What was ordered of suppliers, and what of it has come, is what the accepted lines say.",
+        key=_SHELF,
+        one=Side(
+            "lake/clean",
+            "(select * from clean.purchase_order_lines where known_on <= horizon())",
+            {
+                "lines": "count(*) filter (quantity > 0)",
+                "ordered": "sum(quantity)",
+                "received": "coalesce(sum(received) filter (received_on <= horizon()), 0)",
+            },
+        ),
+        other=Side(
+            "incoming_stock",
+            "reporting.incoming_stock",
+            {
+                "lines": "count(*) filter (ordered_units > 0)",
+                "ordered": "sum(ordered_units)",
+                "received": "sum(received_units)",
+            },
+        ),
+    ),
 )

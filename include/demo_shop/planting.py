@@ -109,6 +109,12 @@ _TABLES: Final = {
         "'movement ' || victim.movement_id",
         "victim.updated_at desc, victim.movement_id",
     ),
+    "purchase_order_lines": _Table(
+        ("purchase_order_line_id",),
+        "purchase_order_lines as victim",
+        "'purchase ' || victim.purchase_order_line_id",
+        "victim.updated_at desc, victim.purchase_order_line_id",
+    ),
     # The customer and the product with the fewest orders: their rows take the fewest others into quarantine.
     "customers": _Table(
         ("customer_id",),

@@ -22,6 +22,7 @@ TABLES: Final = (
     "shipment_items",
     "inventory",
     "inventory_movements",
+    "purchase_order_lines",
 )
 """Every table, parents before children."""
 
@@ -36,6 +37,7 @@ KEY_PREFIXES: Final = {
     "transaction_id": "trn",
     "shipment_item_id": "shi",
     "movement_id": "mov",
+    "purchase_order_line_id": "pol",
 }
 """What a text key of each kind starts with: order 123 is ``ord-000123``."""
 
@@ -58,7 +60,7 @@ _ADDED: Final = (
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
-_NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items")
+_NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items", "purchase_order_lines")
 """Tables that schema.sql has got since the first shops were created."""
 
 _RENEWED: Final = (("orders", "discount"), ("orders", "tax"), ("orders", "total"), ("products", "unit_price"))

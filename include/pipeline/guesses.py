@@ -34,6 +34,10 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "inventory_movements": (
         "inventory_movement", "stock_movement", "stock_move", "inventory_transaction", "movement", "bewegung",
     ),
+    "purchase_order_lines": (
+        "purchase_order_line", "purchase_order_item", "purchase_line", "po_line", "po_item", "supplier_order_line",
+        "supplier_order_item", "inbound_shipment_line",
+    ),
 }  # fmt: skip
 # Names of such a column, the likeliest first; its own name comes before all of them.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -83,6 +87,11 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": ("movement_type", "type", "reason", "art"),
     "method": ("payment_method", "gateway", "provider", "zahlungsart"),
     "paid_at": ("captured_at", "paid", "paid_on", "payment_date", "created_at", "created", "date", "datum"),
+    "received": ("quantity_received", "received_quantity", "qty_received", "units_received", "erhalten"),
+    "expected_at": ("expected", "expected_on", "expected_date", "date_planned", "eta", "due_date"),
+    "received_at": ("received_on", "received_date", "date_received", "delivered_at"),
+    "supplier": ("supplier_name", "supplier_id", "vendor", "vendor_name", "vendor_id", "partner_id", "lieferant"),
+    "purchase_order": ("purchase_order_number", "po_number", "purchase_order_id", "po_id", "reference"),
     "moved_at": ("moved", "moved_on", "created_at", "created", "date", "datum"),
 }  # fmt: skip
 

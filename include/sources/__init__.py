@@ -23,6 +23,7 @@ from include.sources.order_refunds import ORDER_REFUNDS
 from include.sources.orders import ORDERS
 from include.sources.payments import PAYMENTS
 from include.sources.products import PRODUCTS
+from include.sources.purchase_order_lines import PURCHASE_ORDER_LINES
 from include.sources.refunds import REFUNDS
 from include.sources.shipment_items import SHIPMENT_ITEMS
 from include.sources.shop_file import Cancellations, ShopFile, read_toml
@@ -43,6 +44,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         SHIPMENT_ITEMS,
         INVENTORY,
         INVENTORY_MOVEMENTS,
+        PURCHASE_ORDER_LINES,
     )
 }
 check_needs(SOURCES)

@@ -154,6 +154,7 @@ FAN_OUTS = {
     "payments_daily": ("payments", {"payments_equal_accepted"}),
     "receivables_daily": ("payments_daily", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", {"stock_equals_movements", "stock_on_hand"}),
+    "incoming_stock": ("purchase_order_lines", {"purchases_equal_lines"}),
 }
 DROPPED_ROWS = {
     "order_lines": ("order_items", "order_item_id = 7", {"lines_equal_accepted"}),
@@ -166,6 +167,7 @@ DROPPED_ROWS = {
     "payments_daily": ("payments", "payment_id = 7", {"payments_equal_accepted"}),
     "receivables_daily": ("daily_sales", "currency = 'USD'", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", "movement_id = 7", {"stock_equals_movements", "stock_on_hand"}),
+    "incoming_stock": ("purchase_order_lines", "purchase_order_line_id = 7", {"purchases_equal_lines"}),
 }
 # A join on the customer drops the guests' rows.
 DROPPED_GUESTS = {

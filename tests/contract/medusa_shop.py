@@ -56,7 +56,7 @@ def fill_catalogue(medusa: Medusa) -> None:
     for item, location, stocked, reserved in (("mug", "port", 9, 2), ("mug", "hill", 4, 0), ("shirt", "port", 1, 3)):
         medusa.put(
             "inventory_level", inventory_item_id=item, location_id=location, stocked_quantity=stocked,
-            reserved_quantity=reserved,
+            reserved_quantity=reserved, incoming_quantity=6 if location == "hill" else 0,
         )  # fmt: skip
     medusa.put("inventory_level", inventory_item_id="cap", location_id="port", stocked_quantity=5, deleted_at=at(3))
 

@@ -359,6 +359,16 @@ def test_the_shelves(shop: psycopg.Connection) -> None:
     }
 
 
+def test_what_is_to_come_to_the_shelves(shop: psycopg.Connection) -> None:
+    """Medusa has no orders of it: a row for every shelf, also where nothing is to come."""
+    rows = read(shop, "purchase_order_lines").values()
+    assert {(row["product_id"], row["warehouse_id"]): row["quantity"] for row in rows} == {
+        ("mug", "port"): 0,
+        ("mug", "hill"): 6,
+        ("shirt", "port"): 0,
+    }
+
+
 def test_the_warehouses(shop: psycopg.Connection) -> None:
     columns = ("code", "name", "country")
     assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "warehouses").items()} == {

@@ -74,7 +74,9 @@ INVARIANTS = {
         union all select movement_id::text from inventory_movements where greatest(moved_at, updated_at) > now()
         union all select customer_id::text from customers where greatest(created_at, updated_at) > now()
         union all select product_id::text from products where greatest(created_at, updated_at) > now()
-        union all select product_id::text from inventory where updated_at > now()""",
+        union all select product_id::text from inventory where updated_at > now()
+        union all select purchase_order_line_id::text from purchase_order_lines
+        where greatest(ordered_at, received_at, cancelled_at, updated_at) > now()""",
     "a row is written no earlier than its events": """
         select order_id::text from orders
         where updated_at < greatest(ordered_at, shipped_at, delivered_at, cancelled_at)
@@ -89,7 +91,18 @@ INVARIANTS = {
         union all select product_id::text from inventory join (
             select product_id, warehouse_id, max(moved_at) as moved_at from inventory_movements
             group by product_id, warehouse_id
-        ) as last using (product_id, warehouse_id) where updated_at < last.moved_at""",
+        ) as last using (product_id, warehouse_id) where updated_at < last.moved_at
+        union all select purchase_order_line_id::text from purchase_order_lines
+        where updated_at < greatest(ordered_at, received_at, cancelled_at)""",
+    "what was bought is a product for a warehouse": """
+        select purchase_order_line_id from purchase_order_lines
+        left join products using (product_id) left join warehouses using (warehouse_id)
+        where products.product_id is null or warehouses.warehouse_id is null""",
+    "what was bought is of some units, which come after they were ordered": """
+        select purchase_order_line_id from purchase_order_lines
+        where quantity < 1 or not received between 0 and quantity or (received > 0) <> (received_at is not null)
+            or received_at < ordered_at or cancelled_at < ordered_at or expected_at < ordered_at
+            or quantity > 1000000 or currency <> 'EUR' or not unit_cost > 0""",
     "customers and products exist before they are ordered": """
         select orders.order_id from orders join customers using (customer_id) where ordered_at < created_at
         union all

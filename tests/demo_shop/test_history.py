@@ -20,6 +20,7 @@ from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.order_refunds import OrderRefunds
 from include.demo_shop.history.orders import NEVER, Codes, Prices
 from include.demo_shop.history.payments import Payments
+from include.demo_shop.history.purchases import Purchases
 from include.demo_shop.history.shipments import Shipments
 from include.demo_shop.schema import TABLES, KeyType, create_schema
 from include.demo_shop.service import OrderService, open_engine
@@ -208,6 +209,35 @@ def test_what_leaves_in_parcels_changes_nothing_else(
     assert first == second
 
 
+def test_what_is_bought_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    nothing = Purchases(*(np.zeros(0, np.int64) for _ in range(9)))
+    monkeypatch.setattr(simulation, "purchases", lambda *_: nothing)
+    second = filled(another_shop)
+    assert first.pop("purchase_order_lines")
+    assert not second.pop("purchase_order_lines")
+    assert first == second
+
+
+def test_what_comes_was_bought(past: Connection[Any]) -> None:
+    """Every receipt but the first of a shelf is of one line of a purchase order, unit by unit."""
+    without_line = """
+        select count(*) from (
+            select product_id, warehouse_id, moved_at, quantity,
+                row_number() over (partition by product_id, warehouse_id order by moved_at) as nth
+            from inventory_movements where kind = 'receipt'
+        ) as receipt
+        full join (select * from purchase_order_lines where received > 0) as line
+            on (line.product_id, line.warehouse_id, line.received_at, line.received)
+                = (receipt.product_id, receipt.warehouse_id, receipt.moved_at, receipt.quantity)
+        where receipt.nth is null or receipt.nth > 1 and line.received is null
+        """
+    assert _one(past, "select count(*) from purchase_order_lines where received > 0") > 100
+    assert _one(past, without_line) == 0
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"last_day": date(2026, 3, 30)}, {"timezone": ZoneInfo("Asia/Tokyo")}])
 def test_other_arguments_make_other_rows(
     shop_database: Database, another_shop: Database, other: dict[str, Any]
@@ -254,6 +284,7 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
                 union all select max(updated_at) from inventory_movements
                 union all select max(updated_at) from payments
                 union all select max(updated_at) from shipment_items
+                union all select max(updated_at) from purchase_order_lines
             ) as latest"""
 
         assert shop.execute(days).fetchone() == (25, date(2020, 3, 17), date(2020, 4, 10))
@@ -411,6 +442,12 @@ def test_it_is_shaped_like_a_shops(past: Connection[Any], what: str, share: str,
         "select 1 from payments where kind = 'capture' group by order_id having count(distinct method) = 2",
         "select 1 from orders left join payments using (order_id) where cancelled_at > ordered_at and kind is null",
         "select 1 from products where created_at > (select min(ordered_at) from orders)",
+        "select 1 from purchase_order_lines where received = 0 and cancelled_at is null and expected_at is not null",
+        "select 1 from purchase_order_lines where received between 1 and quantity - 1 and cancelled_at is not null",
+        "select 1 from purchase_order_lines where received between 1 and quantity - 1 and cancelled_at is null",
+        "select 1 from purchase_order_lines where received = 0 and cancelled_at is not null",
+        "select 1 from purchase_order_lines where expected_at is null",
+        "select 1 from purchase_order_lines where received_at > expected_at + interval '7 days'",
     ],
 )
 def test_it_holds_every_kind_of_thing(past: Connection[Any], query: str) -> None:

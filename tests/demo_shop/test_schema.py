@@ -62,7 +62,7 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
         tables = "|".join(schema._NEW_TABLES)
         for added in (
             rf"(?s)create table ({tables}) \(.*?\n\);\n",
-            r"(?m)^create sequence (order_refund|transaction|shipment_item)_id_numbers;\n",
+            r"(?m)^create sequence (order_refund|transaction|shipment_item|purchase_order_line)_id_numbers;\n",
             rf"(?m)^create index ({tables})_\w+ .*;\n",
             rf"(?ms)^comment on (table|column) ({tables})\b.*?;\n",
             r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(14, 2\)),\n",

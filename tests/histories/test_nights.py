@@ -159,6 +159,17 @@ TAMPERING: Final = {
     "a line was sold under another article number": """
         update order_items set sku = 'old', updated_at = now() where order_item_id = %(line)s
     """,
+    "what was bought comes, all of it or some": """
+        update purchase_order_lines set received = greatest(1, quantity - (%(days)s - 1) * 6),
+            received_at = ordered_at + %(days)s * interval '30 hours', updated_at = now()
+        where purchase_order_line_id = %(bought)s
+    """,
+    "what was bought is expected later, or no more": """
+        update purchase_order_lines set expected_at = expected_at + %(days)s * interval '1 day',
+            cancelled_at = case when %(days)s = 1 then ordered_at + interval '2 days' end, updated_at = now()
+        where purchase_order_line_id = %(bought)s
+    """,
+    "a purchase was never made": "delete from purchase_order_lines where purchase_order_line_id = %(bought)s",
     "a shelf holds more than it should": """
         update inventory set on_hand = on_hand + 1, updated_at = now() where (product_id, warehouse_id) =
             (select product_id, warehouse_id from order_items where order_item_id = %(line)s)
@@ -204,6 +215,7 @@ class Trade:
         chosen = {
             "order": self._one("order_id", "orders"), "other_order": self._one("order_id", "orders"),
             "line": self._one("order_item_id", "order_items"), "other_line": self._one("order_item_id", "order_items"),
+            "bought": self._one("purchase_order_line_id", "purchase_order_lines"),
             "refund": self._one("refund_id", "refunds"), "days": self._dice.randint(1, 6),
         }  # fmt: skip
         with self._shop.transaction():

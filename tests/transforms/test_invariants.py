@@ -34,7 +34,15 @@ class Trade:
         self._dice = random.Random(seed)  # noqa: S311 - the same shop every time
         self.rows: dict[str, Rows] = {
             name: []
-            for name in ("orders", "order_items", "refunds", "order_refunds", "payments", "inventory_movements")
+            for name in (
+                "orders",
+                "order_items",
+                "refunds",
+                "order_refunds",
+                "payments",
+                "inventory_movements",
+                "purchase_order_lines",
+            )
         }
         self.rows["warehouses"] = [{"warehouse_id": number, "code": f"W{number}"} for number in (1, 2)]
         self.rows["products"] = [
@@ -66,13 +74,38 @@ class Trade:
                 "moved_on": self._dice.randint(first, last),
             }
             self.rows["inventory_movements"].append(movement)
+        self._buy(first, last, orders // 2)
         return self
 
+    def _buy(self, first: int, last: int, lines: int) -> None:
+        """Order units of suppliers, of which some come, some late, some never; without a throw: the rest stays."""
+        for number in range(lines):
+            ordered = first + number * 7 % (last - first + 1)
+            came = number % 4 and ordered + number % 5 <= last
+            line = {
+                "purchase_order_line_id": len(self.rows["purchase_order_lines"]) + 1,
+                "product_id": 1 + number % 9,
+                "warehouse_id": 1,
+                "quantity": number % 8,
+                "received": number % 11 if came else 0,
+                "known_on": ordered,
+                "ordered_on": ordered if number % 6 else None,
+                "expected_on": ordered + number % 3 * 3 if number % 5 else None,
+                "received_on": ordered + number % 5 if came else None,
+                "cancelled_on": last if number % 9 == 0 else None,
+            }
+            self.rows["purchase_order_lines"].append(line)
+
     def then(self, first: int, last: int) -> Trade:
-        """Ship, cancel and refund what stands open, within the days."""
+        """Ship, cancel and refund what stands open, within the days; receive what was bought."""
         for order in self.rows["orders"]:
             if order["cancelled_on"] is None and order["shipped_on"] is None:
                 self._follow(order, max(first, order["ordered_on"]), last)
+        for line in self.rows["purchase_order_lines"]:
+            if line["received_on"] is None:
+                line |= {"received": line["quantity"], "received_on": first}
+            elif line["cancelled_on"] is None:
+                line |= {"cancelled_on": first}
         return self
 
     def _order(self, first: int, last: int) -> None:
@@ -261,6 +294,20 @@ def test_what_was_given_back_of_orders_is_that_of_the_days_but_for_what_no_order
     assert len(of_no_order) > 5
     assert sum(row["other_refunds_cents"] for row in kept) > 0
     assert _sums([*kept, *of_no_order], ["currency"], names) == _sums(tables.rows("daily_sales"), ["currency"], names)
+
+
+def test_what_is_to_come_is_on_order_on_its_shelf(tables: Reporting) -> None:
+    shelf = ["product_id", "warehouse_id"]
+    lines = [
+        row | {"overdue_units": row["open_units"] if row["status"] == "overdue" else 0}
+        for row in tables.rows("incoming_stock")
+    ]
+    assert {row["status"] for row in lines} == {"open", "overdue", "received", "cancelled"}
+    health = [row for row in tables.rows("inventory_health") if row["warehouse_id"] == 1]
+    open_units = {key: sums for key, sums in _sums(lines, shelf, ["open_units", "overdue_units"]).items() if any(sums)}
+    on_order = _sums([row for row in health if row["on_order_units"]], shelf, ["on_order_units", "overdue_units"])
+    assert open_units == on_order
+    assert len(open_units) > 3
 
 
 def past_rows(tables: Reporting, source: str) -> Rows:
@@ -470,8 +517,8 @@ def test_nothing_after_the_day_changes_anything(report: Report, seed: str) -> No
 
 def _is_later(row: dict[str, Any]) -> bool:
     """Whether a row began after the day."""
-    begins = ("ordered_on", "sold_on", "refunded_on", "paid_on", "moved_on")
-    return any(row.get(begun, 0) > day(AS_OF) for begun in begins)
+    begins = ("ordered_on", "sold_on", "refunded_on", "paid_on", "moved_on", "known_on")
+    return any((row.get(begun) or 0) > day(AS_OF) for begun in begins)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

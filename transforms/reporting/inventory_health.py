@@ -4,7 +4,8 @@ Velocity counts only days in stock (see ``transforms.demand``), so that an empty
 Safety stock, reorder point and order-up-to level follow the textbook (Silver, Pyke and Thomas, Inventory and
 Production Management in Supply Chains): z·√(L·σd² + d²·σL²), d·L + safety stock, and d·(L + cover) + safety stock. Each
 is rounded up to whole units, or to the smallest one of a shop whose units have decimals: how large a pack is, the shop
-does not say. Goods already on order are not subtracted, because the shop does not record them.
+does not say. What is suggested raises the inventory position to that level: on hand plus on order minus backorders
+(Porteus, Stochastic Inventory Theory), which is ``available + on_order_units``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from include.contract.table import key
 from transforms.arithmetic import flag, ratio, rounded_up
 from transforms.demand import SHELF, lead_time_deviation, shelf_days
 from transforms.engines import Frame
+from transforms.incoming import on_order
 from transforms.parameters import PARAMETERS
 
 _STATUSES = ("not_yet_stocked", "ok", "at_risk", "stockout", "overstock", "dead")
@@ -78,7 +80,8 @@ TABLE = Table(
         Column(
             "suggested_order",
             Type.UNITS,
-            f"max(0, ⌈d·(L + {PARAMETERS.cover_days} days)⌉ + safety_stock − available); null when safety_stock is.",
+            f"max(0, ⌈d·(L + {PARAMETERS.cover_days} days)⌉ + safety_stock − available − on_order_units); null when "
+            "safety_stock is.",
             nullable=True,
         ),
         Column(
@@ -86,7 +89,24 @@ TABLE = Table(
             Type.TEXT,
             "The first that applies: not_yet_stocked (units never came or lay there), stockout (nothing available), "
             f"dead (nothing sold in {PARAMETERS.dead_stock_days} days), at_risk (available ≤ reorder_point), overstock "
-            f"(more than {PARAMETERS.overstock_days} days of supply, of a shelf stocked for 28 days), ok.",
+            f"(more than {PARAMETERS.overstock_days} days of supply, of a shelf stocked for 28 days), ok. What is on "
+            "order does not count.",
+        ),
+        Column(
+            "on_order_units",
+            Type.INTEGER,
+            "Units of purchase orders that have not come and are not cancelled; 0 where the shop has none.",
+        ),
+        Column(
+            "overdue_units",
+            Type.INTEGER,
+            "Those of them that were expected by the night: no supplier says when they come.",
+        ),
+        Column(
+            "next_expected_on",
+            Type.DAY,
+            "The first day after the night on which some of them are expected; null when that is unknown.",
+            nullable=True,
         ),
     ),
     primary_key=("night", "product_id", "warehouse_id"),
@@ -104,7 +124,14 @@ TABLE = Table(
         ),
         *(
             between(name, f"{name}_not_negative", f"{name} is not negative.", least=0, severity=Severity.STOP)
-            for name in ("days_of_supply", "safety_stock", "reorder_point", "suggested_order")
+            for name in (
+                "days_of_supply",
+                "safety_stock",
+                "reorder_point",
+                "suggested_order",
+                "on_order_units",
+                "overdue_units",
+            )
         ),
         between(
             "stockout_rate",
@@ -118,9 +145,15 @@ TABLE = Table(
 )
 
 
-def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int) -> Frame:
-    """Sum the windows of every shelf, then compute each measure from the sums."""
-    sums = _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
+def build(
+    inventory_daily: Frame, daily_product_sales: Frame, purchase_order_lines: Frame, as_of: int, unit_parts: int
+) -> Frame:
+    """Sum the windows of every shelf, then compute each measure from the sums and what is on order."""
+    sums = (
+        _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
+        .join(on_order(purchase_order_lines, as_of), on=SHELF, how="left")
+        .with_columns(nw.col("on_order_units", "overdue_units").fill_null(0))
+    )
     days, units, available = nw.col("in_stock_days_28d"), nw.col("units_28d"), nw.col("available")
     stocked = nw.when(available > 0).then(available).otherwise(0)
     # Of the lake's units, to be rounded up to one of them.
@@ -141,7 +174,7 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_p
         )
         .with_columns(
             reorder_point=rounded_up(units * PARAMETERS.lead_time_days, days) + nw.col("safety_stock"),
-            lacking=target + nw.col("safety_stock") - available,
+            lacking=target + nw.col("safety_stock") - available - nw.col("on_order_units"),
         )
         .with_columns(
             suggested_order=nw.when(nw.col("lacking") > 0).then(nw.col("lacking")).when(nw.col("lacking") <= 0).then(0)

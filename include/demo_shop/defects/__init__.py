@@ -13,6 +13,7 @@ from include.demo_shop.defects.defect import MISSING_KEY, Defect
 from include.demo_shop.defects.of_lines import LINE_DEFECTS
 from include.demo_shop.defects.of_orders import ORDER_DEFECTS, ORDER_WARNINGS
 from include.demo_shop.defects.of_payments import PAYMENT_DEFECTS, PAYMENT_WARNINGS
+from include.demo_shop.defects.of_purchases import PURCHASE_DEFECTS, PURCHASE_WARNINGS
 from include.demo_shop.defects.of_refunds import REFUND_DEFECTS
 from include.demo_shop.defects.of_shipments import SHIPMENT_DEFECTS, SHIPMENT_WARNINGS
 from include.demo_shop.defects.of_stock import STOCK_DEFECTS
@@ -29,6 +30,8 @@ _ALL = (
     *PAYMENT_WARNINGS,
     *SHIPMENT_DEFECTS,
     *SHIPMENT_WARNINGS,
+    *PURCHASE_DEFECTS,
+    *PURCHASE_WARNINGS,
 )
 
 DEFECTS: Final = {defect.name: defect for defect in _ALL}

@@ -27,6 +27,7 @@ Source = Literal[
     "shipment_items",
     "inventory",
     "inventory_movements",
+    "purchase_order_lines",
 ]
 
 

@@ -28,6 +28,7 @@ from include.demo_shop.history.names import (
 from include.demo_shop.history.order_refunds import REASONS
 from include.demo_shop.history.orders import NEVER, NO_ORDER, Codes, Fates, Prices, Status
 from include.demo_shop.history.payments import KINDS, METHODS
+from include.demo_shop.history.purchases import Purchases
 from include.demo_shop.history.shipments import Shipments
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
 
@@ -54,7 +55,7 @@ class Journal:
         self._buffered_rows = 0
         tables = (
             *("customers", "orders", "order_items", "refunds", "order_refunds", "payments", "shipment_items"),
-            "inventory_movements",
+            *("inventory_movements", "purchase_order_lines"),
         )
         self.numbers = dict.fromkeys(tables, 0)
 
@@ -264,6 +265,18 @@ class Journal:
                 "shipped_at": to.instants(sent.shipped_at),
                 "delivered_at": to.instants(sent.delivered_at, NEVER),
                 "updated_at": to.instants(np.where(sent.delivered_at < NEVER, sent.delivered_at, sent.shipped_at)),
+            },
+        )
+
+    def purchases(self, bought: Purchases, unit_cost: Ints) -> None:
+        """Enter the lines of purchase orders of a day, at what a unit costs then."""
+        self._keep(
+            "purchase_order_lines",
+            {
+                "purchase_order_line_id": to.whole(self._next_numbers("purchase_order_lines", len(bought.cell))),
+                **_cell_keys(bought.cell),
+                **bought.columns,
+                "unit_cost": to.money(unit_cost),
             },
         )
 

@@ -23,6 +23,7 @@ _GENERATED_KEYS = {
     "payments": "transaction_id",
     "shipment_items": "shipment_item_id",
     "inventory_movements": "movement_id",
+    "purchase_order_lines": "purchase_order_line_id",
 }
 _CONSTRAINTS = """
 select conrelid::regclass::text, conname, pg_get_constraintdef(oid)

@@ -34,6 +34,7 @@ from include.demo_shop.history.orders import (
     wishes,
 )
 from include.demo_shop.history.payments import Payments, payments
+from include.demo_shop.history.purchases import purchases
 from include.demo_shop.history.shipments import shipments
 from include.demo_shop.history.stock import Agenda, Kind, Movements, Shelves
 
@@ -104,7 +105,11 @@ class Simulation:
             self._journal.payments(self._payments.pop(day, []))
             if day >= 0:
                 in_use = np.repeat(self._assortment.is_offered(day), len(WAREHOUSES))
-                self._agenda.add(self._shelves.reorder(day, in_use, rng))
+                reordered = self._shelves.reorder(day, in_use, rng)
+                self._agenda.add(reordered.receipts)
+                # A generator of its own: the rest of the past is what it was before there were purchase orders.
+                bought = purchases(day, reordered, self._calendar, np.random.default_rng([self._seed, 12, day]))
+                self._journal.purchases(bought, self._assortment.costs[day][bought.cell // len(WAREHOUSES)])
             self._journal.flush_if_full()
         self._journal.flush()
         self._journal.inventory(self._shelves)

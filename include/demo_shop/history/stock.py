@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import HOUR, MINUTE, Calendar, Floats, Ints
+from include.demo_shop.history.orders import NEVER
 
 
 class Kind(IntEnum):
@@ -69,6 +70,26 @@ class Movements:
     def take(self, which: NDArray[np.bool_] | Ints) -> Movements:
         """Some of them."""
         return Movements(self.at[which], self.cell[which], self.kind[which], self.quantity[which], self.item[which])
+
+
+@dataclass(frozen=True)
+class Reorders:
+    """What was ordered on an evening: equally long columns.
+
+    Attributes:
+        cell, quantity: where to, how many units.
+        arrives_at: when they come, in µs since 1970 UTC; NEVER where that is not in the history.
+    """
+
+    cell: Ints
+    quantity: Ints
+    arrives_at: Ints
+
+    @property
+    def receipts(self) -> Movements:
+        """Their receipts."""
+        here = self.arrives_at < NEVER
+        return Movements.of(Kind.RECEIPT, self.arrives_at[here], self.cell[here], self.quantity[here])
 
 
 class Shelves:
@@ -129,8 +150,8 @@ class Shelves:
         at = self._calendar.starts[day] + rng.integers(18 * HOUR, 22 * HOUR, len(counted))
         return Movements.of(Kind.ADJUSTMENT, at, counted, drift).take(drift != 0)
 
-    def reorder(self, day: int, cells_in_use: NDArray[np.bool_], rng: np.random.Generator) -> Movements:
-        """Receipts to come for the cells that ran low by the evening of `day`; some suppliers are very late."""
+    def reorder(self, day: int, cells_in_use: NDArray[np.bool_], rng: np.random.Generator) -> Reorders:
+        """What is ordered for the cells that ran low by the evening of `day`; some suppliers are very late."""
         low = np.flatnonzero(cells_in_use & (self.available + self._on_order < self.reorder_point))
         fortnight = np.ceil(self._planned[low] * self._level * 14.0).astype(np.int64)
         wanted = self.reorder_point[low] + fortnight - self.available[low] - self._on_order[low]
@@ -139,9 +160,8 @@ class Shelves:
         arrival = day + lead.astype(np.int64)
         at_dock = rng.integers(6 * HOUR, 11 * HOUR, len(low)) // MINUTE * MINUTE
         self._on_order[low] += quantity
-        here = arrival < self._calendar.days
-        at = self._calendar.starts[arrival[here]] + at_dock[here]
-        return Movements.of(Kind.RECEIPT, at, low[here], quantity[here])
+        at = self._calendar.starts[np.minimum(arrival, self._calendar.days)] + at_dock
+        return Reorders(low, quantity, np.where(arrival < self._calendar.days, at, NEVER))
 
     def close(self, moved: Movements) -> None:
         """Enter the movements of a day, in the order in which they happened."""
