@@ -26,7 +26,7 @@ FILE: Final = "shop.json"
 
 
 class OtherDecimals(ContractError):
-    """The lake counts amounts with other decimals than the shop's folder says; the message names both."""
+    """The lake counts amounts with more decimals than the shop's folder says; the message names both."""
 
 
 class OtherShop(ContractError):
@@ -87,18 +87,18 @@ def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
 
 
 def other_decimals() -> str | None:
-    """Why nothing may be read from the lake or written to it: it counts amounts otherwise; None where it does not.
+    """Why nothing may be read from the lake or written to it: its amounts have more decimals; None where they do not.
 
-    What earlier nights wrote (slices, histories, past publications) is read as it stands.
+    Those that have fewer are carried over: a version says how many it has (``lake.rows``).
     """
     kept, said = _kept(), ShopFile.of(settings().sources).decimals
     counted = kept.decimals if kept else DECIMALS
-    if counted == said or not copies.definitions():
+    if counted <= said or not copies.definitions():
         return None
     return (
-        f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {said}: all that nights"
-        f" have kept would be read wrong; nothing is written. Write `decimals = {counted}` below [money], or give the"
-        " shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
+        f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {said}: amounts would"
+        f" be rounded; nothing is written. Write `decimals = {counted}` below [money], or give the shop a new lake and a"
+        " new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
     )
 
 

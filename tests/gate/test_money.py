@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
 
@@ -17,6 +19,8 @@ from include.pipeline.one_shop import OtherDecimals
 from include.pipeline.plan import plan
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
+from include.training.entities import EveryEntity
+from include.training.sets import training_set
 from tests.nights import LAST_DAY, Nights
 
 # Prices with 19 % tax in them, as a shop that computes with fractions takes it out and rounds nothing.
@@ -276,23 +280,78 @@ def test_what_a_currency_has_not_is_held_and_shown_as_it_is(yen: Nights) -> None
     assert re.search(r"At stake in quarantine: .*orders?", summary(run))
 
 
-def test_other_decimals_than_those_of_the_lake_are_refused(
-    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slices, histories and past publications are read as they stand: each would be ten times too small."""
-    nights.report()
-    folder = copytree(settings().sources, tmp_path / "sources")
-    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the shop's own, so that a test can write its shop.toml."""
+    made = copytree(settings().sources, tmp_path / "sources")
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(made))
     settings.cache_clear()
-    for decimals in (3, 0):
-        (folder / "shop.toml").write_text(f"[money]\ndecimals = {decimals}\n")
-        run = nights.begin()
-        with pytest.raises(OtherDecimals, match=f"with 2 decimals, and shop.toml says {decimals}.*`decimals = 2`"):
-            nightly.extract(run)
-        runs.finish_run(run, "failed")
-        with pytest.raises(WrongRequest, match=f"with 2 decimals, and shop.toml says {decimals}"):
-            republish.begin("put back", {"night": LAST_DAY.isoformat()})
-        assert f"with 2 decimals, and shop.toml says {decimals}" in (plan([]).refused or "")
+    yield made
+    settings.cache_clear()
+
+
+_DAY_BEFORE = LAST_DAY - timedelta(days=1)
+_ACTIVITY = EveryEntity("customer_activity", (_DAY_BEFORE,)), ["customer_activity.net_sales_90d"]
+_AMOUNTS = {
+    "orders": "select order_id, total::float, rounding::float from reporting.orders order by 1",
+    "products": "select product_id, valid_from, unit_price::float from reporting.products_history order by 1, 2",
+    "features": "select as_of, customer_id, net_sales_90d::float from features.customer_activity order by 1, 2",
+}
+
+
+def test_a_shop_that_begins_to_sell_in_dinars_keeps_what_nights_have_kept(nights: Nights, folder: Path) -> None:
+    """Histories, slices and past publications have two decimals in the lake; a version says how many it has."""
+    nights, day = replace(nights, names=("order_lines", "orders", "products_history", "customer_activity")), _DAY_BEFORE
+    nights.run(day)
+    nights.shop.execute("update products set unit_price = unit_price + 1, updated_at = now() where product_id <= 3")
+    nights.run()
+    before = {name: nights.ask(asked) for name, asked in _AMOUNTS.items()}
+    known = training_set(*_ACTIVITY, known_only=False)
+    [(publication,)] = nights.ask(
+        "select max(publication_id) from audit.publications join audit.runs using (run_id) where kind = 'night'"
+    )
+
+    (folder / "shop.toml").write_text("[money]\ndecimals = 3\n")
+    # As `make schema` would.
+    schema = (folder / FILE).read_text()
+    for column in ("shipping", "total"):
+        schema = re.sub(rf'^{column} = "numeric\(14,2\)"', f'{column} = "numeric(15,3)"', schema, flags=re.MULTILINE)
+    (folder / FILE).write_text(schema)
+    assert plan([]).refused is None
+    nights.shop.execute(
+        """
+        alter table orders alter shipping type numeric(15, 3), alter total type numeric(15, 3);
+        update orders set shipping = shipping + 0.005, total = total + 0.005, currency = 'KWD'
+        where order_id = (select max(order_id) from orders)
+        """
+    )
+    nights.run()
+    after = {name: nights.ask(asked) for name, asked in _AMOUNTS.items()}
+    assert (after["products"], after["features"]) == (before["products"], before["features"])
+    changed = [(old[1:], new[1:]) for old, new in zip(before["orders"], after["orders"], strict=True) if old != new]
+    assert [(round(new[0] - old[0], 6), new[1]) for old, new in changed] == [(0.005, 0)]
+    again = training_set(*_ACTIVITY, known_only=False)
+    cents, fils = (table["customer_activity__net_sales_90d_cents"].to_pylist() for table in (known, again))
+    assert any(cents)
+    assert fils == [one and one * 10 for one in cents]
+    republish.begin("put back", {"night": LAST_DAY.isoformat(), "publication": publication})
+    republish.publish("put back", nights.reporting)
+    runs.finish_run("put back", "success")
+    assert nights.ask(_AMOUNTS["orders"]) == before["orders"]
+    nights.run(full_refresh=True)
+    assert {name: nights.ask(asked) for name, asked in _AMOUNTS.items()} == after
+
+
+def test_fewer_decimals_than_those_of_the_lake_are_refused(nights: Nights, folder: Path) -> None:
+    """Amounts would be rounded."""
+    nights.report()
+    (folder / "shop.toml").write_text("[money]\ndecimals = 0\n")
+    run = nights.begin()
+    with pytest.raises(OtherDecimals, match=r"with 2 decimals, and shop\.toml says 0.*`decimals = 2`"):
+        nightly.extract(run)
+    runs.finish_run(run, "failed")
+    with pytest.raises(WrongRequest, match=r"with 2 decimals, and shop\.toml says 0"):
+        republish.begin("put back", {"night": LAST_DAY.isoformat()})
+    assert "with 2 decimals, and shop.toml says 0" in (plan([]).refused or "")
     (folder / "shop.toml").write_text("[money]\ndecimals = 2\n")
     nights.report()
-    settings.cache_clear()
