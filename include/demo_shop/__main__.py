@@ -16,7 +16,7 @@ from include.demo_shop.defects import DEFECTS
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history
 from include.demo_shop.live import EmptyShop, Traffic, trade
 from include.demo_shop.planting import AlreadyPlanted, NoVictim, UnknownDefect, plant, planted_defects, unplant
-from include.demo_shop.schema import KeyType, create_schema, loosen_schema, schema_exists, upgrade_schema
+from include.demo_shop.schema import KeyType, create_schema, loosen_schema, schema_exists, upgrade_schema, widen_schema
 
 app = typer.Typer(help="The demo shop: create it, fill it, trade in it, break it, heal it.", no_args_is_help=True)
 
@@ -43,6 +43,10 @@ def _upgrade(shop: Connection[Any]) -> None:
         typer.echo(f"The shop is of an earlier release and lacked {added}: added, {rows}.")
     for column in loosen_schema(shop):
         typer.echo(f"The shop is of an earlier release, in which {column} was never null: it may be now.")
+    if columns := widen_schema(shop):
+        typer.echo(
+            f"The shop is of an earlier release, whose amounts had two decimals: {', '.join(columns)} have three."
+        )
 
 
 def _fail(message: object) -> typer.Exit:

@@ -96,9 +96,9 @@ def other_decimals() -> str | None:
     if counted <= said or not copies.definitions():
         return None
     return (
-        f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {said}: amounts would"
-        f" be rounded; nothing is written. Write `decimals = {counted}` below [money], or give the shop a new lake and a"
-        " new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
+        f"the lake {settings().lake} counts amounts with {counted} decimals, and shop.toml says {said}: amounts"
+        f" would be rounded; nothing is written. Write `decimals = {counted}` below [money], or give the shop a new"
+        " lake and a new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
     )
 
 

@@ -274,7 +274,7 @@ def _dependents(
 
 
 def _holds(kind: str, before: str) -> bool:
-    """Whether a type holds every value of another as it is: an amount with more decimals, of a shop that sells in dinars.
+    """Whether a type holds every value of another as it is: an amount with more decimals.
 
     A slice that this publication does not write keeps its amounts then.
     """

@@ -66,7 +66,8 @@ def training_set(
     Returns:
         One row per pair, in their order, duplicates kept (those of a query are ordered by all their columns). After the
         pairs' own columns, per set: its columns as the lake holds them (``customer_activity__recency_days``; amounts
-        in minor units of the shop's decimals now: cents of two), ``…__as_of``, the business day of the row, and for features ``…__known_at``. Null without a row.
+        in minor units, of the decimals that the shop has now), ``…__as_of``, the business day of the row, and for
+        features ``…__known_at``. Null without a row.
 
     Raises:
         WrongTrainingSet: one of its kinds, saying what would be right.

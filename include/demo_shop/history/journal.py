@@ -24,9 +24,20 @@ from include.demo_shop.history.names import (
     WAREHOUSES,
 )
 from include.demo_shop.history.order_refunds import REASONS
-from include.demo_shop.history.orders import NEVER, NO_ORDER, Codes, Fates, Prices, Status
+from include.demo_shop.history.orders import (
+    INCLUDES_TAX,
+    NEVER,
+    NO_ORDER,
+    Codes,
+    Fates,
+    In,
+    Prices,
+    Status,
+    on_price_tag,
+)
 from include.demo_shop.history.payments import KINDS, METHODS
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
+from include.demo_shop.money import CURRENCIES
 
 CHUNK_ROWS: Final = 400_000
 """How many rows wait in memory before they are written."""
@@ -113,11 +124,11 @@ class Journal:
                 "order_id": to.whole(numbers),
                 "customer_id": to.whole(customers, is_guest),
                 "status": to.words(outcome.status, _STATUSES),
-                "currency": to.words(prices.is_usd.astype(np.int64), ("EUR", "USD")),
-                "subtotal": to.money(prices.subtotal),
-                "discount": to.money(prices.discount),
-                "tax": to.money(prices.tax),
-                "total": to.money(prices.total),
+                "currency": to.words(prices.currency, list(CURRENCIES)),
+                "subtotal": to.money(prices.subtotal, prices.currency),
+                "discount": to.money(prices.discount, prices.currency),
+                "tax": to.money(prices.tax, prices.currency),
+                "total": to.money(prices.total, prices.currency),
                 "shipping_address": to.words(self._addresses.of(customers), self._addresses.addresses),
                 "payment_id": to.joined("pay-", to.text_of(payment)),
                 "ordered_at": to.instants(ordered_at),
@@ -128,9 +139,9 @@ class Journal:
                 "cancelled_by": to.words(outcome.cancellation, [by for by, _, _ in CANCELLATIONS], is_kept),
                 "cancellation_reason": to.words(outcome.cancellation, [why for _, why, _ in CANCELLATIONS], is_kept),
                 "channel": to.words(channel, list(CHANNELS)),
-                "shipping": to.money(prices.shipping),
-                "shipping_discount": to.money(prices.shipping_discount),
-                "shipping_tax": to.money(prices.shipping_tax),
+                "shipping": to.money(prices.shipping, prices.currency),
+                "shipping_discount": to.money(prices.shipping_discount, prices.currency),
+                "shipping_tax": to.money(prices.shipping_tax, prices.currency),
                 "discount_code": to.words(named.of_order, CODES, named.of_order == 0),
             },
         )
@@ -146,6 +157,7 @@ class Journal:
         named: Codes,
     ) -> None:
         """Enter a day's order items; one that is in its order from the start is added NEVER."""
+        currency = prices.currency[order - order[0]] if len(order) else prices.currency
         self._keep(
             "order_items",
             {
@@ -153,12 +165,13 @@ class Journal:
                 "order_id": to.whole(order),
                 **_cell_keys(cell),
                 "quantity": to.whole(quantity),
-                "unit_price": to.money(prices.unit_price),
-                "unit_cost": to.money(prices.unit_cost),
+                "unit_price": to.money(on_price_tag(prices.unit_price, currency), currency),
+                "unit_cost": to.money(prices.unit_cost, currency),
                 "updated_at": to.instants(np.where(added_at == NEVER, ordered_at, added_at)),
-                "discount": to.money(prices.line_discount, prices.line_discount == 0),
+                "discount": to.money(on_price_tag(prices.line_discount, currency), currency, prices.line_discount == 0),
                 "sold_at": to.instants(added_at, NEVER),
                 "discount_code": to.words(named.of_line, PROMOTIONS, named.of_line == 0),
+                "price_includes_tax": to.flags(INCLUDES_TAX[currency]),
             },
         )
 
@@ -189,11 +202,11 @@ class Journal:
                 "refund_id": to.whole(self._next_numbers("refunds", len(order))),
                 "order_item_id": to.whole(joined["item"][order]),
                 "quantity": to.whole(joined["quantity"][order]),
-                "amount": to.money(joined["amount"][order]),
+                "amount": to.money(joined["amount"][order], joined["currency"][order]),
                 "restocked": to.flags(joined["restocked"][order].astype(np.bool_)),
                 "refunded_at": to.instants(joined["at"][order]),
                 "updated_at": to.instants(joined["at"][order]),
-                "tax": to.money(joined["amount"][order] // 10),
+                "tax": to.money(joined["amount"][order] // 10, joined["currency"][order]),
                 "returned_at": to.instants(joined["returned"][order], NEVER),
             },
         )
@@ -210,10 +223,10 @@ class Journal:
             {
                 "order_refund_id": to.whole(self._next_numbers("order_refunds", len(rows))),
                 "order_id": to.whole(given["order"], given["order"] == NO_ORDER),
-                "currency": to.words(given["is_usd"], ("EUR", "USD")),
-                "amount": to.money(given["amount"]),
-                "shipping": to.money(given["shipping"]),
-                "tax": to.money(given["tax"]),
+                "currency": to.words(given["currency"], list(CURRENCIES)),
+                "amount": to.money(given["amount"], given["currency"]),
+                "shipping": to.money(given["shipping"], given["currency"]),
+                "tax": to.money(given["tax"], given["currency"]),
                 "reason": to.words(given["reason"], REASONS),
                 "refunded_at": to.instants(given["at"]),
                 "updated_at": to.instants(given["at"]),
@@ -234,8 +247,8 @@ class Journal:
                 "order_id": to.whole(rows["order"], rows["order"] == NO_ORDER),
                 "kind": to.words(rows["kind"], KINDS),
                 "method": to.words(rows["method"], METHODS),
-                "currency": to.words(rows["is_usd"], ("EUR", "USD")),
-                "amount": to.money(rows["amount"]),
+                "currency": to.words(rows["currency"], list(CURRENCIES)),
+                "amount": to.money(rows["amount"], rows["currency"]),
                 "paid_at": to.instants(rows["at"]),
                 "updated_at": to.instants(rows["at"]),
             },
@@ -266,8 +279,8 @@ class Journal:
                 "sku": pa.array(goods.skus),
                 "name": pa.array(goods.names),
                 "category": pa.array(goods.categories),
-                "unit_cost": to.money(goods.costs[-1]),
-                "unit_price": to.money(goods.prices[-1]),
+                "unit_cost": to.money(goods.costs[-1], In.EUR),
+                "unit_price": to.money(goods.prices[-1], In.EUR),
                 "is_active": to.flags(goods.is_offered(last_day)),
                 "created_at": to.instants(goods.created_at),
                 "updated_at": to.instants(goods.updated_at),

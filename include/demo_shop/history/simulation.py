@@ -8,7 +8,6 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, calendar
 from include.demo_shop.history.catalogue import Assortment, assortment
@@ -22,6 +21,7 @@ from include.demo_shop.history.orders import (
     MEAN_QUANTITY,
     NEVER,
     NO_ORDER,
+    In,
     Refunds,
     additions,
     channels,
@@ -138,6 +138,8 @@ class Simulation:
             bool(self._calendar.is_promotion[day]),
             rng,
             np.random.default_rng([self._seed, 4, day]),
+            # A generator of its own: orders of other currencies are what they were.
+            np.random.default_rng([self._seed, 11, day]),
         )
         outcome = fates(ordered_at, self._calendar.end, rng)
         first_order, first_item = self._journal.numbers["orders"] + 1, self._journal.numbers["order_items"] + 1
@@ -164,9 +166,9 @@ class Simulation:
         add(of(Kind.RETURN, given.at[back], cell[given.line[back]], given.quantity[back], item[given.line[back]]))
         # The same, of before money was given back that no line explains.
         extra = np.random.default_rng([self._seed, 6, day])
-        self._plan_refunds(given, item, returned_at(given, extra))
+        self._plan_refunds(given, item, prices.currency[order], returned_at(given, extra))
         other = order_refunds(outcome.delivered_at, prices, given, order, self._calendar.end, extra)
-        self._plan_order_refunds(other, first_order, prices.is_usd)
+        self._plan_order_refunds(other, first_order, prices.currency)
         paid = payments(
             ordered_at,
             prices.total,
@@ -179,9 +181,9 @@ class Simulation:
             # A generator of its own, as above.
             np.random.default_rng([self._seed, 8, day]),
         )
-        self._plan_payments(paid, first_order, prices.is_usd)
+        self._plan_payments(paid, first_order, prices.currency)
 
-    def _plan_payments(self, paid: Payments, first_order: int, is_usd: NDArray[np.bool_]) -> None:
+    def _plan_payments(self, paid: Payments, first_order: int, currency: Ints) -> None:
         days, is_of_order = self._calendar.day_of(paid.at), paid.order != NO_ORDER
         for day in np.unique(days):
             on_day = days == day
@@ -191,12 +193,12 @@ class Simulation:
                     "order": np.where(is_of_order, first_order + paid.order, NO_ORDER)[on_day],
                     "kind": paid.kind[on_day],
                     "method": paid.method[on_day],
-                    "is_usd": (is_of_order & is_usd[paid.order])[on_day].astype(np.int64),
+                    "currency": np.where(is_of_order, currency[paid.order], In.EUR)[on_day],
                     "amount": paid.amount[on_day],
                 }
             )
 
-    def _plan_refunds(self, given: Refunds, item: Ints, returned: Ints) -> None:
+    def _plan_refunds(self, given: Refunds, item: Ints, currency: Ints, returned: Ints) -> None:
         days = self._calendar.day_of(given.at)
         for day in np.unique(days):
             on_day = days == day
@@ -206,12 +208,13 @@ class Simulation:
                     "item": item[given.line[on_day]],
                     "quantity": given.quantity[on_day],
                     "amount": given.amount[on_day],
+                    "currency": currency[given.line][on_day],
                     "restocked": given.restocked[on_day].astype(np.int64),
                     "returned": returned[on_day],
                 }
             )
 
-    def _plan_order_refunds(self, given: OrderRefunds, first_order: int, is_usd: NDArray[np.bool_]) -> None:
+    def _plan_order_refunds(self, given: OrderRefunds, first_order: int, currency: Ints) -> None:
         days = self._calendar.day_of(given.at)
         for day in np.unique(days):
             on_day = days == day
@@ -219,7 +222,7 @@ class Simulation:
                 {
                     "at": given.at[on_day],
                     "order": np.where(given.is_known[on_day], first_order + given.order[on_day], NO_ORDER),
-                    "is_usd": is_usd[given.order[on_day]].astype(np.int64),
+                    "currency": currency[given.order[on_day]],
                     "amount": given.amount[on_day],
                     "shipping": given.shipping[on_day],
                     "tax": given.tax[on_day],
