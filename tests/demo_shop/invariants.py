@@ -195,6 +195,7 @@ INVARIANTS = {
     "every line is reserved once, then shipped or released as its order says": """
         select order_item_id from order_items join orders using (order_id)
         left join inventory_movements as moved using (order_item_id)
+        where removed_at is null
         group by order_item_id, order_items.quantity, orders.status, orders.shipped_at, orders.cancelled_at,
             orders.ordered_at
         having coalesce(sum(moved.quantity) filter (
@@ -203,6 +204,16 @@ INVARIANTS = {
                 <> case when shipped_at is null then 0 else -order_items.quantity end
             or coalesce(sum(moved.quantity) filter (where kind = 'release' and moved_at = cancelled_at), 0)
                 <> case when cancelled_at is null then 0 else -order_items.quantity end""",
+    "a line that is taken out of an order is released at once, and the order is written then": """
+        select order_item_id from order_items join orders using (order_id)
+        left join inventory_movements as moved using (order_item_id)
+        where removed_at is not null
+        group by order_item_id, order_items.quantity, removed_at, order_items.updated_at, ordered_at, shipped_at,
+            cancelled_at, orders.updated_at
+        having removed_at <= ordered_at or removed_at > least(shipped_at, cancelled_at, orders.updated_at)
+            or order_items.updated_at < removed_at
+            or array_agg(moved.quantity order by moved_at) <> array[order_items.quantity, -order_items.quantity]
+            or max(moved_at) <> removed_at""",
     "every restocked refund is a return": """
         with returned as (
             select order_item_id, sum(quantity) as units from inventory_movements

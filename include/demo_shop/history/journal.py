@@ -13,6 +13,7 @@ from include.demo_shop.history import columns as to
 from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
+from include.demo_shop.history.edits import Removals
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import (
     CANCELLATIONS,
@@ -172,6 +173,29 @@ class Journal:
                 "sold_at": to.instants(added_at, NEVER),
                 "discount_code": to.words(named.of_line, PROMOTIONS, named.of_line == 0),
                 "price_includes_tax": to.flags(INCLUDES_TAX[currency]),
+                "removed_at": to.instants(np.full(len(order), NEVER), NEVER),
+            },
+        )
+
+    def removed_items(self, order: Ints, gone: Removals, prices: Prices) -> None:
+        """Enter a day's order items that were taken out of their orders again."""
+        currency = prices.currency[order - order[0]][gone.like] if len(order) else prices.currency
+        price = on_price_tag(prices.unit_price[gone.like], currency)
+        self._keep(
+            "order_items",
+            {
+                "order_item_id": to.whole(self._next_numbers("order_items", len(gone.at))),
+                "order_id": to.whole(order[gone.like]),
+                **_cell_keys(gone.cell),
+                "quantity": to.whole(np.ones(len(gone.at), dtype=np.int64)),
+                "unit_price": to.money(price, currency),
+                "unit_cost": to.money(prices.unit_cost[gone.like], currency),
+                "updated_at": to.instants(gone.at),
+                "discount": to.money(price, currency, np.ones(len(price), dtype=np.bool_)),
+                "sold_at": to.instants(np.full(len(gone.at), NEVER), NEVER),
+                "discount_code": pa.nulls(len(gone.at), pa.string()),
+                "price_includes_tax": to.flags(INCLUDES_TAX[currency]),
+                "removed_at": to.instants(gone.at),
             },
         )
 

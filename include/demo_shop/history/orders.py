@@ -29,7 +29,6 @@ INCLUDES_TAX = np.array([one.includes_tax for one in CURRENCIES.values()])
 _OFFERS, _OFFER = 0.04, 15  # share of lines with an offer of their own, per cent off
 _SHIPPING, _FREE_FROM = (int(amount * 100) for amount in (SHIPPING, FREE_SHIPPING_FROM))
 _FREE_CODES = 0.06  # share of orders with a code for free delivery
-_EDITED = 0.02  # share of orders to which a line is added later
 _CODE_SHARES, _PROMOTION_SHARES = (0.25, 0.35, 0.3, 0.1), (0.2, 0.6, 0.2)  # of discounts under each name
 _ELSEWHERE = 0.08  # share of lines from another warehouse than the customer's own
 
@@ -223,24 +222,6 @@ def codes(prices: Prices, order: Ints, rng: np.random.Generator) -> Codes:
 def guests(orders: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which of a day's orders are placed without an account: (orders,)."""
     return rng.random(orders) < GUESTS
-
-
-def additions(order: Ints, ordered_at: Ints, latest: Ints, rng: np.random.Generator) -> Ints:
-    """When lines are added to their orders, µs since 1970 UTC; NEVER for one that is in it from the start: (lines,).
-
-    In one order of fifty, the last of several lines is an afterthought of up to a day.
-
-    Args:
-        order: the order of each line, from 0 without gaps, ascending: (lines,).
-        ordered_at: µs since 1970 UTC: (orders,).
-        latest: the instant by which an order is edited no more: (orders,).
-        rng: of this day.
-    """
-    is_last = np.append(order[1:] != order[:-1], True) if len(order) else np.zeros(0, dtype=np.bool_)
-    is_alone = np.bincount(order, minlength=len(ordered_at)) < 2
-    added_at = ordered_at + MINUTE + (rng.random(len(ordered_at)) * DAY).astype(np.int64)
-    is_edited = (rng.random(len(ordered_at)) < _EDITED) & ~is_alone & (added_at < latest)
-    return np.where(is_last & is_edited[order], added_at[order], NEVER)
 
 
 @dataclass(frozen=True)

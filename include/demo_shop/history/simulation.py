@@ -12,6 +12,7 @@ import numpy as np
 from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, calendar
 from include.demo_shop.history.catalogue import Assortment, assortment
 from include.demo_shop.history.customers import AddressBook, address_book, visitors
+from include.demo_shop.history.edits import additions, removals
 from include.demo_shop.history.journal import Journal
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import CANCELLATIONS, WAREHOUSES
@@ -23,7 +24,6 @@ from include.demo_shop.history.orders import (
     NO_ORDER,
     In,
     Refunds,
-    additions,
     channels,
     codes,
     fates,
@@ -151,6 +151,15 @@ class Simulation:
         latest = np.minimum(np.minimum(outcome.shipped_at, outcome.cancelled_at), self._calendar.end)
         added_at = additions(order, ordered_at, latest, np.random.default_rng([self._seed, 10, day]))
         np.maximum.at(outcome.updated_at, order, np.where(added_at == NEVER, 0, added_at))
+        gone = removals(
+            order,
+            cell,
+            ordered_at,
+            np.minimum(latest, self._calendar.starts[day + 1]),
+            self._shelves.available,
+            np.random.default_rng([self._seed, 16, day]),
+        )
+        np.maximum.at(outcome.updated_at, order[gone.like], gone.at)
         # And of before discounts had a code.
         named = codes(prices, order, np.random.default_rng([self._seed, 7, day]))
         self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel, named)
@@ -161,6 +170,10 @@ class Simulation:
         add(of(Kind.RESERVATION, ordered_at[order], cell, quantity, item))
         add(of(Kind.SHIPMENT, outcome.shipped_at[order], cell, -quantity, item))
         add(of(Kind.RELEASE, outcome.cancelled_at[order], cell, -quantity, item))
+        self._journal.removed_items(first_order + order, gone, prices)
+        removed, one = item[-1:].sum() + 1 + np.arange(len(gone.at)), np.ones(len(gone.at), dtype=np.int64)
+        add(of(Kind.RESERVATION, ordered_at[order[gone.like]], gone.cell, one, removed))
+        add(of(Kind.RELEASE, gone.at, gone.cell, -one, removed))
         given = refunds(outcome.delivered_at[order], quantity, prices.paid, self._calendar.end, rng)
         back = given.restocked
         add(of(Kind.RETURN, given.at[back], cell[given.line[back]], given.quantity[back], item[given.line[back]]))
