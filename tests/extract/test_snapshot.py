@@ -126,11 +126,11 @@ def test_every_value_arrives_as_it_was(nights: Nights) -> None:
             f"({c.lake_name} / 1000)::decimal(18, 3)::varchar"
             if c.type is Type.CENTS
             else f"strftime({c.lake_name} at time zone 'UTC', '%Y-%m-%d %H:%M:%S.%f')"
-            if c.type == "at"
+            if c.type is Type.AT
             else f"{c.lake_name}::varchar"
             for c in own
         )
-        instants = [index for index, column in enumerate(own) if column.type == "at"]
+        instants = [index for index, column in enumerate(own) if column.type is Type.AT]
         for theirs, ours in zip(sorted(shop), sorted(raw("run", f"select {values} from {name}")), strict=True):
             for index, (left, right) in enumerate(zip(theirs, ours, strict=True)):
                 if index in instants and left is not None:

@@ -341,15 +341,22 @@ def test_a_shop_that_begins_to_sell_in_dinars_keeps_what_nights_have_kept(nights
     assert plan([]).refused is None
     nights.shop.execute(
         """
-        update orders set shipping = shipping + 0.005, total = total + 0.005, currency = 'KWD'
-        where order_id = (select max(order_id) from orders)
+        update orders set shipping = shipping + 0.004, total = total + 0.004, currency = 'KWD'
+        where order_id = (
+            select max(order_id) from orders
+            where (subtotal - discount) % 0.1 = 0 and status <> 'cancelled' and order_id not in (
+                select order_id from payments where order_id is not null
+                union all
+                select order_id from order_refunds where order_id is not null
+            )
+        )
         """
     )
     nights.run()
     after = {name: nights.ask(asked) for name, asked in _AMOUNTS.items()}
     assert (after["products"], after["features"]) == (before["products"], before["features"])
     changed = [(old[1:], new[1:]) for old, new in zip(before["orders"], after["orders"], strict=True) if old != new]
-    assert [(round(new[0] - old[0], 6), new[1]) for old, new in changed] == [(0.005, 0)]
+    assert [(round(new[0] - old[0], 6), new[1]) for old, new in changed] == [(0.004, 0)]
     again = training_set(*_ACTIVITY, known_only=False)
     cents, fils = (table["customer_activity__net_sales_90d_cents"].to_pylist() for table in (known, again))
     assert any(cents)
