@@ -30,6 +30,9 @@ SOME = (
     "payments_daily", "receivables_daily", "inventory_daily", "incoming_stock", "customers", "customer_activity",
 )  # fmt: skip
 
+# What a line of the demo shop comes to without tax, before its discount; some prices are with tax.
+GROSS = "quantity * unit_price / case when price_includes_tax then 1.1 else 1 end"
+
 _numbers = itertools.count(1)
 
 

@@ -23,6 +23,7 @@ from include.demo_shop.schema import (
     loosen_schema,
     schema_exists,
     upgrade_schema,
+    widen_schema,
 )
 
 app = typer.Typer(help="The demo shop: create it, fill it, trade in it, break it, heal it.", no_args_is_help=True)
@@ -52,6 +53,10 @@ def _upgrade(shop: Connection[Any]) -> None:
         typer.echo(f"The shop is of an earlier release, in which {column} was never null: it may be now.")
     for name in free_article_numbers(shop):
         typer.echo(f"The shop is of an earlier release: {name} holds of active products alone now.")
+    if columns := widen_schema(shop):
+        typer.echo(
+            f"The shop is of an earlier release, whose amounts had two decimals: {', '.join(columns)} have three."
+        )
 
 
 def _fail(message: object) -> typer.Exit:

@@ -24,7 +24,7 @@ from include.demo_shop.commands import (
 )
 from include.demo_shop.errors import OutOfStock, ShopError
 from include.demo_shop.history.names import CHANNELS, GUESTS
-from include.demo_shop.money import RATES
+from include.demo_shop.money import CURRENCIES
 from include.demo_shop.office import Office
 from include.demo_shop.service import OrderService, open_engine
 
@@ -160,15 +160,17 @@ async def _visit_office(floor: _Floor, dice: random.Random) -> str:
 
 async def _create(floor: _Floor, dice: random.Random) -> str:
     cells = dice.sample(floor.cells, min(len(floor.cells), dice.randint(1, 6)))
+    currency = dice.choices(list(CURRENCIES), [92, 5, 2, 1])[0]
+    step = CURRENCIES[currency].step
     lines = tuple(
-        OrderLine(product, warehouse, dice.choice((1, 1, 1, 2, 3)), dice.choices((None, Decimal("0.25")), (9, 1))[0])
+        OrderLine(product, warehouse, dice.choice((1, 1, 1, 2, 3)), dice.choices((None, 25 * step), (9, 1))[0])
         for product, warehouse in cells
     )
     command = PlaceOrder(
         customer_id=None if dice.random() < GUESTS else dice.choice(floor.customers),
         lines=lines,
-        discount=(discount := Decimal(dice.choice(("0.00", "0.00", "0.00", "1.50")))),
-        currency=dice.choices(list(RATES), [95, 5])[0],
+        discount=(discount := Decimal(dice.choice((0, 0, 0, 150))) * step),
+        currency=currency,
         shipping_address={"street": "1 Live Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
         payment_id=f"pay-{dice.getrandbits(40)}",
         channel=dice.choices(list(CHANNELS), list(CHANNELS.values()))[0],

@@ -30,7 +30,7 @@ class Row(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 -- SQLAlchemy reads this class attribute as it is
         Key: KeyColumn(),
         datetime: DateTime(timezone=True),
-        Decimal: Numeric(14, 2),
+        Decimal: Numeric(15, 3),
         str: Text(),
     }
     __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012 -- the same
@@ -114,6 +114,7 @@ class OrderItem(Row):
     discount: Mapped[Decimal | None]
     discount_code: Mapped[str | None]
     sku: Mapped[str | None]
+    price_includes_tax: Mapped[bool]
 
 
 class Refund(Row):

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from include.demo_shop.commands import ChangePrice, Key, RegisterCustomer
 from include.demo_shop.errors import EmailTaken, InvalidCommand, UnknownProduct
 from include.demo_shop.models import Customer, Product
-from include.demo_shop.money import is_whole_cents
+from include.demo_shop.money import CATALOGUE, is_whole
 from include.demo_shop.repositories import instant_of
 
 
@@ -49,7 +49,7 @@ class Office:
         Raises:
             InvalidCommand, UnknownProduct.
         """
-        if not is_whole_cents(command.unit_price) or command.unit_price < 0:
+        if not is_whole(command.unit_price, CATALOGUE.step) or command.unit_price < 0:
             raise InvalidCommand(f"a price is an amount of whole cents, not {command.unit_price}")
         async with self._transaction() as session:
             product = await session.get(Product, command.product_id, with_for_update=True)

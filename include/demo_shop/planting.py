@@ -47,23 +47,30 @@ class _Table:
         rows: the from clause, with the alias ``victim``.
         family: what the row belongs to, as text; no two defects touch the same family.
         recent: the order by clause; the first is taken.
+        currency: of the row's amounts: a defect changes cents, which not every currency has.
     """
 
     keys: tuple[str, ...]
     rows: LiteralString
     family: LiteralString
     recent: LiteralString
+    currency: LiteralString = "'EUR'"
 
 
 _TABLES: Final = {
     "orders": _Table(
-        ("order_id",), "orders as victim", "'order ' || victim.order_id", "victim.ordered_at desc, victim.order_id"
+        ("order_id",),
+        "orders as victim",
+        "'order ' || victim.order_id",
+        "victim.ordered_at desc, victim.order_id",
+        "victim.currency",
     ),
     "order_items": _Table(
         ("order_item_id",),
         "order_items as victim join orders as parent on parent.order_id = victim.order_id",
         "'order ' || victim.order_id",
         "parent.ordered_at desc, victim.order_item_id",
+        "parent.currency",
     ),
     "refunds": _Table(
         ("refund_id",),
@@ -74,18 +81,21 @@ _TABLES: Final = {
         """,
         "'order ' || line.order_id",
         "victim.refunded_at desc, victim.refund_id",
+        "parent.currency",
     ),
     "order_refunds": _Table(
         ("order_refund_id",),
         "order_refunds as victim left join orders as parent on parent.order_id = victim.order_id",
         "coalesce('order ' || victim.order_id, 'refund of no order ' || victim.order_refund_id)",
         "victim.refunded_at desc, victim.order_refund_id",
+        "victim.currency",
     ),
     "payments": _Table(
         ("transaction_id",),
         "payments as victim join orders as parent on parent.order_id = victim.order_id",
         "'order ' || victim.order_id",
         "parent.ordered_at desc, victim.transaction_id",
+        "victim.currency",
     ),
     "shipment_items": _Table(
         ("shipment_item_id",),
@@ -238,6 +248,7 @@ def _victim(connection: Connection[Any], defect: Defect) -> tuple[str, str, str]
         select to_jsonb(victim)::text, {key}, {family}
         from {rows}
         where ({where})
+            and {currency} in ('EUR', 'USD')
             and not exists (
                 select from stocktake_demo.planted_defects as planted
                 where planted.undo ->> 'family' = {family} or (planted.source, planted.key) = ({source}, {key})
@@ -251,6 +262,7 @@ def _victim(connection: Connection[Any], defect: Defect) -> tuple[str, str, str]
         family=sql.SQL(table.family),
         rows=sql.SQL(table.rows),
         where=_trusted(defect.where),
+        currency=sql.SQL(table.currency),
         recent=sql.SQL(table.recent),
     )
     victim: tuple[str, str, str] | None = connection.execute(find).fetchone()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from include.demo_shop.commands import Key, OrderLine, PlaceOrder
 from include.demo_shop.errors import DiscountTooLarge, InvalidCommand
 from include.demo_shop.models import Order
-from include.demo_shop.money import RATES, is_whole_cents, shipping_of, tax_on
+from include.demo_shop.money import CURRENCIES, is_whole, shipping_of, tax_on
 
 
 def check_order(command: PlaceOrder) -> None:
@@ -24,11 +24,12 @@ def check_order(command: PlaceOrder) -> None:
         raise InvalidCommand("a line is of 1 unit or more")
     if len({(line.product_id, line.warehouse_id) for line in command.lines}) < len(command.lines):
         raise InvalidCommand("a product appears at most once per warehouse in an order")
-    if command.currency not in RATES:
-        raise InvalidCommand(f"the shop sells in {', '.join(RATES)}, not {command.currency}")
+    if command.currency not in CURRENCIES:
+        raise InvalidCommand(f"the shop sells in {', '.join(CURRENCIES)}, not {command.currency}")
     for discount in (command.discount, *(line.discount for line in command.lines if line.discount is not None)):
-        if not is_whole_cents(discount) or discount < 0:
-            raise InvalidCommand(f"a discount is an amount of whole cents, not {discount}")
+        step = CURRENCIES[command.currency].step
+        if not is_whole(discount, step) or discount < 0:
+            raise InvalidCommand(f"a discount is a whole multiple of {step} {command.currency}, not {discount}")
 
 
 def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -> Order:
@@ -36,7 +37,7 @@ def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -
 
     Args:
         command: a checked command.
-        prices: of one unit of each of its products, in the order's currency.
+        prices: of one unit of each of its products, in the order's currency, without tax.
         instant: when it is created.
 
     Raises:
@@ -51,9 +52,9 @@ def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -
         raise DiscountTooLarge(discount, subtotal)
     net = subtotal - discount
     shipping = shipping_of(net, command.currency)
-    shipping_discount = shipping if command.free_shipping else Decimal("0.00")
-    shipping_tax = tax_on(shipping - shipping_discount)
-    tax = tax_on(net) + shipping_tax
+    shipping_discount = shipping if command.free_shipping else Decimal(0)
+    shipping_tax = tax_on(shipping - shipping_discount, command.currency)
+    tax = tax_on(net, command.currency) + shipping_tax
     return Order(
         customer_id=command.customer_id,
         status="pending",

@@ -57,13 +57,23 @@ _ADDED: Final = (
     ("products", "price_currency"),
     ("products", "price_includes_tax"),
     ("order_items", "sku"),
+    ("order_items", "price_includes_tax"),
+    ("order_items", "removed_at"),
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
 _NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items", "purchase_order_lines")
 """Tables that schema.sql has got since the first shops were created."""
 
-_RENEWED: Final = (("orders", "discount"), ("orders", "tax"), ("orders", "total"), ("products", "unit_price"))
+_RENEWED: Final = (
+    ("orders", "discount"),
+    ("orders", "subtotal"),
+    ("orders", "tax"),
+    ("orders", "total"),
+    ("order_items", "discount"),
+    ("order_items", "unit_price"),
+    ("products", "unit_price"),
+)
 """Table and column of what has another comment since."""
 
 _LOOSENED: Final = (("orders", "customer_id"),)
@@ -171,6 +181,32 @@ def free_article_numbers(connection: Connection[Any]) -> list[str]:
             connection.execute(_comment(table, "sku"))
             freed.append(name)
     return freed
+
+
+def widen_schema(connection: Connection[Any]) -> list[str]:
+    """Give amounts three decimals that had two in an earlier schema.sql, in the caller's transaction.
+
+    Returns:
+        The columns: ``orders.total``. A shop that has none is not locked.
+    """
+    statements = _SCHEMA.read_text(encoding="utf-8")
+    wide = {
+        (table[1], column, f"numeric({digits},3)")
+        for table in re.finditer(r"(?ms)^create table (\w+) \(.*?^\);", statements)
+        for column, digits in re.findall(r"    (\w+) numeric\((\d+), 3\)", table[0])
+    }
+    found = connection.execute(
+        """
+        select attrelid::regclass::text, attname::text, format_type(atttypid, atttypmod)
+        from pg_attribute join pg_class on pg_class.oid = attrelid
+        where relnamespace = 'public'::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped
+        """
+    ).fetchall()
+    known = {(table, column) for table, column, _ in found}
+    narrow = sorted(one for one in wide - set(found) if one[:2] in known)
+    for table, column, kind in narrow:
+        connection.execute(f"alter table {table} alter column {column} type {kind}".encode())
+    return [f"{table}.{column}" for table, column, _ in narrow]
 
 
 def schema_exists(connection: Connection[Any]) -> bool:

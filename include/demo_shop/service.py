@@ -40,7 +40,7 @@ from include.demo_shop.errors import (
 )
 from include.demo_shop.history.names import CARRIERS
 from include.demo_shop.models import Order, OrderItem, Payment, Refund, ShipmentItem
-from include.demo_shop.money import in_currency, is_whole_cents, refundable, with_tax
+from include.demo_shop.money import CURRENCIES, in_currency, is_whole, on_price_tag, refundable, with_tax, without_tax
 from include.demo_shop.pricing import check_order, priced
 from include.demo_shop.repositories import Catalogue, Orders, Shelves, instant_of
 
@@ -104,11 +104,12 @@ class OrderService:
                     product_id=line.product_id,
                     warehouse_id=line.warehouse_id,
                     quantity=line.quantity,
-                    unit_price=prices[line.product_id],
+                    unit_price=on_price_tag(prices[line.product_id], command.currency),
                     unit_cost=costs[line.product_id],
-                    discount=line.discount,
+                    discount=None if line.discount is None else on_price_tag(line.discount, command.currency),
                     discount_code=line.discount_code,
                     sku=products[line.product_id].sku,
+                    price_includes_tax=CURRENCIES[command.currency].includes_tax,
                     updated_at=instant,
                 )
                 for line in command.lines
@@ -185,28 +186,33 @@ class OrderService:
         """
         if command.quantity < 1:
             raise InvalidCommand(f"a refund is for 1 unit or more, not {command.quantity}")
-        if command.amount is not None and (not is_whole_cents(command.amount) or command.amount < 0):
-            raise InvalidCommand(f"a refund is an amount of whole cents, not {command.amount}")
         async with self._transaction() as session:
             orders, shelves = Orders(session), Shelves(session)
             item = await orders.item(command.order_item_id)
             if item is None:
                 raise UnknownOrderItem(command.order_item_id)
             order = await _locked(orders, item.order_id, "refund a line of", REFUNDABLE)
+            currency = order.currency
+            smallest = CURRENCIES[currency].smallest
+            if command.amount is not None and (not is_whole(command.amount, smallest) or command.amount < 0):
+                raise InvalidCommand(f"a refund is a whole multiple of {smallest} {currency}, not {command.amount}")
             refunded_quantity, refunded_amount = await orders.refunded(item.order_item_id)
             quantity = refunded_quantity + command.quantity
             if quantity > item.quantity:
                 left = item.quantity - refunded_quantity
                 raise RefundTooLarge(item.order_item_id, "quantity", command.quantity, left)
 
-            own = sum((line.discount or Decimal(0) for line in await orders.items(item.order_id)), Decimal(0))
-            gross = item.quantity * item.unit_price - (item.discount or 0)
+            tagged = sum((line.discount or Decimal(0) for line in await orders.items(item.order_id)), Decimal(0))
+            own = without_tax(tagged, currency)
+            gross = without_tax(item.quantity * item.unit_price - (item.discount or 0), currency)
             subtotal, discount = order.subtotal - own, order.discount - own
-            most = refundable(gross, subtotal, discount, item.quantity, item.quantity) - refunded_amount
-            usual = refundable(gross, subtotal, discount, quantity, item.quantity) - refunded_amount
-            amount = max(usual, Decimal("0.00")) if command.amount is None else command.amount
+            most, usual = (
+                refundable(gross, subtotal, discount, units, item.quantity, currency) - refunded_amount
+                for units in (item.quantity, quantity)
+            )
+            amount = max(usual, Decimal(0)) if command.amount is None else command.amount
             if amount > most:
-                raise RefundTooLarge(item.order_item_id, "amount", amount, most)
+                raise RefundTooLarge(item.order_item_id, "amount", amount, most.quantize(smallest))
 
             cell = (item.product_id, item.warehouse_id)
             stock = await shelves.lock([cell]) if command.restock else {}
@@ -218,11 +224,11 @@ class OrderService:
                 restocked=command.restock,
                 refunded_at=instant,
                 updated_at=instant,
-                tax=with_tax(amount) - amount,
+                tax=with_tax(amount, currency) - amount,
                 returned_at=instant if command.restock else None,
             )
             await orders.add([refund])
-            owed = _part(await orders.paid(order.order_id), with_tax(amount))
+            owed = _part(await orders.paid(order.order_id), with_tax(amount, currency))
             await orders.add(_payments(order, "refund", owed, instant))
             if command.restock:
                 shelves.record(stock[cell], "return", command.quantity, item.order_item_id, instant)

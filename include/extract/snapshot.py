@@ -23,6 +23,7 @@ from include.lake import duckdb_session as duck
 from include.lake import orphans, writes
 from include.lake import tables as lake
 from include.lake.night_views import has_key, open_night
+from include.lake.rows import with_decimals
 from include.ledger.drift import Change
 from include.settings import settings
 
@@ -245,7 +246,8 @@ class _Reading:
 
     def _stamped(self, rows: str, parameters: list[str]) -> pa.RecordBatchReader:
         statement = f"select *, cast(? as timestamptz) as _snapshot_at, ? as {lake.RUN} from ({rows})"
-        return self.connection.execute(statement, [self.snapshot_at, self.run, *parameters]).to_arrow_reader(100_000)
+        made = self.connection.execute(statement, [self.snapshot_at, self.run, *parameters])
+        return with_decimals(made.to_arrow_reader(100_000), self.source.columns)
 
 
 @contextmanager

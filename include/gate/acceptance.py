@@ -21,6 +21,7 @@ from include.lake import merge, orphans, writes
 from include.lake import tables as lake
 from include.lake.integrity import Damaged, must_be_readable
 from include.lake.night_views import has_key, open_night
+from include.lake.rows import with_decimals
 from include.ledger.copies import LayerVersions
 
 _log = logging.getLogger(__name__)
@@ -109,5 +110,5 @@ def _write(connection: duckdb.DuckDBPyConnection, source: Source, *, full: bool)
         f"select {columns}, _unreadable, _broken, _amount_cents from checked_{name} where len(_broken) > 0"
     )
     orphans.clear_table("quarantine", name)
-    held_version = writes.replace("quarantine", name, held.to_arrow_reader(100_000))
+    held_version = writes.replace("quarantine", name, with_decimals(held.to_arrow_reader(100_000), source.lake_columns))
     return {"clean_version": version, "held_version": held_version}

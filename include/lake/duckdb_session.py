@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Final
 
 import duckdb
 import psycopg
@@ -20,6 +22,7 @@ from include.contract.currency import SMALLEST_UNIT
 from include.lake import orphans
 from include.settings import settings
 
+NO_SCALES: Final[Mapping[str, int]] = MappingProxyType({})
 # What libpq, and DuckDB itself when it reconnects, say about a server that went away. While DuckDB commits, libpq may
 # give no reason; a server that is still there always gives one.
 _GONE = re.compile(
@@ -123,7 +126,13 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
     raise ConnectionError(f"no connection to {name}: {reason}")
 
 
-def relation(files: Sequence[str], columns: Sequence[Column], *, of_other_columns: bool = False) -> str:
+def relation(
+    files: Sequence[str],
+    columns: Sequence[Column],
+    *,
+    of_other_columns: bool = False,
+    scales: Mapping[str, int] = NO_SCALES,
+) -> str:
     """A SQL relation over Parquet files with the given lake columns; over no files, an empty one of the same shape.
 
     Args:
@@ -131,15 +140,23 @@ def relation(files: Sequence[str], columns: Sequence[Column], *, of_other_column
         columns: the columns of the relation.
         of_other_columns: whether a file may lack a column (it is null then) or hold it in another type (it is cast
             then, and null where its value does not fit).
+        scales: what to multiply some columns by, by lake name.
     """
     empty = ", ".join(f"cast(null as {column.type.duckdb}) as {column.lake_name}" for column in columns)
     if not files:
         return f"(select {empty} where false)"
     listed = ", ".join(quoted(file) for file in files)
+    scaled = {
+        column.lake_name: f"{column.lake_name} * {scales[column.lake_name]}"
+        if column.lake_name in scales
+        else column.lake_name
+        for column in columns
+    }
     if not of_other_columns:
-        return f"(select {', '.join(column.lake_name for column in columns)} from read_parquet([{listed}]))"
+        values = ", ".join(f"{value} as {name}" if value != name else name for name, value in scaled.items())
+        return f"(select {values} from read_parquet([{listed}]))"
     values = ", ".join(
-        f"try_cast({column.lake_name} as {column.type.duckdb}) as {column.lake_name}" for column in columns
+        f"try_cast({scaled[column.lake_name]} as {column.type.duckdb}) as {column.lake_name}" for column in columns
     )
     return f"""(
         select {values}

@@ -17,7 +17,7 @@ from include.contract import Column
 from include.lake import duckdb_session as duck
 from include.lake import orphans, writes
 from include.lake import tables as lake
-from include.lake.rows import has_columns, rows_of
+from include.lake.rows import has_columns, rows_of, with_decimals
 from include.lake.rows import rows as stored_rows
 
 _GONE = "_gone"
@@ -74,7 +74,7 @@ def commit(
     orphans.clear_table(layer, name)
     version = lake.version(layer, name)
     if version is None or overwrite:
-        version = writes.replace(layer, name, _reader(connection, f"select {names} from {rows}"))
+        version = writes.replace(layer, name, _reader(connection, f"select {names} from {rows}", columns))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     stored = lake.stored(layer, name, version)
     before = rows_of(stored, columns)
@@ -85,7 +85,7 @@ def commit(
     """
     if stored.files and not has_columns(stored, columns):
         # This commit has no change file: whoever follows the change feed reads the whole table once.
-        version = writes.replace(layer, name, _reader(connection, everything))
+        version = writes.replace(layer, name, _reader(connection, everything, columns))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     file = lake.changes_file(layer, name)
     connection.execute(
@@ -106,7 +106,7 @@ def commit(
         file.unlink()
         return Committed(version, total, None)
     if differing > _MAX_MERGED_SHARE * total:
-        version = writes.replace(layer, name, _reader(connection, everything), file)
+        version = writes.replace(layer, name, _reader(connection, everything, columns), file)
     else:
         same = " and ".join(f"other.{one} = row.{one}" for one in key)
         merged = f"""
@@ -114,7 +114,7 @@ def commit(
             from {changed} as row
             where not _old or not exists (select 1 from {changed} as other where not other._old and {same})
         """
-        version = writes.merge(layer, name, key, _reader(connection, merged), _GONE, file)
+        version = writes.merge(layer, name, key, _reader(connection, merged, columns), _GONE, file)
     return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), file)
 
 
@@ -151,13 +151,13 @@ def commit_slice(
     new = f"select {names} from {rows}"
     stored = lake.stored(layer, name)
     if not stored.files or has_columns(stored, columns):
-        return writes.replace_slice(layer, name, slice_column, value, _reader(connection, new))
+        return writes.replace_slice(layer, name, slice_column, value, _reader(connection, new, columns))
     others = f"(select {names} from {rows_of(stored, columns)} where {slice_column} <> {value})"
     found = connection.execute(
         f"select count(*) = count(distinct ({', '.join(key)})) and bool_and({key_is_there(key)}) from {others}"
     ).fetchone()
     kept = f" union all from {others}" if found and found[0] else ""
-    return writes.replace(layer, name, _reader(connection, f"{new}{kept}"))
+    return writes.replace(layer, name, _reader(connection, f"{new}{kept}", columns))
 
 
 def key_is_there(key: Sequence[str]) -> str:
@@ -165,8 +165,8 @@ def key_is_there(key: Sequence[str]) -> str:
     return " and ".join(f"{name} is not null" for name in key)
 
 
-def _reader(connection: duckdb.DuckDBPyConnection, statement: str) -> pa.RecordBatchReader:
-    return connection.execute(statement).to_arrow_reader(100_000)
+def _reader(connection: duckdb.DuckDBPyConnection, statement: str, columns: Sequence[Column]) -> pa.RecordBatchReader:
+    return with_decimals(connection.execute(statement).to_arrow_reader(100_000), columns)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:

@@ -30,6 +30,7 @@ from include.settings import settings
 RUN = "_run"  # the partition column of raw and gone: the run that read the rows
 LAYERS = ("raw", "gone", "clean", "kept", "quarantine", "reporting", "features")
 CHANGES = "stocktake.changes"  # in a commit's metadata: the change file, the rows before and after the commit
+DECIMALS_KEY = "stocktake.decimals"  # in a column's metadata: of an amount with others than two
 NO_ROW = "no row"  # instead of a file: a compaction, which changes no row
 
 
@@ -57,10 +58,12 @@ class Stored:
     Attributes:
         files: absolute paths of its Parquet files, sorted.
         types: the type of each column in the Delta log, by name; none where the table was never written.
+        decimals: of each amount that has others than ``DECIMALS``, by name.
     """
 
     files: Sequence[str]
     types: Mapping[str, str]
+    decimals: Mapping[str, int]
 
 
 def folder(layer: str, table: str) -> Path:
@@ -106,13 +109,18 @@ def stored(layer: str, table: str, version: int | None = None, run: str | None =
         deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
     opened = open_table(layer, table, version)
-    types = column_types(opened.schema()) if opened else {}
-    return Stored(_checked(opened, [(RUN, "=", run)] if run else None), types)
+    types, decimals = (column_types(opened.schema()), column_decimals(opened.schema())) if opened else ({}, {})
+    return Stored(_checked(opened, [(RUN, "=", run)] if run else None), types, decimals)
 
 
 def column_types(schema: Schema) -> dict[str, str]:
     """The type of each column of a Delta schema, by name, without the column of the run."""
     return {field.name: str(field.type) for field in schema.fields if field.name != RUN}
+
+
+def column_decimals(schema: Schema) -> dict[str, int]:
+    """The decimals of each amount of a Delta schema that has others than ``DECIMALS``, by name."""
+    return {field.name: int(field.metadata[DECIMALS_KEY]) for field in schema.fields if DECIMALS_KEY in field.metadata}
 
 
 def named_files(layer: str, table: str, version: int | None = None) -> list[str]:

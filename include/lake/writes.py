@@ -19,7 +19,7 @@ from deltalake import (
 )
 from deltalake.exceptions import DeltaError
 
-from include.lake.tables import CHANGES, NO_ROW, RUN, column_types, files, folder, open_table
+from include.lake.tables import CHANGES, NO_ROW, RUN, column_decimals, column_types, files, folder, open_table
 
 _COMMIT_OPTIONS: Final[Mapping[str, Any]] = {
     # By default Delta removes log entries older than thirty days at every hundredth commit; older publications could
@@ -71,7 +71,7 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
     target, opened = folder(layer, table), open_table(layer, table, None)
     if opened is None:
         write_deltalake(target, rows, mode="append", partition_by=[RUN], **_COMMIT_OPTIONS)
-    elif column_types(opened.schema()) != column_types(Schema.from_arrow(rows.schema)):
+    elif not _are_same_columns(opened.schema(), Schema.from_arrow(rows.schema)):
         write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", partition_by=[RUN], **_COMMIT_OPTIONS)
     else:
         write_deltalake(
@@ -179,6 +179,10 @@ def merge(
         .execute()
     )
     return int(target.version())
+
+
+def _are_same_columns(some: Schema, others: Schema) -> bool:
+    return column_types(some) == column_types(others) and column_decimals(some) == column_decimals(others)
 
 
 def _change_file(changes: Path | None) -> CommitProperties | None:

@@ -26,7 +26,7 @@ FILE: Final = "shop.json"
 
 
 class OtherDecimals(ContractError):
-    """The lake counts amounts, or units, with other decimals than the shop's folder says; the message names both."""
+    """The lake counts amounts, or units, otherwise than the shop's folder says; the message names both."""
 
 
 class OtherShop(ContractError):
@@ -89,22 +89,25 @@ def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
 
 
 def other_decimals() -> str | None:
-    """Why nothing may be read from the lake or written to it: it counts amounts otherwise; None where it does not.
+    """Why nothing may be read from the lake or written to it: it counts otherwise; None where it does not.
 
-    What earlier nights wrote (slices, histories, past publications) is read as it stands.
+    Amounts that have fewer decimals are carried over: a version says how many it has (``lake.rows``).
     """
     kept, said = _kept(), ShopFile.of(settings().sources)
-    all_counted = {
-        "amounts": ("money", kept.decimals if kept else DECIMALS, said.decimals),
-        "units": ("units", kept.unit_decimals if kept else UNIT_DECIMALS, said.unit_decimals),
-    }
-    for what, (table, counted, now) in all_counted.items():
-        if counted != now and copies.definitions():
+    amounts, units = (kept.decimals, kept.unit_decimals) if kept else (DECIMALS, UNIT_DECIMALS)
+    refused = {
+        "amounts": ("money", amounts, said.decimals, "amounts would be rounded", amounts > said.decimals),
+        "units": (
+            "units", units, said.unit_decimals, "all that nights have kept would be read wrong",
+            units != said.unit_decimals,
+        ),
+    }  # fmt: skip
+    for what, (table, counted, now, why, is_refused) in refused.items():
+        if is_refused and copies.definitions():
             return (
-                f"the lake {settings().lake} counts {what} with {counted} decimals, and shop.toml says {now}: all that"
-                f" nights have kept would be read wrong; nothing is written. Write `decimals = {counted}` below"
-                f" [{table}], or give the shop a new lake and a new warehouse: name others in STOCKTAKE_LAKE and"
-                " STOCKTAKE_WAREHOUSE_URL"
+                f"the lake {settings().lake} counts {what} with {counted} decimals, and shop.toml says {now}: {why};"
+                f" nothing is written. Write `decimals = {counted}` below [{table}], or give the shop a new lake and a"
+                " new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
             )
     return None
 

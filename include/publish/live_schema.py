@@ -8,6 +8,7 @@ Belongs here: what differs, what depends on it, and the statements. Does not: th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ select conname, array(
 from pg_constraint
 where conrelid = to_regclass(%s) and contype = 'p'
 """
+_AMOUNT = re.compile(r"numeric\(18,(\d)\)")
 # What depends on the named columns, or on the whole table, except what belongs to the table's own declaration: its
 # primary key and its columns' "not null".
 _DEPENDENTS = """
@@ -66,6 +68,7 @@ class Difference:
         added: declared columns that it lacks, with their types.
         dropped: columns that are no longer declared, except columns that somebody else added.
         retyped: columns of another type than declared, with the declared type.
+        widened: those of them whose values the declared type holds as they are.
         loosened: columns that are declared nullable, but are not nullable yet.
         tightened: columns that are declared never null, but are still nullable.
         key: the name and columns of the live primary key if it differs in columns or types; None if it is as declared.
@@ -76,6 +79,7 @@ class Difference:
     added: Mapping[str, str] = field(default_factory=dict)
     dropped: Sequence[str] = ()
     retyped: Mapping[str, str] = field(default_factory=dict)
+    widened: Sequence[str] = ()
     loosened: Sequence[str] = ()
     tightened: Sequence[str] = ()
     key: tuple[str, Sequence[str]] | None = None
@@ -123,6 +127,7 @@ def difference(connection: psycopg.Connection[TupleRow], table: Table) -> Differ
         added={name: declared[name].type for name in declared if name not in found},
         dropped=[name for name in found if name not in declared and name in ours],
         retyped=retyped,
+        widened=[name for name, kind in retyped.items() if _holds(kind, found[name][0])],
         loosened=[name for name in shared if found[name][1] and not declared[name].never_null],
         tightened=[name for name in shared if declared[name].never_null and not found[name][1]],
         key=None if same_key else (key[0], key[1]),
@@ -244,7 +249,7 @@ def _loosening(differs: Difference, null: Iterable[str]) -> Iterator[str]:
         if name not in differs.table.primary_key or differs.key:
             yield f"alter column {name} drop not null"
     for name, kind in differs.retyped.items():
-        yield f"alter column {name} type {kind} using null"
+        yield f"alter column {name} type {kind} using {name if name in differs.widened else 'null'}"
 
 
 def _broken(connection: psycopg.Connection[TupleRow], differs: Difference) -> Iterator[str]:
@@ -266,6 +271,15 @@ def _dependents(
     asked = {"table": table, "columns": list(columns), "whole": whole}
     found = connection.execute(_DEPENDENTS, asked).fetchall()
     return list(dict.fromkeys(("" if whole else column, needed, is_view) for column, needed, is_view in found))
+
+
+def _holds(kind: str, before: str) -> bool:
+    """Whether a type holds every value of another as it is: an amount with more decimals.
+
+    A slice that this publication does not write keeps its amounts then.
+    """
+    wide, narrow = (_AMOUNT.fullmatch(_catalogue_type(one)) for one in (kind, before))
+    return bool(wide and narrow and int(wide[1]) >= int(narrow[1]))
 
 
 def _catalogue_type(kind: str) -> str:

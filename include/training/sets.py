@@ -32,7 +32,7 @@ from include.lake import duckdb_session as duck
 from include.settings import settings
 from include.training.entities import AT, KEY, PAIR, Entities, load, quoted, slice_rows
 from include.training.errors import UnknownPublication, WrongTrainingSet
-from include.training.slices import Slice, files, newest_publication, published
+from include.training.slices import Slice, files, newest_publication, published, scale
 from include.training.wanted import Wanted, wanted
 
 TIME_TO_LIVE = timedelta(days=7)
@@ -66,7 +66,8 @@ def training_set(
     Returns:
         One row per pair, in their order, duplicates kept (those of a query are ordered by all their columns). After the
         pairs' own columns, per set: its columns as the lake holds them (``customer_activity__recency_days``; amounts
-        in cents), ``…__as_of``, the business day of the row, and for features ``…__known_at``. Null without a row.
+        in minor units, of the decimals that the shop has now), ``…__as_of``, the business day of the row, and for
+        features ``…__known_at``. Null without a row.
 
     Raises:
         WrongTrainingSet: one of its kinds, saying what would be right.
@@ -215,14 +216,15 @@ def _that_may_count(
 def _match(connection: duckdb.DuckDBPyConnection, number: int, one: Wanted, slices: list[Slice], asked: Asked) -> None:
     """Create the table ``set_<number>``: for every pair that has a matching row, that row's columns."""
     connection.execute(
-        "create or replace table slices"
-        " (slice bigint, day bigint, as_of_at timestamptz, known_at timestamptz, replaced_at timestamptz)"
+        "create or replace table slices (slice bigint, day bigint, as_of_at timestamptz, known_at timestamptz,"
+        " replaced_at timestamptz, scale bigint)"
     )
     connection.execute("create or replace table held (slice bigint, file varchar, day bigint)")
     for place, of in enumerate(slices):  # ordered by day and known_at: a higher number is later
         day = day_number(of.as_of)
         connection.execute(
-            "insert into slices values (?, ?, ?, ?, ?)", [place, day, of.as_of_at, of.known_at, of.replaced_at]
+            "insert into slices values (?, ?, ?, ?, ?, ?)",
+            [place, day, of.as_of_at, of.known_at, of.replaced_at, scale(one, of)],
         )
         for file in files(one, of):
             connection.execute("insert into held values (?, ?, ?)", [place, file, day])
@@ -275,6 +277,8 @@ def _value(column: Column) -> str:
     name = f"feature.{quoted(column.lake_name)}"
     if column.type is Type.UNITS and column.unit_decimals:
         return f"{name} / {10**column.unit_decimals}"  # a float, as a mean of units is one
+    if column.type is Type.CENTS:
+        return f"{name} * slices.scale"
     return f"date '1970-01-01' + {name}::integer" if column.type is Type.DAY else name
 
 

@@ -11,6 +11,7 @@ from deltalake.exceptions import DeltaError
 
 from include.contract.types import day_number
 from include.lake import tables as lake
+from include.lake.rows import scales
 from include.ledger import publications
 from include.settings import settings
 from include.training.errors import MissingVersion, UnknownPublication
@@ -93,3 +94,10 @@ def files(one: Wanted, of: Slice) -> Sequence[str]:
         raise MissingVersion(
             f"the lake no longer has version {of.lake_version} of {table.qualified_name}, published {of.known_at}"
         ) from error
+
+
+def scale(one: Wanted, of: Slice) -> int:
+    """What to multiply the amounts of a slice by: the shop had fewer decimals when it was made, or it is 1."""
+    table = one.table
+    held = lake.stored(table.schema, table.name, of.lake_version)
+    return max(scales(held, one.columns).values(), default=1)

@@ -249,7 +249,7 @@ def test_a_fan_out_stops_the_night_with_both_sides_and_the_first_keys(nights: Ni
     nights.judge_and_build(run)
     build_wrongly(run, "daily_sales", doubled("refunds"))
     [(day, currency, returns)] = nights.shop.execute(
-        "select refunded_at::date, currency, (sum(amount) * 100)::bigint from refunds"
+        "select refunded_at::date, currency, (sum(amount) * 1000)::bigint from refunds"
         " join order_items using (order_item_id) join orders using (order_id) where status <> 'cancelled'"
         " group by 1, 2 order by 1, 2 limit 1"
     ).fetchall()

@@ -30,7 +30,8 @@ def structure(shop: Connection[Any]) -> list[str]:
         select conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) from pg_constraint
         where connamespace = 'public'::regnamespace
         union all select indexdef from pg_indexes where schemaname = 'public'
-        union all select attrelid::regclass || ' ' || attname || ' ' || atttypid::regtype || ' ' || attnotnull
+        union all
+        select concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull)
         from pg_attribute join pg_class on pg_class.oid = attrelid
         where relnamespace = 'public'::regnamespace and relkind = 'r' and attnum > 0
         order by 1

@@ -8,25 +8,44 @@ from psycopg import Connection
 
 from include.demo_shop.schema import key_type
 
+_DECIMALS = "case orders.currency when 'JPY' then 0 when 'KWD' then 3 else 2 end"
+_NET = "(case when price_includes_tax then 1.1 else 1 end)"  # what an amount of a line is divided by to be without tax
 INVARIANTS = {
-    "subtotal is the sum of its lines": """
+    "subtotal is the sum of its lines": f"""
         select orders.order_id from orders left join order_items using (order_id)
         group by orders.order_id, orders.subtotal
-        having orders.subtotal is distinct from sum(order_items.quantity * order_items.unit_price)""",
-    "tax is 10 % of what is left after the discount, and of what delivery costs, half up": """
+        having orders.subtotal is distinct from
+            sum(order_items.quantity * order_items.unit_price / {_NET}) filter (where removed_at is null)""",
+    "tax is 10 % of what is left after the discount, and of what delivery costs, half up": f"""
         select order_id from orders
-        where shipping_tax is distinct from round((shipping - shipping_discount) / 10, 2)
-            or tax is distinct from round((subtotal - discount) / 10, 2) + shipping_tax""",
+        where shipping_tax is distinct from round((shipping - shipping_discount) / 10, {_DECIMALS})
+            or tax is distinct from round((subtotal - discount) / 10, {_DECIMALS}) + shipping_tax""",
+    "amounts are what their currency has": f"""
+        select order_id from orders
+        where not (subtotal, discount, shipping, shipping_discount, tax, total) = (
+            round(subtotal, {_DECIMALS}), round(discount, {_DECIMALS}), round(shipping, {_DECIMALS}),
+            round(shipping_discount, {_DECIMALS}), round(tax, {_DECIMALS}), round(total, {_DECIMALS})
+        )
+        union all
+        select order_id from orders join order_items using (order_id)
+        where not (unit_price, unit_cost) = (round(unit_price, {_DECIMALS}), round(unit_cost, {_DECIMALS}))
+            or order_items.discount <> round(order_items.discount, {_DECIMALS})""",
+    "prices in yen are with tax": """
+        select order_id from orders join order_items using (order_id)
+        where price_includes_tax <> (orders.currency = 'JPY')""",
     "total is the sum of its parts": """
         select order_id from orders
         where total is distinct from subtotal - discount + shipping - shipping_discount + tax""",
     "0 ≤ shipping discount ≤ shipping": """
         select order_id from orders where not (shipping_discount between 0 and shipping)""",
-    "a line's discount is within the line, and those of an order within its discount": """
+    "a line's discount is within the line, and those of an order within its discount": f"""
         select order_id from order_items where not (discount between 0 and quantity * unit_price)
         union all
         select order_id from orders
-        where discount < (select sum(discount) from order_items where order_items.order_id = orders.order_id)""",
+        where discount < (
+            select sum(discount / {_NET}) from order_items
+            where order_items.order_id = orders.order_id and removed_at is null
+        )""",
     "0 ≤ discount ≤ subtotal": "select order_id from orders where not (discount between 0 and subtotal)",
     "the customer of an order exists": """
         select order_id from orders
@@ -118,14 +137,17 @@ INVARIANTS = {
         select order_item_id from order_items join orders using (order_id)
         where sold_at < ordered_at or sold_at > coalesce(shipped_at, cancelled_at, now())
             or sold_at > orders.updated_at or sold_at > order_items.updated_at""",
-    "currencies are known": "select order_id from orders where currency not in ('EUR', 'USD') or currency is null",
+    "currencies are known": """
+        select order_id from orders where currency not in ('EUR', 'USD', 'JPY', 'KWD') or currency is null""",
     "e-mail addresses look like some": """
         select customer_id from customers where email ~ '^[^@ ]+@[^@ ]+[.][^@ ]+$' is not true""",
-    "refunds stay within their line": """
+    "refunds stay within their line": f"""
         with paid as (
-            select order_item_id, quantity, quantity * unit_price - coalesce(order_items.discount, 0) as left_of_line,
+            select order_item_id, quantity,
+                (quantity * unit_price - coalesce(order_items.discount, 0)) / {_NET} as left_of_line,
                 orders.subtotal - orders.discount as net,
-                orders.subtotal - sum(coalesce(order_items.discount, 0)) over (partition by order_id) as left_of_order
+                orders.subtotal
+                - sum(coalesce(order_items.discount, 0) / {_NET}) over (partition by order_id) as left_of_order
             from order_items join orders using (order_id)
         )
         select order_item_id from refunds join paid using (order_item_id)
@@ -138,11 +160,12 @@ INVARIANTS = {
     "units come back after they shipped, and tax with the money": """
         select refund_id from refunds join order_items using (order_item_id) join orders using (order_id)
         where refunds.tax < 0 or refunds.returned_at < shipped_at""",
-    "money goes back with its tax, in the currency of its order and after it": """
+    "money goes back with its tax, in the currency of its order and after it": f"""
         select order_refund_id from order_refunds left join orders using (order_id)
-        where order_refunds.tax is distinct from round(amount / 10, 2) + round(order_refunds.shipping / 10, 2)
+        where order_refunds.tax is distinct from
+                round(amount / 10, {_DECIMALS}) + round(order_refunds.shipping / 10, {_DECIMALS})
             or amount < 0 or order_refunds.shipping < 0 or refunded_at < ordered_at
-            or order_refunds.currency not in ('EUR', 'USD')
+            or order_refunds.currency not in ('EUR', 'USD', 'JPY', 'KWD')
             or order_refunds.order_id is not null and order_refunds.currency is distinct from orders.currency""",
     "payments are of known kinds and methods, and of an order in its currency": """
         select transaction_id from payments left join orders using (order_id)
@@ -211,6 +234,7 @@ INVARIANTS = {
     "every line is reserved once, then shipped or released as its order says": """
         select order_item_id from order_items join orders using (order_id)
         left join inventory_movements as moved using (order_item_id)
+        where removed_at is null
         group by order_item_id, order_items.quantity, orders.status, orders.shipped_at, orders.cancelled_at,
             orders.ordered_at
         having coalesce(sum(moved.quantity) filter (
@@ -219,6 +243,16 @@ INVARIANTS = {
                 <> case when shipped_at is null then 0 else -order_items.quantity end
             or coalesce(sum(moved.quantity) filter (where kind = 'release' and moved_at = cancelled_at), 0)
                 <> case when cancelled_at is null then 0 else -order_items.quantity end""",
+    "a line that is taken out of an order is released at once, and the order is written then": """
+        select order_item_id from order_items join orders using (order_id)
+        left join inventory_movements as moved using (order_item_id)
+        where removed_at is not null
+        group by order_item_id, order_items.quantity, removed_at, order_items.updated_at, ordered_at, shipped_at,
+            cancelled_at, orders.updated_at
+        having removed_at <= ordered_at or removed_at > least(shipped_at, cancelled_at, orders.updated_at)
+            or order_items.updated_at < removed_at
+            or array_agg(moved.quantity order by moved_at) <> array[order_items.quantity, -order_items.quantity]
+            or max(moved_at) <> removed_at""",
     "every restocked refund is a return": """
         with returned as (
             select order_item_id, sum(quantity) as units from inventory_movements

@@ -57,7 +57,7 @@ BREAKS: dict[str, set[str]] = {
     "discount_exceeds_subtotal": {_DISCOUNT},
     "missing_currency": {"currencies are known", _PAID},
     "unknown_currency": {"currencies are known", _PAID},
-    "yen_with_decimals": {"currencies are known", _PAID},
+    "yen_with_decimals": {"amounts are what their currency has", "prices in yen are with tax", _TAX, _PAID},
     "unknown_status": {"statuses are known", _EVENTS},
     "status_went_back": {_EVENTS},
     "cancelled_without_reason": {_CANCELLED},

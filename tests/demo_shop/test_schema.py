@@ -8,7 +8,14 @@ import psycopg
 import pytest
 
 from include.demo_shop import schema
-from include.demo_shop.schema import create_schema, ddl, free_article_numbers, loosen_schema, upgrade_schema
+from include.demo_shop.schema import (
+    create_schema,
+    ddl,
+    free_article_numbers,
+    loosen_schema,
+    upgrade_schema,
+    widen_schema,
+)
 from include.extract.drift import SchemaDrift
 from tests.conftest import Database
 from tests.demo_shop.conftest import shopkeeper
@@ -44,6 +51,10 @@ def forget_added_columns(shop: psycopg.Connection) -> None:
         )
         """
     )
+    # And prices were without tax.
+    shop.execute(
+        "update order_items set unit_price = unit_price / 1.1, discount = discount / 1.1 where price_includes_tax"
+    )
     for table, column in schema._ADDED:
         shop.execute(f"alter table {table} drop column {column}".encode())
     for table in schema._NEW_TABLES:
@@ -65,16 +76,19 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
             r"(?m)^create sequence (order_refund|transaction|shipment_item|purchase_order_line)_id_numbers;\n",
             rf"(?m)^create index ({tables})_\w+ .*;\n",
             rf"(?ms)^comment on (table|column) ({tables})\b.*?;\n",
-            r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(14, 2\)),\n",
-            r"(?m)^    (tax numeric\(12, 2\)|returned_at timestamptz|sold_at timestamptz|discount_code text),\n",
+            r"(?m)^    (channel text|shipping numeric.*|shipping_\w+ numeric.*|discount numeric\(15, 3\)),\n",
+            r"(?m)^    (tax numeric\(13, 3\)|returned_at timestamptz|sold_at timestamptz|discount_code text),\n",
+            r"(?m)^    (price_includes_tax boolean.*|removed_at timestamptz),\n",
             r"(?m)^    constraint (orders_shipping|order_items_discount|refunds_tax)\w*_check .*\n",
             r"(?m)^    (product_group_\w+ text|price_currency text.*|price_includes_tax boolean.*|sku text),\n",
             r"(?m)^comment on column (products\.(product_group_\w+|price_\w+)|order_items\.sku) .*\n",
             r"(?m)^comment on column refunds\.(tax|returned_at) .*\n",
             r"(?m)^comment on column (orders\.channel|orders\.shipping(_discount|_tax)?|order_items\.discount) .*\n",
-            r"(?m)^comment on column (order_items\.sold_at|\w+\.discount_code) .*\n",
+            r"(?m)^comment on column (order_items\.sold_at|\w+\.discount_code|order_items\.price_includes_tax) .*\n",
+            r"(?m)^comment on column order_items\.removed_at is\n.*\n",
         ):
             first = re.sub(added, "", first)
+        first = first.replace("numeric(15, 3)", "numeric(14, 2)").replace("numeric(13, 3)", "numeric(12, 2)")
         shop.execute(re.sub(r",(?=\n\);)", "", first).encode())
         assert structure(shop) != new[0]
 
@@ -82,13 +96,18 @@ def test_a_shop_of_an_earlier_release_is_brought_to_what_a_new_one_is(
             *schema._NEW_TABLES,
             *(f"{table}.{column}" for table, column in schema._ADDED),
         ]
+        assert widen_schema(shop) == [
+            *("order_items.unit_cost", "order_items.unit_price"),
+            *("orders.discount", "orders.subtotal", "orders.tax", "orders.total", "refunds.amount"),
+        ]
+        assert widen_schema(shop) == []
 
         assert (structure(shop), shop.execute(_COMMENTS).fetchall()) == new
 
 
 def test_a_shop_that_lacks_nothing_is_not_locked(old_shop: Database) -> None:
     with shopkeeper(old_shop) as shop, shop.transaction():
-        assert upgrade_schema(shop) == loosen_schema(shop) == free_article_numbers(shop) == []
+        assert upgrade_schema(shop) == loosen_schema(shop) == free_article_numbers(shop) == widen_schema(shop) == []
         assert shop.execute(
             "select count(*) from pg_locks where pid = pg_backend_pid() and mode = 'AccessExclusiveLock'"
         ).fetchone() == (0,)

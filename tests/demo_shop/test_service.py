@@ -170,10 +170,26 @@ NOBODY = 99
         (lambda s: s.service.create(s.order()), InvalidCommand, "at least one line"),
         (lambda s: s.service.create(s.order(s.line(0, 0))), InvalidCommand, "1 unit or more"),
         (lambda s: s.service.create(s.order(s.line(0, 1), s.line(0, 2))), InvalidCommand, "at most once"),
-        (lambda s: s.service.create(s.order(s.line(0, 1), currency="XYZ")), InvalidCommand, "EUR, USD, not XYZ"),
-        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("0.001"))), InvalidCommand, "whole cents"),
-        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("NaN"))), InvalidCommand, "whole cents"),
-        (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(-1))), InvalidCommand, "whole cents"),
+        (
+            lambda s: s.service.create(s.order(s.line(0, 1), currency="XYZ")),
+            InvalidCommand,
+            "EUR, USD, JPY, KWD, not XYZ",
+        ),
+        (
+            lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("0.001"))),
+            InvalidCommand,
+            "multiple of 0.01 EUR",
+        ),
+        (
+            lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal("NaN"))),
+            InvalidCommand,
+            "multiple of 0.01 EUR",
+        ),
+        (
+            lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(-1))),
+            InvalidCommand,
+            "multiple of 0.01 EUR",
+        ),
         (lambda s: s.service.create(s.order(s.line(0, 1), discount=Decimal(11))), DiscountTooLarge, "11 .* 10.00"),
         (
             lambda s: s.service.create(s.order(replace(s.line(0, 1), discount=Decimal(11)))),
@@ -183,7 +199,7 @@ NOBODY = 99
         (
             lambda s: s.service.create(s.order(replace(s.line(0, 1), discount=Decimal("0.001")))),
             InvalidCommand,
-            "whole cents",
+            "multiple of 0.01 EUR",
         ),
         (lambda s: s.service.create(s.order(Line(NOBODY, 1, 1))), UnknownProduct, "no product 99"),
         (lambda s: s.service.create(s.order(s.line(0, 1, warehouse=1))), UnknownStock, "2 does not keep product 1"),
@@ -278,7 +294,7 @@ async def test_cancelling_releases_the_stock(stall: Stall) -> None:
 
 def payments(stall: Stall) -> list[tuple[Any, ...]]:
     rows = stall.shop.execute(
-        "select order_id, kind, method, currency, amount::text from payments order by 1, paid_at, 2"
+        "select order_id, kind, method, currency, trim_scale(amount)::text from payments order by 1, paid_at, 2"
     )
     return rows.fetchall()
 
@@ -286,13 +302,43 @@ def payments(stall: Stall) -> list[tuple[Any, ...]]:
 async def test_an_order_is_paid_at_once_and_a_cancelled_one_paid_back(stall: Stall) -> None:
     await stall.stock(2)
     order = await stall.service.create(stall.order(stall.line(0, 1), currency="USD", paid_by="gift_card"))
-    paid = (order.order_id, "capture", "gift_card", "USD", str(order.total))
+    paid = (order.order_id, "capture", "gift_card", "USD", f"{order.total.normalize():f}")
     assert payments(stall) == [paid]
     await stall.service.cancel(CancelOrder(order.order_id, "customer", "changed_mind"))
     assert payments(stall) == [paid, (order.order_id, "refund", *paid[2:])]
     on_account = await stall.service.create(stall.order(stall.line(0, 1), paid_by="on_account"))
     await stall.service.cancel(CancelOrder(on_account.order_id, "customer", "changed_mind"))
     assert len(payments(stall)) == 2
+    assert broken_invariants(stall.shop) == {}
+
+
+@pytest.mark.parametrize(
+    ("currency", "on_tag", "amounts", "refunded"),
+    [
+        # 10.00 EUR are 1,600 yen, 1,760 with tax; of 20 yen off, 22 are on the tag.
+        ("JPY", ("1760", "22"), ("3200", "40", "780", "394", "4334"), ("1580", "158")),
+        ("KWD", ("3.3", "0.02"), ("6.6", "0.04", "1.617", "0.818", "8.995"), ("3.28", "0.328")),
+    ],
+)
+async def test_yen_have_tax_in_their_prices_and_dinars_have_fils(
+    stall: Stall, currency: str, on_tag: tuple[str, ...], amounts: tuple[str, ...], refunded: tuple[str, ...]
+) -> None:
+    await stall.stock(2)
+    line = replace(stall.line(0, 2), discount={"JPY": Decimal(20), "KWD": Decimal("0.02")}[currency])
+    off = line.discount
+    order = await stall.delivered(line, currency=currency, discount=off)
+    assert (
+        stall.shop.execute(
+            "select trim_scale(unit_price)::text, trim_scale(discount)::text from order_items"
+        ).fetchone()
+        == on_tag
+    )
+    placed = (order.subtotal, order.discount, order.shipping, order.tax, order.total)
+    assert placed == tuple(map(Decimal, amounts))
+    await stall.service.refund(RefundLine(order.order_item_ids[0], 1, restock=True))
+    assert (
+        stall.shop.execute("select trim_scale(amount)::text, trim_scale(tax)::text from refunds").fetchone() == refunded
+    )
     assert broken_invariants(stall.shop) == {}
 
 
@@ -343,7 +389,7 @@ async def test_refunds_stay_within_units_and_money(stall: Stall) -> None:
         await stall.service.refund(RefundLine(tens, 3, restock=True))
     with pytest.raises(RefundTooLarge, match=r"cannot refund amount 18.01 .*: 18.00 is left"):
         await stall.service.refund(RefundLine(tens, 1, restock=True, amount=Decimal("18.01")))
-    with pytest.raises(InvalidCommand, match="whole cents"):
+    with pytest.raises(InvalidCommand, match=r"multiple of 0\.01 EUR"):
         await stall.service.refund(RefundLine(tens, 1, restock=True, amount=Decimal("-1.00")))
     await stall.service.refund(RefundLine(tens, 2, restock=False, amount=Decimal("18.00")))
     with pytest.raises(RefundTooLarge, match="0 is left"):

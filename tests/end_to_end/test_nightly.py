@@ -25,6 +25,7 @@ import pytest
 from include.ledger.runs import slug
 from include.sources import SOURCES
 from tests.end_to_end.conftest import PATIENCE_SECONDS, ZONE, FirstNight, ScheduledNight, Stack, standalone
+from tests.nights import GROSS
 from transforms.registry import TABLES
 
 PUBLISHED = {one.table.qualified_name for one in TABLES.values()}
@@ -77,12 +78,15 @@ def test_daily_sales_equal_independent_sql_on_the_shop_to_the_cent(stack: Stack)
                 case when status = 'cancelled' then 0 else tax end as tax
             from orders
             union all
-            select (coalesce(sold_at, ordered_at) at time zone '{ZONE}')::date, currency, 0, 0, quantity * unit_price,
+            select (coalesce(sold_at, ordered_at) at time zone '{ZONE}')::date, currency, 0, 0, {GROSS},
                 0, 0
             from order_items join orders using (order_id) where status <> 'cancelled'
             union all
             select (refunded_at at time zone '{ZONE}')::date, currency, 0, 0, 0, amount, 0
             from refunds join order_items using (order_item_id) join orders using (order_id)
+            union all
+            select (removed_at at time zone '{ZONE}')::date, currency, 0, 0, 0, {GROSS}, 0
+            from order_items join orders using (order_id) where status <> 'cancelled' and removed_at is not null
         )
         select day, currency, sum(orders), sum(cancelled), sum(gross), sum(returned), sum(tax)
         from days where day <= %s group by day, currency

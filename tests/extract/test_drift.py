@@ -35,8 +35,8 @@ DRIFTS = {
     "renamed column": (
         "alter table orders rename total to grand_total",
         (
-            "source orders: column public.orders.total: expected numeric(14,2), found no such column"
-            " (new: grand_total numeric(14,2))"
+            "source orders: column public.orders.total: expected numeric(15,3), found no such column"
+            " (new: grand_total numeric(15,3))"
         ),
     ),
     "retyped column": (
@@ -164,7 +164,7 @@ def test_drift_stops_the_night_with_nothing_written(nights: Nights) -> None:
 
 
 def test_what_is_new_is_noted_once_and_shown(nights: Nights) -> None:
-    nights.shop.execute("alter table orders add gift boolean, alter total type numeric(16, 2)")
+    nights.shop.execute("alter table orders add gift boolean, alter total type numeric(17, 3)")
     nights.shop.execute("alter table refunds alter quantity type bigint")
     first, second = nights.begin(), nights.begin()
     nightly.extract(first)
@@ -172,7 +172,7 @@ def test_what_is_new_is_noted_once_and_shown(nights: Nights) -> None:
     assert nights.ask("select run_id, relation, column_name, what from audit.schema_changes order by column_name") == [
         (first, "public.orders", "gift", "new column, boolean"),
         (first, "public.refunds", "quantity", "wider: integer before, bigint now"),
-        (first, "public.orders", "total", "wider: numeric(14,2) before, numeric(16,2) now"),
+        (first, "public.orders", "total", "wider: numeric(15,3) before, numeric(17,3) now"),
     ]
     assert "<code>public.orders.gift</code>: new column, boolean" in render(first)
     assert "public.orders.gift" not in render(second)

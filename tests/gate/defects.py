@@ -19,7 +19,7 @@ CAUGHT_BY = {
     "shipping_tax_exceeds_tax": {"shipping_tax_within_tax"},
     "missing_currency": {"currency_filled"},
     "unknown_currency": {"currency_known"},
-    "yen_with_decimals": {"amounts_in_smallest_units"},
+    "yen_with_decimals": {"amounts_in_smallest_units", "tax_at_rate"},
     "unknown_status": {"status_known"},
     "cancelled_without_reason": {"cancelled_has_reason"},
     "cancelled_without_timestamp": {"cancelled_has_time"},

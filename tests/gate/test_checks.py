@@ -168,7 +168,7 @@ def test_refunds_of_a_line_give_back_no_more_than_was_paid_for_it(nights: Nights
                 when line.quantity = 2 and orders.discount = 0 then 'goodwill'
             end as kind
         ) as lines
-        where status = 'delivered' and kind is not null
+        where status = 'delivered' and kind is not null and currency in ('EUR', 'USD')
             and order_id not in (select order_id from refunds join order_items using (order_item_id))
         order by lines.kind desc, line.order_item_id
         """

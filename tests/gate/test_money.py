@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
 
@@ -17,12 +19,35 @@ from include.pipeline.one_shop import OtherDecimals
 from include.pipeline.plan import plan
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
+from include.training.entities import EveryEntity
+from include.training.sets import training_set
 from tests.nights import LAST_DAY, Nights
 
+# Yen without tax in their prices, and dinars ten times as many, are euros.
+_EUROS = """
+alter table order_items drop constraint order_items_discount_check;
+update order_items set unit_price = unit_price / 1.1, discount = discount / 1.1, price_includes_tax = false
+where price_includes_tax;
+update order_items set
+    unit_price = unit_price * 10, unit_cost = unit_cost * 10, discount = order_items.discount * 10
+from orders where orders.order_id = order_items.order_id and currency = 'KWD';
+update refunds set amount = refunds.amount * 10, tax = refunds.tax * 10
+from order_items join orders using (order_id)
+where order_items.order_item_id = refunds.order_item_id and currency = 'KWD';
+update order_refunds set amount = amount * 10, shipping = shipping * 10, tax = tax * 10 where currency = 'KWD';
+update payments set amount = amount * 10 where currency = 'KWD';
+update orders set
+    subtotal = subtotal * 10, discount = discount * 10, shipping = shipping * 10,
+    shipping_discount = shipping_discount * 10, tax = tax * 10, shipping_tax = shipping_tax * 10, total = total * 10
+where currency = 'KWD';
+update orders set currency = 'EUR' where currency in ('JPY', 'KWD');
+update order_refunds set currency = 'EUR' where currency in ('JPY', 'KWD');
+update payments set currency = 'EUR' where currency in ('JPY', 'KWD');
+"""
 # Prices with 19 % tax in them, as a shop that computes with fractions takes it out and rounds nothing.
-_FINE = """
+_FINE = f"""
+{_EUROS}
 alter table order_items
-    drop constraint order_items_discount_check,
     alter unit_price type numeric, alter discount type numeric, add tax numeric;
 alter table orders
     drop constraint orders_discount_check,
@@ -37,7 +62,7 @@ update orders set
     total = round(lines.subtotal - lines.discount + lines.tax + shipping - shipping_discount, 2)
 from (
     select order_id, sum(quantity * unit_price) as subtotal, sum(discount) as discount, sum(tax) as tax
-    from order_items group by order_id
+    from order_items where removed_at is null group by order_id
 ) as lines
 where lines.order_id = orders.order_id;
 delete from refunds;
@@ -52,7 +77,9 @@ def fine(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     orders, lines = folder / "orders.sql", folder / "order_items.sql"
     start, _, end = orders.read_text().partition("    -- The shop's only rate")
     orders.write_text(f"{start}    null::numeric as tax_due,\n{end.partition('as tax_due,')[2]}")
-    lines.write_text(lines.read_text().replace("unit_price,", "unit_price, quantity * unit_price as subtotal, tax,"))
+    lines.write_text(
+        lines.read_text().replace("as unit_price,", "as unit_price, quantity * unit_price as subtotal, tax,")
+    )
     (folder / "shop.toml").write_text('[money]\nrounding = "half_up"\n')
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
@@ -172,9 +199,9 @@ def test_without_a_word_of_the_shop_no_fraction_is_rounded(fine: Nights) -> None
 
 
 # Euros become yen, a hundred each, and dollars become dinars, so that every amount of theirs has three decimals.
-_YEN_AND_DINARS = """
+_YEN_AND_DINARS = f"""
+{_EUROS}
 alter table order_items
-    drop constraint order_items_discount_check,
     alter unit_price type numeric, alter unit_cost type numeric, alter discount type numeric;
 alter table orders
     drop constraint orders_discount_check,
@@ -276,23 +303,83 @@ def test_what_a_currency_has_not_is_held_and_shown_as_it_is(yen: Nights) -> None
     assert re.search(r"At stake in quarantine: .*orders?", summary(run))
 
 
-def test_other_decimals_than_those_of_the_lake_are_refused(
-    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slices, histories and past publications are read as they stand: each would be ten times too small."""
-    nights.report()
-    folder = copytree(settings().sources, tmp_path / "sources")
-    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the shop's own, so that a test can write its shop.toml, which says nothing."""
+    made = copytree(settings().sources, tmp_path / "sources")
+    (made / "shop.toml").unlink()
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(made))
     settings.cache_clear()
-    for decimals in (3, 0):
-        (folder / "shop.toml").write_text(f"[money]\ndecimals = {decimals}\n")
-        run = nights.begin()
-        with pytest.raises(OtherDecimals, match=f"with 2 decimals, and shop.toml says {decimals}.*`decimals = 2`"):
-            nightly.extract(run)
-        runs.finish_run(run, "failed")
-        with pytest.raises(WrongRequest, match=f"with 2 decimals, and shop.toml says {decimals}"):
-            republish.begin("put back", {"night": LAST_DAY.isoformat()})
-        assert f"with 2 decimals, and shop.toml says {decimals}" in (plan([]).refused or "")
+    yield made
+    settings.cache_clear()
+
+
+_DAY_BEFORE = LAST_DAY - timedelta(days=1)
+_ACTIVITY = EveryEntity("customer_activity", (_DAY_BEFORE,)), ["customer_activity.net_sales_90d"]
+_AMOUNTS = {
+    "orders": "select order_id, total::float, rounding::float from reporting.orders order by 1",
+    "products": "select product_id, valid_from, unit_price::float from reporting.products_history order by 1, 2",
+    "features": "select as_of, customer_id, net_sales_90d::float from features.customer_activity"
+    f" where as_of = '{_DAY_BEFORE}' order by 2",
+}
+
+
+def test_a_shop_that_begins_to_sell_in_dinars_keeps_what_nights_have_kept(nights: Nights, folder: Path) -> None:
+    """Histories, slices and past publications have two decimals in the lake; a version says how many it has."""
+    nights.shop.execute(_EUROS)
+    nights, day = replace(nights, names=("order_lines", "orders", "products_history", "customer_activity")), _DAY_BEFORE
+    nights.run(day)
+    nights.shop.execute("update products set unit_price = unit_price + 1, updated_at = now() where product_id <= 3")
+    nights.run()
+    before = {name: nights.ask(asked) for name, asked in _AMOUNTS.items()}
+    known = training_set(*_ACTIVITY, known_only=False)
+    [(publication,)] = nights.ask(
+        "select max(publication_id) from audit.publications join audit.runs using (run_id) where kind = 'night'"
+    )
+
+    (folder / "shop.toml").write_text("[money]\ndecimals = 3\n")
+    assert plan([]).refused is None
+    nights.shop.execute(
+        """
+        update orders set shipping = shipping + 0.004, total = total + 0.004, currency = 'KWD'
+        where order_id = (
+            select max(order_id) from orders
+            where (subtotal - discount) % 0.1 = 0 and status <> 'cancelled' and order_id not in (
+                select order_id from payments where order_id is not null
+                union all
+                select order_id from order_refunds where order_id is not null
+            )
+        )
+        """
+    )
+    nights.run()
+    after = {name: nights.ask(asked) for name, asked in _AMOUNTS.items()}
+    assert (after["products"], after["features"]) == (before["products"], before["features"])
+    changed = [(old[1:], new[1:]) for old, new in zip(before["orders"], after["orders"], strict=True) if old != new]
+    assert [(round(new[0] - old[0], 6), new[1]) for old, new in changed] == [(0.004, 0)]
+    again = training_set(*_ACTIVITY, known_only=False)
+    cents, fils = (table["customer_activity__net_sales_90d_cents"].to_pylist() for table in (known, again))
+    assert any(cents)
+    assert fils == [one and one * 10 for one in cents]
+    republish.begin("put back", {"night": LAST_DAY.isoformat(), "publication": publication})
+    republish.publish("put back", nights.reporting)
+    runs.finish_run("put back", "success")
+    assert nights.ask(_AMOUNTS["orders"]) == before["orders"]
+    nights.run(full_refresh=True)
+    assert {name: nights.ask(asked) for name, asked in _AMOUNTS.items()} == after
+
+
+def test_fewer_decimals_than_those_of_the_lake_are_refused(nights: Nights, folder: Path) -> None:
+    """Amounts would be rounded."""
+    nights.shop.execute(_EUROS)
+    nights.report()
+    (folder / "shop.toml").write_text("[money]\ndecimals = 0\n")
+    run = nights.begin()
+    with pytest.raises(OtherDecimals, match=r"with 2 decimals, and shop\.toml says 0.*`decimals = 2`"):
+        nightly.extract(run)
+    runs.finish_run(run, "failed")
+    with pytest.raises(WrongRequest, match=r"with 2 decimals, and shop\.toml says 0"):
+        republish.begin("put back", {"night": LAST_DAY.isoformat()})
+    assert "with 2 decimals, and shop.toml says 0" in (plan([]).refused or "")
     (folder / "shop.toml").write_text("[money]\ndecimals = 2\n")
     nights.report()
-    settings.cache_clear()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from include.contract import Severity
+from include.contract.currency import written
 from include.contract.rules import between
 from include.gate.row_outcomes import NightStopped
 from include.lake import tables as lake
@@ -69,7 +71,7 @@ def test_the_evidence_says_how_many_what_they_are_worth_and_why(nights: Nights, 
     assert asked is not None
     assert asked.answer is None
     money = {
-        currency: f"{amount:.2f}"
+        currency: f"{amount:.3f}"
         for currency, amount in nights.shop.execute(
             "select currency, sum(total) from orders where status = 'lost' group by 1"
         )
@@ -100,7 +102,7 @@ def test_the_evidence_says_how_many_what_they_are_worth_and_why(nights: Nights, 
         assert told in body
     assert f"{items['held']} of {items['total']:,} order_items" in body
     for currency, amount in money.items():
-        assert f"{float(amount):,.2f} {currency}" in body
+        assert f"{written(Decimal(amount), currency)} {currency}" in body
 
 
 @pytest.mark.usefixtures("nights")

@@ -16,7 +16,7 @@ from include.local.embedded_postgres import Cluster
 from include.settings import settings
 from include.sources import SOURCES
 from tests.conftest import SMALL, Database
-from tests.nights import LAST_DAY, Nights
+from tests.nights import GROSS, LAST_DAY, Nights
 
 
 @pytest.fixture(params=["text", "uuid"])
@@ -68,7 +68,7 @@ def test_keys_are_passed_through_and_change_no_number(other_keys: Nights, reques
         "select day, currency, gross_sales from reporting.daily_sales where gross_sales > 0 order by 1, 2"
     ) == list(
         other_keys.shop.execute(
-            "select (coalesce(sold_at, ordered_at) at time zone 'UTC')::date, currency, sum(quantity * unit_price)"
+            f"select (coalesce(sold_at, ordered_at) at time zone 'UTC')::date, currency, sum({GROSS})"
             " from order_items join orders using (order_id) where status <> 'cancelled' group by 1, 2 order by 1, 2"
         ).fetchall()
     )

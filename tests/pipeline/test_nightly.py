@@ -18,7 +18,7 @@ from include.ledger.runs import Overtaken
 from include.ledger.summary import summary
 from include.pipeline import nightly, run_request
 from include.settings import settings
-from tests.nights import LAST_DAY, SOME, Nights
+from tests.nights import GROSS, LAST_DAY, SOME, Nights
 from transforms.engines import Frame
 from transforms.engines.duckdb_engine import DuckdbEngine
 
@@ -29,14 +29,14 @@ NOON = datetime(2026, 4, 1, 12, tzinfo=UTC)
 def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
     """Discounts over all days: of an order to which a line was added, its share counts on another day."""
     expected = nights.shop.execute(
-        """
+        f"""
         with days as (
             select (ordered_at at time zone 'UTC')::date as day, currency, count(*) as orders, 0 as cancelled,
                 0.00 as gross, 0.00 as returns, sum(tax) as tax
             from orders where status <> 'cancelled' group by 1, 2
             union all
             select (coalesce(sold_at, ordered_at) at time zone 'UTC')::date, currency, 0, 0,
-                sum(quantity * unit_price), 0, 0
+                sum({GROSS}), 0, 0
             from order_items join orders using (order_id) where status <> 'cancelled' group by 1, 2
             union all
             select (ordered_at at time zone 'UTC')::date, currency, 0, count(*), 0, 0, 0
@@ -44,11 +44,15 @@ def test_daily_sales_equal_independent_sql_to_the_cent(nights: Nights) -> None:
             union all
             select (refunded_at at time zone 'UTC')::date, currency, 0, 0, 0, sum(amount), 0
             from refunds join order_items using (order_item_id) join orders using (order_id) group by 1, 2
+            union all
+            select (removed_at at time zone 'UTC')::date, currency, 0, 0, 0, sum({GROSS}), 0
+            from order_items join orders using (order_id) where status <> 'cancelled' and removed_at is not null
+            group by 1, 2
         )
         select day, currency, sum(orders)::bigint, sum(cancelled)::bigint, sum(gross), sum(returns), sum(tax)
         from days where day <= %s group by 1, 2
         having sum(orders) + sum(cancelled) + sum(returns) + sum(gross) > 0 order by 1, 2
-        """,
+        """.encode(),
         [LAST_DAY],
     ).fetchall()
     published = nights.ask(

@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import Ints
+from include.demo_shop.money import CURRENCIES
+
+_THOUSANDTHS = np.array([int(one.smallest * 1000) for one in CURRENCIES.values()])  # of a currency's smallest unit
 
 
 def whole(values: Ints, is_missing: NDArray[np.bool_] | None = None) -> Any:
@@ -23,15 +26,16 @@ def flags(values: NDArray[np.bool_]) -> Any:
     return pa.array(values)
 
 
-def money(cents: Ints, is_missing: NDArray[np.bool_] | None = None) -> Any:
-    """Cents as decimals with two places, exactly: a decimal is a 128-bit integer of its last place.
+def money(smallest_units: Ints, currency: Ints | int, is_missing: NDArray[np.bool_] | None = None) -> Any:
+    """Smallest units of currencies as decimals with three places, exactly; null where missing.
 
-    Null where missing.
+    A decimal is a 128-bit integer of its last place.
     """
-    wide = np.empty((len(cents), 2), dtype=np.int64)
-    wide[:, 0] = cents
-    wide[:, 1] = cents >> 63
-    amounts = pa.Array.from_buffers(pa.decimal128(14, 2), len(cents), [None, pa.py_buffer(wide.tobytes())])
+    thousandths = smallest_units * _THOUSANDTHS[currency]
+    wide = np.empty((len(thousandths), 2), dtype=np.int64)
+    wide[:, 0] = thousandths
+    wide[:, 1] = thousandths >> 63
+    amounts = pa.Array.from_buffers(pa.decimal128(15, 3), len(wide), [None, pa.py_buffer(wide.tobytes())])
     return amounts if is_missing is None else pc.if_else(pa.array(is_missing), None, amounts)
 
 

@@ -14,6 +14,7 @@ from include.demo_shop.history.article_numbers import ArticleNumbers
 from include.demo_shop.history.calendar import Calendar, Ints
 from include.demo_shop.history.catalogue import Assortment
 from include.demo_shop.history.customers import AddressBook, Visitors
+from include.demo_shop.history.edits import Removals
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import (
     CANCELLATIONS,
@@ -26,11 +27,22 @@ from include.demo_shop.history.names import (
     WAREHOUSES,
 )
 from include.demo_shop.history.order_refunds import REASONS
-from include.demo_shop.history.orders import NEVER, NO_ORDER, Codes, Fates, Prices, Status
+from include.demo_shop.history.orders import (
+    INCLUDES_TAX,
+    NEVER,
+    NO_ORDER,
+    Codes,
+    Fates,
+    In,
+    Prices,
+    Status,
+    on_price_tag,
+)
 from include.demo_shop.history.payments import KINDS, METHODS
 from include.demo_shop.history.purchases import Purchases
 from include.demo_shop.history.shipments import Shipments
 from include.demo_shop.history.stock import NO_ITEM, Kind, Movements, Shelves
+from include.demo_shop.money import CURRENCIES
 
 CHUNK_ROWS: Final = 400_000
 """How many rows wait in memory before they are written."""
@@ -120,11 +132,11 @@ class Journal:
                 "order_id": to.whole(numbers),
                 "customer_id": to.whole(customers, is_guest),
                 "status": to.words(outcome.status, _STATUSES),
-                "currency": to.words(prices.is_usd.astype(np.int64), ("EUR", "USD")),
-                "subtotal": to.money(prices.subtotal),
-                "discount": to.money(prices.discount),
-                "tax": to.money(prices.tax),
-                "total": to.money(prices.total),
+                "currency": to.words(prices.currency, list(CURRENCIES)),
+                "subtotal": to.money(prices.subtotal, prices.currency),
+                "discount": to.money(prices.discount, prices.currency),
+                "tax": to.money(prices.tax, prices.currency),
+                "total": to.money(prices.total, prices.currency),
                 "shipping_address": to.words(self._addresses.of(customers), self._addresses.addresses),
                 "payment_id": to.joined("pay-", to.text_of(payment)),
                 "ordered_at": to.instants(ordered_at),
@@ -135,9 +147,9 @@ class Journal:
                 "cancelled_by": to.words(outcome.cancellation, [by for by, _, _ in CANCELLATIONS], is_kept),
                 "cancellation_reason": to.words(outcome.cancellation, [why for _, why, _ in CANCELLATIONS], is_kept),
                 "channel": to.words(channel, list(CHANNELS)),
-                "shipping": to.money(prices.shipping),
-                "shipping_discount": to.money(prices.shipping_discount),
-                "shipping_tax": to.money(prices.shipping_tax),
+                "shipping": to.money(prices.shipping, prices.currency),
+                "shipping_discount": to.money(prices.shipping_discount, prices.currency),
+                "shipping_tax": to.money(prices.shipping_tax, prices.currency),
                 "discount_code": to.words(named.of_order, CODES, named.of_order == 0),
             },
         )
@@ -154,6 +166,7 @@ class Journal:
         skus: Any,
     ) -> None:
         """Enter a day's order items; one that is in its order from the start is added NEVER."""
+        currency = prices.currency[order - order[0]] if len(order) else prices.currency
         self._keep(
             "order_items",
             {
@@ -161,13 +174,38 @@ class Journal:
                 "order_id": to.whole(order),
                 **_cell_keys(cell),
                 "quantity": to.whole(quantity),
-                "unit_price": to.money(prices.unit_price),
-                "unit_cost": to.money(prices.unit_cost),
+                "unit_price": to.money(on_price_tag(prices.unit_price, currency), currency),
+                "unit_cost": to.money(prices.unit_cost, currency),
                 "updated_at": to.instants(np.where(added_at == NEVER, ordered_at, added_at)),
-                "discount": to.money(prices.line_discount, prices.line_discount == 0),
+                "discount": to.money(on_price_tag(prices.line_discount, currency), currency, prices.line_discount == 0),
                 "sold_at": to.instants(added_at, NEVER),
                 "discount_code": to.words(named.of_line, PROMOTIONS, named.of_line == 0),
                 "sku": skus,
+                "price_includes_tax": to.flags(INCLUDES_TAX[currency]),
+                "removed_at": to.instants(np.full(len(order), NEVER), NEVER),
+            },
+        )
+
+    def removed_items(self, order: Ints, gone: Removals, prices: Prices, skus: Any) -> None:
+        """Enter a day's order items that were taken out of their orders again."""
+        currency = prices.currency[order - order[0]][gone.like] if len(order) else prices.currency
+        price = on_price_tag(prices.unit_price[gone.like], currency)
+        self._keep(
+            "order_items",
+            {
+                "order_item_id": to.whole(self._next_numbers("order_items", len(gone.at))),
+                "order_id": to.whole(order[gone.like]),
+                **_cell_keys(gone.cell),
+                "quantity": to.whole(np.ones(len(gone.at), dtype=np.int64)),
+                "unit_price": to.money(price, currency),
+                "unit_cost": to.money(prices.unit_cost[gone.like], currency),
+                "updated_at": to.instants(gone.at),
+                "discount": to.money(price, currency, np.ones(len(price), dtype=np.bool_)),
+                "sold_at": to.instants(np.full(len(gone.at), NEVER), NEVER),
+                "discount_code": pa.nulls(len(gone.at), pa.string()),
+                "sku": skus.take(pa.array(gone.like)),
+                "price_includes_tax": to.flags(INCLUDES_TAX[currency]),
+                "removed_at": to.instants(gone.at),
             },
         )
 
@@ -198,11 +236,11 @@ class Journal:
                 "refund_id": to.whole(self._next_numbers("refunds", len(order))),
                 "order_item_id": to.whole(joined["item"][order]),
                 "quantity": to.whole(joined["quantity"][order]),
-                "amount": to.money(joined["amount"][order]),
+                "amount": to.money(joined["amount"][order], joined["currency"][order]),
                 "restocked": to.flags(joined["restocked"][order].astype(np.bool_)),
                 "refunded_at": to.instants(joined["at"][order]),
                 "updated_at": to.instants(joined["at"][order]),
-                "tax": to.money(joined["amount"][order] // 10),
+                "tax": to.money(joined["amount"][order] // 10, joined["currency"][order]),
                 "returned_at": to.instants(joined["returned"][order], NEVER),
             },
         )
@@ -219,10 +257,10 @@ class Journal:
             {
                 "order_refund_id": to.whole(self._next_numbers("order_refunds", len(rows))),
                 "order_id": to.whole(given["order"], given["order"] == NO_ORDER),
-                "currency": to.words(given["is_usd"], ("EUR", "USD")),
-                "amount": to.money(given["amount"]),
-                "shipping": to.money(given["shipping"]),
-                "tax": to.money(given["tax"]),
+                "currency": to.words(given["currency"], list(CURRENCIES)),
+                "amount": to.money(given["amount"], given["currency"]),
+                "shipping": to.money(given["shipping"], given["currency"]),
+                "tax": to.money(given["tax"], given["currency"]),
                 "reason": to.words(given["reason"], REASONS),
                 "refunded_at": to.instants(given["at"]),
                 "updated_at": to.instants(given["at"]),
@@ -243,8 +281,8 @@ class Journal:
                 "order_id": to.whole(rows["order"], rows["order"] == NO_ORDER),
                 "kind": to.words(rows["kind"], KINDS),
                 "method": to.words(rows["method"], METHODS),
-                "currency": to.words(rows["is_usd"], ("EUR", "USD")),
-                "amount": to.money(rows["amount"]),
+                "currency": to.words(rows["currency"], list(CURRENCIES)),
+                "amount": to.money(rows["amount"], rows["currency"]),
                 "paid_at": to.instants(rows["at"]),
                 "updated_at": to.instants(rows["at"]),
             },
@@ -276,7 +314,7 @@ class Journal:
                 "purchase_order_line_id": to.whole(self._next_numbers("purchase_order_lines", len(bought.cell))),
                 **_cell_keys(bought.cell),
                 **bought.columns,
-                "unit_cost": to.money(unit_cost),
+                "unit_cost": to.money(unit_cost, In.EUR),
             },
         )
 
@@ -308,8 +346,8 @@ class Journal:
                 "sku": pa.array(labels.now),
                 "name": pa.array(goods.names),
                 "category": pa.array(goods.categories),
-                "unit_cost": to.money(goods.costs[-1]),
-                "unit_price": to.money(goods.prices[-1]),
+                "unit_cost": to.money(goods.costs[-1], In.EUR),
+                "unit_price": to.money(goods.prices[-1], In.EUR),
                 "is_active": to.flags(goods.is_offered(last_day)),
                 "created_at": to.instants(goods.created_at),
                 "updated_at": to.instants(np.maximum(goods.updated_at, relabelled_at)),

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, SECOND, Ints
-from include.demo_shop.history.orders import NEVER, Prices, Refunds
+from include.demo_shop.history.orders import NEVER, In, Prices, Refunds
 
 REASONS = ("return", "goodwill")
 _WITH_SHIPPING = 0.4  # share of orders with a return whose shipping goes back too
 _BROKEN = 0.6  # share of refunded units that came back and were not restocked
 _GOODWILL, _UNKNOWN = 0.02, 0.25  # share of delivered orders; of these, of whom nobody notes the order
-_LEAST, _MOST = 100, 1_500  # cents of goodwill
+_LEAST, _MOST = 100, 1_500  # goodwill, in smallest units of the currency
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class OrderRefunds:
         at: µs since 1970 UTC.
         order: index into the orders that were asked about.
         is_known: whether it is noted which order it is about.
-        amount, shipping, tax: cents in the order's currency.
+        amount, shipping, tax: in smallest units of the order's currency.
         reason: index into REASONS.
     """
 
@@ -56,7 +56,7 @@ def order_refunds(
     chosen = (rng.random(len(returned)) < _WITH_SHIPPING) & (paid > 0)
     kind = np.flatnonzero((delivered_at < NEVER) & (rng.random(len(delivered_at)) < _GOODWILL))
     later = delivered_at[kind] + (np.minimum(rng.exponential(5.0, len(kind)), 30.0) * DAY).astype(np.int64)
-    is_noted = prices.is_usd[kind] | (rng.random(len(kind)) >= _UNKNOWN)  # what is of no order is in EUR
+    is_noted = (prices.currency[kind] != In.EUR) | (rng.random(len(kind)) >= _UNKNOWN)  # what is of no order is in EUR
     amount = np.concatenate([np.zeros(int(chosen.sum()), np.int64), rng.integers(_LEAST, _MOST, len(kind))])
     shipping = np.concatenate([paid[chosen], np.zeros(len(kind), np.int64)])
     everything = OrderRefunds(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from include.demo_shop.history.calendar import DAY, HOUR, MINUTE, SECOND, Floats, Ints
 from include.demo_shop.history.names import CANCELLATIONS, CHANNELS, CODES, GUESTS, PROMOTIONS
-from include.demo_shop.money import FREE_SHIPPING_FROM, SHIPPING
+from include.demo_shop.money import CURRENCIES, FREE_SHIPPING_FROM, SHIPPING
 
 NEVER = np.iinfo(np.int64).max
 NO_ORDER = -1  # of money that moves for none
@@ -21,12 +21,25 @@ MEAN_QUANTITY = float((_QUANTITIES * np.arange(1, 6)).sum())
 _DISCOUNTS = np.array([0, 5, 10, 15, 20])  # per cent
 _DISCOUNT_SHARES = (np.array([0.74, 0.10, 0.10, 0.04, 0.02]), np.array([0.20, 0.10, 0.30, 0.20, 0.20]))
 _USD = 0.05
+_JPY, _KWD = 0.02, 0.01  # of the orders that are not in dollars
+# In smallest units of each currency: a euro, and what amounts without tax are whole multiples of.
+_RATES = np.array([int(one.rate / one.smallest) for one in CURRENCIES.values()])
+_STEPS = np.array([int(one.step / one.smallest) for one in CURRENCIES.values()])
+INCLUDES_TAX = np.array([one.includes_tax for one in CURRENCIES.values()])
 _OFFERS, _OFFER = 0.04, 15  # share of lines with an offer of their own, per cent off
 _SHIPPING, _FREE_FROM = (int(amount * 100) for amount in (SHIPPING, FREE_SHIPPING_FROM))
 _FREE_CODES = 0.06  # share of orders with a code for free delivery
-_EDITED = 0.02  # share of orders to which a line is added later
 _CODE_SHARES, _PROMOTION_SHARES = (0.25, 0.35, 0.3, 0.1), (0.2, 0.6, 0.2)  # of discounts under each name
 _ELSEWHERE = 0.08  # share of lines from another warehouse than the customer's own
+
+
+class In(IntEnum):
+    """The currencies, in the order of CURRENCIES."""
+
+    EUR = 0
+    USD = 1
+    JPY = 2
+    KWD = 3
 
 
 class Status(IntEnum):
@@ -71,15 +84,16 @@ def wishes(homes: Ints, demand: Floats, warehouses: int, rng: np.random.Generato
 
 @dataclass(frozen=True)
 class Prices:
-    """What a day's orders cost, in cents of their currency.
+    """What a day's orders cost, in smallest units of their currency, without tax but for the total.
 
     Attributes:
-        is_usd, subtotal, discount, shipping, shipping_discount, tax, shipping_tax, total: (orders,).
+        currency: index into CURRENCIES: (orders,).
+        subtotal, discount, shipping, shipping_discount, tax, shipping_tax, total: (orders,).
         unit_price, unit_cost, line_discount: (lines,); a line's own discount is 0 where it has none.
         paid: what each line comes to after its own discount and its share of the rest, rounded down: (lines,).
     """
 
-    is_usd: NDArray[np.bool_]
+    currency: Ints
     subtotal: Ints
     discount: Ints
     shipping: Ints
@@ -101,6 +115,7 @@ def priced(
     is_promotion: bool,
     rng: np.random.Generator,
     offers: np.random.Generator,
+    further: np.random.Generator,
 ) -> Prices:
     """Price a day's orders.
 
@@ -112,24 +127,27 @@ def priced(
         is_promotion: whether many orders have a discount today.
         rng: of this day.
         offers: of this day's offers on single lines and codes for free delivery.
+        further: of this day's orders from beyond Europe and America.
     """
     orders = int(order[-1]) + 1 if len(order) else 0
     is_usd = rng.random(orders) < _USD
-    unit_price = np.where(is_usd[order], (price * 110 + 50) // 100, price)
-    unit_cost = np.where(is_usd[order], (cost * 110 + 50) // 100, cost)
+    draw = further.random(orders)
+    currency = np.select([is_usd, draw < _JPY, draw < _JPY + _KWD], [In.USD, In.JPY, In.KWD], In.EUR).astype(np.int64)
+    unit_price, unit_cost = (_in_currency(amount, currency[order]) for amount in (price, cost))
     starts = np.searchsorted(order, np.arange(orders))
 
     def by_order(lines: Ints) -> Ints:
         return np.add.reduceat(lines, starts) if orders else np.zeros(0, dtype=np.int64)
 
     gross = quantity * unit_price
-    line_discount = np.where(offers.random(len(order)) < _OFFERS, (gross * _OFFER + 50) // 100, 0)
+    off = _percent(gross, _OFFER, currency[order])
+    line_discount = np.where(offers.random(len(order)) < _OFFERS, off, 0)
     subtotal, own = by_order(gross), by_order(line_discount)
     left = subtotal - own
     percent = rng.choice(_DISCOUNTS, orders, p=_DISCOUNT_SHARES[int(is_promotion)])
-    rest = (left * percent + 50) // 100
+    rest = _percent(left, percent, currency)
     net = left - rest
-    costs, free_from = (np.where(is_usd, (amount * 110 + 50) // 100, amount) for amount in (_SHIPPING, _FREE_FROM))
+    costs, free_from = (_in_currency(np.full(orders, amount), currency) for amount in (_SHIPPING, _FREE_FROM))
     shipping = np.where(net >= free_from, 0, costs)
     shipping_discount = np.where(offers.random(orders) < _FREE_CODES, shipping, 0)
     shipping_tax = (shipping - shipping_discount + 5) // 10
@@ -137,7 +155,7 @@ def priced(
     total = net + shipping - shipping_discount + tax
     paid = (gross - line_discount) * net[order] // np.maximum(left[order], 1)
     return Prices(
-        is_usd,
+        currency,
         subtotal,
         own + rest,
         shipping,
@@ -150,6 +168,23 @@ def priced(
         line_discount,
         paid,
     )
+
+
+def on_price_tag(net: Ints, currency: Ints) -> Ints:
+    """Amounts of lines as they are written down: with tax in some currencies."""
+    return np.where(INCLUDES_TAX[currency], net + net // 10, net)
+
+
+def _in_currency(cents: Ints, currency: Ints) -> Ints:
+    """Cents of EUR in smallest units of a currency, in whole steps."""
+    return _percent(cents, _RATES[currency], currency)
+
+
+def _percent(amount: Ints, percent: Ints | int, currency: Ints) -> Ints:
+    """So many per cent of an amount, rounded half up to whole steps of its currency."""
+    step: Ints = _STEPS[currency]
+    rounded: Ints = (amount * percent + 50 * step) // (100 * step) * step
+    return rounded
 
 
 def channels(orders: int, rng: np.random.Generator) -> Ints:
@@ -187,24 +222,6 @@ def codes(prices: Prices, order: Ints, rng: np.random.Generator) -> Codes:
 def guests(orders: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which of a day's orders are placed without an account: (orders,)."""
     return rng.random(orders) < GUESTS
-
-
-def additions(order: Ints, ordered_at: Ints, latest: Ints, rng: np.random.Generator) -> Ints:
-    """When lines are added to their orders, µs since 1970 UTC; NEVER for one that is in it from the start: (lines,).
-
-    In one order of fifty, the last of several lines is an afterthought of up to a day.
-
-    Args:
-        order: the order of each line, from 0 without gaps, ascending: (lines,).
-        ordered_at: µs since 1970 UTC: (orders,).
-        latest: the instant by which an order is edited no more: (orders,).
-        rng: of this day.
-    """
-    is_last = np.append(order[1:] != order[:-1], True) if len(order) else np.zeros(0, dtype=np.bool_)
-    is_alone = np.bincount(order, minlength=len(ordered_at)) < 2
-    added_at = ordered_at + MINUTE + (rng.random(len(ordered_at)) * DAY).astype(np.int64)
-    is_edited = (rng.random(len(ordered_at)) < _EDITED) & ~is_alone & (added_at < latest)
-    return np.where(is_last & is_edited[order], added_at[order], NEVER)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _CARD, _GIFT_CARD, _STORE_CREDIT, _ON_ACCOUNT = range(len(METHODS))
 _SHARES = np.array([0.89, 0.04, 0.02, 0.05])  # of orders: by card alone, in part by gift card or credit, by invoice
 _BACK_AS_CREDIT = 0.10  # share of refunds that become credit
 _GIFT_CARDS = 0.04  # gift cards that are sold, per order
-_WORTH = np.array([1500, 2500, 5000])  # of a gift card or a credit, in cents
+_WORTH = np.array([1500, 2500, 5000])  # of a gift card or a credit, in smallest units
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Payments:
         at: µs since 1970 UTC.
         order: index into the day's orders, or NO_ORDER.
         kind, method: index into KINDS and METHODS.
-        amount: cents in the order's currency, with tax; 1 or more.
+        amount: smallest units of the order's currency, with tax; 1 or more.
     """
 
     at: Ints
@@ -66,7 +66,7 @@ def payments(
 
     Args:
         ordered_at: when each order is placed: (orders,).
-        total: what each comes to, in cents: (orders,).
+        total: what each comes to: (orders,).
         outcome: what becomes of the orders.
         has_failed: whether an order is cancelled because its payment failed: (orders,).
         given: refunds of the day's lines, without tax.

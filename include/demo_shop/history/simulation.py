@@ -8,12 +8,12 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from include.demo_shop.history.article_numbers import ArticleNumbers, article_numbers
 from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, calendar
 from include.demo_shop.history.catalogue import Assortment, assortment
 from include.demo_shop.history.customers import AddressBook, address_book, visitors
+from include.demo_shop.history.edits import additions, removals
 from include.demo_shop.history.journal import Journal
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import CANCELLATIONS, WAREHOUSES
@@ -23,8 +23,8 @@ from include.demo_shop.history.orders import (
     MEAN_QUANTITY,
     NEVER,
     NO_ORDER,
+    In,
     Refunds,
-    additions,
     channels,
     codes,
     fates,
@@ -148,6 +148,8 @@ class Simulation:
             bool(self._calendar.is_promotion[day]),
             rng,
             np.random.default_rng([self._seed, 4, day]),
+            # A generator of its own: orders of other currencies are what they were.
+            np.random.default_rng([self._seed, 11, day]),
         )
         outcome = fates(ordered_at, self._calendar.end, rng)
         first_order, first_item = self._journal.numbers["orders"] + 1, self._journal.numbers["order_items"] + 1
@@ -159,6 +161,15 @@ class Simulation:
         latest = np.minimum(np.minimum(outcome.shipped_at, outcome.cancelled_at), self._calendar.end)
         added_at = additions(order, ordered_at, latest, np.random.default_rng([self._seed, 10, day]))
         np.maximum.at(outcome.updated_at, order, np.where(added_at == NEVER, 0, added_at))
+        gone = removals(
+            order,
+            cell,
+            ordered_at,
+            np.minimum(latest, self._calendar.starts[day + 1]),
+            self._shelves.available,
+            np.random.default_rng([self._seed, 16, day]),
+        )
+        np.maximum.at(outcome.updated_at, order[gone.like], gone.at)
         # And of before discounts had a code.
         named = codes(prices, order, np.random.default_rng([self._seed, 7, day]))
         self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel, named)
@@ -170,14 +181,18 @@ class Simulation:
         add(of(Kind.RESERVATION, ordered_at[order], cell, quantity, item))
         add(of(Kind.SHIPMENT, outcome.shipped_at[order], cell, -quantity, item))
         add(of(Kind.RELEASE, outcome.cancelled_at[order], cell, -quantity, item))
+        self._journal.removed_items(first_order + order, gone, prices, skus)
+        removed, one = item[-1:].sum() + 1 + np.arange(len(gone.at)), np.ones(len(gone.at), dtype=np.int64)
+        add(of(Kind.RESERVATION, ordered_at[order[gone.like]], gone.cell, one, removed))
+        add(of(Kind.RELEASE, gone.at, gone.cell, -one, removed))
         given = refunds(outcome.delivered_at[order], quantity, prices.paid, self._calendar.end, rng)
         back = given.restocked
         add(of(Kind.RETURN, given.at[back], cell[given.line[back]], given.quantity[back], item[given.line[back]]))
         # The same, of before money was given back that no line explains.
         extra = np.random.default_rng([self._seed, 6, day])
-        self._plan_refunds(given, item, returned_at(given, extra))
+        self._plan_refunds(given, item, prices.currency[order], returned_at(given, extra))
         other = order_refunds(outcome.delivered_at, prices, given, order, self._calendar.end, extra)
-        self._plan_order_refunds(other, first_order, prices.is_usd)
+        self._plan_order_refunds(other, first_order, prices.currency)
         paid = payments(
             ordered_at,
             prices.total,
@@ -190,7 +205,7 @@ class Simulation:
             # A generator of its own, as above.
             np.random.default_rng([self._seed, 8, day]),
         )
-        self._plan_payments(paid, first_order, prices.is_usd)
+        self._plan_payments(paid, first_order, prices.currency)
         # The same, of before orders left in parcels.
         sent = shipments(
             order,
@@ -202,7 +217,7 @@ class Simulation:
         )
         self._journal.shipments(sent, first_order + order, item)
 
-    def _plan_payments(self, paid: Payments, first_order: int, is_usd: NDArray[np.bool_]) -> None:
+    def _plan_payments(self, paid: Payments, first_order: int, currency: Ints) -> None:
         days, is_of_order = self._calendar.day_of(paid.at), paid.order != NO_ORDER
         for day in np.unique(days):
             on_day = days == day
@@ -212,12 +227,12 @@ class Simulation:
                     "order": np.where(is_of_order, first_order + paid.order, NO_ORDER)[on_day],
                     "kind": paid.kind[on_day],
                     "method": paid.method[on_day],
-                    "is_usd": (is_of_order & is_usd[paid.order])[on_day].astype(np.int64),
+                    "currency": np.where(is_of_order, currency[paid.order], In.EUR)[on_day],
                     "amount": paid.amount[on_day],
                 }
             )
 
-    def _plan_refunds(self, given: Refunds, item: Ints, returned: Ints) -> None:
+    def _plan_refunds(self, given: Refunds, item: Ints, currency: Ints, returned: Ints) -> None:
         days = self._calendar.day_of(given.at)
         for day in np.unique(days):
             on_day = days == day
@@ -227,12 +242,13 @@ class Simulation:
                     "item": item[given.line[on_day]],
                     "quantity": given.quantity[on_day],
                     "amount": given.amount[on_day],
+                    "currency": currency[given.line][on_day],
                     "restocked": given.restocked[on_day].astype(np.int64),
                     "returned": returned[on_day],
                 }
             )
 
-    def _plan_order_refunds(self, given: OrderRefunds, first_order: int, is_usd: NDArray[np.bool_]) -> None:
+    def _plan_order_refunds(self, given: OrderRefunds, first_order: int, currency: Ints) -> None:
         days = self._calendar.day_of(given.at)
         for day in np.unique(days):
             on_day = days == day
@@ -240,7 +256,7 @@ class Simulation:
                 {
                     "at": given.at[on_day],
                     "order": np.where(given.is_known[on_day], first_order + given.order[on_day], NO_ORDER),
-                    "is_usd": is_usd[given.order[on_day]].astype(np.int64),
+                    "currency": currency[given.order[on_day]],
                     "amount": given.amount[on_day],
                     "shipping": given.shipping[on_day],
                     "tax": given.tax[on_day],

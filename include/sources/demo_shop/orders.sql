@@ -10,8 +10,10 @@ select
     shipping_discount,
     tax,
     shipping_tax,
-    -- The shop's only rate: 10 %, rounded half up.
-    round((subtotal - discount) * 0.10, 2) + round((shipping - shipping_discount) * 0.10, 2) as tax_due,
+    -- The shop's only rate: 10 %, rounded half up to what the currency has.
+    round((subtotal - discount) * 0.10, case currency when 'JPY' then 0 when 'KWD' then 3 else 2 end)
+    + round((shipping - shipping_discount) * 0.10, case currency when 'JPY' then 0 when 'KWD' then 3 else 2 end)
+        as tax_due,
     total,
     shipping_address,
     payment_id,
