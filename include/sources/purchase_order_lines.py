@@ -24,8 +24,8 @@ PURCHASE_ORDER_LINES = Source(
         Column("purchase_order_line_id", Type.INTEGER, "The line."),
         key("products", "product_id", "What was ordered."),
         key("warehouses", "warehouse_id", "Where it comes to."),
-        Column("quantity", Type.INTEGER, "Units ordered."),
-        Column("received", Type.INTEGER, "Units of it that have come.", optional=True, default=0),
+        Column("quantity", Type.UNITS, "Units ordered."),
+        Column("received", Type.UNITS, "Units of it that have come.", optional=True, default=0),
         Column(
             "ordered_at",
             Type.AT,
@@ -78,9 +78,11 @@ PURCHASE_ORDER_LINES = Source(
     optional=True,
     rules=(
         between("quantity", "quantity_not_negative", "A line is of some units, or of none.", least=0),
-        between("quantity", "quantity_credible", "A line is of at most 10 million units.", most=MOST_MOVED),
+        between(
+            "quantity", "quantity_credible", "A line is of at most 10 million units.", most=MOST_MOVED, in_units=True
+        ),
         between("received", "received_not_negative", "Some units have come, or none.", least=0),
-        between("received", "received_credible", "At most 10 million units have come.", most=MOST_MOVED),
+        between("received", "received_credible", "At most 10 million units have come.", most=MOST_MOVED, in_units=True),
         at_most(
             "received",
             "quantity",

@@ -38,7 +38,7 @@ SHIPMENT_ITEMS = Source(
         Column("shipment_item_id", Type.INTEGER, "The line in the shipment."),
         Column("shipment_id", Type.TEXT, "The shipment, as the shop numbers it."),
         key("order_items", "order_item_id", "The order line of which units left.", part_of=True),
-        Column("quantity", Type.INTEGER, "Units of the line in this shipment."),
+        Column("quantity", Type.UNITS, "Units of the line in this shipment."),
         replace(
             key(
                 "warehouses",
@@ -70,8 +70,8 @@ SHIPMENT_ITEMS = Source(
     primary_key=("shipment_item_id",),
     optional=True,
     rules=(
-        between("quantity", "quantity_positive", "A line in a shipment has at least one unit.", least=1),
-        between("quantity", "quantity_credible", "It has at most a million units.", most=1_000_000),
+        between("quantity", "quantity_positive", "A line in a shipment has one unit, or a part of one.", least=1),
+        between("quantity", "quantity_credible", "It has at most a million units.", most=1_000_000, in_units=True),
         at_most("shipped_units", "line_quantity", "shipped_within_line", "No more units leave than were ordered."),
         between(
             "said_of_shipment",
@@ -104,11 +104,11 @@ SHIPMENT_ITEMS = Source(
             "Seconds from the order's ordered_at to shipped_at; a fraction of one is dropped.",
             "(epoch_us(row.shipped_at) - epoch_us(parent.ordered_at)) // 1000000",
         ),
-        _of_line("line_quantity", Type.INTEGER, "Units of the order line.", "line.quantity"),
+        _of_line("line_quantity", Type.UNITS, "Units of the order line.", "line.quantity"),
         Derived(
             Column(
                 "shipped_units",
-                Type.INTEGER,
+                Type.UNITS,
                 "Units of the order line over all shipments that were not cancelled; null of one that was.",
                 nullable=True,
             ),

@@ -26,10 +26,10 @@ TABLE = Table(
         Column("supplier", Type.TEXT, "Who delivers it; null where the shop does not say.", nullable=True),
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse it comes to."),
-        Column("ordered_units", Type.INTEGER, "Units ordered."),
-        Column("received_units", Type.INTEGER, "Units that have come; more than ordered where too many were sent."),
+        Column("ordered_units", Type.UNITS, "Units ordered."),
+        Column("received_units", Type.UNITS, "Units that have come; more than ordered where too many were sent."),
         Column(
-            "open_units", Type.INTEGER, "max(0, ordered_units − received_units); 0 once what is missing is cancelled."
+            "open_units", Type.UNITS, "max(0, ordered_units − received_units); 0 once what is missing is cancelled."
         ),
         Column("currency", Type.TEXT, "ISO 4217 code of unit_cost; null where that is.", nullable=True),
         Column("unit_cost", Type.CENTS, "What one unit costs the shop; null when unknown.", nullable=True),

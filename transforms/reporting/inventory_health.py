@@ -94,12 +94,12 @@ TABLE = Table(
         ),
         Column(
             "on_order_units",
-            Type.INTEGER,
+            Type.UNITS,
             "Units of purchase orders that have not come and are not cancelled; 0 where the shop has none.",
         ),
         Column(
             "overdue_units",
-            Type.INTEGER,
+            Type.UNITS,
             "Those of them that were expected by the night: no supplier says when they come.",
         ),
         Column(

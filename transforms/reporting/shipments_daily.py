@@ -45,7 +45,7 @@ TABLE = Table(
             Type.INTEGER,
             "Those of shipments before which another of their order had left: that order was split.",
         ),
-        Column("units_shipped", Type.INTEGER, "Units in shipments."),
+        Column("units_shipped", Type.UNITS, "Units in shipments."),
         Column("shipments_delivered", Type.INTEGER, "Shipments from here that arrived that day."),
         *(
             Column(
@@ -59,10 +59,10 @@ TABLE = Table(
         ),
         Column("orders_started", Type.INTEGER, "Orders whose first shipment left that day, from here."),
         Column("lines_started", Type.INTEGER, "Lines of orders_started, whatever their warehouse."),
-        Column("units_started", Type.INTEGER, "Units ordered of them."),
+        Column("units_started", Type.UNITS, "Units ordered of them."),
         Column("orders_filled", Type.INTEGER, "Those of orders_started all of whose units left that day."),
         Column("lines_filled", Type.INTEGER, "Those of lines_started all of whose units left that day."),
-        Column("units_filled", Type.INTEGER, "Those of units_started that left that day, from any warehouse."),
+        Column("units_filled", Type.UNITS, "Those of units_started that left that day, from any warehouse."),
         *(
             Column(
                 f"{thing}_fill_rate",
