@@ -228,7 +228,7 @@ def test_every_source_gives_exactly_its_contract(night: Night) -> None:
         "shipment_items",
         "purchase_order_lines",
     }  # fmt: skip
-    codes = {Type.INTEGER: "int8", Type.CENTS: "int8", Type.BOOLEAN: "bool", Type.AT: "timestamptz"}
+    codes = {Type.INTEGER: "int8", Type.UNITS: "int8", Type.CENTS: "int8", Type.BOOLEAN: "bool", Type.AT: "timestamptz"}
     with night.database.connect("extractor") as shop:
         for source in night.sources.values():
             given = shop.execute(sql_files.shop_sql(source, sql_files.EVERYTHING).encode()).description or []
