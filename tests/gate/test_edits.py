@@ -106,7 +106,8 @@ def test_refunds_of_an_order_are_good_also_after_it_was_edited(edited: Nights) -
     ).fetchall()
     edited.shop.execute(
         "insert into refunds (order_item_id, quantity, amount, restocked, refunded_at)"
-        " select order_item_id, 1, round(unit_price * quantity * 0.9, 2), false, %s from order_items where order_item_id = %s",
+        " select order_item_id, 1, round(unit_price * quantity * 0.9, 2), false, %s from order_items"
+        " where order_item_id = %s",
         [LAST_DAY - timedelta(days=2), line],
     )
     edited.shop.execute(_REMOVED, {"order": order, "removed_at": f"{LAST_DAY} 10:00+00"})
