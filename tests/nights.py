@@ -33,6 +33,31 @@ SOME = (
 # What a line of the demo shop comes to without tax, before its discount; some prices are with tax.
 GROSS = "quantity * unit_price / case when price_includes_tax then 1.1 else 1 end"
 
+# What the demo shop's shop.toml says, for one that says more.
+SHOP_TOML = "[money]\ndecimals = 3\n"
+
+# Yen without tax in their prices, and dinars ten times as many, are euros.
+EUROS = """
+alter table order_items drop constraint order_items_discount_check;
+update order_items set unit_price = unit_price / 1.1, discount = discount / 1.1, price_includes_tax = false
+where price_includes_tax;
+update order_items set
+    unit_price = unit_price * 10, unit_cost = unit_cost * 10, discount = order_items.discount * 10
+from orders where orders.order_id = order_items.order_id and currency = 'KWD';
+update refunds set amount = refunds.amount * 10, tax = refunds.tax * 10
+from order_items join orders using (order_id)
+where order_items.order_item_id = refunds.order_item_id and currency = 'KWD';
+update order_refunds set amount = amount * 10, shipping = shipping * 10, tax = tax * 10 where currency = 'KWD';
+update payments set amount = amount * 10 where currency = 'KWD';
+update orders set
+    subtotal = subtotal * 10, discount = discount * 10, shipping = shipping * 10,
+    shipping_discount = shipping_discount * 10, tax = tax * 10, shipping_tax = shipping_tax * 10, total = total * 10
+where currency = 'KWD';
+update orders set currency = 'EUR' where currency in ('JPY', 'KWD');
+update order_refunds set currency = 'EUR' where currency in ('JPY', 'KWD');
+update payments set currency = 'EUR' where currency in ('JPY', 'KWD');
+"""
+
 _numbers = itertools.count(1)
 
 

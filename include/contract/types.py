@@ -105,7 +105,8 @@ class Type(StrEnum):
                 return f"(case when {is_tie} then {even} else round(({cents})::numeric) end)::bigint"
             return f"({cents})::bigint"
         if self in (Type.INTEGER, Type.UNITS):
-            return f"({column} * {10**decimals})::bigint" if decimals else f"{column}::bigint"
+            # As numeric: a count of two million in thousandths is no int4.
+            return f"({column}::numeric * {10**decimals})::bigint" if decimals else f"{column}::bigint"
         if self is Type.DAY:
             return f"({column}::date - date '1970-01-01')::bigint"
         if self is Type.MONTH:

@@ -37,7 +37,7 @@ order by product_id, warehouse_id
 """
 _CUSTOMERS = "select customer_id from customers order by updated_at desc limit 5000"
 _OPEN_ORDERS = "select order_id from orders where status = :status order by updated_at desc limit 2000"
-_ITEMS = "select order_item_id, quantity from order_items where order_id = :order_id"
+_ITEMS = "select order_item_id, quantity from order_items where order_id = :order_id and removed_at is null"
 
 
 class EmptyShop(Exception):

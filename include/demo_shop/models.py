@@ -115,6 +115,7 @@ class OrderItem(Row):
     discount_code: Mapped[str | None]
     sku: Mapped[str | None]
     price_includes_tax: Mapped[bool]
+    removed_at: Mapped[datetime | None]
 
 
 class Refund(Row):

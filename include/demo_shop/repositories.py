@@ -55,12 +55,14 @@ class Orders:
         return await self._session.scalar(select(Order).where(Order.order_id == order_id).with_for_update())
 
     async def items(self, order_id: Key) -> list[OrderItem]:
-        """The order's items."""
-        return list(await self._session.scalars(select(OrderItem).where(OrderItem.order_id == order_id)))
+        """The order's items, without those that were taken out of it."""
+        items = select(OrderItem).where(OrderItem.order_id == order_id, OrderItem.removed_at.is_(None))
+        return list(await self._session.scalars(items))
 
     async def item(self, order_item_id: Key) -> OrderItem | None:
-        """One item, or None."""
-        return await self._session.get(OrderItem, order_item_id)
+        """One item, or None where there is none or it was taken out of its order."""
+        item = await self._session.get(OrderItem, order_item_id)
+        return None if item is None or item.removed_at else item
 
     async def refunded(self, order_item_id: Key) -> tuple[int, Decimal]:
         """Units and money that were already refunded of an item; stable while its order is locked."""

@@ -147,7 +147,8 @@ def relation(
         return f"(select {empty} where false)"
     listed = ", ".join(quoted(file) for file in files)
     scaled = {
-        column.lake_name: f"{column.lake_name} * {scales[column.lake_name]}"
+        # Of what is in quarantine, an amount may be any: one that is too large then is null, in quarantine again.
+        column.lake_name: f"try_cast({column.lake_name}::hugeint * {scales[column.lake_name]} as bigint)"
         if column.lake_name in scales
         else column.lake_name
         for column in columns

@@ -150,7 +150,9 @@ def commit_slice(
     names = ", ".join(column.lake_name for column in columns)
     new = f"select {names} from {rows}"
     stored = lake.stored(layer, name)
-    if not stored.files or has_columns(stored, columns):
+    if not stored.files:  # also of a table that exists: it may have other columns
+        return writes.replace(layer, name, _reader(connection, new, columns))
+    if has_columns(stored, columns):
         return writes.replace_slice(layer, name, slice_column, value, _reader(connection, new, columns))
     others = f"(select {names} from {rows_of(stored, columns)} where {slice_column} <> {value})"
     found = connection.execute(

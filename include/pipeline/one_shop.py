@@ -7,6 +7,7 @@ moves, a file is written anew. Where all three are others, it is another shop.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
 
-from include.contract import ContractError
+from include.contract import ContractError, Type
 from include.contract.definition import SourceDefinition
 from include.contract.types import DECIMALS, UNIT_DECIMALS
 from include.extract.sql_files import file_of
@@ -93,23 +94,39 @@ def other_decimals() -> str | None:
 
     Amounts that have fewer decimals are carried over: a version says how many it has (``lake.rows``).
     """
+    definitions = copies.definitions()
+    if not definitions:
+        return None
     kept, said = _kept(), ShopFile.of(settings().sources)
-    amounts, units = (kept.decimals, kept.unit_decimals) if kept else (DECIMALS, UNIT_DECIMALS)
-    refused = {
-        "amounts": ("money", amounts, said.decimals, "amounts would be rounded", amounts > said.decimals),
-        "units": (
-            "units", units, said.unit_decimals, "all that nights have kept would be read wrong",
-            units != said.unit_decimals,
-        ),
-    }  # fmt: skip
-    for what, (table, counted, now, why, is_refused) in refused.items():
-        if is_refused and copies.definitions():
-            return (
-                f"the lake {settings().lake} counts {what} with {counted} decimals, and shop.toml says {now}: {why};"
-                f" nothing is written. Write `decimals = {counted}` below [{table}], or give the shop a new lake and a"
-                " new warehouse: name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
-            )
-    return None
+    # A lake that was lost, or whose shop.json was emptied: the ledger knows as well.
+    amounts = kept.decimals if kept else _counted(definitions, Type.CENTS, DECIMALS)
+    units = kept.unit_decimals if kept else _counted(definitions, Type.UNITS, UNIT_DECIMALS)
+    refused = ""
+    if amounts > said.decimals:
+        refused = _says("amounts", "money", amounts, said.decimals, "amounts would be rounded")
+    elif amounts < said.decimals and units:
+        why = "what a part of a unit comes to would be rounded otherwise than before"
+        refused = _says("amounts", "money", amounts, said.decimals, why)
+    elif units != said.unit_decimals:
+        why = "all that nights have kept would be read wrong"
+        refused = _says("units", "units", units, said.unit_decimals, why)
+    return refused or None
+
+
+def _says(what: str, table: str, counted: int, said: int, why: str) -> str:
+    return (
+        f"the lake {settings().lake} counts {what} with {counted} decimals, and shop.toml says {said}: {why}; nothing"
+        f" is written. Write `decimals = {counted}` below [{table}], or give the shop a new lake and a new warehouse: name"
+        " others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
+    )
+
+
+def _counted(definitions: Mapping[str, SourceDefinition | None], kind: Type, usual: int) -> int:
+    """The decimals of a kind of value in the copies that the ledger knows."""
+    of_kind = re.compile(rf"{kind}\b.*\b(\d) decimals")
+    columns = [said for one in definitions.values() if one for said in one.columns.values()]
+    found = {int(match[1]) for said in columns if (match := of_kind.match(said))}
+    return max(found, default=usual)
 
 
 def keep_shop(definitions: Mapping[str, SourceDefinition]) -> None:

@@ -1,7 +1,9 @@
 """The live tables' columns, types and keys: compared with the declaration, altered in a publication's transaction.
 
 A table is altered in place, so views, grants and indexes that analysts made stay. Whatever a dropped column or table
-would break is named before anything is changed: Postgres itself would drop an index silently.
+would break is named before anything is changed: Postgres itself would drop an index silently. A column of another type
+makes Postgres write the table anew, which is not MVCC-safe: a reader in a transaction of repeatable read that began
+before, and reads the table for the first time after, sees no row of it.
 
 Belongs here: what differs, what depends on it, and the statements. Does not: the rows (``live``).
 """

@@ -84,7 +84,7 @@ def watch(run: Run, differs: Iterable[Difference]) -> Watch:
     if live and run.kind.builds_some_tables:
         compared = [one for one in compared if one.table.qualified_name in live.tables]  # the others are new
     days = [one.table for one in compared if DAY in one.table.primary_key and one.table[DAY].type is Type.DAY]
-    new_columns = {one.table.name: {*one.added, *one.retyped} for one in compared}
+    new_columns = {one.table.name: {*one.added, *one.retyped} - {*one.widened} for one in compared}
     if live is None or not days:
         return Watch()
     before, after, sources = live.versions, copies.clean_versions(run.run_id), lake_sources(settings().sources)

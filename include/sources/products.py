@@ -92,8 +92,8 @@ PRODUCTS = Source(
             "unit_cost_cents",
             "most_cost_cents",
             "cost_credible",
-            "A unit costs 30 million or less; in a currency without decimals 3 billion, or 90 million in a shop that"
-            " counts hundredths all the same.",
+            "A unit costs 30 million or less; of any currency 90 million where amounts have two decimals, 9 million"
+            " where they have three: 100 million units are worth a number that fits.",
         ),
         at_most(
             "unit_price_cents",

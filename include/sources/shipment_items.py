@@ -93,7 +93,8 @@ SHIPMENT_ITEMS = Source(
         at_most("cancelled_at", "_snapshot_at", "cancelled_not_in_future", "None is cancelled in the future."),
     ),
     begins="shipped_on",
-    later={"delivered_on": ("delivered_at",), "cancelled_on": ("cancelled_at",)},
+    # Not cancelled_at: what was cancelled since then was never shipped, on no day; another may have left in its place.
+    later={"delivered_on": ("delivered_at",)},
     derived=(
         _day("shipped_at"),
         _day("delivered_at"),

@@ -221,12 +221,12 @@ def _match(connection: duckdb.DuckDBPyConnection, number: int, one: Wanted, slic
     )
     connection.execute("create or replace table held (slice bigint, file varchar, day bigint)")
     for place, of in enumerate(slices):  # ordered by day and known_at: a higher number is later
-        day = day_number(of.as_of)
+        day, held = day_number(of.as_of), files(one, of)
         connection.execute(
             "insert into slices values (?, ?, ?, ?, ?, ?)",
             [place, day, of.as_of_at, of.known_at, of.replaced_at, scale(one, of)],
         )
-        for file in files(one, of):
+        for file in held:
             connection.execute("insert into held values (?, ?, ?)", [place, file, day])
     names = [str(file) for (file,) in connection.execute("select distinct file from held order by 1").fetchall()]
     rows = slice_rows(one, names)

@@ -446,3 +446,49 @@ async def test_the_service_works_with_every_type_of_key(stall: Stall, keys: KeyT
 
 def _cell(stall: Stall, product: int, warehouse: int = 0) -> tuple[Any, Any]:
     return stall.products[product], stall.warehouses[warehouse]
+
+
+@pytest.mark.parametrize("ends", ["shipped", "cancelled"])
+async def test_a_line_that_was_taken_out_is_neither_shipped_nor_released_again(stall: Stall, ends: str) -> None:
+    await stall.stock(3, 0)
+    await stall.stock(3, 1)
+    order = await stall.service.create(stall.order(stall.line(0, 2), stall.line(1, 1)))
+    kept, gone = order.order_item_ids
+    stall.shop.execute(
+        """
+        with gone as (
+            update order_items set removed_at = ordered_at + interval '1 ms', updated_at = ordered_at + interval '1 ms'
+            from orders
+            where orders.order_id = order_items.order_id and order_item_id = %s
+            returning order_items.*
+        ),
+        released as (
+            insert into inventory_movements (product_id, warehouse_id, kind, quantity, order_item_id, moved_at)
+            select product_id, warehouse_id, 'release', -quantity, order_item_id, removed_at from gone
+        ),
+        freed as (
+            update inventory set reserved = reserved - gone.quantity
+            from gone where (inventory.product_id, inventory.warehouse_id) = (gone.product_id, gone.warehouse_id)
+        )
+        update orders set
+            subtotal = subtotal - gone.unit_price, updated_at = gone.removed_at,
+            tax = round((subtotal - gone.unit_price) / 10, 2) + shipping_tax,
+            total = subtotal - gone.unit_price + shipping + round((subtotal - gone.unit_price) / 10, 2) + shipping_tax
+        from gone where orders.order_id = gone.order_id
+        """,
+        [gone],
+    )
+    if ends == "shipped":
+        await stall.service.start_processing(order.order_id)
+        await stall.service.ship(order.order_id)
+        with pytest.raises(UnknownOrderItem):
+            await stall.service.refund(RefundLine(gone, 1, restock=True))
+    else:
+        await stall.service.cancel(CancelOrder(order.order_id, "customer", "changed_mind"))
+    assert stall.shelf(1) == (3, 0)
+    moved = "select kind from inventory_movements where order_item_id = %s order by movement_id"
+    assert [kind for (kind,) in stall.shop.execute(moved, [gone])] == ["reservation", "release"]
+    assert [kind for (kind,) in stall.shop.execute(moved, [kept])][1:] == [
+        {"shipped": "shipment", "cancelled": "release"}[ends]
+    ]
+    assert broken_invariants(stall.shop) == {}

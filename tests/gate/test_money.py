@@ -21,32 +21,11 @@ from include.pipeline.run_request import WrongRequest
 from include.settings import settings
 from include.training.entities import EveryEntity
 from include.training.sets import training_set
-from tests.nights import LAST_DAY, Nights
+from tests.nights import EUROS, LAST_DAY, Nights
 
-# Yen without tax in their prices, and dinars ten times as many, are euros.
-_EUROS = """
-alter table order_items drop constraint order_items_discount_check;
-update order_items set unit_price = unit_price / 1.1, discount = discount / 1.1, price_includes_tax = false
-where price_includes_tax;
-update order_items set
-    unit_price = unit_price * 10, unit_cost = unit_cost * 10, discount = order_items.discount * 10
-from orders where orders.order_id = order_items.order_id and currency = 'KWD';
-update refunds set amount = refunds.amount * 10, tax = refunds.tax * 10
-from order_items join orders using (order_id)
-where order_items.order_item_id = refunds.order_item_id and currency = 'KWD';
-update order_refunds set amount = amount * 10, shipping = shipping * 10, tax = tax * 10 where currency = 'KWD';
-update payments set amount = amount * 10 where currency = 'KWD';
-update orders set
-    subtotal = subtotal * 10, discount = discount * 10, shipping = shipping * 10,
-    shipping_discount = shipping_discount * 10, tax = tax * 10, shipping_tax = shipping_tax * 10, total = total * 10
-where currency = 'KWD';
-update orders set currency = 'EUR' where currency in ('JPY', 'KWD');
-update order_refunds set currency = 'EUR' where currency in ('JPY', 'KWD');
-update payments set currency = 'EUR' where currency in ('JPY', 'KWD');
-"""
 # Prices with 19 % tax in them, as a shop that computes with fractions takes it out and rounds nothing.
 _FINE = f"""
-{_EUROS}
+{EUROS}
 alter table order_items
     alter unit_price type numeric, alter discount type numeric, add tax numeric;
 alter table orders
@@ -200,7 +179,7 @@ def test_without_a_word_of_the_shop_no_fraction_is_rounded(fine: Nights) -> None
 
 # Euros become yen, a hundred each, and dollars become dinars, so that every amount of theirs has three decimals.
 _YEN_AND_DINARS = f"""
-{_EUROS}
+{EUROS}
 alter table order_items
     alter unit_price type numeric, alter unit_cost type numeric, alter discount type numeric;
 alter table orders
@@ -326,7 +305,7 @@ _AMOUNTS = {
 
 def test_a_shop_that_begins_to_sell_in_dinars_keeps_what_nights_have_kept(nights: Nights, folder: Path) -> None:
     """Histories, slices and past publications have two decimals in the lake; a version says how many it has."""
-    nights.shop.execute(_EUROS)
+    nights.shop.execute(EUROS)
     nights, day = replace(nights, names=("order_lines", "orders", "products_history", "customer_activity")), _DAY_BEFORE
     nights.run(day)
     nights.shop.execute("update products set unit_price = unit_price + 1, updated_at = now() where product_id <= 3")
@@ -371,7 +350,7 @@ def test_a_shop_that_begins_to_sell_in_dinars_keeps_what_nights_have_kept(nights
 
 def test_fewer_decimals_than_those_of_the_lake_are_refused(nights: Nights, folder: Path) -> None:
     """Amounts would be rounded."""
-    nights.shop.execute(_EUROS)
+    nights.shop.execute(EUROS)
     nights.report()
     (folder / "shop.toml").write_text("[money]\ndecimals = 0\n")
     run = nights.begin()

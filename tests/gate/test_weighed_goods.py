@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from shutil import copytree
@@ -12,25 +13,30 @@ import pytest
 from include.extract.drift import FILE
 from include.ledger import runs
 from include.pipeline import nightly, republish
-from include.pipeline.one_shop import OtherDecimals
+from include.pipeline.one_shop import FILE as FILE_OF_SHOP
+from include.pipeline.one_shop import OtherDecimals, other_decimals
 from include.pipeline.plan import plan
 from include.pipeline.run_request import WrongRequest
 from include.settings import settings
-from tests.nights import LAST_DAY, SOME, Nights
+from tests.nights import EUROS, LAST_DAY, SHOP_TOML, SOME, Nights
 
 # A piece becomes 50 g, at twenty times the price of a kilogram: no amount of money is another one.
 _WEIGHED = """
 alter table order_items
-    drop constraint order_items_discount_check,
     alter quantity type numeric, alter unit_price type numeric, alter unit_cost type numeric;
 alter table products alter unit_price type numeric, alter unit_cost type numeric;
 alter table refunds alter quantity type numeric;
+alter table shipment_items alter quantity type numeric;
+alter table purchase_order_lines
+    alter quantity type numeric, alter received type numeric, alter unit_cost type numeric;
 alter table inventory
     alter on_hand type numeric, alter reserved type numeric, alter reorder_point type double precision;
 alter table inventory_movements alter quantity type double precision;
 update order_items set quantity = quantity * 0.05, unit_price = unit_price * 20, unit_cost = unit_cost * 20;
 update products set unit_price = unit_price * 20, unit_cost = unit_cost * 20;
 update refunds set quantity = quantity * 0.05;
+update shipment_items set quantity = quantity * 0.05;
+update purchase_order_lines set quantity = quantity * 0.05, received = received * 0.05, unit_cost = unit_cost * 20;
 update inventory set
     on_hand = on_hand * 0.05, reserved = reserved * 0.05,
     reorder_point = round((reorder_point * 0.05)::numeric, 3);
@@ -57,6 +63,8 @@ create temp table weighed as
     );
 update order_items set quantity = 0.333, unit_price = 9.99, unit_cost = 5.01
 from weighed where weighed.order_item_id = order_items.order_item_id;
+update shipment_items set quantity = 0.333
+from weighed where weighed.order_item_id = shipment_items.order_item_id;
 update orders set
     subtotal = subtotal + more,
     tax = round((subtotal + more - discount + shipping - shipping_discount) * 0.1, 2),
@@ -77,6 +85,7 @@ def weighed(nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "shop.toml").write_text("[units]\ndecimals = 3\n")
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
+    nights.shop.execute(EUROS)
     nights.shop.execute(_WEIGHED)
     yield Nights(nights.shop, nights.warehouse, SOME)
     settings.cache_clear()
@@ -182,6 +191,15 @@ def test_what_is_finer_than_a_gram_and_what_is_too_much_is_held_and_shown_as_it_
     assert "quantity_credible" in found[2][0]
 
 
+def test_a_shop_of_parts_is_known_without_its_file_and_gets_no_more_decimals(weighed: Nights) -> None:
+    """What a part of a unit comes to is rounded to the last decimal of the lake: past lines would be other amounts."""
+    replace(weighed, names=("order_lines",)).report()
+    (settings().lake / FILE_OF_SHOP).write_text("")  # as the refusal of another shop says
+    assert other_decimals() is None
+    (settings().sources / "shop.toml").write_text(f"{SHOP_TOML}[units]\ndecimals = 3\n")
+    assert "counts amounts with 2 decimals, and shop.toml says 3: what a part of a unit" in (other_decimals() or "")
+
+
 def test_other_decimals_than_those_of_the_lake_are_refused(
     nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +208,7 @@ def test_other_decimals_than_those_of_the_lake_are_refused(
     folder = copytree(settings().sources, tmp_path / "sources")
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
-    (folder / "shop.toml").write_text("[units]\ndecimals = 3\n")
+    (folder / "shop.toml").write_text(f"{SHOP_TOML}[units]\ndecimals = 3\n")
     refusal = r"counts units with 0 decimals, and shop.toml says 3.*`decimals = 0` below \[units\]"
     run = nights.begin()
     with pytest.raises(OtherDecimals, match=refusal):
@@ -199,6 +217,6 @@ def test_other_decimals_than_those_of_the_lake_are_refused(
     with pytest.raises(WrongRequest, match=refusal):
         republish.begin("put back", {"night": LAST_DAY.isoformat()})
     assert "counts units with 0 decimals" in (plan([]).refused or "")
-    (folder / "shop.toml").write_text("[units]\ndecimals = 0\n")
+    (folder / "shop.toml").write_text(f"{SHOP_TOML}[units]\ndecimals = 0\n")
     nights.report()
     settings.cache_clear()

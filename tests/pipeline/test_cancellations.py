@@ -10,7 +10,7 @@ import pytest
 
 from include.settings import settings
 from tests.changes.kinds import settings_folder
-from tests.nights import SOME, Nights
+from tests.nights import SHOP_TOML, SOME, Nights
 from tests.pipeline.test_plan import planned
 
 DAYS = """
@@ -40,7 +40,7 @@ def test_a_shop_whose_cancellations_become_returns(
     [(cancelled,)] = nights.ask("select count(*) from reporting.orders where status = 'cancelled'")
     assert cancelled > 10
     shutil.copytree(settings_folder(), tmp_path / "shop")
-    (tmp_path / "shop" / "shop.toml").write_text('[trade]\ncancellations = "returns"\n')
+    (tmp_path / "shop" / "shop.toml").write_text(f'{SHOP_TOML}[trade]\ncancellations = "returns"\n')
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(tmp_path / "shop"))
     settings.cache_clear()
     assert "are checked anew: derived column voided_on is another one" in planned(nights).sources["orders"]

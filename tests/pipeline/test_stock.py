@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.settings import settings
-from tests.nights import Nights
+from tests.nights import SHOP_TOML, Nights
 
 LAST = "select {} from reporting.inventory_daily where day = (select max(day) from reporting.inventory_daily)"
 
@@ -135,7 +135,7 @@ def test_a_shop_that_takes_backorders_owes_what_is_reserved_above_what_lies_ther
     assert nights.ask(held) == [(f"{product}/{warehouse}", ["reserved_within_on_hand"])]
 
     folder = copytree(settings().sources, tmp_path / "sources")
-    (folder / "shop.toml").write_text("[stock]\nbackorders = true\n")
+    (folder / "shop.toml").write_text(f"{SHOP_TOML}[stock]\nbackorders = true\n")
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
     nights.report()

@@ -20,7 +20,7 @@ from include.settings import settings
 from tests.conftest import Database, Done, nights_between
 from tests.contract.medusa import FOLDER, Medusa
 from tests.contract.medusa_shop import fill
-from tests.nights import LAST_DAY, Nights
+from tests.nights import LAST_DAY, SHOP_TOML, Nights
 from transforms.registry import TABLES
 
 DAYS = [LAST_DAY + timedelta(days=number) for number in range(5)]
@@ -202,7 +202,7 @@ def test_a_shelf_that_is_gone_is_empty_and_one_in_quarantine_stays(counted: Nigh
     assert published(counted, DAYS[1]) == before | {gone: (0, 0)}
 
     # The shop's folder takes backorders from now on: a replay accepts the shelf, and counts it on the day it was read.
-    (settings().sources / "shop.toml").write_text("[stock]\nbackorders = true\n")
+    (settings().sources / "shop.toml").write_text(f"{SHOP_TOML}[stock]\nbackorders = true\n")
     counted.replay()
     on_hand, _ = before[held]
     assert published(counted, DAYS[1])[held] == (on_hand, on_hand + 1)
