@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,11 +20,20 @@ from include.ledger import copies, runs
 from include.ledger.runs import Run
 from include.publish.publication import publish_night
 from include.publish.table_version import TableVersion
-from include.settings import settings
+from include.settings import ROOT, settings
 from include.sources import shop_sources
 
 Rows = Sequence[Mapping[str, Any]]
 _FILLED = {Type.TEXT: "EUR", Type.BOOLEAN: False, Type.RATIO: 0.0}
+
+
+def sources_in(folder: Path) -> Path:
+    """The demo shop's sources with amounts of two decimals, as the tables that are written by hand have."""
+    sources = folder / "sources"
+    if not sources.exists():
+        shutil.copytree(ROOT / "include" / "sources" / "demo_shop", sources)
+        (sources / "shop.toml").unlink()
+    return sources
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,11 @@ def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
     """
     now, kept = _shop(definitions), _kept()
     file = _file()
+    if kept is not None and kept.is_other_than(now):
+        raise OtherShop(_refusal(f"the lake {settings().lake} holds the copy of the shop {kept}", now, file))
     if other := other_decimals():
         raise OtherDecimals(other)
     if kept is not None:
-        if kept.is_other_than(now):
-            raise OtherShop(_refusal(f"the lake {settings().lake} holds the copy of the shop {kept}", now, file))
         return
     if file.exists():  # emptied by a person, who knows that it is the same shop
         return
@@ -116,8 +116,8 @@ def other_decimals() -> str | None:
 def _says(what: str, table: str, counted: int, said: int, why: str) -> str:
     return (
         f"the lake {settings().lake} counts {what} with {counted} decimals, and shop.toml says {said}: {why}; nothing"
-        f" is written. Write `decimals = {counted}` below [{table}], or give the shop a new lake and a new warehouse: name"
-        " others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
+        f" is written. Write `decimals = {counted}` below [{table}], or give the shop a new lake and a new warehouse:"
+        " name others in STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL"
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import time
 from collections import Counter
@@ -25,9 +24,9 @@ from include.contract import Column, Rebuild, Table, Type
 from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.pipeline import republish
-from include.settings import ROOT, settings
+from include.settings import settings
 from tests.conftest import Database
-from tests.handmade import Ready, night
+from tests.handmade import Ready, night, sources_in
 from tests.kills.loader import PASSES, TRIED_AGAIN, loader
 from tests.kills.readers import Seen, look, readers
 from tests.kills.wire import Place, Statement, wire
@@ -108,13 +107,9 @@ class Prepared:
 
 
 def environment(warehouse: Database, lake: Path) -> dict[str, str]:
-    """Where the publication's parts are; the shop's amounts have two decimals, as the tables of this file."""
-    sources = lake.parent / "sources"
-    if not sources.exists():
-        shutil.copytree(ROOT / "include" / "sources" / "demo_shop", sources)
-        (sources / "shop.toml").unlink()
+    """Where the publication's parts are."""
     return {
-        "STOCKTAKE_SOURCES": str(sources),
+        "STOCKTAKE_SOURCES": str(sources_in(lake.parent)),
         "STOCKTAKE_SHOP_URL": warehouse.url("extractor"),
         "STOCKTAKE_WAREHOUSE_URL": warehouse.url("loader"),
         "STOCKTAKE_TIMEZONE": "UTC",

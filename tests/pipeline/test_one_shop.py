@@ -15,7 +15,7 @@ from include.pipeline.one_shop import FILE, OtherShop
 from include.settings import settings
 from tests import bookshop
 from tests.conftest import Database
-from tests.nights import Nights
+from tests.nights import SHOP_TOML, Nights
 
 
 @pytest.fixture
@@ -24,6 +24,7 @@ def as_bookshop(
 ) -> Iterator[Callable[[], None]]:
     """Name the bookshop's folder and database in the settings, and nothing else, as a person does in .env."""
     folder = bookshop.write(tmp_path / "bookshop")
+    (folder / "shop.toml").write_text(SHOP_TOML)
     with shop_database.connect("shopkeeper") as database:
         bookshop.fill(database)
 

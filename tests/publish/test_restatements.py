@@ -17,7 +17,7 @@ from include.pipeline import republish
 from include.serve.page import render
 from include.settings import settings
 from tests.conftest import Database
-from tests.handmade import Rows, night
+from tests.handmade import Rows, night, sources_in
 from transforms.registry import TABLES
 
 FIRST = date(2026, 11, 20)
@@ -46,6 +46,7 @@ def _place(warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.Mon
         "STOCKTAKE_WAREHOUSE_URL": warehouse_database.url("loader"),
         "STOCKTAKE_TIMEZONE": "UTC",
         "STOCKTAKE_LAKE": str(tmp_path / "lake"),
+        "STOCKTAKE_SOURCES": str(sources_in(tmp_path)),
     }.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
