@@ -106,7 +106,8 @@ def spread(count: nw.Expr, total: nw.Expr, squares: nw.Expr) -> nw.Expr:
     mean = quotient(total, count)
     rest = total - mean * count
     apart = squares - mean * (total + rest)
-    return count.cast(nw.Float64) * apart.cast(nw.Float64) - (rest * rest).cast(nw.Float64)
+    # Divided, not cast: pandas on Arrow refuses to cast what a float does not hold exactly.
+    return count * (apart / 1) - (rest * rest) / 1
 
 
 def relative_variance(count: nw.Expr, total: nw.Expr, squares: nw.Expr) -> nw.Expr:

@@ -463,11 +463,12 @@ async def test_a_line_that_was_taken_out_is_neither_shipped_nor_released_again(s
             returning order_items.*
         ),
         released as (
-            insert into inventory_movements (product_id, warehouse_id, kind, quantity, order_item_id, moved_at)
-            select product_id, warehouse_id, 'release', -quantity, order_item_id, removed_at from gone
+            insert into inventory_movements
+                (product_id, warehouse_id, kind, quantity, order_item_id, moved_at, updated_at)
+            select product_id, warehouse_id, 'release', -quantity, order_item_id, removed_at, removed_at from gone
         ),
         freed as (
-            update inventory set reserved = reserved - gone.quantity
+            update inventory set reserved = reserved - gone.quantity, updated_at = removed_at
             from gone where (inventory.product_id, inventory.warehouse_id) = (gone.product_id, gone.warehouse_id)
         )
         update orders set

@@ -112,7 +112,7 @@ def test_keys_may_be_text(report: Report, shop: Shop) -> None:
 
 
 def _as_numbers(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: int(value) if name.endswith("_id") else value for name, value in row.items()}
+    return {name: int(value) if value and name.endswith("_id") else value for name, value in row.items()}
 
 
 @pytest.fixture

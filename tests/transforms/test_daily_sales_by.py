@@ -203,4 +203,4 @@ def test_a_dimension_is_not_called_as_a_column_that_every_shop_has(report: Repor
 
 def test_a_shop_without_rows_has_none(report: Report) -> None:
     assert report({}, dimensions=DIMENSIONS).rows("daily_sales_by") == []
-    assert TABLES["daily_sales_by"].sources == {"orders", "order_items", "refunds", "order_refunds"}
+    assert TABLES["daily_sales_by"].sources == {"orders", "order_items", "refunds", "order_refunds", "shipment_items"}

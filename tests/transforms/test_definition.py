@@ -55,7 +55,10 @@ def test_an_edit_is_another_definition_of_the_tables_that_it_decides(
 
     assert edit("transforms/reporting/orders.py", "\n# A remark.\n") == set()
     assert edit("transforms/reporting/orders.py") == {"orders"}
-    shelves = {"inventory_daily", "inventory_health", "inventory_risk", "stockouts", "product_demand", "demand_labels"}
+    shelves = {
+        *("inventory_daily", "inventory_health", "inventory_risk", "stockouts", "product_demand", "demand_labels"),
+        "incoming_stock",
+    }
     by_demand = edit("transforms/demand.py")
     assert by_demand
     assert by_demand <= shelves

@@ -41,6 +41,7 @@ class Trade:
                 "order_refunds",
                 "payments",
                 "inventory_movements",
+                "shipment_items",
                 "purchase_order_lines",
             )
         }
@@ -188,6 +189,7 @@ class Trade:
             self._give_back(order, when)
         elif fate < 0.7:
             order |= {"shipped_on": when, "shipped_at": _at(when, 9), "seconds_to_ship": self._dice.randint(1, 10**6)}
+            self._send(order, when, last)
             for line in [line for line in self.rows["order_items"] if line["order_id"] == order["order_id"]]:
                 for _ in range(min(line["quantity"], self._dice.choice([0, 0, 1, 2]))):
                     refund = {
@@ -204,6 +206,27 @@ class Trade:
             self._give_back(order, when)
             if fate < 0.3:
                 order |= {"cancelled_on": last, "cancelled_at": _at(last, 9)}
+
+    def _send(self, order: dict[str, Any], when: int, last: int) -> None:
+        """Send the lines of an order, by warehouse, some later, some never; without a throw: the rest stays."""
+        for line in [line for line in self.rows["order_items"] if line["order_id"] == order["order_id"]]:
+            number = line["order_item_id"]
+            if number % 8 == 0 or line["removed_on"] is not None:
+                continue
+            left = when + (number % 6 == 0) * 3
+            row = {
+                "shipment_item_id": len(self.rows["shipment_items"]) + 1,
+                "shipment_id": f"{order['order_id']}-{line['warehouse_id']}-{left}",
+                "order_item_id": number,
+                "quantity": max(1, line["quantity"] - number % 3),
+                "warehouse_id": line["warehouse_id"] if number % 5 else None,
+                "shipped_on": left,
+                "seconds_to_ship": order["seconds_to_ship"] + (left - when) * 86_400,
+                "delivered_on": left + 2 if left + 2 <= last else None,
+                "cancelled_on": None,
+            }
+            if left <= last:
+                self.rows["shipment_items"].append(row)
 
     def _give_back(self, order: dict[str, Any], when: int) -> None:
         """Give some money back that no line explains, of a known order or not; without a throw: the rest stays."""
@@ -362,7 +385,9 @@ def test_when_guests_register_and_accounts_are_merged_figures_are_of_who_has_the
 def test_products_add_up_to_their_day(tables: Reporting) -> None:
     of_products = {column.lake_name: column.type for column in TABLES["daily_product_sales"].table.columns}
     of_days = {column.lake_name for column in TABLES["daily_sales"].table.columns}
-    shared = [name for name, kind in of_products.items() if kind in (Type.INTEGER, Type.CENTS) and name in of_days]
+    shared = [
+        name for name, kind in of_products.items() if kind in (Type.INTEGER, Type.UNITS, Type.CENTS) and name in of_days
+    ]
     assert shared == [
         "units",
         "refunded_units",
