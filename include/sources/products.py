@@ -140,11 +140,11 @@ PRODUCTS = Source(
             Column(
                 "sku_holders",
                 Type.INTEGER,
-                "How many products that can be ordered have its article number; null where it cannot.",
+                "How many products that can be ordered have its article number; null where it cannot, or has none.",
                 nullable=True,
             ),
             """
-            case when row.is_active then (
+            case when row.is_active and trim(row.sku) <> '' then (
                 select count(*) from products as other where other.sku = row.sku and other.is_active
             ) end
             """,

@@ -128,7 +128,10 @@ SHIPMENT_ITEMS = Source(
             ),
             """(
                 select count(distinct (
-                    sibling.shipped_at, sibling.delivered_at, sibling.cancelled_at, sibling.warehouse_id
+                    sibling.shipped_at,
+                    sibling.delivered_at,
+                    sibling.cancelled_at,
+                    coalesce(sibling.warehouse_id, other.warehouse_id)
                 ))
                 from order_items as line
                 join order_items as other using (order_id)

@@ -202,7 +202,8 @@ class Medusa:
         """A parcel with units of one line, of the shipping option whose stock lies at ``main``."""
         parcel = f"{order}/{line}/{number}"
         self.put("order_fulfillment", at(day), order_id=order, fulfillment_id=parcel)
-        self.put("fulfillment", at(day), id=parcel, location_id=location, shipping_option_id="standard", **values)
+        told = {"shipping_option_id": "standard", "requires_shipping": True} | values
+        self.put("fulfillment", at(day), id=parcel, location_id=location, **told)
         self.put(
             "fulfillment_item", at(day), fulfillment_id=parcel, line_item_id=f"{order}/{line}", quantity=units,
             inventory_item_id=stock_item,

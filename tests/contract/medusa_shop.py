@@ -219,6 +219,7 @@ def fill_progress(medusa: Medusa) -> None:
     medusa.line("a service", "a", "5", "0", requires_shipping=False)
     medusa.item("a service", "a", 1)
     medusa.item("a service", "a", 1, version=2, day=3, fulfilled_quantity=1)
+    medusa.parcel("a service", "a", "port", requires_shipping=False, packed_at=at(3))
 
 
 def fill_places(medusa: Medusa) -> None:

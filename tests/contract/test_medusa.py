@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 import pytest
@@ -397,40 +397,73 @@ def test_a_row_that_is_deleted_is_read_by_the_next_night(shop: psycopg.Connectio
     assert {row["amount"] for row in read(shop, "refunds", TOUCHED).values()} == {Decimal(20)}
 
 
-def test_a_parcel_is_one_that_left_and_a_kit_in_it_is_so_many_kits(shop: psycopg.Connection) -> None:
-    """One that was only packed is none, and one of the shipping option's location left from where its lines were."""
+def test_a_parcel_is_one_that_left(shop: psycopg.Connection) -> None:
+    """One that was only packed is none, unless it needs no shipping: that is there at once.
+
+    One of the shipping option's location left from where its lines were.
+    """
     found = {
         key: (row["shipment_id"], row["quantity"], row["warehouse_id"], row["shipped_at"], row["delivered_at"])
         for key, row in read(shop, "shipment_items").items()
         if row["cancelled_at"] is None
     }
     assert found == {
+        "a service/a/parcel/a service/a": ("a service/a/parcel", 1, None, at(3), at(3)),
         "half of it shipped/a/left/half of it shipped/a": ("half of it shipped/a/left", 1, None, at(4), None),
         "shipped/a/first/shipped/a": ("shipped/a/first", 1, None, at(4), at(6)),
         "shipped/a/second/shipped/a": ("shipped/a/second", 1, "hill", at(5), None),
     }
     cancelled = {row["shipment_id"] for row in read(shop, "shipment_items").values() if row["cancelled_at"]}
     assert cancelled == {"shipped/a/not to the carrier"}
-    variant = shop.execute(
-        "update order_line_item set variant_id = 'a kit' where id = 'shipped/a' returning variant_id"
+
+
+KIT_OF = "update product_variant_inventory_item set required_quantity = {} where inventory_item_id = 'bolts'"
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        None,
+        KIT_OF.format(3),
+        KIT_OF.format(1),
+        KIT_OF.format(5),
+        "update product_variant_inventory_item set deleted_at = now() where variant_id = 'a kit'",
+        "delete from product_variant_inventory_item where variant_id = 'a kit'",
+    ],
+)
+@pytest.mark.parametrize("units", [{"first": 2, "second": 1}, {"first": 1, "second": 1}], ids=str)
+def test_what_left_of_a_kit_stays_what_it_was(
+    shop: psycopg.Connection, units: dict[str, int], since: LiteralString | None
+) -> None:
+    """Also where its recipe is another now, or it is no kit any more; and in a parcel that was cancelled."""
+    shop.execute("update order_line_item set variant_id = 'a kit' where id = 'shipped/a'")
+    shop.execute(
+        "update order_item set quantity = %(kits)s, fulfilled_quantity = %(kits)s where item_id = 'shipped/a'",
+        {"kits": sum(units.values())},
     )
-    assert variant.fetchone() == ("a kit",)
     shop.execute(
         """
         insert into product_variant_inventory_item (variant_id, inventory_item_id, required_quantity, updated_at)
         values ('a kit', 'bolts', 4, now()), ('a kit', 'frame', 1, now())
         """
     )
-    shop.execute(
-        "update fulfillment_item set quantity = 8, inventory_item_id = 'bolts' where fulfillment_id = 'shipped/a/first'"
-    )
-    shop.execute(
-        """
-        insert into fulfillment_item (id, fulfillment_id, line_item_id, quantity, inventory_item_id, updated_at)
-        values ('frames', 'shipped/a/first', 'shipped/a', 2, 'frame', now())
-        """
-    )
-    assert read(shop, "shipment_items")["shipped/a/first/shipped/a"]["quantity"] == 2
+    parcels = {**units, "not to the carrier": 1}
+    for parcel, kits in parcels.items():
+        shop.execute(
+            "update fulfillment_item set quantity = %s, inventory_item_id = 'bolts' where fulfillment_id = %s",
+            [4 * kits, f"shipped/a/{parcel}"],
+        )
+        shop.execute(
+            """
+            insert into fulfillment_item (id, fulfillment_id, line_item_id, quantity, inventory_item_id, updated_at)
+            values (%(parcel)s || '/frames', %(parcel)s, 'shipped/a', %(kits)s, 'frame', now())
+            """,
+            {"parcel": f"shipped/a/{parcel}", "kits": kits},
+        )
+    if since:
+        shop.execute(since)
+    rows = read(shop, "shipment_items")
+    assert {parcel: rows[f"shipped/a/{parcel}/shipped/a"]["quantity"] for parcel in parcels} == parcels
 
 
 @pytest.mark.parametrize("source", ["orders", "order_items", "refunds", "payments"])

@@ -85,3 +85,13 @@ def test_a_number_that_two_products_share_is_a_warning_until_one_of_them_is_sold
     assert (incremental[first], incremental[second]) == (None, 1)
     nights.report(full_refresh=True)
     assert holders() == incremental
+
+
+@pytest.mark.after_a_night
+@pytest.mark.long
+@pytest.mark.parametrize("none", ["", " "])
+def test_products_without_a_number_share_none(nights: Nights, none: str) -> None:
+    nights.set_aside(("products", "products_sku_key"))
+    nights.shop.execute("update products set sku = %s, updated_at = now()", [none])
+    assert shared(nights, nights.report()) == 0
+    assert set(holders().values()) == {None}

@@ -5,7 +5,8 @@
 -- A product is a variant: that is what has a price and lies on a shelf. A line that names none (an engraving, typed in
 -- by hand) sells a product of its own that is called like the line; products.sql has it.
 --
--- A quantity may be a fraction in Medusa. The gate keeps such a line aside: it is not readable.
+-- A quantity may be a fraction in Medusa. Unless shop.toml says how many decimals it has ([units]), the gate keeps such
+-- a line aside: it is not readable.
 with latest as (
     -- Every version of an order has a row for each line that is in it: the last one of a line is how it is, or was.
     select distinct on (item_id)

@@ -45,8 +45,8 @@ select
     coalesce(main.discounts, 0) as lifetime_discounts,
     coalesce(main.returns, 0) as returns,
     coalesce(main.net_sales, 0) as lifetime_net_sales,
-    ((main.gross_sales - main.discounts) * 100)::bigint::double precision
-    / (main.orders * 100)::double precision as average_order_value,
+    ((main.gross_sales - main.discounts) * 1000)::bigint::double precision
+    / (main.orders * 1000)::double precision as average_order_value,
     %(as_of)s::date - over_currencies.last_ordered_on as days_since_last_order,
     case
         when %(as_of)s::date - over_currencies.last_ordered_on <= %(active_days)s and lifetime_orders = 1 then 'new'

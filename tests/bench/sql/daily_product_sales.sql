@@ -29,7 +29,23 @@ with flows as (
         refunds.quantity * lines.unit_cost
     from refunds
     join plain.order_lines as lines using (order_item_id)
-    where not lines.is_cancelled
+    where not lines.is_cancelled and lines.removed_on is null
+    union all
+    -- What was taken out of its order comes back whole that day.
+    select
+        removed_on,
+        product_id,
+        warehouse_id,
+        currency,
+        0,
+        quantity,
+        0,
+        0,
+        gross_sales - discount_allocated,
+        0,
+        cost
+    from plain.order_lines
+    where not is_cancelled and removed_on is not null
 ),
 summed as (
     select
@@ -53,6 +69,6 @@ select
     gross_sales - discounts - returns - cost + returned_cost as gross_margin,
     case
         when units > 0
-            then ((gross_sales - discounts) * 100)::bigint::double precision / (units * 100)::double precision
+            then ((gross_sales - discounts) * 1000)::bigint::double precision / (units * 1000)::double precision
     end as average_price
 from summed

@@ -42,17 +42,36 @@ sold as (
     where not is_cancelled
     group by sold_on, currency
 ),
-given_back as (
+returned as (
     select
         refunds.refunded_at::date as day,
         lines.currency,
-        sum(refunds.quantity) as refunded_units,
-        sum(refunds.amount) as returns,
-        sum(refunds.tax) as tax_refunds
+        refunds.quantity as refunded_units,
+        refunds.amount as returns,
+        refunds.tax as tax_refunds
     from refunds
     join plain.order_lines as lines using (order_item_id)
-    where not lines.is_cancelled
-    group by 1, 2
+    where not lines.is_cancelled and lines.removed_on is null
+    union all
+    -- What was taken out of its order comes back whole that day.
+    select
+        removed_on,
+        currency,
+        quantity,
+        gross_sales - discount_allocated,
+        0
+    from plain.order_lines
+    where not is_cancelled and removed_on is not null
+),
+given_back as (
+    select
+        day,
+        currency,
+        sum(refunded_units) as refunded_units,
+        sum(returns) as returns,
+        sum(tax_refunds) as tax_refunds
+    from returned
+    group by day, currency
 ),
 came_back as (
     select
@@ -62,6 +81,7 @@ came_back as (
     from refunds
     join plain.order_lines as lines using (order_item_id)
     where not lines.is_cancelled
+        and lines.removed_on is null
         and refunds.returned_at is not null
     group by 1, 2
 ),
@@ -130,6 +150,6 @@ select
     + shipping - shipping_refunds + tax - tax_refunds as total_sales,
     case
         when orders > 0
-            then (order_value * 100)::bigint::double precision / (orders * 100)::double precision
+            then (order_value * 1000)::bigint::double precision / (orders * 1000)::double precision
     end as average_order_value
 from summed

@@ -29,7 +29,8 @@ select
     placed.new_id as order_id,
     placed.at
 from order_items as item
-join placed on placed.old_id = item.order_id;
+join placed on placed.old_id = item.order_id
+where item.removed_at is null;
 
 insert into orders (
     order_id, customer_id, status, currency, subtotal, discount, shipping, shipping_discount, tax, shipping_tax, total,
@@ -42,11 +43,12 @@ from placed
 join orders as old on old.order_id = placed.old_id;
 
 insert into order_items (
-    order_item_id, order_id, product_id, warehouse_id, quantity, unit_price, discount, unit_cost, updated_at
+    order_item_id, order_id, product_id, warehouse_id, sku, quantity, unit_price, discount, price_includes_tax,
+    unit_cost, updated_at
 )
 select
-    lines.new_id, lines.order_id, old.product_id, old.warehouse_id, old.quantity, old.unit_price, old.discount,
-    old.unit_cost, now()
+    lines.new_id, lines.order_id, old.product_id, old.warehouse_id, old.sku, old.quantity, old.unit_price,
+    old.discount, old.price_includes_tax, old.unit_cost, now()
 from lines
 join order_items as old on old.order_item_id = lines.old_id;
 

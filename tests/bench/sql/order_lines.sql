@@ -1,4 +1,5 @@
--- One row per order item: its share of the discount by largest remainder, and what came back.
+-- One row per order item: its share of the discount by largest remainder, what came back and what left. The lines that
+-- are in the order share its discount, in the smallest unit of its currency.
 with refunded as (
     select
         order_item_id,
@@ -7,6 +8,26 @@ with refunded as (
         sum(tax) as tax_refunds
     from refunds
     group by order_item_id
+),
+shipped as (
+    select order_item_id, sum(quantity) as shipped_units
+    from shipment_items
+    where cancelled_at is null
+    group by order_item_id
+),
+untaxed as (
+    -- Some prices have tax in them, the shop's only rate: a tenth.
+    select
+        order_items.*,
+        round(unit_price / case when price_includes_tax then 1.10 else 1 end, 3) as price,
+        coalesce(round(discount / case when price_includes_tax then 1.10 else 1 end, 3), 0) as own_discount
+    from order_items
+),
+units as (
+    select
+        order_id,
+        case currency when 'JPY' then 1 when 'KWD' then 0.001 else 0.01 end as unit
+    from orders
 ),
 priced as (
     select
@@ -21,32 +42,44 @@ priced as (
         coalesce(item.sold_at, orders.ordered_at)::date as sold_on,
         orders.cancelled_at is not null as is_cancelled,
         orders.cancelled_at::date as cancelled_on,
+        item.removed_at::date as removed_on,
         item.quantity,
-        item.unit_price,
+        item.price as unit_price,
         item.unit_cost,
-        item.quantity * item.unit_price as gross_sales,
+        item.quantity * item.price as gross_sales,
         coalesce(refunded.refunded_quantity, 0) as refunded_quantity,
         coalesce(refunded.returns, 0) as returns,
         coalesce(refunded.tax_refunds, 0) as tax_refunds,
-        coalesce(item.discount, 0) as own_discount,
+        coalesce(shipped.shipped_units, 0) as shipped_units,
+        item.own_discount,
         item.discount_code,
         item.sku,
-        (orders.discount * 100)::bigint
-        - sum((coalesce(item.discount, 0) * 100)::bigint) over (partition by item.order_id) as rest,
-        ((item.quantity * item.unit_price - coalesce(item.discount, 0)) * 100)::bigint as left_of_item,
-        ((item.quantity * item.unit_price - item.discount) * 100)::bigint * (item.discount > 0)::integer
-            as left_of_discounted
-    from order_items as item
+        units.unit,
+        (item.removed_at is null)::integer as in_order,
+        (
+            (
+                orders.discount
+                - coalesce(sum(item.own_discount) filter (where item.removed_at is null) over placed, 0)
+            ) / units.unit
+        )::bigint as rest,
+        ((item.quantity * item.price - item.own_discount) / units.unit)::bigint
+        * (item.removed_at is null)::integer as left_of_item,
+        ((item.quantity * item.price - item.own_discount) / units.unit)::bigint
+        * (item.removed_at is null and item.own_discount > 0)::integer as left_of_discounted
+    from untaxed as item
     join orders using (order_id)
+    join units using (order_id)
     left join refunded using (order_item_id)
+    left join shipped using (order_item_id)
+    window placed as (partition by item.order_id)
 ),
 bearing as (
     select
         *,
         case
-            when rest * 2 <= count(*) over (partition by order_id) + 1
-                and rest <= sum(coalesce(left_of_discounted, 0)) over (partition by order_id)
-                then coalesce(left_of_discounted, 0)
+            when rest * 2 <= sum(in_order) over (partition by order_id) + 1
+                and rest <= sum(left_of_discounted) over (partition by order_id)
+                then left_of_discounted
             else left_of_item
         end as left_of_line
     from priced
@@ -68,7 +101,7 @@ shared as (
 allocated as (
     select
         *,
-        own_discount + (share + (place <= left_over)::integer) * 0.01 as discount_allocated,
+        own_discount + (share + (place <= left_over)::integer) * unit as discount_allocated,
         quantity * unit_cost as cost,
         refunded_quantity * unit_cost as returned_cost
     from shared
@@ -76,7 +109,10 @@ allocated as (
 netted as (
     select
         *,
-        case when is_cancelled then 0 else gross_sales - discount_allocated - returns end as net_sales
+        is_cancelled or removed_on is not null as is_no_sale,
+        case
+            when is_cancelled or removed_on is not null then 0 else gross_sales - discount_allocated - returns
+        end as net_sales
     from allocated
 )
 select
@@ -89,7 +125,7 @@ select
     channel,
     ordered_on,
     sold_on,
-    null::date as removed_on,
+    removed_on,
     is_cancelled,
     cancelled_on,
     is_cancelled as is_void,
@@ -109,7 +145,8 @@ select
     unit_cost,
     cost,
     returned_cost,
-    case when is_cancelled then 0 else net_sales - cost + returned_cost end as gross_margin,
+    case when is_no_sale then 0 else net_sales - cost + returned_cost end as gross_margin,
     sku,
-    null::text as product_name
+    null::text as product_name,
+    shipped_units
 from netted

@@ -15,6 +15,7 @@ with sums as (
         sum(returned_cost) as returned_cost,
         sum(gross_margin) as gross_margin
     from plain.order_lines
+    where removed_on is null
     group by order_id
 ),
 given_back as (
