@@ -16,6 +16,8 @@ from psycopg import ClientCursor
 from psycopg.sql import SQL
 
 from include.contract import Table
+from include.settings import settings
+from include.sources.shop_file import ShopFile
 from transforms.parameters import PARAMETERS
 from transforms.registry import TABLES
 
@@ -45,7 +47,7 @@ def make(url: str, name: str, as_of: date, timezone: str) -> int:
     Returns:
         Its rows.
     """
-    table = TABLES[name].table
+    table = TABLES[name].table.typed({}, ShopFile.of(settings().sources).decimals)
     columns = ", ".join(f"{column.name}::{column.postgres} as {column.name}" for column in table.columns)
     query = (_FOLDER / f"{name}.sql").read_text()
     values = {"as_of": as_of, "active_days": PARAMETERS.active_days, "lapsed_days": PARAMETERS.lapsed_days}
