@@ -99,7 +99,7 @@ def plan(tables: Iterable[Known]) -> Plan:
             return Plan({}, {}, {}, first=True)
         if waiting := pending(warehouse):
             altered, refused = _of_warehouse(warehouse, known)
-            return Plan({}, {}, altered, refused or other_decimals(), migrations=waiting)
+            return Plan({}, {}, altered, refused, migrations=waiting)
     if copies.newest_copy() is None:
         return Plan({}, {}, {}, first=True)
     _, changes = changed_definitions(sources, sql_files.statements(sources.values()))
