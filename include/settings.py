@@ -115,6 +115,14 @@ class Settings(BaseSettings):
         description="For how many hours housekeeping touches nothing that was just written or replaced: longer than "
         "any run, for one under way may be writing or reading it.",
     )
+    api_rate: str = Field(
+        default="600/minute", description="How many requests a user may send to the API: 10/second, 5000/hour."
+    )
+    cache_url: SecretStr | None = Field(
+        default=None,
+        description="A Redis or Valkey, redis://…:6379/0, where processes of the API server share answers and the "
+        "count of requests; without one, each has its own in memory.",
+    )
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )
@@ -134,6 +142,17 @@ class Settings(BaseSettings):
                 return value
         # Said outside the handler: libpq's own words quote the URL, and with it the password.
         raise ValueError("is no URL of a Postgres database; in a password, % @ : / are written %25 %40 %3A %2F")
+
+    @field_validator("api_rate")
+    @classmethod
+    def _known_rate(cls, value: str) -> str:
+        from limits import parse  # 0.2 s, which only a deployment with a rate of its own pays
+
+        try:
+            parse(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is no rate; one is 600/minute") from error
+        return value
 
     @field_validator("timezone")
     @classmethod

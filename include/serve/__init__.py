@@ -1,6 +1,6 @@
-"""The night's report: a page per run, written to a folder and served behind Airflow's login.
+"""What people and programs are shown: a report page per run and an API, both behind Airflow's login.
 
-Belongs here: reading the ledger for people, and the layout of the pages. Does not: writing the ledger or deciding.
+Belongs here: reading the ledger and the published tables, the layout of pages. Does not: writing or deciding.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 PREFIX = "/stocktake"  # where Airflow's API server mounts the pages
+DAG_ID = "nightly"  # who may read its runs may read pages and tables, who may trigger it may read the quarantine
 
 _Message = MutableMapping[str, Any]
 

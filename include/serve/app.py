@@ -11,9 +11,9 @@ from fastapi import Depends, FastAPI, Path, Request
 from fastapi.responses import HTMLResponse
 
 from include.ledger.redaction import redacted
-from include.serve import figures, page
+from include.serve import DAG_ID, figures, page
+from include.serve.api.app import VERSION, api
 
-_DAG_ID = "nightly"  # users who may read its runs may read these pages
 _HEADERS = {
     # Nothing is loaded from elsewhere, no script runs; only Airflow may show the pages in a frame.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -32,8 +32,9 @@ def application() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, _DAG_ID))],
+        dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))],
     )
+    app.mount(f"/api/{VERSION}", api())  # with its own checks of who asks
     app.get("/", response_class=HTMLResponse)(latest_runs)
     app.get("/runs/{run_id:path}", response_class=HTMLResponse)(night_report)
     app.get("/status", response_class=HTMLResponse)(data_status)

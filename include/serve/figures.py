@@ -176,13 +176,47 @@ def status() -> list[Row]:
     Raises:
         ConnectionError: when the warehouse cannot be reached.
     """
-    return _all("select * from reporting.data_status order by verdict = 'ok', published_table")
+    return _all(
+        """
+        select
+            published_table, last_day, rows, published_at, publication_id, complete, quarantined_rows, verdict,
+            -- As text: a number of JSON is read as a float.
+            coalesce(
+                (select jsonb_object_agg(key, value) from jsonb_each_text(quarantined_amounts)), '{}'
+            ) as quarantined_amounts
+        from reporting.data_status order by verdict = 'ok', published_table
+        """
+    )
 
 
-def _all(statement: str) -> list[Row]:
+def quarantine(source: str | None, rule: str | None, after: int, limit: int) -> list[Row]:
+    """Rows in quarantine, in the order in which they came.
+
+    Args:
+        source: of this source only, or None.
+        rule: that break this rule only, or None.
+        after: the ``quarantine_id`` after which to begin.
+        limit: the most rows.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    return _all(
+        """
+        select * from audit.quarantine
+        where outcome = 'open' and quarantine_id > %(after)s
+            and (%(source)s::text is null or source = %(source)s)
+            and (%(rule)s::text is null or %(rule)s = any(rules))
+        order by quarantine_id limit %(limit)s
+        """,
+        {"source": source, "rule": rule, "after": after, "limit": limit},
+    )
+
+
+def _all(statement: str, asked: Row | None = None) -> list[Row]:
     try:
         with _snapshot() as cursor:
-            return cursor.execute(statement).fetchall()
+            return cursor.execute(statement, asked).fetchall()
     except UndefinedTable:  # before the first night there is no ledger
         return []
 

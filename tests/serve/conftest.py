@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from include.ledger import builds, copies, expectations, runs
 from include.ledger.expectations import Outcome
 from include.ledger.migrations import prepare
 from include.ledger.runs import Run
-from include.settings import settings
+from include.settings import ROOT, settings
 from include.sources import SOURCES
 from tests.conftest import Database
 from transforms.registry import TABLES
@@ -28,6 +35,76 @@ ORDER = {
     "total_cents": 11000,
     "_unreadable": None,
 }
+
+
+PASSWORD = "of-the-test"  # noqa: S105 - of nobody
+USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}  # and their roles in Airflow
+
+
+@contextmanager
+def airflow_of(warehouse: Database, home: Path, **more: str) -> Iterator[httpx.Client]:
+    """Airflow's API server with the plugin over a warehouse, for a visitor who has not logged in.
+
+    Args:
+        warehouse: what its pages and its API read.
+        home: an empty folder for Airflow.
+        more: further variables of its environment.
+    """
+    (home / "logins.json").write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "STOCKTAKE_"))}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment = {
+        **inherited,
+        "PYTHONPATH": str(ROOT),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "logins.json"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-test-that-is-long-enough-for-every-signature-there-is",
+        "STOCKTAKE_WAREHOUSE_URL": warehouse.url("loader"),
+        "STOCKTAKE_ANALYST_URL": warehouse.url("analyst"),
+        "STOCKTAKE_SHOP_URL": "postgresql://extractor@shop.invalid/shop",
+        **more,
+    }
+    log = home / "server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("airflow_server.py")), str(port)],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+            _wait(client, server, log)
+            yield client
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def token_of(airflow: httpx.Client, user: str) -> str:
+    """What Airflow gives to someone who logs in."""
+    answer = airflow.post("/auth/token", json={"username": user, "password": PASSWORD})
+    return str(answer.json()["access_token"])
+
+
+def _wait(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            client.get("/api/v2/version")
+        except httpx.TransportError:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        else:
+            return
 
 
 @pytest.fixture

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psycopg
@@ -19,9 +12,9 @@ import pytest
 from include.ledger import runs
 from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
-from include.settings import ROOT, settings
+from include.settings import settings
 from tests.conftest import Database
-from tests.serve.conftest import extracted, published
+from tests.serve.conftest import airflow_of, extracted, published, token_of
 from transforms.registry import TABLES
 
 RUN_ID = "scheduled__2026-11-22T01:00:00+00:00"
@@ -50,61 +43,14 @@ def warehouse(cluster: Cluster) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A visitor of Airflow who has not logged in."""
-    home = tmp_path_factory.mktemp("airflow")
-    (home / "logins.json").write_text(json.dumps({"admin": "of-the-test"}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "STOCKTAKE_"))}
-    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment = {
-        **inherited,
-        "PYTHONPATH": str(ROOT),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "logins.json"),
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-test-that-is-long-enough-for-every-signature-there-is",
-        "STOCKTAKE_WAREHOUSE_URL": warehouse.url("loader"),
-        "STOCKTAKE_SHOP_URL": "postgresql://extractor@shop.invalid/shop",
-    }
-    log = home / "server.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("airflow_server.py")), str(port)],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            _wait(client, server, log)
-            yield client
-    finally:
-        server.terminate()
-        server.wait(20)
+    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def token(airflow: httpx.Client) -> str:
     """What Airflow gives to someone who logs in."""
-    answer = airflow.post("/auth/token", json={"username": "admin", "password": "of-the-test"})
-    return str(answer.json()["access_token"])
-
-
-def _wait(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            client.get("/api/v2/version")
-        except httpx.TransportError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        else:
-            return
+    return token_of(airflow, "admin")
 
 
 def ask(airflow: httpx.Client, token: str, path: str) -> httpx.Response:

@@ -1,0 +1,127 @@
+"""A page of rows as JSON, CSV or Arrow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import pyarrow as pa
+
+from include.contract import Column, Type
+from include.serve.api.values import shown
+
+
+class Format(StrEnum):
+    """How rows are answered."""
+
+    JSON = "json"
+    CSV = "csv"
+    ARROW = "arrow"
+
+    @property
+    def media_type(self) -> str:
+        """The media type of an answer."""
+        return _MEDIA_TYPES[self]
+
+
+_MEDIA_TYPES: Final = {
+    Format.JSON: "application/json",
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.ARROW: "application/vnd.apache.arrow.stream",
+}
+# What a spreadsheet takes for a formula; such a text gets an apostrophe before it, in CSV only.
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a table.
+
+    Attributes:
+        table: its qualified name.
+        publication_id: the publication that it is of.
+        columns: of the rows, in order.
+        rows: the values.
+        following: the cursor of the next page; None on the last.
+    """
+
+    table: str
+    publication_id: int
+    columns: tuple[Column, ...]
+    rows: Sequence[tuple[Any, ...]]
+    following: str | None
+
+    def written(self, form: Format) -> bytes:
+        """The body of the answer."""
+        return {Format.JSON: self._json, Format.CSV: self._csv, Format.ARROW: self._arrow}[form]()
+
+    def _json(self) -> bytes:
+        names = [column.name for column in self.columns]
+        body = {
+            "table": self.table,
+            "publication_id": self.publication_id,
+            "rows": [dict(zip(names, self._shown(row), strict=True)) for row in self.rows],
+            "next": self.following,
+        }
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _csv(self) -> bytes:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180
+        writer.writerow([column.name for column in self.columns])
+        for row in self.rows:
+            writer.writerow([_harmless(*one) for one in zip(self.columns, self._shown(row), strict=True)])
+        return text.getvalue().encode()
+
+    def _arrow(self) -> bytes:
+        arrays = [
+            pa.array([_arrow_value(column, row[place]) for row in self.rows], _arrow_type(column))
+            for place, column in enumerate(self.columns)
+        ]
+        table = pa.table(arrays, names=[column.name for column in self.columns])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return bytes(sink.getvalue())
+
+    def _shown(self, row: Sequence[Any]) -> list[Any]:
+        return [shown(column, value) for column, value in zip(self.columns, row, strict=True)]
+
+
+def _cell(value: Any) -> Any:
+    """A value in CSV."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def _harmless(column: Column, value: Any) -> Any:
+    """A value in CSV; see CWE-1236: whoever writes a product's name must not write a reader's formula."""
+    cell = _cell(value)
+    runs = column.type in (Type.TEXT, Type.JSON) and isinstance(cell, str) and cell.startswith(_FORMULAS)
+    return f"'{cell}" if runs else cell
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    """As the warehouse has it: amounts are decimals, days are dates."""
+    if column.type is Type.CENTS or (column.type is Type.UNITS and column.places):
+        return pa.decimal128(18, column.places)
+    if column.type in (Type.DAY, Type.MONTH):
+        return pa.date32()
+    if column.type is Type.AT:
+        return pa.timestamp("us", tz="UTC")
+    plain = {Type.INTEGER: pa.int64(), Type.UNITS: pa.int64(), Type.BOOLEAN: pa.bool_(), Type.RATIO: pa.float64()}
+    return plain.get(column.type, pa.string())
+
+
+def _arrow_value(column: Column, value: Any) -> Any:
+    if value is None or column.type not in (Type.JSON, Type.UUID, Type.TEXT):
+        return value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

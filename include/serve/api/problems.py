@@ -1,0 +1,113 @@
+"""What goes wrong, as RFC 9457 has it (application/problem+json): the field, its value, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from include.ledger.redaction import redacted
+from include.serve.figures import Busy
+
+MEDIA_TYPE = "application/problem+json"
+_LENGTH = 200  # characters of a wrong value that are said again
+
+
+class ProblemDetails(BaseModel):
+    """A problem, as it is answered."""
+
+    type: str = Field(default="about:blank", description="Always about:blank: the status says the kind.")
+    title: str = Field(description="The words of the status.")
+    status: int
+    detail: str = Field(description="What is wrong, and what to do.")
+    field: str | None = Field(default=None, description="The parameter that is wrong.")
+    value: str | None = Field(default=None, description="What it said.")
+    allowed: list[str] | None = Field(default=None, description="What it may say, where that can be listed.")
+
+
+class Problem(Exception):
+    """A request that cannot be answered.
+
+    Attributes:
+        details: what is answered.
+        headers: further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        field: str | None = None,
+        value: str | None = None,
+        allowed: Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.headers = dict(headers or {})
+        self.details = ProblemDetails(
+            title=status.phrase,
+            status=status,
+            detail=detail,
+            field=field,
+            value=None if value is None else value[:_LENGTH],
+            allowed=None if allowed is None else list(allowed),
+        )
+
+
+def wrong(field: str, value: str, detail: str, allowed: Sequence[str] | None = None) -> Problem:
+    """A parameter that says what it may not (422)."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, field=field, value=value, allowed=allowed)
+
+
+def unknown(field: str, value: str, detail: str, allowed: Sequence[str] | None = None) -> Problem:
+    """A thing that is not there (404)."""
+    return Problem(HTTPStatus.NOT_FOUND, detail, field=field, value=value, allowed=allowed)
+
+
+def unavailable(detail: str, seconds: int) -> Problem:
+    """What can be answered later (503): ``seconds`` from now."""
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(seconds)})
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an app answer every error as a problem."""
+    app.exception_handler(Problem)(_problem)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(ConnectionError)(_unreachable)
+    app.exception_handler(Busy)(_busy)
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    content = problem.details.model_dump(exclude_none=True)
+    return JSONResponse(content, problem.details.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def _problem(_: Request, error: Problem) -> JSONResponse:
+    return _answer(error)
+
+
+def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    """What FastAPI found: the first of it names the parameter."""
+    found: Mapping[str, Any] = error.errors()[0]
+    field = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+    return _answer(wrong(field, str(found.get("input", "")), f"{field}: {found['msg']}"))
+
+
+def _http(_: Request, error: HTTPException) -> JSONResponse:
+    return _answer(Problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers))
+
+
+def _unreachable(_: Request, error: Exception) -> JSONResponse:
+    return _answer(unavailable(redacted(str(error)), 30))
+
+
+def _busy(_: Request, error: Exception) -> JSONResponse:
+    return _answer(unavailable(f"{error}.", 60))

@@ -1,0 +1,185 @@
+"""The published tables: what each means, and its rows a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from fastapi.responses import Response
+from psycopg.rows import dict_row
+
+from include.contract import Column, Table, Type
+from include.serve.api import caching
+from include.serve.api.answers import Format, Page
+from include.serve.api.cursor import Cursor
+from include.serve.api.login import viewer
+from include.serve.api.models import ColumnEntry, PublishedTable, RowsPage, TableList
+from include.serve.api.problems import Problem, unknown
+from include.serve.api.query import Query
+from include.serve.api.warehouse import Connection, publication_of, snapshot
+from include.settings import settings
+from include.sources import shop_tables
+from transforms.registry import TABLES
+
+router = APIRouter(dependencies=[viewer], tags=["tables"])
+
+_MOST_ROWS = 100
+_UNITS = {
+    Type.CENTS: "units of the row's currency",
+    Type.UNITS: "units of goods",
+    Type.DAY: "business day in the shop's time zone",
+    Type.MONTH: "month, in the shop's time zone",
+    Type.AT: "instant, UTC",
+}
+_SUFFIXES = ("days", "hours", "minutes", "seconds", "months", "years", "percent", "rate", "share")
+
+
+@router.get("/tables", response_model_exclude_none=True)
+async def list_tables() -> TableList:
+    """The dictionary: every table, what it means, and how far it goes."""
+    async with snapshot() as connection:
+        status = await _status(connection)
+    return TableList(tables=[_entry(table, status.get(name, {})) for name, table in _tables().items()])
+
+
+@router.get("/tables/{name}", response_model_exclude_none=True)
+async def describe_table(name: str) -> PublishedTable:
+    """One table of the dictionary."""
+    table = _table(name)
+    async with snapshot() as connection:
+        status = await _status(connection)
+    return _entry(table, status.get(name, {}))
+
+
+@router.get(
+    "/tables/{name}/rows",
+    response_model=RowsPage,
+    responses={200: {"content": {form.media_type: {} for form in Format if form is not Format.JSON}}},
+)
+async def rows_of_table(
+    request: Request,
+    name: str,
+    columns: Annotated[str | None, Parameter(description="Names, separated by commas; all, unless given.")] = None,
+    filter: Annotated[  # noqa: A002 - the parameter's name
+        list[str] | None,
+        Parameter(
+            description="A condition, as day>=2026-11-01, currency in (EUR, USD), sku like A-%, refunded_on is null; "
+            "given several times, all of them hold."
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        Parameter(
+            description="Names, separated by commas; one that falls with a minus before it. The key, unless given."
+        ),
+    ] = None,
+    limit: Annotated[int, Parameter(ge=1, le=_MOST_ROWS, description="The most rows of a page.")] = _MOST_ROWS,
+    cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+    format: Annotated[Format, Parameter(description="How rows are answered.")] = Format.JSON,  # noqa: A002
+) -> Response:
+    """Rows of a table. All pages of one cursor are of one publication; after another one it is gone (410)."""
+    table = _table(name)
+    query = Query.of(table, columns=columns, filters=filter or (), sort=sort, limit=limit)
+    before = Cursor.read(query, cursor) if cursor is not None else None
+    async with snapshot() as connection:
+        publication = await publication_of(connection, table)
+        if before is not None and before.publication_id != publication:
+            detail = (
+                f"{name} was published again: the pages before are of publication {before.publication_id}, it is"
+                f" {publication} now. Ask for the first page again, without the cursor"
+            )
+            raise Problem(HTTPStatus.GONE, detail, field="cursor", value=cursor)
+        tag = caching.etag(publication, query.digest, limit, cursor, format)
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(tag, publication))
+        body = await caching.remembered(tag)
+        if body is None:
+            page = await _page(connection, query, publication, before)
+            body = page.written(format)
+            await caching.remember(tag, body)
+    return Response(body, media_type=format.media_type, headers=_headers(tag, publication))
+
+
+async def _page(connection: Connection, query: Query, publication: int, before: Cursor | None) -> Page:
+    found = await connection.execute(
+        "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
+        [query.table.schema, query.table.name],
+    )
+    columns = query.published({name for (name,) in await found.fetchall()})
+    found = await connection.execute(query.sql(columns, before.after if before else None))
+    rows = await found.fetchall()
+    width = len(columns)
+    following = None
+    if len(rows) > query.limit:
+        rows = rows[: query.limit]
+        following = Cursor(publication, tuple(rows[-1][width:])).written(query)
+    return Page(query.table.qualified_name, publication, columns, [row[:width] for row in rows], following)
+
+
+def _headers(tag: str, publication: int) -> dict[str, str]:
+    return {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",  # may be kept, and is asked about each time
+        "X-Stocktake-Publication": str(publication),
+        "Vary": "Authorization, Cookie",
+    }
+
+
+@cache
+def _tables() -> Mapping[str, Table]:
+    """The tables as the shop has them, by qualified name."""
+    tables = shop_tables([one.table for one in TABLES.values()], settings().sources)
+    return {table.qualified_name: table for table in tables}
+
+
+def _table(name: str) -> Table:
+    if name not in _tables():
+        raise unknown("name", name, f"no table is called {name!r}", list(_tables()))
+    return _tables()[name]
+
+
+async def _status(connection: Connection) -> Mapping[str, Mapping[str, Any]]:
+    """By table, its row of ``reporting.data_status``; empty before the first night."""
+    found = await connection.execute("select to_regclass('reporting.data_status') is not null")
+    row = await found.fetchone()
+    if row is None or not row[0]:
+        return {}
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute("select * from reporting.data_status")
+        return {one["published_table"]: one for one in await cursor.fetchall()}
+
+
+def _entry(table: Table, status: Mapping[str, Any]) -> PublishedTable:
+    published = TABLES[table.name]
+    return PublishedTable(
+        name=table.qualified_name,
+        grain=table.grain,
+        meaning=" ".join(table.doc.split()),
+        key=list(table.primary_key),
+        columns=[_column(column) for column in table.columns],
+        made_from=[
+            TABLES[one.name].table.qualified_name if one.is_published else f"source.{one.source}"
+            for one in published.inputs
+        ],
+        last_day=status.get("last_day"),
+        rows=status.get("rows"),
+        publication_id=status.get("publication_id"),
+        published_at=status.get("published_at"),
+        verdict=status.get("verdict", "not published yet"),
+    )
+
+
+def _column(column: Column) -> ColumnEntry:
+    suffix = next((one for one in _SUFFIXES if column.name.endswith(f"_{one}")), None)
+    return ColumnEntry(
+        name=column.name,
+        type=column.postgres,
+        unit=_UNITS.get(column.type, suffix),
+        meaning=" ".join(column.doc.split()),
+        nullable=column.nullable,
+        key_of=column.key_of,
+    )

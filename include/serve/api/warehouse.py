@@ -1,0 +1,93 @@
+"""What answers are read from: the published tables, as the analyst, through a few connections of the API's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from http import HTTPStatus
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, IsolationLevel
+from psycopg.errors import QueryCanceled
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from include.contract import Table
+from include.ledger.redaction import redacted
+from include.serve.api.problems import Problem, unavailable
+from include.settings import settings
+
+MOST_QUERIES: Final = 4  # at once; Airflow's own database and the publication need the machine as well
+MOST_WAITING: Final = 200  # requests; each holds no more than its own parameters
+WAIT_SECONDS: Final = 5
+QUERY_SECONDS: Final = 10
+_IDLE_SECONDS: Final = 60
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+@asynccontextmanager
+async def snapshot() -> AsyncIterator[Connection]:
+    """One read-only snapshot of the warehouse: everything in it is of one publication.
+
+    Raises:
+        Problem: when the warehouse cannot be reached, all connections stay taken, or a query takes too long (503).
+    """
+    pool = _pool()
+    await pool.open()  # does nothing where it is open
+    try:
+        async with pool.connection() as connection:
+            await connection.execute("select set_config('statement_timeout', %s, true)", [f"{QUERY_SECONDS}s"])
+            yield connection
+    except QueryCanceled:
+        detail = f"the answer took longer than {QUERY_SECONDS} s: ask for fewer rows, or filter by a column of the key"
+        raise unavailable(detail, 60) from None
+    except (PoolTimeout, TooManyRequests):
+        detail = f"{MOST_QUERIES} queries are under way and others wait: try again in a moment"
+        raise unavailable(detail, WAIT_SECONDS) from None
+    except psycopg.OperationalError as error:
+        raise unavailable(redacted(f"no connection to the warehouse: {error}"), 30) from None
+
+
+async def publication_of(connection: Connection, table: Table) -> int:
+    """The publication that last wrote a table: as long as it is the same, so are the table's rows.
+
+    Raises:
+        Problem: when the table is not published yet (404).
+    """
+    cursor = await connection.execute(
+        "select max(publication_id) from audit.publication_tables where schema_name = %s and table_name = %s",
+        [table.schema, table.name],
+    )
+    row = await cursor.fetchone()
+    if row is None or row[0] is None:
+        detail = f"{table.qualified_name} is not published: GET /tables says why, or the next night publishes it"
+        raise Problem(HTTPStatus.NOT_FOUND, detail, field="table", value=table.qualified_name)
+    return int(row[0])
+
+
+@cache
+def _pool() -> AsyncConnectionPool[Connection]:
+    url = settings().analyst_url
+    if url is None:
+        raise unavailable("STOCKTAKE_ANALYST_URL is not set: the API reads the warehouse as the analyst", 3600)
+    return AsyncConnectionPool(
+        url.get_secret_value(),
+        min_size=0,
+        max_size=MOST_QUERIES,
+        max_waiting=MOST_WAITING,
+        timeout=WAIT_SECONDS,
+        max_idle=_IDLE_SECONDS,
+        reconnect_timeout=WAIT_SECONDS,
+        check=AsyncConnectionPool.check_connection,
+        configure=_configure,
+        # Nothing is prepared on the server: behind a pooler the next transaction has another session.
+        kwargs={"prepare_threshold": None, "connect_timeout": 10, "application_name": "stocktake api"},
+        open=False,
+    )
+
+
+async def _configure(connection: Connection) -> None:
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    await connection.set_read_only(True)

@@ -1,0 +1,349 @@
+"""The API in Airflow's own API server, with its own logins, over tables that a real night published."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import hypothesis
+import jwt
+import psycopg
+import pyarrow as pa
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.conftest import Database, Done
+from tests.nights import SOME
+from tests.serve.conftest import airflow_of, hold, token_of
+from transforms.registry import TABLES
+
+API = "/stocktake/api/v1"
+SALES = f"{API}/tables/reporting.daily_sales/rows"
+_CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+]  # fmt: skip
+ROUTES = [
+    f"{API}/tables",
+    f"{API}/tables/reporting.daily_sales",
+    SALES,
+    f"{API}/status",
+    f"{API}/runs",
+    f"{API}/runs/unknown",
+    f"{API}/quarantine",
+    f"{API}/openapi.json",
+]
+
+
+@pytest.fixture(scope="module")
+def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Database]:
+    """What a night published, and a row in quarantine."""
+    database = night_done(SOME).warehouse.copy()
+    with database.connect("loader") as connection:
+        row = connection.execute("select run_id from audit.publications order by publication_id limit 1").fetchone()
+        assert row is not None
+    hold(database, row[0], "7001", ["total_equals_parts"], "110.00", "EUR")
+    yield database
+    database.drop()
+
+
+@pytest.fixture(scope="module")
+def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A visitor of Airflow who has not logged in."""
+    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def viewer(airflow: httpx.Client) -> Iterator[httpx.Client]:
+    """A program that reads what is published."""
+    yield from _logged_in(airflow, "viewer")
+
+
+@pytest.fixture(scope="module")
+def operator(airflow: httpx.Client) -> Iterator[httpx.Client]:
+    """A program of someone who may trigger the night."""
+    yield from _logged_in(airflow, "operator")
+
+
+def _logged_in(airflow: httpx.Client, user: str) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {token_of(airflow, user)}"}
+    with httpx.Client(base_url=airflow.base_url, headers=headers, trust_env=False, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def ask(warehouse: Database) -> Iterator[Callable[[str], list[Any]]]:
+    with warehouse.connect("loader") as connection:
+        yield lambda statement: connection.execute(statement).fetchall()
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem that an answer states."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert found["status"] == status
+    return found
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_nobody_is_answered_without_a_login(airflow: httpx.Client, route: str) -> None:
+    assert problem(airflow.get(route), 401)["detail"] == "Not authenticated"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_login_that_expired_is_none(airflow: httpx.Client, route: str) -> None:
+    claims = jwt.decode(token_of(airflow, "viewer"), options={"verify_signature": False})
+    secret = "a-secret-of-the-test-that-is-long-enough-for-every-signature-there-is"  # noqa: S105 - of the test
+    claims["exp"] = int((datetime.now(UTC) - timedelta(minutes=5)).timestamp())
+    expired = jwt.encode(
+        claims, secret, algorithm="HS512", headers=jwt.get_unverified_header(token_of(airflow, "viewer"))
+    )
+    assert problem(airflow.get(route, headers={"Authorization": f"Bearer {expired}"}), 401)["detail"] == "Token Expired"
+
+
+def test_only_operators_read_the_quarantine(viewer: httpx.Client, operator: httpx.Client) -> None:
+    assert problem(viewer.get(f"{API}/quarantine"), 403)
+    rows = operator.get(f"{API}/quarantine").json()["rows"]
+    assert [(row["source"], row["row_key"], row["amount"]) for row in rows] == [("orders", "7001", "110.00")]
+    assert operator.get(f"{API}/quarantine", params={"rule": "status_known"}).json()["rows"] == []
+    assert "orders" in problem(operator.get(f"{API}/quarantine", params={"source": "order"}), 404)["allowed"]
+
+
+def test_the_cookie_of_the_pages_is_a_login_too(airflow: httpx.Client) -> None:
+    answer = airflow.get(SALES, headers={"Cookie": f"_token={token_of(airflow, 'viewer')}"})
+    assert answer.status_code == 200
+
+
+def test_the_dictionary_says_what_the_declaration_says(viewer: httpx.Client) -> None:
+    tables = {table["name"]: table for table in viewer.get(f"{API}/tables").json()["tables"]}
+    sales = tables["reporting.daily_sales"]
+    assert sales["grain"] == TABLES["daily_sales"].table.grain
+    assert (sales["key"], sales["last_day"], sales["verdict"][:9]) == (["day", "currency"], "2026-03-31", "published")
+    assert {"reporting.orders", "source.refunds"} <= set(sales["made_from"])
+    columns = {column["name"]: column for column in sales["columns"]}
+    assert columns["net_sales"]["unit"] == "units of the row's currency"
+    assert columns["day"]["type"] == "date"
+    assert tables["reporting.stockouts"]["verdict"] == "not published yet"
+    assert viewer.get(f"{API}/tables/reporting.daily_sales").json() == sales
+    assert "reporting.daily_sales" in problem(viewer.get(f"{API}/tables/reporting.daily_sale"), 404)["allowed"]
+
+
+def test_rows_are_those_of_the_table_and_amounts_are_exact(
+    viewer: httpx.Client, ask: Callable[[str], list[Any]]
+) -> None:
+    found = viewer.get(SALES, params={"columns": "day,currency,net_sales,orders", "limit": 5}).json()
+    expected = ask("select day, currency, net_sales, orders from reporting.daily_sales order by day, currency limit 5")
+    assert [tuple(row.values()) for row in found["rows"]] == [
+        (day.isoformat(), currency, f"{amount:f}", orders) for day, currency, amount, orders in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "condition"),
+    [
+        (["day>=2026-03-01"], "day >= '2026-03-01'"),
+        (["day=2026-03-05", "currency=EUR"], "day = '2026-03-05' and currency = 'EUR'"),
+        (["currency in (EUR, USD)"], "currency in ('EUR', 'USD')"),
+        (['currency in "EUR"'], "currency = 'EUR'"),
+        (["currency like %R"], "currency like '%R'"),
+        (["net_sales>100.5", "net_sales != 200"], "net_sales > 100.5 and net_sales <> 200"),
+        (["average_order_value is null"], "average_order_value is null"),
+        (["average_order_value IS NOT NULL"], "average_order_value is not null"),
+        (["currency=it's; drop table x -- %s"], "currency = 'it''s; drop table x -- %s'"),
+    ],
+)
+def test_filters_choose_the_rows_that_the_database_would(
+    viewer: httpx.Client, ask: Callable[[str], list[Any]], filters: list[str], condition: str
+) -> None:
+    answer = viewer.get(SALES, params={"filter": filters, "columns": "day,currency"})
+    assert answer.status_code == 200, answer.text
+    expected = ask(f"select day::text, currency from reporting.daily_sales where {condition} order by 1, 2 limit 100")
+    assert [tuple(row.values()) for row in answer.json()["rows"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "says"),
+    [
+        ({"columns": "day,net_sale"}, "columns", "did you mean net_sales?"),
+        ({"filter": "day>yesterday"}, "filter", "day is a day, as 2026-11-01"),
+        ({"filter": "orders=1.5"}, "filter", "orders is a whole number"),
+        ({"filter": "orders=99999999999999999999"}, "filter", "orders is a whole number"),
+        ({"filter": "net_sales=NaN"}, "filter", "net_sales is an amount"),
+        ({"filter": "net_sales like 1%"}, "filter", "net_sales is no text"),
+        ({"filter": "currency in ()"}, "filter", "in takes 1 to 100 values"),
+        ({"filter": "currency=\0"}, "filter", "currency is a text"),
+        ({"filter": "drop table"}, "filter", "a filter is a column, an operator and a value"),
+        ({"filter": "currency is null or true"}, "filter", "nothing may follow"),
+        ({"sort": "-password"}, "sort", "no column 'password'"),
+        ({"limit": "101"}, "limit", "less than or equal to 100"),
+        ({"limit": "0"}, "limit", "greater than or equal to 1"),
+        ({"cursor": "rubbish"}, "cursor", "this is no cursor"),
+        ({"cursor": base64.urlsafe_b64encode(b"[true,1,null]").decode()}, "cursor", "this is no cursor"),
+        ({"format": "xml"}, "format", "'json', 'csv' or 'arrow'"),
+    ],
+)
+def test_a_wrong_request_is_told_what_is_wrong(
+    viewer: httpx.Client, asked: dict[str, str], field: str, says: str
+) -> None:
+    found = problem(viewer.get(SALES, params=asked), 422)
+    assert found["field"] == field
+    assert says in found["detail"]
+
+
+@pytest.mark.parametrize(
+    "sort", [None, "-net_sales", "average_order_value", "-average_order_value,day", "currency,-day"]
+)
+def test_pages_hold_every_row_once_in_order(
+    viewer: httpx.Client, ask: Callable[[str], list[Any]], sort: str | None
+) -> None:
+    asked: dict[str, Any] = {"columns": "day,currency", "limit": 7, "filter": "day>=2026-03-10"}
+    if sort:
+        asked["sort"] = sort
+    rows: list[tuple[Any, ...]] = []
+    following: str | None = ""
+    while following is not None:
+        page = viewer.get(SALES, params=asked | ({"cursor": following} if following else {})).json()
+        rows += [tuple(row.values()) for row in page["rows"]]
+        following = page["next"]
+    order = ", ".join(
+        f"{part.removeprefix('-')} {'desc' if part.startswith('-') else 'asc'} nulls last"
+        for part in [*(sort.split(",") if sort else []), "day", "currency"]
+    )
+    expected = ask(f"select day::text, currency from reporting.daily_sales where day >= '2026-03-10' order by {order}")
+    assert len(expected) > 14
+    assert rows == expected
+
+
+def test_a_cursor_belongs_to_its_question(viewer: httpx.Client) -> None:
+    following = viewer.get(SALES, params={"limit": 2}).json()["next"]
+    found = problem(viewer.get(SALES, params={"limit": 2, "cursor": following, "sort": "-day"}), 422)
+    assert "of another order" in found["detail"] or "another order" in found["detail"]
+
+
+def test_a_new_publication_ends_cursors_and_answers_at_once(viewer: httpx.Client, warehouse: Database) -> None:
+    first = viewer.get(SALES, params={"limit": 2})
+    again = viewer.get(SALES, params={"limit": 2}, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    with warehouse.connect("loader") as connection:
+        _publish_again(connection)
+    renewed = viewer.get(SALES, params={"limit": 2}, headers={"If-None-Match": first.headers["etag"]})
+    assert renewed.status_code == 200
+    assert renewed.json()["rows"][0]["net_sales"] == "123.450"
+    gone = problem(viewer.get(SALES, params={"limit": 2, "cursor": first.json()["next"]}), 410)
+    assert "without the cursor" in gone["detail"]
+
+
+def _publish_again(connection: psycopg.Connection) -> None:
+    """Another publication of daily_sales, whose first figure is another one."""
+    with connection.transaction():
+        connection.execute(
+            """
+            with published as (
+                insert into audit.publications (run_id, night, horizon, snapshot_at)
+                select run_id, night, horizon, now() from audit.publications order by publication_id limit 1
+                returning publication_id
+            )
+            insert into audit.publication_tables
+            select publication_id, schema_name, table_name, lake_version + 1, rows, inserted, deleted, complete
+            from published, lateral (
+                select * from audit.publication_tables as before where table_name = 'daily_sales'
+                order by before.publication_id limit 1
+            ) as before (old, schema_name, table_name, lake_version, rows, inserted, deleted, complete)
+            """
+        )
+        connection.execute(
+            """
+            update reporting.daily_sales set net_sales = 123.45
+            where (day, currency) = (select day, currency from reporting.daily_sales order by day, currency limit 1)
+            """
+        )
+
+
+def test_csv_and_arrow_hold_the_same_rows(viewer: httpx.Client) -> None:
+    asked = {"columns": "day,currency,net_sales,orders,average_order_value", "filter": "day=2026-03-05"}
+    rows = viewer.get(SALES, params=asked).json()["rows"]
+    text = viewer.get(SALES, params=asked | {"format": "csv"})
+    assert text.headers["content-type"] == "text/csv; charset=utf-8"
+    read = list(csv.DictReader(io.StringIO(text.text)))
+    assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows] == read
+    arrow = pa.ipc.open_stream(viewer.get(SALES, params=asked | {"format": "arrow"}).content).read_all().to_pylist()
+    assert [(row["day"], row["net_sales"]) for row in arrow] == [
+        (date.fromisoformat(row["day"]), Decimal(row["net_sales"])) for row in rows
+    ]
+
+
+def test_every_published_table_can_be_read_in_every_format(viewer: httpx.Client) -> None:
+    read = 0
+    for table in viewer.get(f"{API}/tables").json()["tables"]:
+        for form in ("json", "csv", "arrow"):
+            answer = viewer.get(f"{API}/tables/{table['name']}/rows", params={"limit": 20, "format": form})
+            if table["verdict"] == "not published yet":
+                assert "is not published" in problem(answer, 404)["detail"]
+            else:
+                assert answer.status_code == 200, answer.text
+                read += 1
+    assert read >= 3 * len(SOME)
+
+
+def test_a_column_that_no_night_has_published_yet_is_left_out(viewer: httpx.Client, warehouse: Database) -> None:
+    rows = f"{API}/tables/reporting.discounts/rows"
+    with warehouse.connect("loader") as connection:
+        connection.execute("alter table reporting.discounts drop column discounts cascade")
+    answer = viewer.get(rows, params={"limit": 1})
+    assert answer.status_code == 200
+    assert "discounts" not in answer.json()["rows"][0]
+    assert (
+        "not published before the next night" in problem(viewer.get(rows, params={"sort": "discounts"}), 422)["detail"]
+    )
+
+
+def test_runs_and_status_say_what_the_pages_say(viewer: httpx.Client) -> None:
+    runs = viewer.get(f"{API}/runs").json()["runs"]
+    assert {run["kind"] for run in runs} == {"night", "tables"}
+    night = viewer.get(f"{API}/runs/{runs[-1]['run_id']}").json()
+    assert night["word"] == "Published"
+    assert {one["source"] for one in night["sources"]} > {"orders", "products"}
+    status = {one["table"]: one for one in viewer.get(f"{API}/status").json()["tables"]}
+    assert status["reporting.orders"]["quarantined_amounts"] == {"EUR": "110.00"}
+    assert problem(viewer.get(f"{API}/runs/%00"), 404)
+
+
+def test_the_description_refers_to_itself_alone(viewer: httpx.Client) -> None:
+    description = viewer.get(f"{API}/openapi.json")
+    assert description.json()["info"]["title"] == "Stocktake"
+    refers = re.findall(r'"\$ref": "([^"]+)"', json.dumps(description.json()))
+    assert len(refers) > 10
+    assert all(reference.startswith("#/components/schemas/") for reference in refers)
+    assert viewer.get(f"{API}/docs").status_code == 404
+
+
+def test_whatever_is_asked_is_answered_as_described(operator: httpx.Client) -> None:
+    description = operator.get(f"{API}/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(description)
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+    assert len(operations) == 7
+    for operation in operations:
+
+        @hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)
+        @hypothesis.given(case=operation.as_strategy())
+        def answers(case: schemathesis.Case[Any]) -> None:
+            answer = case.call(base_url=f"{str(operator.base_url).rstrip('/')}{API}", headers=dict(operator.headers))
+            case.validate_response(answer, checks=_CHECKS)
+
+        answers()

@@ -1,0 +1,85 @@
+"""What the API does when much is asked of it, and where its cache is another server."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from include.contract.ddl import create_table
+from include.ledger.migrations import prepare
+from include.settings import settings
+from include.sources import shop_tables
+from tests.conftest import Database
+from tests.serve.conftest import airflow_of, published, token_of
+from transforms.registry import TABLES
+
+REDIS = shutil.which("redis-server")
+ROWS = "/stocktake/api/v1/tables/reporting.orders/rows"
+
+
+@pytest.fixture
+def warehouse(ledger: Database) -> Database:
+    """A warehouse with an empty published table."""
+    with ledger.connect("loader") as connection:
+        prepare()
+        connection.execute(create_table(shop_tables([TABLES["orders"].table], settings().sources)[0]))
+    published(ledger, "a-night")
+    return ledger
+
+
+def _visitor(airflow: httpx.Client, user: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token_of(airflow, user)}"}
+
+
+def test_a_locked_table_keeps_a_few_waiting_and_turns_the_rest_away(warehouse: Database, tmp_path: Path) -> None:
+    with airflow_of(warehouse, tmp_path) as airflow:
+        login = _visitor(airflow, "viewer")
+        with psycopg.connect(warehouse.url("loader")) as holder:
+            holder.execute("lock table reporting.orders in access exclusive mode")
+            with ThreadPoolExecutor(8) as readers:
+                answers = list(readers.map(lambda _: airflow.get(ROWS, headers=login), range(8)))
+        details = sorted(answer.json()["detail"].split(":")[0] for answer in answers)
+        assert {answer.status_code for answer in answers} == {503}
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
+        assert details == ["4 queries are under way and others wait"] * 4 + ["the answer took longer than 10 s"] * 4
+        assert airflow.get(ROWS, headers=login).status_code == 200
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Redis server: where it is, and its process."""
+    if REDIS is None:
+        pytest.skip("Debian's redis-server is not here")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        yield f"redis://127.0.0.1:{port}/0", server
+        server.kill()
+
+
+def test_who_asks_too_often_waits_and_a_cache_that_dies_stops_nobody(
+    warehouse: Database, tmp_path: Path, redis: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    url, server = redis
+    home = tmp_path / "airflow"
+    home.mkdir()
+    with airflow_of(warehouse, home, STOCKTAKE_API_RATE="3/hour", STOCKTAKE_CACHE_URL=url) as airflow:
+        viewer, operator = _visitor(airflow, "viewer"), _visitor(airflow, "operator")
+        assert [airflow.get(ROWS, headers=viewer).status_code for _ in range(3)] == [200] * 3
+        refused = airflow.get(ROWS, headers=viewer)
+        assert refused.status_code == 429
+        assert 3000 < int(refused.headers["retry-after"]) <= 3600
+        assert airflow.get(ROWS, headers=operator).status_code == 200
+        server.kill()
+        server.wait()
+        assert airflow.get(ROWS, headers=viewer).status_code == 200
