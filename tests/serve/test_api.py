@@ -321,7 +321,8 @@ def test_runs_and_status_say_what_the_pages_say(viewer: httpx.Client) -> None:
     assert {one["source"] for one in night["sources"]} > {"orders", "products"}
     status = {one["table"]: one for one in viewer.get(f"{API}/status").json()["tables"]}
     assert status["reporting.orders"]["quarantined_amounts"] == {"EUR": "110.00"}
-    assert problem(viewer.get(f"{API}/runs/%00"), 404)
+    assert problem(viewer.get(f"{API}/runs/unknown"), 404)
+    assert problem(viewer.get(f"{API}/runs/%00"), 422)["field"] == "run_id"
 
 
 def test_the_description_refers_to_itself_alone(viewer: httpx.Client) -> None:

@@ -21,6 +21,7 @@ from tests.conftest import Database
 from tests.serve.conftest import airflow_of, published, token_of
 from transforms.registry import TABLES
 
+pytestmark = pytest.mark.long
 REDIS = shutil.which("redis-server")
 ROWS = "/stocktake/api/v1/tables/reporting.orders/rows"
 

@@ -47,10 +47,10 @@ def latest_runs() -> RunList:
 
 
 @router.get("/runs/{run_id:path}", dependencies=[viewer])
-def one_run(run_id: Annotated[str, Path()]) -> RunDetail:
+def one_run(run_id: Annotated[str, Path(pattern="^[ -~]+$")]) -> RunDetail:
     """One run: what it read, and how long its stages took."""
     try:
-        night = figures.night(run_id.replace("\0", "\N{REPLACEMENT CHARACTER}"))  # Postgres has no text with a NUL
+        night = figures.night(run_id)
     except KeyError:
         raise unknown("run_id", run_id, f"the ledger has no run {run_id!r}") from None
     return RunDetail(

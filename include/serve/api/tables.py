@@ -7,7 +7,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi import Query as Parameter
 from fastapi.responses import Response
 from psycopg.rows import dict_row
@@ -28,6 +28,7 @@ from transforms.registry import TABLES
 router = APIRouter(dependencies=[viewer], tags=["tables"])
 
 _MOST_ROWS = 100
+_Name = Annotated[str, Path(pattern=r"^[a-z0-9_.]+$", description="As reporting.daily_sales.")]
 _UNITS = {
     Type.CENTS: "units of the row's currency",
     Type.UNITS: "units of goods",
@@ -47,7 +48,7 @@ async def list_tables() -> TableList:
 
 
 @router.get("/tables/{name}", response_model_exclude_none=True)
-async def describe_table(name: str) -> PublishedTable:
+async def describe_table(name: _Name) -> PublishedTable:
     """One table of the dictionary."""
     table = _table(name)
     async with snapshot() as connection:
@@ -62,7 +63,7 @@ async def describe_table(name: str) -> PublishedTable:
 )
 async def rows_of_table(
     request: Request,
-    name: str,
+    name: _Name,
     columns: Annotated[str | None, Parameter(description="Names, separated by commas; all, unless given.")] = None,
     filter: Annotated[  # noqa: A002 - the parameter's name
         list[str] | None,
