@@ -51,6 +51,7 @@ _WRITE: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
             "timestamp without time zone": "{} at time zone '{zone}'",
             "date": "{}::timestamp at time zone '{zone}'",
             "text": "nullif({}, '')::timestamp at time zone '{zone}'",
+            "bigint": "to_timestamp({} / 1000.0)",  # milliseconds: seconds fit an integer until 2038
             "number": "to_timestamp({})",
         },
         Type.BOOLEAN: {"text": "lower({}) in ('t', 'true', 'y', 'yes', '1')", "number": "{} <> 0"},

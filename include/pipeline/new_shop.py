@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from include.contract import Column, Source, Type
 from include.extract.reading import cast_of, is_text, what_to_write
+from include.ledger.logins import why_no_connection
 from include.pipeline.guesses import ShopTable, catalogue, guess_columns, guess_tables
 from include.sources import SOURCES
 from include.sources.dimensions import FILE as DIMENSIONS
@@ -90,8 +91,9 @@ def _tables(url: SecretStr) -> list[ShopTable]:
         with psycopg.connect(url.get_secret_value(), connect_timeout=10, client_encoding="UTF8") as shop:
             shop.execute("set transaction read only")
             return catalogue(shop)
-    except psycopg.OperationalError as error:  # names host, port and role, never the password
-        raise ConnectionError(f"no connection to the shop: {error}") from None
+    except psycopg.OperationalError as error:
+        why = why_no_connection(url.get_secret_value(), error)
+        raise ConnectionError(f"no connection to the shop: {why}") from None
 
 
 def _key_kinds(tables: Mapping[str, ShopTable], columns: Mapping[str, Mapping[str, str]]) -> dict[str, Type]:
