@@ -166,7 +166,7 @@ def _whole_amounts(
     amounts = [
         (one, source[one.name].lake_name)
         for one in given
-        if source[one.name].type is Type.CENTS and not one.item.expression.isdigit()
+        if source[one.name].type is Type.CENTS and not (one.item.is_null or one.item.expression.isdigit())
     ]
     if not (amounts and source.decimals) or any(is_number(one.type) for one, _ in amounts):
         return

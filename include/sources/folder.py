@@ -26,12 +26,19 @@ def check_files(folder: Path, sources: Iterable[str]) -> None:
     """
     known = [*(f"{name}.sql" for name in sources), *_TOML]
     files = sorted(file.name for file in folder.glob("*") if file.suffix.lower() in _READ)
-    if unknown := [f"{name}{perhaps(name, known)}" for name in files if name not in known]:
+    if unknown := [f"{name}{_perhaps_file(name, known)}" for name in files if name not in known]:
         what = "is a file" if len(unknown) == 1 else "are files"
         raise ValueError(
             f"{folder}: {'; '.join(unknown)}: {what} that nothing reads. A file is called like its source"
             f" (orders.sql), or is one of {', '.join(_TOML)}; rename or remove it"
         )
+
+
+def _perhaps_file(name: str, known: Collection[str]) -> str:
+    """``perhaps`` of a file: by its stem, since its ending is alike in all."""
+    stem, ending = Path(name).stem, Path(name).suffix.lower()
+    near = get_close_matches(stem.lower(), [Path(one).stem for one in known if one.endswith(ending)], 1)
+    return f": perhaps {near[0]}{ending} is meant" if near else ""
 
 
 def perhaps(name: str, known: Collection[str]) -> str:
