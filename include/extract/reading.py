@@ -55,7 +55,7 @@ _WRITE: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
             "number": "to_timestamp({})",
         },
         Type.BOOLEAN: {"text": "lower({}) in ('t', 'true', 'y', 'yes', '1')", "number": "{} <> 0"},
-        Type.UUID: {"text": "{}::uuid"},
+        Type.UUID: {"text": "nullif({}, '')::uuid"},
         Type.JSON: {"": "to_jsonb({})"},
         Type.DAY: {"": "{}::date"},
         Type.MONTH: {"": "{}::date"},
