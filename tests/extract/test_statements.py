@@ -140,8 +140,8 @@ def test_floats_nulls_and_decimals_are_read_without_rounding(shop: Bookshop) -> 
         (
             ("warehouses.sql", "stand at time zone 'Europe/Berlin'", "(extract(epoch from stand) * 1000)::bigint"),
             ("warehouses.sql:1: updated_at is bigint, and an instant (timestamptz) is meant: write"
-            " `to_timestamp((extract(epoch from stand) * 1000)::bigint / 1000.0) as updated_at` (of milliseconds since"
-            " 1970; of seconds `to_timestamp((extract(epoch from stand) * 1000)::bigint)`)"),
+            " `to_timestamp(((extract(epoch from stand) * 1000)::bigint) / 1000.0) as updated_at` (of milliseconds"
+            " since 1970; of seconds `to_timestamp(((extract(epoch from stand) * 1000)::bigint))`)"),
         ),
         (
             ("customers.sql", "null as country", "null country of"),
