@@ -206,9 +206,11 @@ def test_an_optional_file_that_is_not_filled_in_is_as_none(
     nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_file: bool
 ) -> None:
     folder = copytree(settings().sources, tmp_path / "sources")
-    (folder / "refunds.sql").write_text("-- refunds: to be filled in\n")
-    if not with_file:
+    if with_file:  # of the time before the file was there
+        drift.write(drift.observe({name: text for name, text in statements().items() if name != "refunds"}), folder)
+    else:
         (folder / drift.FILE).unlink()
+    (folder / "refunds.sql").write_text("-- refunds: to be filled in\n")
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
     settings.cache_clear()
     assert nightly.extract(nights.begin())["refunds"] == 0
