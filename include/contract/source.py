@@ -261,7 +261,8 @@ class Source(Table):
             empty(
                 "_unreadable",
                 "readable",
-                "Every value fits its column's type (no NaN, no fraction of a cent unless it is rounded).",
+                "Every value fits its column's type (no NaN, no fraction of a cent unless it is rounded, no part of a"
+                " unit unless shop.toml says its decimals).",
             ),
             *super().implied_rules,
             *(

@@ -26,7 +26,7 @@ from psycopg.sql import Literal
 
 from include.contract import ContractError
 from include.extract.refusals import Finding, refusal
-from include.extract.sql_files import file_of
+from include.extract.sql_files import is_empty
 from include.extract.statements import described, refuse, shop_connection
 from include.ledger import drift as ledger
 from include.ledger.drift import Change
@@ -97,7 +97,7 @@ def expected(run_id: str, statements: Mapping[str, str]) -> Schema:
         SchemaDrift: when the folder's file lacks a source.
         ConnectionError: when the shop must be asked and cannot be reached.
     """
-    statements = {name: text for name, text in statements.items() if file_of(name).exists()}
+    statements = {name: text for name, text in statements.items() if not is_empty(name)}
     file = settings().sources / FILE
     if file.exists():
         return _from_file(file, statements)

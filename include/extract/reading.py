@@ -51,10 +51,11 @@ _WRITE: Final[Mapping[Type, Mapping[str, str]]] = MappingProxyType(
             "timestamp without time zone": "{} at time zone '{zone}'",
             "date": "{}::timestamp at time zone '{zone}'",
             "text": "nullif({}, '')::timestamp at time zone '{zone}'",
+            "bigint": "to_timestamp({} / 1000.0)",  # milliseconds: seconds fit an integer until 2038
             "number": "to_timestamp({})",
         },
         Type.BOOLEAN: {"text": "lower({}) in ('t', 'true', 'y', 'yes', '1')", "number": "{} <> 0"},
-        Type.UUID: {"text": "{}::uuid"},
+        Type.UUID: {"text": "nullif({}, '')::uuid"},
         Type.JSON: {"": "to_jsonb({})"},
         Type.DAY: {"": "{}::date"},
         Type.MONTH: {"": "{}::date"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 import psycopg
@@ -51,6 +52,8 @@ def refusal(source: str, error: psycopg.Error, shop: psycopg.Connection, item: I
         if (error.sqlstate or "").startswith(state):
             what, write = put(_with_schema(said, shop), shop.info.user)
             break
+    if error.sqlstate == _NO_TABLE and (near := _nearest_table(what, shop)):
+        write = f"perhaps {near} is meant"
     if hint := re.search(r'column "([^"]+)"', error.diag.message_hint or ""):
         write = f"perhaps {hint[1]} is meant"
     if item and item.name:
@@ -65,6 +68,18 @@ def _with_schema(said: str, shop: psycopg.Connection) -> str:
         return said
     found = shop.execute(_NOT_READ, [denied[1]]).fetchall()
     return f"{said.removesuffix(denied[1])}{found[0][0]}" if len(found) == 1 else said
+
+
+def _nearest_table(what: str, shop: psycopg.Connection) -> str | None:
+    """The shop's table that is called most like one that it has not: in another schema, or spelt otherwise."""
+    wanted = what.removeprefix("the shop has no table ").lower()
+    names = [name for (name,) in shop.execute(_TABLES.encode()).fetchall()]
+    by_name: dict[str, str] = {}
+    for name in names:
+        by_name.setdefault(name.replace('"', "").lower(), name)
+        by_name.setdefault(name.rpartition(".")[2].strip('"').lower(), name)
+    near = get_close_matches(wanted, by_name, 1) or get_close_matches(wanted.rpartition(".")[2], by_name, 1)
+    return by_name[near[0]] if near else None
 
 
 def value_refused(source: str, said: str) -> Finding | None:
@@ -136,11 +151,20 @@ from pg_class
 join pg_namespace on pg_namespace.oid = relnamespace
 where relname = %s and not has_table_privilege(pg_class.oid, 'select')
 """
+_TABLES: Final = """
+select format('%I.%I', nspname, relname)
+from pg_class
+join pg_namespace on pg_namespace.oid = relnamespace
+where relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition
+    and nspname not in ('pg_catalog', 'information_schema') and nspname not like 'pg\\_%'
+order by 1
+"""
+_NO_TABLE: Final = "42P01"
 _OF_A_VALUE = re.compile(r"^ERROR: .*(invalid input (syntax|value)|out of range|division by zero)")
 # By what an SQLSTATE begins with.
 _WORDS: Final[dict[str, Callable[[str, str], tuple[str, str]]]] = {
     "42703": _no_column,
-    "42P01": _no_table,
+    _NO_TABLE: _no_table,
     "42501": _denied,
     "42601": _no_sql,
     "42883": _no_operator,

@@ -13,6 +13,7 @@ from typing import Final
 from psycopg import sql
 
 from include.contract import Source, Type
+from include.contract.statement import has_statement, is_left_out
 from include.contract.types import hexadecimal
 from include.extract.reading import AS_GIVEN, Reading
 from include.extract.select_list import blanked
@@ -33,13 +34,14 @@ def shown(file: Path) -> str:
 
 
 def is_absent(source: Source) -> bool:
-    """Whether the shop has no file for a source; then it has no rows."""
-    return not file_of(source.name).exists()
+    """Whether the shop has no file for a source, or an optional one's is not filled in; then it has no rows."""
+    file = file_of(source.name)
+    return is_left_out(source, file.read_text() if file.exists() else None)
 
 
-def is_empty(source: Source) -> bool:
-    """Whether a source's file has nothing but comments."""
-    return not blanked(file_of(source.name).read_text()).strip(" \n\t\r;")
+def is_empty(source: str) -> bool:
+    """Whether a source has no file, or one with nothing but comments."""
+    return not (file_of(source).exists() and has_statement(file_of(source).read_text()))
 
 
 def takes_changes(source: Source) -> bool:

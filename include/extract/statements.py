@@ -29,6 +29,7 @@ from include.extract.reading import (
 from include.extract.refusals import Finding, refusal
 from include.extract.select_list import Item, items
 from include.extract.sql_files import EVERYTHING, file_of, is_absent, is_empty, shop_sql, shown, typed_sql
+from include.ledger.logins import why_no_connection
 from include.settings import settings
 
 _ROWS: Final = 100  # of every statement, with all its columns
@@ -84,13 +85,12 @@ def shop_connection() -> Iterator[psycopg.Connection]:
     Raises:
         ConnectionError: when the shop cannot be reached; the message never holds the password.
     """
+    url = settings().shop_url.get_secret_value()
     try:
         # Nothing is prepared under a name: behind a pooler the session goes on to others.
-        shop = psycopg.connect(
-            settings().shop_url.get_secret_value(), connect_timeout=10, client_encoding="UTF8", prepare_threshold=None
-        )
-    except psycopg.OperationalError as error:  # names host, port and role, never the password
-        raise ConnectionError(f"no connection to the shop: {error}") from None
+        shop = psycopg.connect(url, connect_timeout=10, client_encoding="UTF8", prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(f"no connection to the shop: {why_no_connection(url, error)}") from None
     with shop:
         shop.execute("set transaction isolation level repeatable read, read only")
         shop.execute("set local row_security = off")
@@ -147,7 +147,7 @@ def examine(shop: psycopg.Connection, sources: Mapping[str, Source]) -> Examined
             readings[name] = _reading(sources[name], columns)
             wrong += _computed(shop, sources[name], readings[name], columns)
         findings += wrong
-    empty = frozenset(name for name, source in sources.items() if not is_absent(source) and is_empty(source))
+    empty = frozenset(name for name, source in sources.items() if not is_absent(source) and is_empty(name))
     return Examined(readings, [*keys.values(), *findings], given, empty)
 
 
@@ -155,7 +155,7 @@ def describe(shop: psycopg.Connection, source: Source) -> list[Given] | Finding:
     """The columns that a source's statement gives, in order; or why Postgres refuses it."""
     text = file_of(source.name).read_text()
     line, listed = items(text)
-    if is_empty(source):
+    if is_empty(source.name):
         what = "there is no statement in it"
         return Finding(
             shown(file_of(source.name)), None, what, "write one, or remove the file if the shop has no such table"
@@ -238,11 +238,13 @@ def _of_other_type(source: Source, column: Column, one: Given) -> Finding:
     elif any(sign in expression for sign in " +-*/|") and not expression.endswith(")"):
         expression = f"({expression})"
     instead = what_to_write(column.type, one.type, expression, settings().timezone)
-    zone = " (the zone in which the shop writes it)" if instead and "at time zone" in instead else ""
+    note = " (the zone in which the shop writes it)" if instead and "at time zone" in instead else ""
+    if column.type is Type.AT and one.type == "bigint":
+        note = f" (of milliseconds since 1970; of seconds `to_timestamp({expression})`)"
     what = f"{one.name} is {one.type}, and {called(column.type)} is meant"
     if column.type is Type.AT and one.type in ("date", "timestamp without time zone"):
         what = f"{one.name} is {one.type}, which says no instant without a time zone"
-    write = f"write `{instead} as {one.name}`{zone}" if instead else f"cast it to {column.postgres}"
+    write = f"write `{instead} as {one.name}`{note}" if instead else f"cast it to {column.postgres}"
     return Finding(shown(file_of(source.name)), one.item.line, what, write)
 
 

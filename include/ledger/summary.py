@@ -33,6 +33,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
             _read_again(cursor, run_id),
             _sources(cursor, run_id),
             _quarantine(cursor, run_id),
+            _warned(cursor, runs),
             _tables(cursor, runs),
             _left_out(cursor, run_id),
             _restated(cursor, run_id),
@@ -127,6 +128,25 @@ def _quarantine(cursor: _Cursor, run_id: str) -> str:
         for head, released in (("At stake in quarantine", False), ("Released from it", True))
         if (listed := "; ".join(_money(row) for row in rows if row["released"] is released))
     )
+
+
+def _warned(cursor: _Cursor, runs: Sequence[str]) -> str:
+    """The rules that warn and that rows of these runs broke: the rows are published, and nobody else says so."""
+    rows = cursor.execute(
+        """
+        select table_name as table, rule, broken, examples[1] as example, meaning
+        from audit.expectation_results
+        where run_id = any(%s) and severity = 'warn' and broken > 0
+        order by starts_with(table_name, 'source.') desc, broken desc, table_name, rule
+        """,
+        [list(runs)],
+    ).fetchall()
+    lines = [
+        f"  {row['table'].removeprefix('source.')}, {row['rule']}: {row['broken']:,} rows"
+        f"{', such as ' + row['example'] if row['example'] else ''}. {row['meaning']}"
+        for row in rows
+    ]
+    return "\n".join(["Warnings, of rows that were checked and are published", *lines]) if lines else ""
 
 
 def _money(row: dict[str, Any]) -> str:

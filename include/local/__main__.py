@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from include.contract import ContractError
 from include.ledger.redaction import redacted
-from include.local import environment
+from include.local import environment, readiness
 from include.local.airflow_api import (
     FEATURES,
     REPLAY,
@@ -26,7 +26,7 @@ from include.local.airflow_api import (
     last_closed_day,
 )
 from include.local.embedded_postgres import EmbeddedPostgresError, libpq_environment
-from include.local.machine import Machine, own_cluster, say
+from include.local.machine import Machine, asked_shop, own_cluster, say
 from include.local.processes import UI, Airflow
 from include.local.profile import StandaloneError, folder_of, profiles, shop_name, state_folder
 from include.local.single_run import airflow_for_one_run, follow, publish, tell
@@ -152,14 +152,20 @@ def schema() -> None:
 @cli.command(name="map")
 def map_shop() -> None:
     """Check every .sql file of the shop without a night, and say what is wrong and what a night would do."""
-    machine = Machine.ready()
-    if not machine.profile.comes_along and "STOCKTAKE_TIMEZONE" not in environment.own_variables(os.environ):
-        say(_NO_ZONE)
-    with machine.alone():
-        machine.fill_shop()
+    profile, own = asked_shop()
+    if profile.comes_along:
+        machine = Machine.ready()
+        with machine.alone():
+            machine.fill_shop()
+        variables = machine.variables
+    else:  # it has a server of its own: nothing is started for it, and nothing of it stays on this machine
+        if "STOCKTAKE_TIMEZONE" not in own:
+            say(_NO_ZONE)
+        variables = environment.to_read_alone(profile, own)
+        readiness.check_settings(variables, own)
     with TemporaryDirectory(prefix="stocktake-map-") as scratch:
         # The rows go through extraction and gate as in a night, into a lake that is removed with this block.
-        os.environ.update(machine.variables | {"STOCKTAKE_LAKE": scratch})
+        os.environ.update(variables | {"STOCKTAKE_LAKE": scratch, "STOCKTAKE_REPORTS": f"{scratch}/reports"})
         from include.pipeline.shop_check import check_shop
         from transforms.registry import TABLES, buildable
 

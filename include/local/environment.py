@@ -67,6 +67,22 @@ def variables(profile: Profile, cluster: Cluster, own: Mapping[str, str], port: 
     }
 
 
+def to_read_alone(profile: Profile, own: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a command that reads a shop of one's own and nothing else: no server of this machine is needed.
+
+    Args:
+        profile: The shop's.
+        own: Variables that override the defaults, see ``own_variables``; the shop's URL is among them.
+    """
+    return {
+        "STOCKTAKE_SOURCES": str(profile.sources),
+        "STOCKTAKE_TIMEZONE": profile.shop.timezone,
+        "STOCKTAKE_WAREHOUSE_URL": f"postgresql://{HOST}/",  # nobody is asked there
+        "GX_ANALYTICS_ENABLED": "false",
+        **own,
+    }
+
+
 def process_environment(given: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
     """The environment for ``subprocess``: this process's own, without another Airflow's, plus ``given``."""
     inherited = {

@@ -38,12 +38,7 @@ class Machine:
         Raises:
             StandaloneError: When there is no such shop, or its database is not named.
         """
-        profile, own = environment.asked_profile(), environment.own_variables(os.environ)
-        if not profile.comes_along and "STOCKTAKE_SHOP_URL" not in own:
-            raise StandaloneError(
-                f"{profile.name} is a shop of your own: name its database in STOCKTAKE_SHOP_URL, in .env or the"
-                " environment, as a role that may only read it."
-            )
+        profile, own = asked_shop()
         cluster = own_cluster()
         readiness.start_postgres(profile, cluster)
         airflow = Airflow(profile)
@@ -124,6 +119,21 @@ class Machine:
 def say(line: str) -> None:
     """Print progress to standard error; standard output is for results."""
     typer.echo(line, err=True)
+
+
+def asked_shop() -> tuple[Profile, dict[str, str]]:
+    """The profile of the shop that is asked for, and the user's own variables; a shop of one's own is named in them.
+
+    Raises:
+        StandaloneError: When there is no such shop, or its database is not named.
+    """
+    profile, own = environment.asked_profile(), environment.own_variables(os.environ)
+    if not profile.comes_along and "STOCKTAKE_SHOP_URL" not in own:
+        raise StandaloneError(
+            f"{profile.name} is a shop of your own: name its database in STOCKTAKE_SHOP_URL, in .env or the"
+            " environment, as a role that may only read it."
+        )
+    return profile, own
 
 
 def own_cluster() -> Cluster:

@@ -14,6 +14,7 @@ from psycopg import sql
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from include.ledger.logins import why_no_connection
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.local.profile import Profile, StandaloneError
 from include.settings import ROOT, Parameters, Settings
@@ -62,8 +63,8 @@ def check_settings(given: Mapping[str, str], own: Mapping[str, str]) -> None:
 def _check_reachable(name: str, url: str) -> None:
     try:
         psycopg.connect(url, connect_timeout=10).close()
-    except psycopg.OperationalError as error:  # names host, port and role, never the password
-        raise StandaloneError(f"{name} leads to no database that answers: {error}") from None
+    except psycopg.OperationalError as error:
+        raise StandaloneError(f"{name} leads to no database: {why_no_connection(url, error)}") from None
     except psycopg.Error:
         example = "postgresql://role:password@host:5432/database"
         raise StandaloneError(f"{name} is no URL of a Postgres database; one looks like {example}") from None

@@ -6,94 +6,24 @@ A guess is a start for a person, who sees it in the file that is written (``new_
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 
-from include.contract import Source
+from include.contract import Source, Type
+from include.pipeline.shop_words import COLUMNS, TABLES
 
-# Words by which shops call such a table, in the singular.
-_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "customers": ("customer", "client", "buyer", "member", "user", "account", "kunde", "cliente"),
-    "products": ("product", "article", "sku", "book", "item", "produkt", "artikel", "buch", "produit", "producto"),
-    "warehouses": ("warehouse", "store", "location", "branch", "depot", "lager", "filiale"),
-    "orders": ("order", "sales_order", "purchase", "sale", "basket", "bestellung", "auftrag"),
-    "order_items": (
-        "order_item", "order_line", "order_detail", "order_position", "line_item", "sale_item", "sale_line",
-        "purchase_item", "basket_item", "bestell_position", "line", "position", "zeile",
-    ),
-    "refunds": ("refund", "order_return", "return", "credit_note", "erstattung", "retoure"),
-    "order_refunds": ("order_refund", "goodwill", "granted_refund", "order_credit", "credit", "gutschrift"),
-    "payments": ("payment", "payment_transaction", "order_transaction", "zahlung", "paiement", "pago"),
-    "shipment_items": (
-        "shipment_item", "fulfillment_item", "fulfillment_line", "shipment_line", "parcel_item", "sendungsposition",
-    ),
-    "inventory": ("inventory", "stock_level", "inventory_level", "stock", "bestand"),
-    "inventory_movements": (
-        "inventory_movement", "stock_movement", "stock_move", "inventory_transaction", "movement", "bewegung",
-    ),
-    "purchase_order_lines": (
-        "purchase_order_line", "purchase_order_item", "purchase_line", "po_line", "po_item", "supplier_order_line",
-        "supplier_order_item", "inbound_shipment_line",
-    ),
-}  # fmt: skip
-# Names of such a column, the likeliest first; its own name comes before all of them.
-_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "email": ("email_address", "mail", "e_mail"),
-    "name": ("full_name", "title", "titel", "display_name", "label", "last_name", "nachname", "bezeichnung"),
-    "country": ("country_code", "land"),
-    "created_at": ("created", "created_on", "date_created", "registered_at", "registered", "signup", "joined",
-                   "date_added", "angelegt", "angelegt_am", "erstellt"),
-    "updated_at": ("updated", "updated_on", "modified_at", "modified", "last_modified", "date_modified", "changed_at",
-                   "changed", "last_update", "write_date", "mtime", "geaendert", "geaendert_am", "stand"),
-    "product_group_id": ("parent_id", "parent_product_id", "product_template_id", "product_tmpl_id", "group_id",
-                         "style_id"),
-    "product_group_name": ("parent_name", "group_name", "style_name"),
-    "product_name": ("product_title", "item_name", "produktname", "artikelname"),
-    "price_currency": ("currency", "currency_code", "waehrung"),
-    "cost_currency": ("currency", "currency_code", "waehrung"),
-    "price_includes_tax": ("is_tax_inclusive", "tax_included", "prices_include_tax", "list_price_includes_tax"),
-    "sku": ("article_number", "item_number", "isbn", "ean", "code", "artikelnummer"),
-    "category": ("category_name", "genre", "department", "product_type", "rubrik", "warengruppe"),
-    "unit_cost": ("cost", "cost_price", "purchase_price", "wholesale_price", "einkauf", "einkaufspreis"),
-    "unit_price": ("price", "list_price", "sale_price", "retail_price", "preis", "verkaufspreis"),
-    "is_active": ("active", "enabled", "available", "published", "aktiv", "lieferbar"),
-    "code": ("short_name", "short_code", "name", "kurz", "ort"),
-    "status": ("state", "order_status", "zustand"),
-    "currency": ("currency_code", "waehrung"),
-    "subtotal": ("sub_total", "net_total", "net_amount", "items_total", "netto"),
-    "discount": ("discount_total", "discount_amount", "rabatt"),
-    "tax": ("tax_total", "tax_amount", "vat", "mwst"),
-    "total": ("grand_total", "total_amount", "order_total", "total_price", "amount", "sum", "summe", "brutto"),
-    "shipping_address": ("ship_to", "delivery_address", "address"),
-    "payment_id": ("payment_reference", "payment_ref", "transaction_id"),
-    "channel": ("sales_channel", "medium"),
-    "ordered_at": ("ordered", "ordered_on", "order_date", "placed_at", "purchased_at", "purchase_date", "sold_at",
-                   "created_at", "created", "date", "bestellt", "bestellt_am", "datum"),
-    "shipped_at": ("shipped", "shipped_on", "ship_date", "versandt"),
-    "delivered_at": ("delivered", "delivered_on", "delivery_date", "geliefert"),
-    "cancelled_at": ("canceled_at", "cancelled", "cancelled_on", "storniert"),
-    "cancelled_by": ("canceled_by",),
-    "cancellation_reason": ("cancel_reason", "cancelled_reason"),
-    "quantity": ("qty", "units", "pieces", "count", "menge", "anzahl"),
-    "amount": ("refund_amount", "total", "value", "betrag"),
-    "restocked": ("is_restocked", "returned_to_stock"),
-    "refunded_at": ("refunded", "refunded_on", "refund_date", "created_at", "created", "date", "datum"),
-    "on_hand": ("quantity_on_hand", "quantity", "qty", "stock", "bestand"),
-    "reserved": ("quantity_reserved", "allocated", "reserviert"),
-    "reorder_point": ("reorder_level", "min_stock", "minimum_stock"),
-    "kind": ("movement_type", "type", "reason", "art"),
-    "method": ("payment_method", "gateway", "provider", "zahlungsart"),
-    "paid_at": ("captured_at", "paid", "paid_on", "payment_date", "created_at", "created", "date", "datum"),
-    "received": ("quantity_received", "received_quantity", "qty_received", "units_received", "erhalten"),
-    "expected_at": ("expected", "expected_on", "expected_date", "date_planned", "eta", "due_date"),
-    "received_at": ("received_on", "received_date", "date_received", "delivered_at"),
-    "supplier": ("supplier_name", "supplier_id", "vendor", "vendor_name", "vendor_id", "partner_id", "lieferant"),
-    "purchase_order": ("purchase_order_number", "po_number", "purchase_order_id", "po_id", "reference"),
-    "moved_at": ("moved", "moved_on", "created_at", "created", "date", "datum"),
-}  # fmt: skip
+_FORMS: Final = (True, False)  # of a table's name: as a plural, and as it is (auftragspos)
+# Endings of an amount's name that say how it is meant, and not what it is.
+_OF_AMOUNTS: Final = ("cents", "cent", "centimes", "ht", "ttc", "net", "netto", "gross", "brutto", "eur")
+# Columns that say which rows are none of the shop's trade.
+_ASIDE: Final = re.compile(
+    r"(is_)?(deleted|archived|test|draft|dummy)(_at|_on)?|test(auftrag|bestellung|order)?|geloescht(_am)?|entwurf"
+    r"|(est_)?(supprime|archive|test|brouillon)e?(_le)?|eliminado(_en)?|borrado(_en)?"
+)
 
 _CATALOGUE: Final = """
 select
@@ -162,7 +92,7 @@ def guess_tables(tables: Sequence[ShopTable], sources: Mapping[str, Source]) -> 
             (score, number, name, table)
             for number, table in enumerate(tables)
             for name in sources
-            if (score := _likeness(_words(table.name), _TABLES.get(name, ()))) > 0
+            if (score := max(_likeness(_words(table.name, singular=one), TABLES.get(name, ())) for one in _FORMS)) > 0
         ),
         key=lambda one: (-one[0], one[1]),
     )
@@ -182,12 +112,33 @@ def guess_columns(source: Source, tables: Mapping[str, ShopTable]) -> dict[str, 
         elif (column.name,) == source.primary_key:
             names = [*(table.key if len(table.key) == 1 else ()), column.name, "id"]
         else:
-            names = [column.name, *_COLUMNS.get(column.name, ())]
+            names = [column.name, *COLUMNS.get(column.name, ())]
         by_name = {"_".join(_words(name, singular=False)): name for name in table.columns}
+        if column.type is Type.CENTS:
+            by_name |= {bare: name for plain, name in by_name.items() if (bare := _bare_amount(plain)) not in by_name}
         chosen = next((by_name.get(name, name) for name in names if name in by_name or name in table.columns), None)
         if chosen:
             found[column.name] = chosen
     return found
+
+
+def set_aside(table: ShopTable) -> list[str]:
+    """The columns that may say which rows are deleted, drafts or tests: those a statement leaves out."""
+    return [name for name in table.columns if _ASIDE.fullmatch("_".join(_words(name, singular=False)))]
+
+
+def time_beside(table: ShopTable, day: str) -> str | None:
+    """The column with the time of a day that is in a column of its own; None where it is not the only one."""
+    times = [name for name, kind in table.columns.items() if kind.startswith("time ")]
+    days = [name for name, kind in table.columns.items() if kind == "date"]
+    return times[0] if len(times) == 1 and days == [day] else None
+
+
+def _bare_amount(name: str) -> str:
+    words = name.split("_")
+    while len(words) > 1 and words[-1] in _OF_AMOUNTS:
+        words.pop()
+    return "_".join(words)
 
 
 def _references(table: ShopTable, owner: str, name: str, tables: Mapping[str, ShopTable]) -> list[str]:
@@ -197,7 +148,10 @@ def _references(table: ShopTable, owner: str, name: str, tables: Mapping[str, Sh
         return [name]
     keys = [column for column, oid in table.refers_to.items() if oid == other.oid]
     own = other.key if len(other.key) == 1 and other.key[0] != "id" else ()
-    return [*keys, name, *own, f"{'_'.join(_words(other.name))}_id"]
+    # Of lignes_commande it may be ligne_id, and never commande_id where there are commandes.
+    words, taken = _words(other.name), [_words(one.name) for one in tables.values()]
+    parts = [f"{word}_id" for word in words if [word] not in taken]
+    return [*keys, name, *own, f"{'_'.join(words)}_id", *parts]
 
 
 def _likeness(words: Sequence[str], names: Sequence[str]) -> int:
@@ -212,7 +166,8 @@ def _likeness(words: Sequence[str], names: Sequence[str]) -> int:
 
 def _words(name: str, *, singular: bool = True) -> list[str]:
     """The words of a name: ``OrderItems`` is order, item."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    split = unicodedata.normalize("NFKD", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).casefold())
+    split = "".join(one for one in split if not unicodedata.combining(one))  # dépôt is depot
     words = [word for word in re.split(r"[^a-z0-9]+", split) if word]
     return [_singular(word) for word in words] if singular else words
 

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from include.contract import ContractError, Type
 from include.contract.definition import SourceDefinition
 from include.contract.types import DECIMALS, UNIT_DECIMALS
-from include.extract.sql_files import file_of
+from include.extract.sql_files import is_empty
 from include.ledger import copies
 from include.settings import settings
 from include.sources.shop_file import ShopFile
@@ -150,7 +150,7 @@ def _shop(definitions: Mapping[str, SourceDefinition]) -> Shop:
     where = conninfo_to_dict(settings().shop_url.get_secret_value())
     database = f"database {where.get('dbname', '')} at {where.get('host', 'localhost')}:{where.get('port', 5432)}"
     # An optional source without a file has the same statement in every shop.
-    statements = {name: one.statement for name, one in definitions.items() if file_of(name).exists()}
+    statements = {name: one.statement for name, one in definitions.items() if not is_empty(name)}
     said = ShopFile.of(settings().sources)
     return Shop(settings().sources.name, database, statements, said.decimals, said.unit_decimals)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import duckdb
 
-from include.contract import Source, Table
+from include.contract import Severity, Source, Table
 from include.contract.source import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
@@ -28,6 +28,7 @@ from include.gate.row_outcomes import NightStopped, load_checked_rows
 from include.gate.tolerance import find_excess
 from include.lake import duckdb_session as duck
 from include.lake.night_views import open_night
+from include.pipeline import hints
 from include.pipeline.declarations import typed
 from include.settings import settings
 from include.sources import SOURCES, shop_sources
@@ -59,6 +60,7 @@ class SourceCheck:
         held: rows that would be in quarantine.
         tolerated: rows that may be, without an operator's approval.
         sample: some rows as the gate sees them: a line per column, with its values.
+        warned: the rules that warn, of which rows are published all the same.
     """
 
     name: str
@@ -68,6 +70,7 @@ class SourceCheck:
     held: int
     tolerated: int
     sample: Sequence[Sequence[str]]
+    warned: Sequence[hints.Warned] = ()
 
 
 class Plan(Protocol):
@@ -95,6 +98,7 @@ class ShopCheck:
         tables: the tables that the shop will have.
         left_out: the others, with the reason.
         absent: the optional sources that the shop does without.
+        unwritten: those of them whose file is there, and not filled in.
     """
 
     folder: str
@@ -105,6 +109,7 @@ class ShopCheck:
     tables: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     absent: Sequence[str] = ()
+    unwritten: Sequence[str] = ()
 
     @property
     def can_run(self) -> bool:
@@ -122,10 +127,13 @@ class ShopCheck:
             _listed("Read", [_timing(source) for source in self.sources]),
             _listed("Tables", [", ".join(self.tables)] if self.tables else []),
             _listed("Left out", [f"{name}: {why}" for name, why in self.left_out.items()]),
-            _listed("Optional, and built with no rows", self.absent),
+            _listed("Left out: optional; without it a table is built with no rows of it", self._absent()),
             _listed(f"A night would {self.verdict}", self.why),
         ]
         return "\n\n".join(part for part in parts if part)
+
+    def _absent(self) -> list[str]:
+        return [f"{name}: its file is not filled in" if name in self.unwritten else name for name in self.absent]
 
 
 def check_shop(
@@ -148,6 +156,7 @@ def check_shop(
     except ValueError as error:
         return ShopCheck(folder, [Finding(folder, None, str(error), "mend it")], Verdict.STOP, [_MEND])
     absent = [name for name, source in sources.items() if sql_files.is_absent(source)]
+    unwritten = [name for name in absent if sql_files.file_of(name).exists()]
     say(f"Checking the files of {folder}")
     with statements.shop_connection() as shop:
         examined = statements.examine(shop, sources)
@@ -162,10 +171,11 @@ def check_shop(
         except (SchemaDrift, StatementsRefused, Incomplete, duckdb.Error) as error:
             findings.append(Finding(folder, None, str(error), "mend it and run `make map` again"))
     if read is None:
-        return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent)
-    verdict, why, checked = _judge(sources, read)
+        return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent, unwritten)
+    verdict, why, checked, shown = _judge(sources, read, examined)
+    findings = sorted([*findings, *shown], key=_place)
     say(f"Read and checked in {time.monotonic() - started:.0f} s")
-    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent)
+    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent, unwritten)
 
 
 def _read(sources: Mapping[str, Source]) -> Extraction:
@@ -175,8 +185,10 @@ def _read(sources: Mapping[str, Source]) -> Extraction:
     return extract(sources, dict.fromkeys(sources, sql_files.EVERYTHING), _RUN, schema=schema)
 
 
-def _judge(sources: Mapping[str, Source], read: Extraction) -> tuple[Verdict, list[str], list[SourceCheck]]:
-    """Have the gate check every row, and say what it would do."""
+def _judge(
+    sources: Mapping[str, Source], read: Extraction, examined: Examined
+) -> tuple[Verdict, list[str], list[SourceCheck], list[Finding]]:
+    """Have the gate check every row, and say what it would do, why, and what the rows show."""
     full = dict.fromkeys(sources, True)
     outcomes = {name: check_source(sources, name, _RUN, full, read.snapshot_at.isoformat()) for name in sources}
     recorded: dict[str, list[dict[str, Any]]] = {
@@ -189,22 +201,29 @@ def _judge(sources: Mapping[str, Source], read: Extraction) -> tuple[Verdict, li
     with duck.session() as connection:
         open_night(connection, sources, _RUN, full)
         load_checked_rows(connection, sources, _RUN)
-        checked = [_checked(connection, source, read) for source in sources.values()]
+        checked = [_checked(connection, source, read, recorded[name]) for name, source in sources.items()]
+        shown = [
+            finding
+            for one in checked
+            for finding in hints.of_rows(connection, sources[one.name], examined.given.get(one.name, ()), one.rows)
+        ]
     try:
         excess = find_excess(sources, recorded, _RUN, full)
     except NightStopped as stopped:
-        return Verdict.STOP, [str(stopped)], checked
+        return Verdict.STOP, [str(stopped)], checked, shown
     if excess is None:
-        return Verdict.PUBLISH, [], checked
+        return Verdict.PUBLISH, [], checked, shown
     over = [
         f"{one.name}: {one.held:,} of {one.rows:,} rows would be in quarantine, {one.tolerated:,} are tolerated"
         for one in checked
         if one.held > one.tolerated
     ]
-    return Verdict.WAIT, over, checked
+    return Verdict.WAIT, over, checked, shown
 
 
-def _checked(connection: duckdb.DuckDBPyConnection, source: Source, read: Extraction) -> SourceCheck:
+def _checked(
+    connection: duckdb.DuckDBPyConnection, source: Source, read: Extraction, outcomes: Sequence[Mapping[str, Any]]
+) -> SourceCheck:
     name = source.name
     broken = connection.execute(
         f"""
@@ -222,6 +241,11 @@ def _checked(connection: duckdb.DuckDBPyConnection, source: Source, read: Extrac
         int(held[0]),
         int(max(TOLERATED_ROWS, source.tolerance * rows)),
         _sample(connection, source),
+        [
+            hints.Warned(one["rule"], one["broken"], one["examples"][0], source.meaning_of(one["rule"]))
+            for one in sorted(outcomes, key=lambda one: -one["broken"])
+            if one["broken"] and one["severity"] == Severity.WARN
+        ],
     )
 
 
@@ -245,9 +269,6 @@ def _to_think_about(sources: Mapping[str, Source], examined: Examined) -> list[F
     found = []
     for name, source in sources.items():
         file = sql_files.shown(sql_files.file_of(name))
-        if name in examined.given and not sql_files.takes_changes(source):
-            what = "it has no `:changed_since`, so every night reads all of its rows"
-            found.append(Finding(file, None, what, "add a `where` with it if they are many", stops=False))
         for one in examined.amounts(source):
             value = one.item.expression
             if is_number(one.type):
@@ -280,7 +301,8 @@ def _page(source: SourceCheck) -> str:
     lines = [
         f"{source.name}: {source.rows:,} rows, {source.held:,} for the quarantine ({source.tolerated:,} tolerated)"
     ]
-    lines += [f"  {rule}: {rows:,} rows. {meaning}" for rule, (rows, meaning) in source.broken.items()]
+    lines += [_advised(f"  {rule}: {rows:,} rows. {meaning}", rule) for rule, (rows, meaning) in source.broken.items()]
+    lines += [_advised(f"  {one}", one.rule) for one in source.warned]
     cells = [[_clipped(cell) for cell in line] for line in source.sample]
     if cells:
         widths = [max(len(line[number]) for line in cells) for number in range(len(cells[0]))]
@@ -289,6 +311,12 @@ def _page(source: SourceCheck) -> str:
             for line in cells
         ]
     return "\n".join(lines)
+
+
+def _advised(text: str, rule: str) -> str:
+    """What is said of a rule, with what is mostly behind it on a line of its own."""
+    hint = hints.of_rule(rule)
+    return f"{text}\n    {hint}" if hint else text
 
 
 def _timing(source: SourceCheck) -> str:

@@ -15,6 +15,7 @@ from include.contract.counted import COUNTED_FROM
 from include.contract.families import check_needs
 from include.sources.customers import CUSTOMERS
 from include.sources.dimensions import with_dimensions
+from include.sources.folder import check_files, is_read, perhaps
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_counts import INVENTORY_COUNTS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
@@ -68,7 +69,8 @@ def key_types(folder: Path) -> dict[str, Type]:
     if file.exists():
         for name, kind in read_toml(file).items():
             if name not in types or kind not in (Type.INTEGER, Type.TEXT, Type.UUID):
-                raise ValueError(f"{file}: {name} = {kind!r}: expected a source and one of integer, text, uuid")
+                near = "" if name in types else perhaps(name, types)
+                raise ValueError(f"{file}: {name} = {kind!r}: expected a source and one of integer, text, uuid{near}")
             types[name] = Type(str(kind))
     return types
 
@@ -77,10 +79,9 @@ def shop_sources(folder: Path) -> dict[str, Source]:
     """The sources that a shop has (a .sql file in its folder), with the shop's key types, as its .toml files say.
 
     Raises:
-        ValueError: when a .sql file belongs to no source, or a .toml file says what it may not.
+        ValueError: when a file belongs to nothing, or a .toml file says what it may not.
     """
-    if unknown := sorted({file.stem for file in folder.glob("*.sql")} - set(SOURCES)):
-        raise ValueError(f"{folder}: no source contract is called {', '.join(unknown)}")
+    check_files(folder, SOURCES)
     has = {name: source for name, source in _all_sources(folder).items() if source.optional or _is_read(folder, name)}
     return with_dimensions(has, folder)
 
@@ -139,7 +140,7 @@ def _all_sources(folder: Path) -> dict[str, Source]:
 
 
 def _is_read(folder: Path, source: str) -> bool:
-    return (folder / f"{source}.sql").exists()
+    return is_read(folder, SOURCES[source])
 
 
 def _has_single_column_key(source: Source) -> bool:

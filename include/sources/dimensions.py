@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from include.contract import Column, Derived, Dimension, Source, Type, dimensions_of
+from include.sources.folder import perhaps
 from include.sources.reserved_words import RESERVED_WORDS
 from include.sources.shop_file import read_toml
 
@@ -82,13 +83,15 @@ def _declared(file: Path, name: str, said: object) -> _Declared:
         raise ValueError(f"{file}: {name} is no table; write [{name}] with {', '.join(_KEYS)}")
     values: dict[str, Any] = {"column": name} | said
     if unknown := sorted(set(values) - set(_KEYS)):
-        raise ValueError(f"{file}: [{name}] {unknown[0]} is unknown; it may have {', '.join(_KEYS)}")
+        near = perhaps(unknown[0], _KEYS)
+        raise ValueError(f"{file}: [{name}] {unknown[0]} is unknown; it may have {', '.join(_KEYS)}{near}")
     for key in _KEYS:
         if not isinstance(values.get(key), str) or not values[key]:
             raise ValueError(f"{file}: [{name}] {key} = {values.get(key)!r}: expected a text")
     if values["source"] not in _CARRIED_BY:
         expected = " or ".join(f'"{one}"' for one in _CARRIED_BY)
-        raise ValueError(f"{file}: [{name}] source = {values['source']!r}: expected {expected}")
+        near = perhaps(values["source"], _CARRIED_BY)
+        raise ValueError(f"{file}: [{name}] source = {values['source']!r}: expected {expected}{near}")
     _check_name(f"{file}: [{name}] column = {values['column']!r}", values["column"])
     if why := _NO_DIMENSION.get((values["source"], values["column"])):
         raise ValueError(f"{file}: [{name}] column = {values['column']!r}: {why}")

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from include.contract import Rounding
 from include.contract.types import DECIMALS, UNIT_DECIMALS
+from include.sources.folder import perhaps
 from include.sources.time import FIRST_DAY
 
 
@@ -62,12 +63,14 @@ class ShopFile:
         said: dict[str, Any] = {}
         for table, keys in read_toml(file).items():
             if table not in _KEYS:
-                raise ValueError(f"{file}: {table} is unknown; it may have {_listed(f'[{one}]' for one in _KEYS)}")
+                may = _listed(f"[{one}]" for one in _KEYS)
+                raise ValueError(f"{file}: {table} is unknown; it may have {may}{perhaps(table, _KEYS)}")
             if not isinstance(keys, dict) or not keys:
                 raise ValueError(f"{file}: [{table}] says nothing; it may have {_listed(_KEYS[table])}")
             for key, value in keys.items():
                 if key not in _KEYS[table]:
-                    raise ValueError(f"{file}: [{table}] {key} is unknown; it may have {_listed(_KEYS[table])}")
+                    may, near = _listed(_KEYS[table]), perhaps(key, _KEYS[table])
+                    raise ValueError(f"{file}: [{table}] {key} is unknown; it may have {may}{near}")
                 said[_FIELDS.get((table, key), key)] = _value(file, f"[{table}] {key}", value, _KEYS[table][key])
         return cls(**said)
 

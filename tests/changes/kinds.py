@@ -302,6 +302,17 @@ def _declare_dimensions_no_more(declared: Declarations) -> None:
         shutil.copy(settings_folder() / name, declared.folder)
 
 
+def _count_in_cents(declared: Declarations) -> None:
+    """Two decimals, as before the shop sold in dinars; of these orders the gate holds what has three."""
+    (declared.folder / "shop.toml").write_text("[money]\ndecimals = 2\n")
+    for name in SOURCES_AS_THEY_ARE:
+        declared.source(name, tolerance=1.0)
+
+
+def _count_in_thousandths(declared: Declarations) -> None:
+    (declared.folder / "shop.toml").write_text("[money]\ndecimals = 3\n")
+
+
 def settings_folder() -> Path:
     """The demo shop's own folder of SQL."""
     from include.settings import ROOT
@@ -383,6 +394,13 @@ KINDS: Final = (
         before=_declare_dimensions,
         names=_DIMENSIONED,
         refused=f"{_NEW} .*orders: column provider is gone",
+        otherwise=_CARRYING,
+    ),
+    Kind(
+        "amounts get more decimals",
+        _count_in_thousandths,
+        before=_count_in_cents,
+        refused=f"{_NEW} .*orders: column subtotal is cents, 3 decimals",
         otherwise=_CARRYING,
     ),
 )

@@ -46,7 +46,9 @@ def test_an_order_has_shipments_only_where_the_shop_records_them(shop: Path) -> 
 def test_a_file_that_no_contract_knows_is_refused(shop: Path) -> None:
     (shop / "order_lines.sql").touch()
     (shop / "clients.sql").touch()
-    with pytest.raises(ValueError, match=f"{re.escape(str(shop))}: no source contract is called clients, order_lines"):
+    with pytest.raises(
+        ValueError, match=f"{re.escape(str(shop))}: clients.sql; order_lines.sql: perhaps order_items.sql"
+    ):
         shop_sources(shop)
 
 
@@ -229,7 +231,10 @@ def test_a_rule_that_is_not_there_cannot_be_left_out() -> None:
         ('rounding = "half_up"', "rounding is unknown; it may have [money], [units], [stock], [trade]"),
         ("[shipping]\nfree = true", "shipping is unknown; it may have [money], [units], [stock], [trade]"),
         ('[money]\nrounding = "half_up"\nper = "line"', "[money] per is unknown; it may have decimals, rounding"),
-        ("[stock]\nbackorder = true", "[stock] backorder is unknown; it may have backorders"),
+        (
+            "[stock]\nbackorder = true",
+            "[stock] backorder is unknown; it may have backorders: perhaps backorders is meant",
+        ),
         ("[stock]\nbackorders = 1", "[stock] backorders = 1: expected true or false"),
         ('[stock]\nbackorders = "true"', "[stock] backorders = 'true': expected true or false"),
         ('[money]\nrounding = "up"', '[money] rounding = \'up\': expected "half_up" or "half_even"'),

@@ -201,6 +201,21 @@ def test_a_shop_without_the_file_must_stay_what_the_first_night_found(
     nightly.extract(nights.begin())
 
 
+@pytest.mark.parametrize("with_file", [True, False])
+def test_an_optional_file_that_is_not_filled_in_is_as_none(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_file: bool
+) -> None:
+    folder = copytree(settings().sources, tmp_path / "sources")
+    if with_file:  # of the time before the file was there
+        drift.write(drift.observe({name: text for name, text in statements().items() if name != "refunds"}), folder)
+    else:
+        (folder / drift.FILE).unlink()
+    (folder / "refunds.sql").write_text("-- refunds: to be filled in\n")
+    monkeypatch.setenv("STOCKTAKE_SOURCES", str(folder))
+    settings.cache_clear()
+    assert nightly.extract(nights.begin())["refunds"] == 0
+
+
 def test_keys_that_a_planted_defect_needs_away_are_set_aside_on_purpose(nights: Nights) -> None:
     comments = "select obj_description(oid, 'pg_class') from pg_class where relname in ('orders', 'order_items')"
     before = nights.shop.execute(comments).fetchall()

@@ -126,8 +126,22 @@ def test_floats_nulls_and_decimals_are_read_without_rounding(shop: Bookshop) -> 
         ),
         (
             ("customers.sql", "laden.kunde", "kunden"),
-            ("customers.sql:9: the shop has no table kunden:"
+            "customers.sql:9: the shop has no table kunden: perhaps laden.kunde is meant",
+        ),
+        (
+            ("customers.sql", "laden.kunde", "customer"),
+            ("customers.sql:9: the shop has no table customer:"
             " name one that it has, with its schema where that is not on the search path"),
+        ),
+        (
+            ("warehouses.sql", "laden.filiale", "laden.filialen"),
+            "warehouses.sql:2: the shop has no table laden.filialen: perhaps laden.filiale is meant",
+        ),
+        (
+            ("warehouses.sql", "stand at time zone 'Europe/Berlin'", "(extract(epoch from stand) * 1000)::bigint"),
+            ("warehouses.sql:1: updated_at is bigint, and an instant (timestamptz) is meant: write"
+            " `to_timestamp(((extract(epoch from stand) * 1000)::bigint) / 1000.0) as updated_at` (of milliseconds"
+            " since 1970; of seconds `to_timestamp(((extract(epoch from stand) * 1000)::bigint))`)"),
         ),
         (
             ("customers.sql", "null as country", "null country of"),

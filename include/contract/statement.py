@@ -1,0 +1,28 @@
+"""Whether the text of a shop's .sql file says anything."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from include.contract.source import Source
+
+_COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def has_statement(text: str) -> bool:
+    """Whether there is more than comments in it."""
+    return bool(_COMMENT.sub(" ", text).strip(" \n\t\r;"))
+
+
+def is_left_out(source: Source, text: str | None) -> bool:
+    """Whether a shop has not a source.
+
+    An optional one whose file has nothing but comments is left out, as without the file. Any other must have a
+    statement: such a file is a mistake, which is said before anything is read.
+
+    Args:
+        source: the source.
+        text: of its file; None where there is none.
+    """
+    return text is None or (source.optional and not has_statement(text))

@@ -1,0 +1,106 @@
+"""What make map says of rows that are not read as they are meant, which nothing but the rows shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from include.pipeline import hints
+from include.pipeline.shop_check import ShopCheck, check_shop
+from include.sources import SOURCES
+from tests import bookshop
+from tests.conftest import Database
+from transforms.registry import TABLES, buildable
+
+
+@pytest.fixture
+def shop(
+    shop_database: Database, own_lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[psycopg.Connection, Path]]:
+    """The bookshop and its folder."""
+    with bookshop.read_from(shop_database, own_lake.parent / "bookshop", monkeypatch) as found:
+        yield found
+
+
+def _check() -> ShopCheck:
+    return check_shop(buildable, [one.table for one in TABLES.values()], lambda _: None)
+
+
+def test_what_only_the_rows_show_is_said_with_what_to_write(
+    shop: tuple[psycopg.Connection, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, folder = shop
+    database.execute("alter table laden.bestellung drop constraint bestellung_knr_fkey")
+    database.execute("update laden.bestellung set knr = '' where bnr <= 'B/2'")  # B/1, B/10 to B/19, B/2
+    database.execute("update laden.bestellung set knr = 'K999' where bnr = 'B/3'")
+    database.execute("update laden.bestellung set summe = 2000")
+    database.execute("update laden.zeile set menge = 0.35 where znr <= 3")
+    database.execute("update laden.zeile set preis = 9.995 where znr > 55")
+    database.execute("update laden.buch set titel = ' ' where isbn = '978-1'")
+    (folder / "refunds.sql").write_text("-- select …\n")
+    (folder / "customers.sql").write_text((folder / "customers.sql").read_text().partition("\nwhere")[0])
+    monkeypatch.setattr(hints, "_MANY", 40)
+
+    checked = _check()
+    said = [str(one).replace(f"{folder}/", "") for one in checked.findings]
+    page = str(checked)
+    assert [one for one in said if "changed_since" in one] == [
+        "customers.sql: it has no `:changed_since`, so every night reads all of its 40 rows: add a `where` with it"
+    ]
+    assert [one for one in said if "empty text" in one] == [
+        (
+            "products.sql:4: name is an empty text in 1 rows, such as 978-1, which is a value and not null:"
+            " where it stands for none, write `nullif(trim(titel), '') as name`"
+        ),
+        (
+            "orders.sql:3: customer_id is an empty text in 12 rows, such as B/1, which is a value and not null:"
+            " where it stands for none, write `nullif(trim(knr), '') as customer_id`"
+        ),
+    ]
+    assert [one for one in said if "not readable in" in one] == [
+        (
+            "order_items.sql:6: quantity is not readable in 3 rows, such as 0.35: the shop's units have no decimals:"
+            " where goods are sold by weight or length, say `decimals = 2` below [units] in shop.toml"
+        ),
+        (
+            "order_items.sql:7: unit_price is not readable in 5 rows, such as 9.995: it is finer than the shop's 2"
+            ' decimals: say below [money] in shop.toml how amounts are rounded, `rounding = "half_up"`, or in the'
+            " statement `round(…, 2)`"
+        ),
+    ]
+    assert [one for one in said if "none of its" in one] == [
+        (
+            "orders.sql:6: none of its 120 amounts has a part of a unit (subtotal, tax, total):"
+            " if the shop writes cents, write `summe / 100.0`, and so for each"
+        )
+    ]
+    orders = next(one for one in checked.sources if one.name == "orders")
+    assert [(one.rule, one.rows, one.example) for one in orders.warned] == [("customer_exists", 13, "B/1")]
+    assert (
+        "  warns, customer_exists: 13 rows, such as B/1. customer_id is a row of customers.\n"
+        "    deleted in the shop, or never there: where an empty text or a 0 stands for none, give null\n"
+    ) in page
+    assert (
+        "Left out: optional; without it a table is built with no rows of it\n"
+        "  refunds: its file is not filled in\n  order_refunds\n"
+    ) in page
+    assert not [one for one in checked.findings if one.stops]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_shop_that_fits_has_no_such_hint() -> None:
+    checked = _check()
+    said = [one.what for one in checked.findings if "may hold a fraction" not in one.what]
+    assert said == []
+    assert [one.warned for one in checked.sources if one.warned] == []
+
+
+def test_every_hint_is_of_a_rule_that_there_is() -> None:
+    names = {rule.name for source in SOURCES.values() for rule in source.all_rules}
+    assert [name for name in hints.RULES if not any(one == name or one.endswith(name) for one in names)] == []
+    assert hints.of_rule("warehouse_exists") == hints.RULES["_exists"]
+    assert hints.of_rule("order_exists") == hints.RULES["order_exists"]
+    assert hints.of_rule("price_credible") == ""
