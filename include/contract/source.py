@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, Self
 
 from include.contract.currency import SHOP_DECIMALS
@@ -190,12 +191,12 @@ class Source(Table):
         """The columns that hold another source's key."""
         return tuple(column for column in self.columns if column.key_of)
 
-    @property
+    @cached_property
     def all_derived(self) -> tuple[Derived, ...]:
         """The declared ones, then for every key of another source whether that row exists."""
         return self.derived + tuple(_exists(column) for column in self.key_columns)
 
-    @property
+    @cached_property
     def lake_columns(self) -> tuple[Column, ...]:
         """The columns of the source in the lake: what is read, then what is derived."""
         return self.columns + tuple(derived.column for derived in self.all_derived)

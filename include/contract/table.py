@@ -185,7 +185,7 @@ class Table:
         """``schema.name``."""
         return f"{self.schema}.{self.name}"
 
-    @property
+    @cached_property
     def lake_columns(self) -> tuple[Column, ...]:
         """The columns of the table in the lake, in order."""
         return self.columns
@@ -202,7 +202,7 @@ class Table:
             ),
         )
 
-    @property
+    @cached_property
     def all_rules(self) -> tuple[Rule, ...]:
         """Everything a row satisfies."""
         return self.implied_rules + self.rules

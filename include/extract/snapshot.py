@@ -171,8 +171,8 @@ class _Reading:
             extracted = self._write(self._typed(EVERYTHING))
         elif compared.differing and not full:
             late, gone = self._heal(compared.differing)
-        self._open_views(full=full)
-        if compared.differing:
+        if compared.differing:  # otherwise nothing was read since the views were made
+            self._open_views(full=full)
             self._compare(shop, full=full).must_hold()
         shop.keep(self.run, name)
         known, replaced, deleted = self._counts_before()

@@ -8,6 +8,7 @@ the smallest units, so it is multiplied.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 import pyarrow as pa
 from deltalake import Schema
@@ -17,7 +18,8 @@ from include.contract.arrow import arrow_type
 from include.contract.types import DECIMALS
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
-from include.lake.tables import DECIMALS_KEY, Stored
+from include.lake.opened import DECIMALS_KEY, column_types
+from include.lake.tables import Stored
 
 
 def rows(
@@ -55,12 +57,15 @@ def with_decimals(rows: pa.RecordBatchReader, columns: Collection[Column]) -> pa
 
 def lacking(stored: Stored, columns: Collection[Column]) -> set[str]:
     """The names of the columns that a version lacks or holds in another type; none where the version has no file."""
-    declared = lake.column_types(
-        Schema.from_arrow(pa.schema([pa.field(column.lake_name, arrow_type(column.type)) for column in columns]))
-    )
     if not stored.files:
         return set()
-    return {name for name, kind in declared.items() if stored.types.get(name) != kind}
+    return {column.lake_name for column in columns if stored.types.get(column.lake_name) != _stored_as(column.type)}
+
+
+@cache
+def _stored_as(kind: Type) -> str:
+    """The type of a column of a type in the Delta log."""
+    return column_types(Schema.from_arrow(pa.schema([pa.field("column", arrow_type(kind))])))["column"]
 
 
 def has_columns(stored: Stored, columns: Collection[Column]) -> bool:

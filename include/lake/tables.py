@@ -13,24 +13,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote
 from uuid import uuid4
 
-import pyarrow as pa
-from deltalake import (
-    DeltaTable,
-    Schema,
-)
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from include.lake.integrity import Damaged as Damaged
 from include.lake.integrity import check
+from include.lake.opened import RUN as RUN
+from include.lake.opened import Opened, opened
+from include.lake.opened import open_table as opened_anew
 from include.settings import settings
 
-RUN = "_run"  # the partition column of raw and gone: the run that read the rows
 LAYERS = ("raw", "gone", "clean", "kept", "quarantine", "reporting", "features")
 CHANGES = "stocktake.changes"  # in a commit's metadata: the change file, the rows before and after the commit
-DECIMALS_KEY = "stocktake.decimals"  # in a column's metadata: of an amount with others than two
 NO_ROW = "no row"  # instead of a file: a compaction, which changes no row
 
 
@@ -108,25 +104,16 @@ def stored(layer: str, table: str, version: int | None = None, run: str | None =
         Damaged: when a file is missing or has another size than it was written with.
         deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
-    opened = open_table(layer, table, version)
-    types, decimals = (column_types(opened.schema()), column_decimals(opened.schema())) if opened else ({}, {})
-    return Stored(_checked(opened, [(RUN, "=", run)] if run else None), types, decimals)
-
-
-def column_types(schema: Schema) -> dict[str, str]:
-    """The type of each column of a Delta schema, by name, without the column of the run."""
-    return {field.name: str(field.type) for field in schema.fields if field.name != RUN}
-
-
-def column_decimals(schema: Schema) -> dict[str, int]:
-    """The decimals of each amount of a Delta schema that has others than ``DECIMALS``, by name."""
-    return {field.name: int(field.metadata[DECIMALS_KEY]) for field in schema.fields if DECIMALS_KEY in field.metadata}
+    found = opened(folder(layer, table), version)
+    if found is None:
+        return Stored([], {}, {})
+    return Stored(_checked(found, [(RUN, "=", run)] if run else None), found.types, found.decimals)
 
 
 def named_files(layer: str, table: str, version: int | None = None) -> list[str]:
     """The Parquet files of a version (None: the latest), without a check that they exist."""
-    opened = open_table(layer, table, version)
-    return _paths(opened) if opened else []
+    found = opened(folder(layer, table), version)
+    return found.files() if found else []
 
 
 def slice_files(layer: str, table: str, version: int, column: str, value: int) -> list[str]:
@@ -139,24 +126,24 @@ def slice_files(layer: str, table: str, version: int, column: str, value: int) -
         Damaged: when a file is missing or has another size than it was written with.
         deltalake.exceptions.DeltaError: when the table no longer has this version.
     """
-    return _checked(open_table(layer, table, version), [(column, "=", value)])
+    return _checked(opened(folder(layer, table), version), [(column, "=", value)])
 
 
 def version(layer: str, table: str) -> int | None:
     """The latest version of a table; None where it was never written."""
-    opened = open_table(layer, table, None)
-    return None if opened is None else int(opened.version())
+    found = opened(folder(layer, table), None)
+    return None if found is None else found.version
 
 
 def commits(layer: str, table: str) -> list[Commit]:
     """The commits that are still in a table's log, the newest first."""
-    entries, opened = [], open_table(layer, table, None)
-    while opened:
-        entries, before = opened.history(), opened.version()
+    entries, current = [], open_table(layer, table, None)
+    while current:
+        entries, before = current.history(), current.version()
         # Delta (1.6) lists the commits as of now, but numbers them backwards from the version that was opened: a commit
         # in between shifts every number by one. So the history is read again until no commit came in between.
-        opened.update_incremental()
-        if opened.version() == before:
+        current.update_incremental()
+        if current.version() == before:
             break
     return [
         Commit(
@@ -178,17 +165,17 @@ def settled_version(layer: str, table: str) -> int | None:
 def columns(layer: str, table: str, version: int) -> set[str] | None:
     """The columns of a version; None where the version or one of its files is gone."""
     try:
-        opened = open_table(layer, table, version)
-        _checked(opened)
+        found = opened(folder(layer, table), version)
+        _checked(found)
     except (DeltaError, Damaged):
         return None
-    return {field.name for field in opened.schema().fields} if opened else None
+    return {field.name for field in found.table.schema().fields} if found else None
 
 
 def runs(layer: str, table: str) -> set[str]:
     """The runs with rows in a table (raw and gone only)."""
-    opened = open_table(layer, table, None)
-    return {str(partition[RUN]) for partition in opened.partitions()} if opened else set()
+    found = opened(folder(layer, table), None)
+    return {str(partition[RUN]) for partition in found.table.partitions()} if found else set()
 
 
 def changes_file(layer: str, table: str) -> Path:
@@ -220,35 +207,23 @@ def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
     return files
 
 
-def _checked(opened: DeltaTable | None, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
+def _checked(found: Opened | None, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
     """The files of a version, after a check that each exists and has its size in the log.
 
     Raises:
         Damaged: naming the first damaged file.
     """
-    if opened is None:
+    if found is None:
         return []
-    files = _paths(opened, where)
-    written = pa.table(opened.get_add_actions())
-    names = (Path(unquote(path)).name for path in written["path"].to_pylist())
-    check(files, dict(zip(names, written["size_bytes"].to_pylist(), strict=True)))
+    files = found.files(where)
+    check(files, found.sizes)
     return files
 
 
-def _paths(opened: DeltaTable, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
-    """The absolute paths of a version's files, sorted. Delta names them as URIs: in a folder ``a b`` as ``a%20b``."""
-    return sorted(unquote(uri) for uri in opened.file_uris(file_pruning_predicate=where))
-
-
 def open_table(layer: str, table: str, version: int | None) -> DeltaTable | None:
-    """A table as of a version (None: the latest); None where it was never written.
+    """A table as of a version (None: the latest), to be written; None where it was never written.
 
     Raises:
         deltalake.exceptions.DeltaError: when it no longer has this version, which is not the same as having no rows.
     """
-    try:
-        return DeltaTable(folder(layer, table), version=version)
-    except TableNotFoundError as error:
-        if version is None or not DeltaTable.is_deltatable(str(folder(layer, table))):
-            return None
-        raise DeltaError(f"the lake no longer has version {version} of {layer}.{table}") from error
+    return opened_anew(folder(layer, table), version)

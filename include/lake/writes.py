@@ -19,7 +19,8 @@ from deltalake import (
 )
 from deltalake.exceptions import DeltaError
 
-from include.lake.tables import CHANGES, NO_ROW, RUN, column_decimals, column_types, files, folder, open_table
+from include.lake.opened import RUN, column_decimals, column_types
+from include.lake.tables import CHANGES, NO_ROW, files, folder, open_table
 
 _COMMIT_OPTIONS: Final[Mapping[str, Any]] = {
     # By default Delta removes log entries older than thirty days at every hundredth commit; older publications could

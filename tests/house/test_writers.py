@@ -42,7 +42,8 @@ LAKE_WRITES = {
 MAY_WRITE_LAKE = (
     "include.lake.writes",  # the functions themselves
     "include.lake.merge",
-    "include.lake.tables",  # opens what others read
+    "include.lake.tables",  # opens what others write
+    "include.lake.opened",  # opens what others read
     "include.extract.snapshot",  # raw and gone: the landing and its tombstones
     "include.gate.acceptance",  # clean and quarantine
     "include.gate.versions",  # the history of clean
