@@ -284,10 +284,10 @@ def exists_name(column: Column) -> str:
 
 
 def _exists(column: Column) -> Derived:
-    """Whether the row that a key names is in the shop; both key columns are called the same."""
+    """Whether the row that a key names is in the shop."""
     owner = column.key_of or ""
     return Derived(
         Column(exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
-        f"exists (select 1 from {owner} as other where other.{column.name} = row.{column.name})",
+        f"exists (select 1 from {owner} as other where other.{column.owner_key} = row.{column.name})",
         (owner,),
     )

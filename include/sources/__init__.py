@@ -18,6 +18,7 @@ from include.sources.dimensions import with_dimensions
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_counts import INVENTORY_COUNTS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
+from include.sources.kit_components import KIT_COMPONENTS
 from include.sources.order_items import ORDER_ITEMS, tolerance_of_parts
 from include.sources.order_refunds import ORDER_REFUNDS
 from include.sources.orders import ORDERS
@@ -45,6 +46,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         INVENTORY,
         INVENTORY_MOVEMENTS,
         PURCHASE_ORDER_LINES,
+        KIT_COMPONENTS,
     )
 }
 check_needs(SOURCES)

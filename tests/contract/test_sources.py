@@ -284,10 +284,10 @@ def test_a_source_refers_only_to_sources_that_there_are(source: Source) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_a_key_is_called_like_the_key_it_holds(source: Source) -> None:
-    """Whether the row of a key exists is asked by the column's own name."""
+def test_a_key_says_what_the_key_it_holds_is_called(source: Source) -> None:
+    """Whether the row of a key exists is asked by that name: the column's own, or the one it is declared with."""
     for column in source.key_columns:
-        assert (column.name,) == SOURCES[str(column.key_of)].primary_key
+        assert (column.owner_key,) == SOURCES[str(column.key_of)].primary_key
 
 
 def test_seconds_are_those_that_passed() -> None:
