@@ -221,7 +221,8 @@ class Source(Table):
             name=f"{self.name}{VERSIONS}",
             grain=f"One row per version of a row of {self.name}.",
             columns=(
-                *(self[name] for name in self.primary_key),
+                # No key of another source: whether that row is there is asked of the source's own row.
+                *(replace(self[name], key_of=None, key_name="") for name in self.primary_key),
                 *days,
                 *(replace(self[name], nullable=True) for name in self.history),
             ),

@@ -29,7 +29,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_a_shop_has_the_sources_it_has_sql_for_and_the_optional_ones(shop: Path) -> None:
-    optional = ["refunds", "order_refunds", "payments", "shipment_items", "purchase_order_lines"]
+    optional = ["refunds", "order_refunds", "payments", "shipment_items", "purchase_order_lines", "kit_components"]
     assert list(shop_sources(shop)) == ["customers", "orders", *optional]
     assert [name for name, source in SOURCES.items() if source.optional] == optional
 
