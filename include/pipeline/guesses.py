@@ -101,7 +101,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 # Names of columns that hold keys of the same source, which foreign keys do not tell apart.
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "kit_components.product_id": ("kit_id", "kit_product_id", "bundle_id", "bundle_product_id", "parent_id", "bom_id"),
+    "kit_components.product_id": ("kit_id", "kit_product_id", "bundle_id", "bundle_product_id", "parent_id", "bom_id",
+                                  "product_id"),
     "kit_components.component_id": (
         "component_id", "component_product_id", "part_id", "child_id", "item_id", "product_id",
     ),
