@@ -154,7 +154,7 @@ def test_kits_are_demand_of_their_components(report: Report, shelf: dict[str, An
         10         3     3     84     3       0
         """,
     )
-    tables.check("daily_product_sales", "units product_id\n" + "1 1\n1 10\n" * 28)
+    tables.check("daily_product_sales", "\nunits product_id\n" + "1 1\n1 10\n" * 28)
 
 
 def test_what_a_stock_out_cost_is_also_what_kits_would_have_taken(report: Report) -> None:
