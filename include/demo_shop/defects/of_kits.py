@@ -1,4 +1,4 @@
-"""Defects of kits. The victims are components of a kit that is in no other: what is wrong is wrong there alone."""
+"""Defects of kits, planted where no other row of a kit is wrong for them: but for the other row of the cycle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,26 @@ _ON_TOP: Final = """
     victim.product_id not in (select component_id from kit_components)
     and victim.component_id not in (select product_id from kit_components)
 """
+# A kit without kits, and a component of it that is in no other: what goes round there is no part of another.
+_APART: Final = f"""
+    {_ON_TOP}
+    and not exists (
+        select from kit_components as other
+        where other.product_id = victim.product_id and other.component_id in (select product_id from kit_components)
+    )
+    and (select count(*) from kit_components as other where other.component_id = victim.component_id) = 1
+"""
 
 KIT_DEFECTS: Final = (
+    Defect(
+        name="kit_in_a_cycle",
+        source="kit_components",
+        description="a component that is made of the kit that it is in",
+        rule="no component of a kit is made of it",
+        extra={"product_id": "component_id", "component_id": "product_id"},
+        where=_APART,
+        keeps_key=True,
+    ),
     Defect(
         name="kit_without_units",
         source="kit_components",
@@ -35,17 +53,7 @@ KIT_DEFECTS: Final = (
         description="a kit that is its own component",
         rule="component_id is another product than product_id",
         extra={"component_id": "product_id"},
-        where=_ON_TOP,
         drops=("kit_components_component_id_check",),
-        keeps_key=True,
-    ),
-    Defect(
-        name="kit_in_a_cycle",
-        source="kit_components",
-        description="a component that is made of the kit that it is in",
-        rule="no component of a kit is made of it",
-        extra={"product_id": "component_id", "component_id": "product_id"},
-        where=_ON_TOP,
         keeps_key=True,
     ),
 )
@@ -56,7 +64,6 @@ KIT_WARNINGS: Final = (
         description="a component that is no product",
         rule="component_id is a product",
         extra={"component_id": MISSING_KEY},
-        where=_ON_TOP,
         drops=("kit_components_component_id_fkey",),
         keeps_key=True,
         is_warning=True,
