@@ -290,6 +290,7 @@ def _is_written_now(shop: Connection[Any], planted: Planted) -> bool:
     key = {
         "inventory": "product_id || '/' || warehouse_id",
         "inventory_movements": "movement_id::text",
+        "kit_components": "product_id || '/' || component_id",
         "payments": "transaction_id::text",
         "shipment_items": "shipment_item_id::text",
     }
