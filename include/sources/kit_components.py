@@ -92,7 +92,7 @@ KIT_COMPONENTS = Source(
                 "longer cycle has too many levels.",
                 nullable=True,
             ),
-            f"exists (select 1 from {_BELOW} and {_COMES_BACK})",
+            f"row.component_id <> row.product_id and exists (select 1 from {_BELOW} and {_COMES_BACK})",
             needs=("kit_components",),
         ),
         Derived(
