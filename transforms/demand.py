@@ -1,4 +1,8 @@
-"""Demand of a shelf: an empty shelf hides demand (it is censored), so its days are left out of the mean.
+"""Demand of a shelf: units sold of its product, and those that kits took which were sold.
+
+A kit is sold as one and taken from the shelves of its components, so its sales are demand of theirs
+(``reporting.component_demand_daily``). An empty shelf hides demand (it is censored), so its days are left out of the
+mean.
 
 A day counts as in stock unless it ended with nothing available and nothing was sold on it: the day on which the last
 unit goes is a day of demand, the empty ones after it are not. A shelf that was never stocked is not empty: it has no
@@ -18,20 +22,22 @@ from transforms.parameters import PARAMETERS
 SHELF = ["product_id", "warehouse_id"]
 
 
-def daily_units(daily_product_sales: Frame) -> Frame:
-    """Units ordered per ``day`` and shelf, over all currencies; joining the currencies' rows would multiply days."""
-    return daily_product_sales.group_by(["day", *SHELF]).agg(nw.col("units").sum())
+def daily_units(daily_product_sales: Frame, component_demand_daily: Frame) -> Frame:
+    """Units ordered per ``day`` and shelf, over all currencies and kits; joining their rows would multiply days."""
+    columns = ["day", *SHELF, "units"]
+    demand = nw.concat([daily_product_sales.select(columns), component_demand_daily.select(columns)])
+    return demand.group_by(["day", *SHELF]).agg(nw.col("units").sum())
 
 
-def shelf_days(inventory_daily: Frame, daily_product_sales: Frame) -> Frame:
-    """The days of ``reporting.inventory_daily`` with what was ordered on them.
+def shelf_days(inventory_daily: Frame, daily_product_sales: Frame, component_demand_daily: Frame) -> Frame:
+    """The days of ``reporting.inventory_daily`` with what was ordered on them, also in kits.
 
     It adds ``units``, ``units_squared``, ``stocked`` (1 from the day on which the shelf is first stocked), ``is_empty``
     (1 where such a day ended with nothing available) and ``in_stock`` (1 where something was available or sold). Sales
     of a shelf before its first known day are left out.
     """
     return (
-        inventory_daily.join(daily_units(daily_product_sales), on=["day", *SHELF], how="left")
+        inventory_daily.join(daily_units(daily_product_sales, component_demand_daily), on=["day", *SHELF], how="left")
         .with_columns(nw.col("units").fill_null(0), stocked=flag(nw.col("is_stocked")))
         .with_columns(
             units_squared=nw.col("units") * nw.col("units"),

@@ -12,6 +12,9 @@ from typing import Final
 NOT_RECONCILED: Final[Mapping[str, str]] = {
     "products": "It sums daily_product_sales by product, over all days; daily_product_sales itself is reconciled.",
     "products_history": "It has a row for every version of a product; nothing in it is added up.",
+    "kit_components_history": "It has a row for every version of a kit's component; nothing in it is added up.",
+    "kit_availability": "It divides the shelves of inventory_daily, which are reconciled, on one day.",
+    "component_demand_daily": "It multiplies units of daily_product_sales, which is reconciled, by what is in a kit.",
     "product_abc_xyz": "It ranks products; a class is not an amount that could be lost.",
     "inventory_health": "It measures the shelves of inventory_daily, which are reconciled, on one day.",
     "stockouts": "It names the empty days of inventory_daily, which are reconciled; lost sales are an estimate.",

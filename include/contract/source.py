@@ -222,7 +222,8 @@ class Source(Table):
             name=f"{self.name}{VERSIONS}",
             grain=f"One row per version of a row of {self.name}.",
             columns=(
-                *(self[name] for name in self.primary_key),
+                # No key of another source: whether that row is there is asked of the source's own row.
+                *(replace(self[name], key_of=None, key_name="") for name in self.primary_key),
                 *days,
                 *(replace(self[name], nullable=True) for name in self.history),
             ),
@@ -286,10 +287,10 @@ def exists_name(column: Column) -> str:
 
 
 def _exists(column: Column) -> Derived:
-    """Whether the row that a key names is in the shop; both key columns are called the same."""
+    """Whether the row that a key names is in the shop."""
     owner = column.key_of or ""
     return Derived(
         Column(exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
-        f"exists (select 1 from {owner} as other where other.{column.name} = row.{column.name})",
+        f"exists (select 1 from {owner} as other where other.{column.owner_key} = row.{column.name})",
         (owner,),
     )

@@ -30,6 +30,7 @@ class Column:
         doc: what it means, with its unit; one sentence.
         nullable: whether null has a meaning; say which in ``doc``.
         key_of: the source whose primary key this column holds.
+        key_name: what that key is called there; empty where it is called as this column is.
         part_of: whether the row belongs to that source's row and shares its fate at the gate (an item of its order).
         optional: whether a shop's statement may leave the column out; every row then has the default.
         default: what every row of a shop without the column has, as the shop would give it; None is null.
@@ -43,6 +44,7 @@ class Column:
     doc: str
     nullable: bool = False
     key_of: str | None = None
+    key_name: str = ""
     part_of: bool = False
     optional: bool = False
     default: int | None = None
@@ -57,6 +59,8 @@ class Column:
             raise ContractError(f"column {self.name}: say what it means")
         if self.part_of and not self.key_of:
             raise ContractError(f"column {self.name}: part_of needs key_of")
+        if self.key_name and (self.part_of or not self.key_of):
+            raise ContractError(f"column {self.name}: key_name is of a key, and a part holds it by its own name")
         if self.optional and self.default is None and not self.nullable:
             raise ContractError(f"column {self.name}: an optional column that is never null needs a default")
         if self.default is not None and not (self.optional and self.type in (Type.CENTS, Type.INTEGER, Type.UNITS)):
@@ -66,6 +70,11 @@ class Column:
     def lake_name(self) -> str:
         """Its name in the lake: amounts carry their unit."""
         return f"{self.name}_cents" if self.type is Type.CENTS else self.name
+
+    @property
+    def owner_key(self) -> str:
+        """What the key that it holds is called in the source whose key it is."""
+        return self.key_name or self.name
 
     @property
     def places(self) -> int:
@@ -262,6 +271,15 @@ class Table:
         return replace(typed, columns=(*typed.columns, *added))
 
 
-def key(source: str, name: str, doc: str, *, part_of: bool = False, nullable: bool = False) -> Column:
-    """A column that holds another source's key; it takes that key's type, whatever a shop declares it to be."""
-    return Column(name, Type.INTEGER, doc, nullable=nullable, key_of=source, part_of=part_of)
+def key(source: str, name: str, doc: str, *, part_of: bool = False, nullable: bool = False, called: str = "") -> Column:
+    """A column that holds another source's key; it takes that key's type, whatever a shop declares it to be.
+
+    Args:
+        source: whose key it is.
+        name: the column.
+        doc: see Column.
+        part_of: see Column.
+        nullable: see Column.
+        called: what the key is called in its source, where that is not the column's name.
+    """
+    return Column(name, Type.INTEGER, doc, nullable=nullable, key_of=source, key_name=called, part_of=part_of)

@@ -125,6 +125,12 @@ _TABLES: Final = {
         "'purchase ' || victim.purchase_order_line_id",
         "victim.updated_at desc, victim.purchase_order_line_id",
     ),
+    "kit_components": _Table(
+        ("product_id", "component_id"),
+        "kit_components as victim",
+        "'component ' || victim.product_id || ' ' || victim.component_id",
+        "victim.product_id desc, victim.component_id",
+    ),
     # The customer and the product with the fewest orders: their rows take the fewest others into quarantine.
     "customers": _Table(
         ("customer_id",),

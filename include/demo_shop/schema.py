@@ -23,6 +23,7 @@ TABLES: Final = (
     "inventory",
     "inventory_movements",
     "purchase_order_lines",
+    "kit_components",
 )
 """Every table, parents before children."""
 
@@ -38,6 +39,7 @@ KEY_PREFIXES: Final = {
     "shipment_item_id": "shi",
     "movement_id": "mov",
     "purchase_order_line_id": "pol",
+    "component_id": "pro",
 }
 """What a text key of each kind starts with: order 123 is ``ord-000123``."""
 
@@ -62,7 +64,7 @@ _ADDED: Final = (
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
-_NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items", "purchase_order_lines")
+_NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items", "purchase_order_lines", "kit_components")
 """Tables that schema.sql has got since the first shops were created."""
 
 _RENEWED: Final = (
@@ -106,7 +108,7 @@ def ddl(keys: KeyType = "integer") -> str:
         raise ValueError(f"keys are one of {', '.join(get_args(KeyType))}, not {keys!r}")
 
     columns = _keyed(_without_comments(statements), keys)
-    sequences = "\n".join(f"create sequence {column}_numbers;" for column in KEY_PREFIXES)
+    sequences = "\n".join(f"create sequence {column}_numbers;" for column in _IDENTITY.findall(statements))
     function = (
         f"create function shop_key(prefix text, number bigint) returns {keys} "
         f"language sql immutable strict parallel safe return {_SHOP_KEY[keys]};"

@@ -231,6 +231,18 @@ create table purchase_order_lines (
     constraint purchase_order_lines_unit_cost_check check (unit_cost >= 0)
 );
 
+create table kit_components (
+    product_id bigint not null,
+    component_id bigint not null,
+    units_per_kit integer not null,
+    updated_at timestamptz not null default now(),
+    constraint kit_components_pkey primary key (product_id, component_id),
+    constraint kit_components_product_id_fkey foreign key (product_id) references products (product_id),
+    constraint kit_components_component_id_fkey foreign key (component_id) references products (product_id),
+    constraint kit_components_component_id_check check (component_id <> product_id),
+    constraint kit_components_units_per_kit_check check (units_per_kit > 0)
+);
+
 create index customers_updated_at_idx on customers (updated_at);
 create index products_updated_at_idx on products (updated_at);
 create index warehouses_updated_at_idx on warehouses (updated_at);
@@ -251,6 +263,7 @@ create index inventory_updated_at_idx on inventory (updated_at);
 create index inventory_movements_updated_at_idx on inventory_movements (updated_at);
 create index inventory_movements_order_item_id_idx on inventory_movements (order_item_id);
 create index purchase_order_lines_updated_at_idx on purchase_order_lines (updated_at);
+create index kit_components_updated_at_idx on kit_components (updated_at);
 
 comment on table customers is 'One row per customer.';
 comment on column customers.email is 'Unique; how the customer signs in.';
@@ -374,3 +387,9 @@ comment on column purchase_order_lines.expected_at is 'When the supplier says th
 comment on column purchase_order_lines.received_at is 'When units of it last came; null while none have.';
 comment on column purchase_order_lines.cancelled_at is 'From when what has not come is expected no more; null while it is.';
 comment on column purchase_order_lines.updated_at is 'When the row was last written.';
+
+comment on table kit_components is 'One row per component of a kit, which is sold as one and has no shelf of its own.';
+comment on column kit_components.product_id is 'The kit.';
+comment on column kit_components.component_id is 'A product that is in it.';
+comment on column kit_components.units_per_kit is 'Units of the component in one kit.';
+comment on column kit_components.updated_at is 'When the row was last written.';

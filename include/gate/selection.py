@@ -169,14 +169,14 @@ def _touch_references(
 def _touch_references_to_deleted(
     connection: duckdb.DuckDBPyConnection, source: Source, column: Column, owner: Source
 ) -> None:
-    """Touch the rows that hold the key of a deleted row; the key column has the same name in both sources."""
+    """Touch the rows that hold the key of a deleted row."""
     key = ", ".join(f"row.{k}" for k in source.primary_key)
     connection.execute(
         f"""
         insert into touched_{source.name}
         select {key} from known_{source.name} as row
         where row.{column.name} in (
-            select gone.{column.name} from known_{owner.name} as gone
+            select gone.{column.owner_key} from known_{owner.name} as gone
             where {lacks_key(owner, "gone", owner.name)}
         )
         except
@@ -195,7 +195,7 @@ def _touch_references_to_new(
         insert into touched_{source.name}
         select {key} from clean_{source.name} as row
         where not row.{exists_name(column)}
-            and row.{column.name} in (select new.{column.name} from raw_{owner.name} as new)
+            and row.{column.name} in (select new.{column.owner_key} from raw_{owner.name} as new)
         except
         select * from touched_{source.name}
         """

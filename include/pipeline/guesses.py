@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 
 from include.contract import Source, Type
-from include.pipeline.shop_words import COLUMNS, TABLES
+from include.pipeline.shop_words import COLUMNS, KEYS, TABLES
 
 _FORMS: Final = (True, False)  # of a table's name: as a plural, and as it is (auftragspos)
 # Endings of an amount's name that say how it is meant, and not what it is.
@@ -108,7 +108,9 @@ def guess_columns(source: Source, tables: Mapping[str, ShopTable]) -> dict[str, 
     table, found = tables[source.name], dict[str, str]()
     for column in source.columns:
         if column.key_of:
-            names = _references(table, column.key_of, column.name, tables)
+            referring = _references(table, column.key_of, column.name, tables)
+            names = [*KEYS.get(f"{source.name}.{column.name}", ()), *referring]
+            names = [name for name in names if name not in found.values()]
         elif (column.name,) == source.primary_key:
             names = [*(table.key if len(table.key) == 1 else ()), column.name, "id"]
         else:

@@ -56,6 +56,10 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "purchase_order_line", "purchase_order_item", "purchase_line", "po_line", "po_item", "supplier_order_line",
         "supplier_order_item", "inbound_shipment_line",
     ),
+    "kit_components": (
+        "kit_component", "kit_item", "bundle_item", "bundle_component", "bom_line", "bill_of_material",
+        "product_bundle", "bundle_product", "kit", "bundle", "bom", "stueckliste", "stuecklistenposition",
+    ),
 }  # fmt: skip
 # Names of such a column, the likeliest first; its own name comes before all of them.
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -157,4 +161,13 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "supplier": ("supplier_name", "supplier_id", "vendor", "vendor_name", "vendor_id", "partner_id", "lieferant"),
     "purchase_order": ("purchase_order_number", "po_number", "purchase_order_id", "po_id", "reference"),
     "moved_at": ("moved", "moved_on", "created_at", "created", "date", "datum", "cree_le", "fecha"),
+    "units_per_kit": ("required_quantity", "quantity", "qty", "product_qty", "units", "menge", "anzahl"),
+}  # fmt: skip
+# Names of columns that hold keys of the same source, which foreign keys do not tell apart.
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "kit_components.product_id": ("kit_id", "kit_product_id", "bundle_id", "bundle_product_id", "parent_id", "bom_id",
+                                  "product_id"),
+    "kit_components.component_id": (
+        "component_id", "component_product_id", "part_id", "child_id", "item_id", "product_id",
+    ),
 }  # fmt: skip

@@ -20,6 +20,7 @@ from include.sources.folder import check_files, is_read, perhaps
 from include.sources.inventory import INVENTORY, NOT_WITH_BACKORDERS
 from include.sources.inventory_counts import INVENTORY_COUNTS
 from include.sources.inventory_movements import INVENTORY_MOVEMENTS
+from include.sources.kit_components import KIT_COMPONENTS
 from include.sources.order_items import ORDER_ITEMS, tolerance_of_parts
 from include.sources.order_refunds import ORDER_REFUNDS
 from include.sources.orders import ORDERS
@@ -47,6 +48,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         INVENTORY,
         INVENTORY_MOVEMENTS,
         PURCHASE_ORDER_LINES,
+        KIT_COMPONENTS,
     )
 }
 check_needs(SOURCES)
@@ -132,7 +134,7 @@ def _of_shop(folder: Path) -> _Shop:
     Every step of a night asks several times, and making it takes 30 ms.
     """
     files = tuple(
-        (file.name, file.read_bytes()) for ending in ("sql", "toml") for file in sorted(folder.glob(f"*.{ending}"))
+        (file.name, file.read_bytes()) for file in sorted(folder.glob("*")) if file.suffix.lower() in (".sql", ".toml")
     )
     return _made(folder, files, tuple(map(id, SOURCES.values())))
 

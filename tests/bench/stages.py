@@ -77,7 +77,7 @@ class Night:
 Say = Callable[[Line], None]
 TABLES_OF_THE_SHOP: Final = (
     "customers", "products", "warehouses", "orders", "order_items", "refunds", "order_refunds", "payments",
-    "shipment_items", "inventory", "inventory_movements", "purchase_order_lines",
+    "shipment_items", "inventory", "inventory_movements", "purchase_order_lines", "kit_components",
 )  # fmt: skip
 
 

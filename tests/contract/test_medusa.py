@@ -369,6 +369,17 @@ def test_what_is_to_come_to_the_shelves(shop: psycopg.Connection) -> None:
     }
 
 
+def test_what_has_no_shelf_is_made_of_what_has_one(shop: psycopg.Connection) -> None:
+    """Two kits, and the variant that shares the mug's item; not a deleted kit, nor what was taken out of one."""
+    made = {key: row["units_per_kit"] for key, row in read(shop, "kit_components").items()}
+    assert made == {("box", "mug"): 1, ("box", "shirt"): 1, ("pair", "shirt"): 2, ("mug again", "mug"): 1}
+    assert {key for keys in made for key in keys} <= set(read(shop, "products"))
+    assert {component for _, component in made} <= {product for product, _ in read(shop, "inventory")}
+    shop.execute("update product_variant set deleted_at = now() where id = 'pair'")
+    shop.execute("update product_variant_inventory_item set deleted_at = now() where variant_id = 'mug again'")
+    assert set(read(shop, "kit_components")) == {("box", "mug"), ("box", "shirt")}
+
+
 def test_the_warehouses(shop: psycopg.Connection) -> None:
     columns = ("code", "name", "country")
     assert {key: tuple(row[column] for column in columns) for key, row in read(shop, "warehouses").items()} == {

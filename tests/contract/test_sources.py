@@ -29,7 +29,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_a_shop_has_the_sources_it_has_sql_for_and_the_optional_ones(shop: Path) -> None:
-    optional = ["refunds", "order_refunds", "payments", "shipment_items", "purchase_order_lines"]
+    optional = ["refunds", "order_refunds", "payments", "shipment_items", "purchase_order_lines", "kit_components"]
     assert list(shop_sources(shop)) == ["customers", "orders", *optional]
     assert [name for name, source in SOURCES.items() if source.optional] == optional
 
@@ -54,7 +54,7 @@ def test_a_file_that_no_contract_knows_is_refused(shop: Path) -> None:
 
 def test_keys_are_what_the_contracts_declare() -> None:
     declared = key_types(ROOT / "include" / "sources" / "demo_shop")
-    assert set(declared) == set(SOURCES) - {"inventory"}  # whose key is of two columns, each another source's
+    assert set(declared) == set(SOURCES) - {"inventory", "kit_components"}  # whose key is of two, each another source's
     assert set(declared.values()) == {Type.INTEGER}
 
 
@@ -260,9 +260,9 @@ def test_what_a_shop_may_not_say_is_named(shop: Path, said: str, refused: str) -
 
 def test_there_are_shops() -> None:
     assert {folder.name: len(list(folder.glob("*.sql"))) for folder in FOLDERS} == {
-        "demo_shop": 12,
+        "demo_shop": 13,
         "complete_journey": 6,
-        "medusa": 10,
+        "medusa": 11,
     }
 
 
@@ -289,10 +289,10 @@ def test_a_source_refers_only_to_sources_that_there_are(source: Source) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_a_key_is_called_like_the_key_it_holds(source: Source) -> None:
-    """Whether the row of a key exists is asked by the column's own name."""
+def test_a_key_says_what_the_key_it_holds_is_called(source: Source) -> None:
+    """Whether the row of a key exists is asked by that name: the column's own, or the one it is declared with."""
     for column in source.key_columns:
-        assert (column.name,) == SOURCES[str(column.key_of)].primary_key
+        assert (column.owner_key,) == SOURCES[str(column.key_of)].primary_key
 
 
 def test_seconds_are_those_that_passed() -> None:

@@ -54,6 +54,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Column("order_id", Type.INTEGER, "The order.", part_of=True),
         "column order_id: part_of needs key_of",
     ),
+    "part by another name": (
+        lambda: Column("line_id", Type.INTEGER, "L.", key_of="order_items", key_name="order_item_id", part_of=True),
+        "column line_id: key_name is of a key, and a part holds it by its own name",
+    ),
     "rebuild unheard of": (lambda: Rebuild("sometimes"), "rebuild 'sometimes'"),
     "rebuild by nothing": (lambda: Rebuild("by"), "rebuild 'by' with column None"),
     "rebuild everything of an earlier day": (lambda: Rebuild("full", None, 7), "only a slice lies earlier"),

@@ -122,6 +122,18 @@ INVARIANTS = {
         where quantity < 1 or not received between 0 and quantity or (received > 0) <> (received_at is not null)
             or received_at < ordered_at or cancelled_at < ordered_at or expected_at < ordered_at
             or quantity > 1000000 or currency <> 'EUR' or not unit_cost > 0""",
+    "a kit is made of other products": """
+        select kit_components.product_id from kit_components
+        left join products as component on component.product_id = component_id
+        left join products as kit on kit.product_id = kit_components.product_id
+        where component.product_id is null or kit.product_id is null or component_id = kit_components.product_id
+            or units_per_kit not between 1 and 10000""",
+    "no component of a kit is made of it": """
+        select one.product_id from kit_components as one
+        join kit_components as other
+            on (other.product_id, other.component_id) = (one.component_id, one.product_id)
+            and one.component_id <> one.product_id""",
+    "a kit has no shelf": "select product_id from kit_components join inventory using (product_id)",
     "customers and products exist before they are ordered": """
         select orders.order_id from orders join customers using (customer_id) where ordered_at < created_at
         union all

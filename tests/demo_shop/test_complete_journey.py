@@ -226,7 +226,7 @@ def test_every_source_gives_exactly_its_contract(night: Night) -> None:
     assert set(night.sources) == {
         "customers", "products", "warehouses", "orders", "order_items", "refunds", "order_refunds", "payments",
         "shipment_items",
-        "purchase_order_lines",
+        "purchase_order_lines", "kit_components",
     }  # fmt: skip
     codes = {Type.INTEGER: "int8", Type.UNITS: "int8", Type.CENTS: "int8", Type.BOOLEAN: "bool", Type.AT: "timestamptz"}
     with night.database.connect("extractor") as shop:
@@ -256,6 +256,7 @@ def test_no_row_is_lost_on_the_way(night: Night) -> None:
         "payments": 0,
         "shipment_items": 0,
         "purchase_order_lines": 0,
+        "kit_components": 0,
     }
     for name, counts in night.counts.items():
         assert counts["extracted"] == counts["accepted"] + counts["quarantined"], name

@@ -38,6 +38,7 @@ _GIVEN = "money goes back with its tax, in the currency of its order and after i
 _PAID = "payments are of known kinds and methods, and of an order in its currency"
 _PARCEL = "a parcel is one, and holds what was ordered"
 _PARCELS = "an order leaves with its first parcel and arrives with its last"
+_KIT = "a kit is made of other products"
 _BOUGHT = "what was bought is of some units, which come after they were ordered"
 _WRITTEN = "a row is written no earlier than its events"
 
@@ -105,6 +106,11 @@ BREAKS: dict[str, set[str]] = {
     "received_more_than_ordered": {_BOUGHT},
     "expected_before_ordered": {_BOUGHT},
     "purchase_of_unknown_product": {"what was bought is a product for a warehouse"},
+    "kit_without_units": {_KIT},
+    "kit_of_a_million": {_KIT},
+    "kit_of_itself": {_KIT},
+    "kit_in_a_cycle": {"no component of a kit is made of it", "a kit has no shelf"},
+    "kit_of_unknown_product": {_KIT},
     "negative_price": {_POSITIVE},
     "shared_article_number": {"an article number is of one product that is sold"},
     "missing_email": {"e-mail addresses look like some"},
@@ -284,6 +290,7 @@ def _is_written_now(shop: Connection[Any], planted: Planted) -> bool:
     key = {
         "inventory": "product_id || '/' || warehouse_id",
         "inventory_movements": "movement_id::text",
+        "kit_components": "product_id || '/' || component_id",
         "payments": "transaction_id::text",
         "shipment_items": "shipment_item_id::text",
     }

@@ -17,6 +17,7 @@ from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, j
 from include.demo_shop.history.article_numbers import ArticleNumbers
 from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.catalogue import Assortment
+from include.demo_shop.history.kits import Kits
 from include.demo_shop.history.order_refunds import OrderRefunds
 from include.demo_shop.history.orders import NEVER, Codes, Prices
 from include.demo_shop.history.payments import Payments
@@ -221,6 +222,20 @@ def test_what_is_bought_changes_nothing_else(
     assert first == second
 
 
+def test_kits_change_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = filled(shop_database)
+    nothing = Kits(*(np.zeros(0, np.int64) for _ in range(5)))
+    monkeypatch.setattr(simulation, "kits", lambda *_: nothing)
+    second = filled(another_shop)
+    assert first.pop("kit_components")
+    assert not second.pop("kit_components")
+    assert len(first["products"]) == len(second["products"]) + 3
+    assert set(second.pop("products")) <= set(first.pop("products"))
+    assert first == second
+
+
 def test_what_comes_was_bought(past: Connection[Any]) -> None:
     """Every receipt but the first of a shelf is of one line of a purchase order, unit by unit."""
     without_line = """
@@ -285,6 +300,7 @@ def test_it_ends_with_the_last_day_in_the_shops_zone(shop_database: Database, zo
                 union all select max(updated_at) from payments
                 union all select max(updated_at) from shipment_items
                 union all select max(updated_at) from purchase_order_lines
+                union all select max(updated_at) from kit_components
             ) as latest"""
 
         assert shop.execute(days).fetchone() == (25, date(2020, 3, 17), date(2020, 4, 10))
@@ -447,6 +463,7 @@ def test_it_is_shaped_like_a_shops(past: Connection[Any], what: str, share: str,
         "select 1 from purchase_order_lines where received between 1 and quantity - 1 and cancelled_at is null",
         "select 1 from purchase_order_lines where received = 0 and cancelled_at is not null",
         "select 1 from purchase_order_lines where expected_at is null",
+        "select 1 from kit_components where component_id in (select product_id from kit_components)",
         "select 1 from purchase_order_lines where received_at > expected_at + interval '7 days'",
     ],
 )

@@ -60,6 +60,10 @@ CAUGHT_BY = {
     "received_before_ordered": {"received_after_ordered"},
     "cancelled_before_bought": {"cancelled_after_ordered"},
     "purchase_in_unknown_currency": {"currency_known"},
+    "kit_without_units": {"units_positive"},
+    "kit_of_a_million": {"units_credible", "whole_kit_credible"},
+    "kit_of_itself": {"kit_not_of_itself"},
+    "kit_in_a_cycle": {"kit_in_no_cycle"},
     "negative_price": {"price_not_negative"},
     "malformed_email": {"email_well_formed"},
     "payment_of_unknown_order": {"order_exists"},
@@ -91,6 +95,7 @@ WARNED_BY = {
     "received_more_than_ordered": "received_within_ordered",
     "expected_before_ordered": "expected_after_ordered",
     "purchase_of_unknown_product": "product_exists",
+    "kit_of_unknown_product": "component_exists",
 }
 
 _SAME_FORM = "A bound like that of {}, which has a defect; tests/contract/test_rules.py shows that its form works."
@@ -156,6 +161,7 @@ NOT_PLANTED = {
     "inventory_movements.movement_not_reversed": "tests/pipeline/test_stock.py breaks it, and nets what is reversed.",
     "inventory_movements.moved_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
     "inventory_movements.moved_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),
+    "kit_components.kit_not_nested_deeper": "tests/gate/test_kits.py nests kits deeper than the demo shop does.",
     "purchase_order_lines.received_credible": _SAME_FORM.format("purchase_order_lines.quantity_credible"),
     "purchase_order_lines.ordered_in_our_time": _SAME_FORM.format("order_items.quantity_positive"),
     "purchase_order_lines.ordered_not_in_future": _SAME_FORM.format("orders.delivered_not_in_future"),

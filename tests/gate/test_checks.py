@@ -64,6 +64,10 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
     assert set(planted) == set(DEFECTS) == set(CAUGHT_BY) | set(WARNED_BY)
     assert {name: found.pop(row) for name, row in planted.items() if row in found} == CAUGHT_BY
 
+    # A cycle is wrong whole: the row that was right before is in it.
+    kit, component = planted["kit_in_a_cycle"][1].split("/")
+    assert found.pop(("kit_components", f"{component}/{kit}")) == {"kit_in_no_cycle"}
+
     # What else is held belongs to an order that a planted row is part of, and says so.
     orders = {key for source, key in planted.values() if source == "orders"}
     orders |= family_of(nights, [key for source, key in planted.values() if source == "order_items"])

@@ -194,6 +194,7 @@ def test_what_happened_stays_when_a_product_a_customer_and_a_warehouse_are_delet
     nights.set_aside(
         ("orders", "orders_customer_id_fkey"),
         ("shipment_items", "shipment_items_warehouse_id_fkey"),
+        ("kit_components", "kit_components_component_id_fkey"),
         *((table, f"{table}_{key}_id_fkey")
           for table in ("order_items", "inventory", "inventory_movements", "purchase_order_lines")
           for key in ("product", "warehouse")),

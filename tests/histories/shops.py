@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 DAYS: Final = 6  # of a shop's own
 READ: Final = (
     "orders", "order_items", "refunds", "order_refunds", "payments", "shipment_items", "products", "inventory",
-    "inventory_movements",
+    "inventory_movements", "kit_components",
 )  # fmt: skip
 
 Row = dict[str, Any]
@@ -185,6 +185,19 @@ class Price:
     def do(self, shop: Shop) -> None:
         """See Deed."""
         shop.rows["products"][self.product] = {"cost": self.cost, "currency": self.currency, "sku": self.sku}
+
+
+@dataclass(frozen=True)
+class Compose:
+    """A kit holds so many units of a component, as well or instead: one that is none yet becomes a kit."""
+
+    kit: int
+    component: int
+    units: int
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        shop.rows["kit_components"][self.kit * 10 + self.component] = dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -414,6 +427,13 @@ class Place:
                     "reserved": row["unexplained"] % 3, "_held": False,
                 }
                 for row in shop.rows["inventory"].values()
+            ],
+            "kit_components": [
+                {
+                    "product_id": self.key(row["kit"]), "component_id": self.key(row["component"]),
+                    "units_per_kit": row["units"], "_held": False,
+                }
+                for row in shop.rows["kit_components"].values()
             ],
         }  # fmt: skip
 

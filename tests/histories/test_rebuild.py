@@ -17,12 +17,15 @@ from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from include.contract.types import day_number
+from include.gate.versions import FoundOn
 from include.settings import settings
 from include.sources.shop_file import Cancellations
 from tests.conftest import lake_alone
 from tests.histories.shops import (
     DAYS,
     READ,
+    Compose,
     Count,
     Deed,
     Delete,
@@ -83,6 +86,10 @@ ways = st.sampled_from(["capture", "refund", "issue"])
 methods = st.sampled_from(["card", "gift_card", None])
 or_lines = st.none() | warehouses
 shipments = st.builds(Ship, which, st.integers(1, 3), hours, quantities, or_lines, maybe_hours, st.none() | hours)
+# No cycle: a kit holds products of higher numbers.
+kits = st.sampled_from([(1, 2), (1, 3), (2, 3)]).flatmap(
+    lambda pair: st.builds(Compose, st.just(pair[0]), st.just(pair[1]), st.integers(1, 3))
+)
 payments = st.builds(Pay, st.none() | which, hours, ways, methods, currencies, cents)
 
 
@@ -110,6 +117,8 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     _edits("shipment_items", line=which, parcel=st.integers(1, 3), hour=hours, quantity=quantities, warehouse=or_lines,
            delivered=maybe_hours, cancelled=maybe_hours),
     moves,
+    kits,
+    _edits("kit_components", units=st.integers(1, 3)),
     st.builds(Count, products, warehouses, st.integers(-2, 2)),
     st.builds(Price, products, costs, st.none() | currencies, skus),
     st.builds(Delete, st.sampled_from(READ), which),
@@ -130,7 +139,7 @@ nights = st.builds(
 def histories(draw: st.DrawFn, side_by_side: int) -> History:
     """Shops with a first night, and two or three after it."""
     told = [Night(2), *draw(st.lists(nights, min_size=1, max_size=2)), replace(draw(nights), dies_after=None)]
-    first: st.SearchStrategy[Deed] = orders | moves | moves | given_back | payments | shipments
+    first: st.SearchStrategy[Deed] = orders | moves | moves | given_back | payments | shipments | kits
     at_first = st.lists(first, max_size=8)
     later = st.lists(deeds, max_size=3)
     happens: dict[tuple[int, int], list[Deed]] = {}
@@ -148,16 +157,17 @@ def live(history: History, folder: Path, counts: Counter[str]) -> None:
     places = [Place(number, history.shops, history.first_day, history.zone, parts) for number in range(history.shops)]
     shops = [(place, Shop()) for place in places]
     warehouse = Warehouse(history.first_day, folder / "scratch", unit_decimals=history.unit_decimals)
-    passed = 0.0
+    passed, published = 0.0, None
     for number, night in enumerate(history.nights):
         for place, shop in shops:
             for deed in history.deeds.get((place.number, number), ()):
                 deed.do(shop)
         tables = [place.tables(shop) for place, shop in shops]
         rows_of = {name: [row for rows in tables for row in rows[name]] for name in READ}
-        write_sources(rows_of, history.cancellations, history.unit_decimals)
         passed += night.days
         horizon = history.first_day + timedelta(days=int(passed * history.shops) - 1)
+        found_on = FoundOn.night(horizon, published, day_number(horizon))
+        write_sources(rows_of, history.cancellations, history.unit_decimals, found_on=found_on)
         went_on = set()
         for name in NAMES[: night.dies_after]:
             may = TABLES[name].table.rebuild.through and name in warehouse.bases and not night.anew
@@ -167,6 +177,7 @@ def live(history: History, folder: Path, counts: Counter[str]) -> None:
         counts["went on"] += len(went_on)
         counts.update(went_on)
         if night.dies_after is None:
+            published = horizon
             assert not warehouse.first_difference(horizon, went_on)
 
 
@@ -270,6 +281,35 @@ def test_money_that_no_line_explains_and_units_that_come_back_on_another_day(
     live(history, tmp_path, counts)
     settings.cache_clear()
     assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
+
+
+def test_a_kit_that_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sold before it is a kit; gains a component and another number of units, is in a kit itself, and is none."""
+
+    def order(hour: int, product: int) -> Order:
+        return Order(hour, 1, "A", 0, 0, (Line(product, 2, 300, 100, 1, None),))
+
+    shelf = [Move(product, 1, "receipt", 4, 1) for product in (2, 3)]
+    history = History(
+        shops=1,
+        zone="Europe/Berlin",
+        first_day=FIRST_DAYS[0],
+        nights=[Night(2), Night(1), Night(1), Night(0), Night(1), Night(1), Night(1)],
+        deeds={
+            (0, 0): [*shelf, order(3, 2), order(30, 1), Compose(2, 3, 1), Move(3, 1, "shipment", -4, 26)],
+            (0, 1): [Compose(1, 2, 2), order(50, 1), order(51, 2)],
+            (0, 2): [Compose(1, 3, 1), Compose(2, 3, 3), order(76, 1), Edit("orders", 0, "cancelled", 77)],
+            (0, 3): [Compose(1, 3, 2), order(31, 2)],
+            (0, 4): [order(100, 1)],
+            (0, 5): [Delete("kit_components", 0), order(125, 1), Edit("orders", 2, "cancelled", 126)],
+            (0, 6): [Delete("kit_components", 0), Delete("kit_components", 0), order(140, 1)],
+        },
+    )
+    counts = Counter[str]()
+    _set(monkeypatch, history.zone, tmp_path)
+    live(history, tmp_path, counts)
+    settings.cache_clear()
+    assert {"component_demand_daily", "stockouts"} <= set(NAMES)
 
 
 def test_an_order_that_comes_back_by_its_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from include.build.materialize import Materialized, materialize
 from include.contract import Derived, Dimension, Source, Table, dimensions_of
 from include.contract.arrow import arrow_schema
 from include.contract.types import day_number
+from include.gate import versions
+from include.gate.versions import FoundOn
 from include.lake import duckdb_session as duck
 from include.lake import merge
 from include.lake import tables as lake
@@ -37,13 +39,16 @@ SHOP: Final = {
 NAMES: Final = tuple(name for name in buildable(READ).tables if TABLES[name].table.rebuild.kind == "by")
 
 
-def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str, unit_decimals: int = 0) -> None:
+def write_sources(
+    tables: Mapping[str, Sequence[Row]], cancellations: str, unit_decimals: int = 0, *, found_on: FoundOn
+) -> None:
     """Bring lake/clean up to what shops hold, as the gate does: with derived columns, less what is held.
 
     Args:
         tables: by source, rows by lake name; ``_held`` says whether one is in quarantine.
         cancellations: what a cancelled order is, as a shop.toml says.
         unit_decimals: of their quantities, as it says too.
+        found_on: from which days on holds what of kits is another than it was.
     """
     with TemporaryDirectory() as folder, duck.session() as connection:
         for name in READ:
@@ -69,6 +74,9 @@ def write_sources(tables: Mapping[str, Sequence[Row]], cancellations: str, unit_
                 """
             )
             merge.commit(connection, "clean", name, source.lake_columns, source.primary_key, f"now_{name}")
+        connection.execute("create view clean_kit_components as select * from now_kit_components")
+        connection.execute("create view held_kit_components as select * from now_kit_components where false")
+        versions.keep(connection, [sources["kit_components"]], found_on)
 
 
 def table_of(name: str, unit_decimals: int = 0) -> Table:

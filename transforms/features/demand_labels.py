@@ -25,7 +25,8 @@ TABLE = Table(
     name="demand_labels",
     grain="One row per day whose next 28 days have closed, and product and warehouse that had a stock movement or an "
     "order by then.",
-    doc="A window of n days begins the day after as_of. Orders void by the end of the longest do not count. Stock "
+    doc="A window of n days begins the day after as_of. Units are those of the product, and those in kits that were "
+    "sold, as these were made of on the day of the sale. Orders void by the end of the longest do not count. Stock "
     "follows the movements alone.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the windows begin at its end."),
@@ -60,7 +61,12 @@ TABLE = Table(
 
 
 def build(
-    inventory_daily: Frame, inventory_movements: Frame, daily_product_sales: Frame, order_lines: Frame, as_of: int
+    inventory_daily: Frame,
+    inventory_movements: Frame,
+    daily_product_sales: Frame,
+    component_demand_daily: Frame,
+    order_lines: Frame,
+    as_of: int,
 ) -> Frame:
     """Every shelf known before the windows, with its units in them.
 
@@ -68,6 +74,7 @@ def build(
         inventory_daily: as of the longest window's end.
         inventory_movements: the source.
         daily_product_sales: as inventory_daily.
+        component_demand_daily: the same.
         order_lines: the same.
         as_of: the last day of the longest window; the labels are as of the day 28 days earlier.
     """
@@ -78,7 +85,7 @@ def build(
     return (
         first_days(inventory_movements, order_lines)
         .filter(nw.col("first_day") <= start)
-        .join(_sums(daily_units(daily_product_sales), "units", start), on=SHELF, how="left")
+        .join(_sums(daily_units(daily_product_sales, component_demand_daily), "units", start), on=SHELF, how="left")
         .join(_sums(stock, "is_empty", start), on=SHELF, how="left")
         .with_columns(nw.col(f"{name}_{days}").fill_null(0) for name in ("units", "is_empty") for days in WINDOWS)
         .with_columns(

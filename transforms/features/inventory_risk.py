@@ -23,7 +23,8 @@ TABLE = Table(
     name="inventory_risk",
     grain="One row per night, and product and warehouse that had a stock movement by then.",
     doc="A window of n days ends with as_of and begins no earlier than the shelf's first movement; a day before "
-    "units first came is no stock-out. Demand is units ordered, less void orders, of the 28 days' days in stock.",
+    "units first came is no stock-out. Demand is units ordered, less void orders, of the 28 days' days in stock: of "
+    "the product, and in kits that were sold, as these were made of on the day of the sale.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
@@ -103,7 +104,12 @@ TABLE = Table(
 
 
 def build(
-    inventory_daily: Frame, inventory_movements: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int
+    inventory_daily: Frame,
+    inventory_movements: Frame,
+    daily_product_sales: Frame,
+    component_demand_daily: Frame,
+    as_of: int,
+    unit_parts: int,
 ) -> Frame:
     """Sum the windows of every shelf, then compute each measure from the sums."""
     is_today = flag(nw.col("day") == as_of)
@@ -122,7 +128,7 @@ def build(
     received_on = nw.when(nw.col("received") > 0).then(nw.col("day"))
     days, units, available = nw.col("days"), nw.col("units"), nw.col("available")
     return (
-        shelf_days(moved_stock(inventory_daily, inventory_movements), daily_product_sales)
+        shelf_days(moved_stock(inventory_daily, inventory_movements), daily_product_sales, component_demand_daily)
         .with_columns(received_on=received_on, **columns)
         .group_by(SHELF)
         .agg(*(nw.col(name).sum() for name in columns), nw.col("received_on").max())

@@ -29,9 +29,10 @@ TABLE = Table(
     schema="features",
     name="product_demand",
     grain="One row per night, and product and warehouse that had a stock movement or an order by then.",
-    doc="Units are those ordered, without void orders. A window of n days ends with as_of and begins no earlier "
-    "than the shelf's first movement or order. Stock follows the movements alone; a day before units first came to the "
-    "shelf is neither in stock nor a stock-out.",
+    doc="Units are those ordered, without void orders: of the product, and in kits that were sold, as these were made "
+    "of on the day of the sale (reporting.component_demand_daily). A kit is a product with orders too. A window of n "
+    "days ends with as_of and begins no earlier than the shelf's first movement or order. Stock follows the movements "
+    "alone; a day before units first came to the shelf is neither in stock nor a stock-out.",
     columns=(
         Column("as_of", Type.DAY, "The business day; the row is as known at its end."),
         key("products", "product_id", "The product."),
@@ -152,6 +153,7 @@ def build(
     inventory_daily: Frame,
     inventory_movements: Frame,
     daily_product_sales: Frame,
+    component_demand_daily: Frame,
     order_lines: Frame,
     calendar: Frame,
     as_of: int,
@@ -163,18 +165,19 @@ def build(
     launched = first.group_by("product_id").agg(nw.col("first_day").min().alias("launched_on"))
     today = calendar.filter(nw.col("day") == as_of).select("day_of_week", "month", week=nw.col("iso_week"))
     stock = moved_stock(inventory_daily, inventory_movements)
+    demand = daily_units(daily_product_sales, component_demand_daily)
     rows = (
-        _windows(_days(first, stock, daily_product_sales, calendar, as_of), as_of)
+        _windows(_days(first, stock, demand, calendar, as_of), as_of)
         .join(first, on=SHELF, how="left")
         .join(launched, on="product_id", how="left")
-        .join(_last_sold(daily_product_sales), on=SHELF, how="left")
+        .join(_last_sold(demand), on=SHELF, how="left")
         .join(_prices(daily_product_sales, as_of), on=SHELF, how="left")
         .join(today, how="cross")
     )
     return _measured(rows, as_of, minor_units, unit_parts).select(column.lake_name for column in TABLE.columns)
 
 
-def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int) -> Frame:
+def _days(first: Frame, stock: Frame, demand: Frame, calendar: Frame, as_of: int) -> Frame:
     """Every day of every shelf since its first, within the longest window; unknown stock counts as not empty."""
     key = ["day", *SHELF]
     return (
@@ -182,7 +185,7 @@ def _days(first: Frame, stock: Frame, sales: Frame, calendar: Frame, as_of: int)
         .filter(nw.col("day") > as_of - _LONGEST)
         .join(first, how="cross")
         .filter(nw.col("day") >= nw.col("first_day"))
-        .join(daily_units(sales), on=key, how="left")
+        .join(demand, on=key, how="left")
         .join(stock.select(*key, "available", stocked=flag(nw.col("is_stocked"))), on=key, how="left")
         .with_columns(nw.col("units", "stocked").fill_null(0), is_unavailable=flag(nw.col("available") <= 0))
         .with_columns(
@@ -212,9 +215,9 @@ def _windows(days: Frame, as_of: int) -> Frame:
     return sums.rename({"units_today": "units"})
 
 
-def _last_sold(sales: Frame) -> Frame:
-    """The latest day on which each shelf sold, in any currency."""
-    sold = sales.filter(nw.col("units") > 0)
+def _last_sold(demand: Frame) -> Frame:
+    """The latest day on which units of each shelf were sold."""
+    sold = demand.filter(nw.col("units") > 0)
     return sold.group_by(SHELF).agg(nw.col("day").max().alias("last_sold_on"))
 
 

@@ -29,7 +29,8 @@ TABLE = Table(
     grain="One row per night, product and warehouse with a known stock.",
     doc="A window of n days ends with the night and begins no earlier than the day on which the shelf was first "
     "stocked; units ordered before that count all the same. A day is in stock if something was available at its end or "
-    "sold on it.",
+    "sold on it. Units ordered are those of the product and those in kits that were sold "
+    "(reporting.component_demand_daily); a kit has no shelf, and no row.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
@@ -146,11 +147,16 @@ TABLE = Table(
 
 
 def build(
-    inventory_daily: Frame, daily_product_sales: Frame, purchase_order_lines: Frame, as_of: int, unit_parts: int
+    inventory_daily: Frame,
+    daily_product_sales: Frame,
+    component_demand_daily: Frame,
+    purchase_order_lines: Frame,
+    as_of: int,
+    unit_parts: int,
 ) -> Frame:
     """Sum the windows of every shelf, then compute each measure from the sums and what is on order."""
     sums = (
-        _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
+        _sums(shelf_days(inventory_daily, daily_product_sales, component_demand_daily), as_of)
         .join(on_order(purchase_order_lines, as_of), on=SHELF, how="left")
         .with_columns(nw.col("on_order_units", "overdue_units").fill_null(0))
     )

@@ -23,7 +23,8 @@ TABLE = Table(
     name="stockouts",
     grain="One row per product, warehouse and consecutive business days that ended with nothing available.",
     doc="A discontinued product is out of stock too; its velocity is low or 0. Where a shop takes backorders, what was "
-    "ordered during an episode is lost here all the same.",
+    "ordered during an episode is lost here all the same. Units ordered are also those in kits that were sold "
+    "(reporting.component_demand_daily); lost_sales has them at the product's own price.",
     columns=(
         key("products", "product_id", "The product."),
         key("warehouses", "warehouse_id", "The warehouse."),
@@ -53,7 +54,13 @@ TABLE = Table(
         ),
     ),
     primary_key=("product_id", "warehouse_id", "started_on"),
-    rebuild=Rebuild.by("product_id", inventory_daily="product_id", daily_product_sales="product_id", daily=True),
+    rebuild=Rebuild.by(
+        "product_id",
+        inventory_daily="product_id",
+        daily_product_sales="product_id",
+        component_demand_daily="product_id",
+        daily=True,
+    ),
     rules=(
         between("days", "days_positive", "An episode has at least one day.", least=1, severity=Severity.STOP),
         at_most(
@@ -81,7 +88,9 @@ TABLE = Table(
 _MEASURES = ("units", "in_stock", "paid_units", "paid_cents")
 
 
-def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int) -> Frame:
+def build(
+    inventory_daily: Frame, daily_product_sales: Frame, component_demand_daily: Frame, as_of: int, unit_parts: int
+) -> Frame:
     """The episodes of every shelf, each with the sums of the days before it."""
     currencies = main_currency(daily_product_sales, ["product_id"])
     paid = daily_product_sales.join(currencies, on=["product_id", "currency"], how="inner").select(
@@ -91,7 +100,7 @@ def build(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_p
         paid_cents=nw.col("gross_sales_cents") - nw.col("discounts_cents"),
     )
     days = (
-        shelf_days(inventory_daily, daily_product_sales)
+        shelf_days(inventory_daily, daily_product_sales, component_demand_daily)
         .join(paid, on=["day", *SHELF], how="left")
         .with_columns(nw.col("paid_units", "paid_cents").fill_null(0))
     )

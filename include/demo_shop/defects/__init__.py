@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from include.demo_shop.defects.defect import MISSING_KEY, Defect
+from include.demo_shop.defects.of_kits import KIT_DEFECTS, KIT_WARNINGS
 from include.demo_shop.defects.of_lines import LINE_DEFECTS
 from include.demo_shop.defects.of_orders import ORDER_DEFECTS, ORDER_WARNINGS
 from include.demo_shop.defects.of_payments import PAYMENT_DEFECTS, PAYMENT_WARNINGS
@@ -32,6 +33,8 @@ _ALL = (
     *SHIPMENT_WARNINGS,
     *PURCHASE_DEFECTS,
     *PURCHASE_WARNINGS,
+    *KIT_DEFECTS,
+    *KIT_WARNINGS,
 )
 
 DEFECTS: Final = {defect.name: defect for defect in _ALL}

@@ -28,6 +28,7 @@ Source = Literal[
     "inventory",
     "inventory_movements",
     "purchase_order_lines",
+    "kit_components",
 ]
 
 

@@ -15,6 +15,7 @@ from include.demo_shop.history.catalogue import Assortment, assortment
 from include.demo_shop.history.customers import AddressBook, address_book, visitors
 from include.demo_shop.history.edits import additions, removals
 from include.demo_shop.history.journal import Journal
+from include.demo_shop.history.kits import kits, write_kits
 from include.demo_shop.history.loading import Loader
 from include.demo_shop.history.names import CANCELLATIONS, WAREHOUSES
 from include.demo_shop.history.order_refunds import OrderRefunds, order_refunds, returned_at
@@ -66,7 +67,7 @@ class Simulation:
     def __init__(self, loader: Loader, seed: int, last_day: date, timezone: ZoneInfo, size: HistorySize) -> None:
         """Prepare a past that is written through `loader` and ends with `last_day`."""
         rng = np.random.default_rng([seed, 0])
-        self._seed = seed
+        self._seed, self._loader = seed, loader
         self._calendar: Calendar = calendar(last_day, size.days, timezone, rng)
         self._assortment: Assortment = assortment(self._calendar, size.products, rng)
         # A generator of its own: the rest of the past is what it was before article numbers changed.
@@ -89,6 +90,9 @@ class Simulation:
         """Write everything."""
         self._journal.warehouses(int(self._calendar.starts[0]) - 400 * DAY)
         self._journal.products(self._assortment, self._labels, self._calendar)
+        # A generator of its own: the rest of the past is what it was before there were kits.
+        made = kits(self._assortment, self._calendar.days - 1, np.random.default_rng([self._seed, 19]))
+        write_kits(self._loader, made, self._calendar)
         self._shelves.plan(0)
         for day in range(-1, self._calendar.days):
             self._open_new_cells(day)
