@@ -139,7 +139,7 @@ INVARIANTS = {
         union all select product_id::text from products where not unit_price > 0 or not unit_cost > 0""",
     "an article number is of one product that is sold": """
         select sku from products where is_active group by sku having count(*) > 1""",
-    "a line is added to an order that is open, or in place of another": f"""
+    "a line is added to an order that is open": f"""
         select order_item_id from order_items join orders using (order_id)
         where sold_at < ordered_at or sold_at > orders.updated_at or sold_at > order_items.updated_at
             or sold_at > coalesce(shipped_at, cancelled_at, now()) and order_item_id not in (
@@ -222,7 +222,7 @@ INVARIANTS = {
         having count(distinct (shipped_at, delivered_at, shipment_items.warehouse_id)) > 1
         union all select order_item_id::text from shipment_items join order_items using (order_item_id)
         group by order_item_id, order_items.quantity having sum(shipment_items.quantity) > order_items.quantity""",
-    "an order leaves with its first parcel and arrives with the last that is of no replacement": f"""
+    "an order leaves with its first parcel and arrives with its last": f"""
         with parcels as (
             select order_id, min(shipment_items.shipped_at) as shipped_at, max(delivered_at) as delivered_at,
                 count(*) filter (where delivered_at is null) as under_way
