@@ -20,6 +20,7 @@ from transforms.demand import SHELF, lead_time_deviation, shelf_days
 from transforms.engines import Frame
 from transforms.incoming import on_order
 from transforms.parameters import PARAMETERS
+from transforms.uncounted import days_before_count
 
 _STATUSES = ("not_yet_stocked", "ok", "at_risk", "stockout", "overstock", "dead")
 
@@ -29,7 +30,8 @@ TABLE = Table(
     grain="One row per night, product and warehouse with a known stock.",
     doc="A window of n days ends with the night and begins no earlier than the day on which the shelf was first "
     "stocked; units ordered before that count all the same. A day is in stock if something was available at its end or "
-    "sold on it.",
+    "sold on it. Of a shelf that is counted and has no movements (a shop without `inventory_movements`), nobody knows "
+    "what lay there before its first count: every day since its first sale counts as in stock, and none as empty.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
@@ -95,12 +97,14 @@ TABLE = Table(
         Column(
             "on_order_units",
             Type.UNITS,
-            "Units of purchase orders that have not come and are not cancelled; 0 where the shop has none.",
+            "Units of purchase orders that have not come and are not cancelled; 0 where the shop has none. Of a line "
+            "whose units come on several days, or that has no days, it is what the shop says when the slice is made: a "
+            "past night that runs again sees what has come since.",
         ),
         Column(
             "overdue_units",
             Type.UNITS,
-            "Those of them that were expected by the night: no supplier says when they come.",
+            "Those of them that were expected by the night and have not come.",
         ),
         Column(
             "next_expected_on",
@@ -146,11 +150,20 @@ TABLE = Table(
 
 
 def build(
-    inventory_daily: Frame, daily_product_sales: Frame, purchase_order_lines: Frame, as_of: int, unit_parts: int
+    inventory_daily: Frame,
+    daily_product_sales: Frame,
+    purchase_order_lines: Frame,
+    inventory_movements: Frame,
+    calendar: Frame,
+    as_of: int,
+    unit_parts: int,
 ) -> Frame:
     """Sum the windows of every shelf, then compute each measure from the sums and what is on order."""
+    known = shelf_days(inventory_daily, daily_product_sales)
+    before = days_before_count(known, daily_product_sales, inventory_movements, calendar, as_of)
+    days = nw.concat([known.select(before.collect_schema().names()), before])
     sums = (
-        _sums(shelf_days(inventory_daily, daily_product_sales), as_of)
+        _sums(days, as_of)
         .join(on_order(purchase_order_lines, as_of), on=SHELF, how="left")
         .with_columns(nw.col("on_order_units", "overdue_units").fill_null(0))
     )
