@@ -78,7 +78,7 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
 
     Columns: ``day`` of the refund or the cancelling, ``returned_on`` (null when the units did not come back), the
     line's keys, currency and ``unit_cost_cents`` (null when unknown), ``refunded_units``, ``returns_cents``,
-    ``tax_refunds_cents`` (0 when unknown), ``restocked``, and ``units_before``, those of the line that came back before.
+    ``tax_refunds_cents`` (0 when unknown), ``restocked``, and ``units_before``, refunded of the line before.
 
     Args:
         refunds: the source.

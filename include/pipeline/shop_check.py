@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
 import duckdb
 
 from include.contract import Source, Table
+from include.contract.currency import written
 from include.contract.source import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
@@ -95,6 +97,7 @@ class ShopCheck:
         tables: the tables that the shop will have.
         left_out: the others, with the reason.
         absent: the optional sources that the shop does without.
+        roundings: by currency, how many orders' totals are not what their parts come to, and by how much together.
     """
 
     folder: str
@@ -105,6 +108,7 @@ class ShopCheck:
     tables: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     absent: Sequence[str] = ()
+    roundings: Sequence[str] = ()
 
     @property
     def can_run(self) -> bool:
@@ -123,6 +127,7 @@ class ShopCheck:
             _listed("Tables", [", ".join(self.tables)] if self.tables else []),
             _listed("Left out", [f"{name}: {why}" for name, why in self.left_out.items()]),
             _listed("Optional, and built with no rows", self.absent),
+            _listed("Rounding", self.roundings),
             _listed(f"A night would {self.verdict}", self.why),
         ]
         return "\n\n".join(part for part in parts if part)
@@ -163,9 +168,9 @@ def check_shop(
             findings.append(Finding(folder, None, str(error), "mend it and run `make map` again"))
     if read is None:
         return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent)
-    verdict, why, checked = _judge(sources, read)
+    verdict, why, checked, roundings = _judge(sources, read)
     say(f"Read and checked in {time.monotonic() - started:.0f} s")
-    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent)
+    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent, roundings)
 
 
 def _read(sources: Mapping[str, Source]) -> Extraction:
@@ -175,7 +180,7 @@ def _read(sources: Mapping[str, Source]) -> Extraction:
     return extract(sources, dict.fromkeys(sources, sql_files.EVERYTHING), _RUN, schema=schema)
 
 
-def _judge(sources: Mapping[str, Source], read: Extraction) -> tuple[Verdict, list[str], list[SourceCheck]]:
+def _judge(sources: Mapping[str, Source], read: Extraction) -> tuple[Verdict, list[str], list[SourceCheck], list[str]]:
     """Have the gate check every row, and say what it would do."""
     full = dict.fromkeys(sources, True)
     outcomes = {name: check_source(sources, name, _RUN, full, read.snapshot_at.isoformat()) for name in sources}
@@ -190,18 +195,43 @@ def _judge(sources: Mapping[str, Source], read: Extraction) -> tuple[Verdict, li
         open_night(connection, sources, _RUN, full)
         load_checked_rows(connection, sources, _RUN)
         checked = [_checked(connection, source, read) for source in sources.values()]
+        roundings = _roundings(connection, sources["orders"])
     try:
         excess = find_excess(sources, recorded, _RUN, full)
     except NightStopped as stopped:
-        return Verdict.STOP, [str(stopped)], checked
+        return Verdict.STOP, [str(stopped)], checked, roundings
     if excess is None:
-        return Verdict.PUBLISH, [], checked
+        return Verdict.PUBLISH, [], checked, roundings
     over = [
         f"{one.name}: {one.held:,} of {one.rows:,} rows would be in quarantine, {one.tolerated:,} are tolerated"
         for one in checked
         if one.held > one.tolerated
     ]
-    return Verdict.WAIT, over, checked
+    return Verdict.WAIT, over, checked, roundings
+
+
+def _roundings(connection: duckdb.DuckDBPyConnection, orders: Source) -> list[str]:
+    """By currency, what the totals of accepted orders are more or less than their parts; only where they are."""
+    found = connection.execute(
+        """
+        select currency, count(*) filter (rounding_cents <> 0) as differing, count(*), sum(rounding_cents)
+        from checked_orders
+        where len(_broken) = 0
+        group by currency
+        having differing > 0
+        order by currency
+        """
+    ).fetchall()
+    said = []
+    for currency, differing, count, cents in found:
+        amount = written(abs(Decimal(int(cents))).scaleb(-orders.decimals), currency)
+        less = "less" if cents > 0 else "more"
+        said.append(
+            f"{differing:,} orders of {count:,} in {currency}: their lines, shipping and tax come to {amount}"
+            f" {currency} {less} than their totals, counted as rounding"
+            " (include/sources/README.md says how lines come out even)"
+        )
+    return said
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, source: Source, read: Extraction) -> SourceCheck:
