@@ -49,7 +49,7 @@ def test_lines_come_to_what_their_order_does(shop_database: Database, statement:
             """
         )
         rows = shop.execute(statement.encode()).fetchall()
-        goods = dict(shop.execute("select id, total - tax - shipping from orders").fetchall())
+        goods: dict[int, Decimal] = dict(shop.execute("select id, total - tax - shipping from orders").fetchall())
     assert sorted(subtotal for _, order, _, subtotal, _ in rows if order == 0) == [
         Decimal("8.40"),
         Decimal("8.40"),

@@ -80,7 +80,17 @@ def _declare_as_before(patch: pytest.MonkeyPatch, folder: Path) -> None:
     )
 
 
-def _health_before(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int) -> Frame:
+def _health_before(
+    inventory_daily: Frame,
+    daily_product_sales: Frame,
+    inventory_movements: Frame,
+    calendar: Frame,
+    as_of: int,
+    unit_parts: int,
+) -> Frame:
     days = {name: nw.col("day") for name in ("quantity", "received", "cancelled_on", "expected_on")}
     none = inventory_daily.filter(nw.col("day") < 0).select("product_id", "warehouse_id", **days)
-    return inventory_health.build(inventory_daily, daily_product_sales, none, as_of, unit_parts).drop(ADDED)
+    health = inventory_health.build(
+        inventory_daily, daily_product_sales, none, inventory_movements, calendar, as_of, unit_parts
+    )
+    return health.drop(ADDED)

@@ -161,9 +161,8 @@ def build(
     """Sum the windows of every shelf, then compute each measure from the sums and what is on order."""
     known = shelf_days(inventory_daily, daily_product_sales)
     before = days_before_count(known, daily_product_sales, inventory_movements, calendar, as_of)
-    days = nw.concat([known.select(before.collect_schema().names()), before])
     sums = (
-        _sums(days, as_of)
+        _sums(nw.concat([known.select(before.collect_schema().names()), before]), as_of)
         .join(on_order(purchase_order_lines, as_of), on=SHELF, how="left")
         .with_columns(nw.col("on_order_units", "overdue_units").fill_null(0))
     )
