@@ -26,7 +26,7 @@ def built_tables() -> tuple[str, ...]:
 
 @pytest.mark.long
 def test_an_exchange_is_a_return_and_a_sale_each_on_its_day(nights: Nights, old_shop: Database) -> None:
-    """None of the past's is held or warned about; one of today leaves every day before it as it was."""
+    """None of the past's is held; one of today leaves every day before it as it was."""
     nights.report()
     assert nights.ask("select count(*) from audit.quarantine") == [(0,)]
     new = nights.shop.execute(
