@@ -170,7 +170,7 @@ def test_what_was_sold_before_the_first_count_is_demand(report: Report) -> None:
         """
         product_id available units_28d in_stock_days_28d velocity days_of_supply sell_through turnover stockout_rate status
         10         40        54        28                54/28    1120/54        -            54/40    0             ok
-        11         9         5         21                5/21     189/5          -            10/9     0             ok
+        11         9         5         21                5/21     189/5          -            5/9      0             ok
         12         7         0         1                 0        -              -            0        0             ok
         13         7         0         1                 0        -              -            0        0             ok
         """,
