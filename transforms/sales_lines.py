@@ -19,7 +19,8 @@ from transforms.arithmetic import ZERO
 from transforms.engines import Frame
 
 _OF_LINE = ["order_item_id", "order_id", "customer_id", "product_id", "warehouse_id", "currency", "unit_cost_cents"]
-_GIVEN_BACK = ["day", "refunded_units", "returns_cents", "tax_refunds_cents", "returned_on", "restocked"]
+_GIVEN_BACK = ["day", "refunded_units", "units_before", "returns_cents", "tax_refunds_cents", "returned_on"]
+_GIVEN_BACK += ["restocked"]
 
 
 def counted_orders(reporting_orders: Frame) -> Frame:
@@ -77,7 +78,7 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
 
     Columns: ``day`` of the refund or the cancelling, ``returned_on`` (null when the units did not come back), the
     line's keys, currency and ``unit_cost_cents`` (null when unknown), ``refunded_units``, ``returns_cents``,
-    ``tax_refunds_cents`` (0 when unknown) and ``restocked``.
+    ``tax_refunds_cents`` (0 when unknown), ``restocked``, and ``units_before``, refunded of the line before.
 
     Args:
         refunds: the source.
@@ -91,6 +92,7 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
         tax_refunds_cents=nw.col("tax_cents").fill_null(0),
         returned_on=nw.col("returned_on"),
         restocked=nw.col("restocked"),
+        units_before=nw.col("units_before").fill_null(0),
     )
     kept = kept_lines(order_lines)
     rows = given_back.join(kept.select(*_OF_LINE, "cancelled_on", "is_void"), on="order_item_id", how="inner")
@@ -103,6 +105,7 @@ def refunded_lines(refunds: Frame, order_lines: Frame) -> Frame:
         tax_refunds_cents=ZERO,
         returned_on=_never("removed_on"),
         restocked=nw.lit(True),
+        units_before=nw.col("quantity") - nw.col("cancelled_quantity"),
     )
     # A line that was refunded before leaves nothing to come back.
     cancelled = cancelled.filter((nw.col("refunded_units") > 0) | (nw.col("returns_cents") > 0))
@@ -125,6 +128,7 @@ def returned_lines(refunds: Frame, order_lines: Frame) -> Frame:
         tax_refunds_cents=ZERO,
         returned_on=_never("removed_on"),
         restocked=nw.lit(True),
+        units_before=ZERO,
     )
     columns = refunded.collect_schema().names()
     return nw.concat([refunded, removed.select(columns)])

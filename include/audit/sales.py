@@ -39,7 +39,7 @@ _REFUND_DAY = ("refunded_units", "returns_cents")
 _DAY_FIGURES = (
     "orders", "cancelled_orders", "customers", "new_customers", "guest_orders", "units", "refunded_units",
     "returned_units", "gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents", "returns_cents",
-    *_OF_NO_LINE, "net_sales_cents", "total_sales_cents",
+    *_OF_NO_LINE, "net_sales_cents", "total_sales_cents", "rounding_cents",
 )  # fmt: skip
 
 _DIMENSION_DAY = tuple(name for name in _DAY_FIGURES if name != "customers")  # one may buy in two stores a day
@@ -191,6 +191,7 @@ SALES_BALANCES: Final = (
                 ),
                 "net_sales_cents": _NET,
                 "total_sales_cents": _TOTAL,
+                **_sums(rounding_cents="rounding_cents"),
             },
         ),
         other=Side("daily_sales", "reporting.daily_sales", _sums(**{name: name for name in _DAY_FIGURES})),

@@ -79,7 +79,7 @@ DAY: Final = f"""
 (
     select
         ordered_on as day, currency, 1 as orders, customer_id, is_first_order::integer as is_first,
-        (customer_id is null)::integer as is_guest, shipping_cents, tax_cents
+        (customer_id is null)::integer as is_guest, shipping_cents, tax_cents, rounding_cents
     from reporting.orders where voided_on is null
     union all by name
     select sold_on as day, currency, quantity as units, gross_sales_cents, discount_allocated_cents as discount_cents
@@ -95,7 +95,8 @@ DAY: Final = f"""
     union all by name
     select
         cancelled_on as day, currency, cancelled_shipping_cents as shipping_refunds_cents,
-        cancelled_tax_cents as tax_refunds_cents, -cancelled_refunds_cents as other_refunds_cents
+        cancelled_tax_cents as tax_refunds_cents, -cancelled_refunds_cents as other_refunds_cents,
+        -rounding_cents as rounding_cents
     from reporting.orders where cancelled_on is not null and voided_on is null
     union all by name
     select

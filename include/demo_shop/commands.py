@@ -61,6 +61,15 @@ class RefundLine:
 
 
 @dataclass(frozen=True)
+class ExchangeLine:
+    """Take back what is left of a line, and send as many units of another product, from a warehouse."""
+
+    order_item_id: Key
+    product_id: Key
+    warehouse_id: Key
+
+
+@dataclass(frozen=True)
 class ReceiveStock:
     """Units that arrived at a warehouse. The first receipt makes the warehouse keep the product."""
 
@@ -118,3 +127,11 @@ class Refunded:
 
     refund_id: Key
     amount: Decimal
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """An exchange: the new line, and what the order comes to more, with tax; below 0, less."""
+
+    order_item_id: Key
+    difference: Decimal

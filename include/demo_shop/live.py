@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from include.demo_shop.commands import (
     CancelOrder,
     ChangePrice,
+    ExchangeLine,
     Key,
     OrderLine,
     PlaceOrder,
@@ -23,6 +24,7 @@ from include.demo_shop.commands import (
     RegisterCustomer,
 )
 from include.demo_shop.errors import OutOfStock, ShopError
+from include.demo_shop.exchanges import ExchangeDesk
 from include.demo_shop.history.names import CHANNELS, GUESTS
 from include.demo_shop.money import CURRENCIES
 from include.demo_shop.office import Office
@@ -67,10 +69,13 @@ class _Floor:
 
     service: OrderService
     office: Office
+    desk: ExchangeDesk
     cells: list[tuple[Key, Key]]
     customers: list[Key]
     open_orders: dict[str, list[Key]]
     sold_items: list[tuple[Key, int]] = field(default_factory=list)
+    to_send: list[Key] = field(default_factory=list)
+    on_their_way: list[Key] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
 
 
@@ -103,7 +108,7 @@ async def _look_around(engine: AsyncEngine) -> _Floor:
         }
     if not cells or not customers:
         raise EmptyShop("the shop has no stock or no customers: fill it first")
-    return _Floor(OrderService(engine), Office(engine), cells, customers, open_orders)
+    return _Floor(OrderService(engine), Office(engine), ExchangeDesk(engine), cells, customers, open_orders)
 
 
 async def _customer(engine: AsyncEngine, floor: _Floor, traffic: Traffic, number: int) -> None:
@@ -136,6 +141,8 @@ async def _act(engine: AsyncEngine, floor: _Floor, dice: random.Random) -> str:
         return "received"
     if choice < 0.54:
         return await _visit_office(floor, dice)
+    if choice < 0.56 and floor.sold_items:
+        return await _exchange(floor, dice)
     if choice < 0.60 and floor.sold_items:
         item, quantity = floor.sold_items.pop(dice.randrange(len(floor.sold_items)))
         await floor.service.refund(RefundLine(item, dice.randint(1, quantity), dice.random() < 0.7))
@@ -145,6 +152,22 @@ async def _act(engine: AsyncEngine, floor: _Floor, dice: random.Random) -> str:
         return await _create(floor, dice)
     orders = floor.open_orders[stage]
     return await _advance(engine, floor, dice, stage, orders.pop(dice.randrange(len(orders))))
+
+
+async def _exchange(floor: _Floor, dice: random.Random) -> str:
+    """The next step of an exchange, or another one."""
+    if floor.on_their_way and dice.random() < 0.3:
+        await floor.desk.hand_over(floor.on_their_way.pop())
+        return "replacement delivered"
+    if floor.to_send and dice.random() < 0.6:
+        replacement = floor.to_send.pop()
+        await floor.desk.send(replacement)
+        floor.on_their_way.append(replacement)
+        return "replacement shipped"
+    item, _ = floor.sold_items.pop(dice.randrange(len(floor.sold_items)))
+    done = await floor.desk.exchange(ExchangeLine(item, *dice.choice(floor.cells)))
+    floor.to_send.append(done.order_item_id)
+    return "exchanged"
 
 
 async def _visit_office(floor: _Floor, dice: random.Random) -> str:

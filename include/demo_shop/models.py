@@ -112,6 +112,7 @@ class OrderItem(Row):
     unit_cost: Mapped[Decimal]
     updated_at: Mapped[datetime]
     discount: Mapped[Decimal | None]
+    sold_at: Mapped[datetime | None]
     discount_code: Mapped[str | None]
     sku: Mapped[str | None]
     price_includes_tax: Mapped[bool]

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from include.demo_shop.commands import Key, OrderLine, PlaceOrder
 from include.demo_shop.errors import DiscountTooLarge, InvalidCommand
-from include.demo_shop.models import Order
-from include.demo_shop.money import CURRENCIES, is_whole, shipping_of, tax_on
+from include.demo_shop.models import Order, OrderItem
+from include.demo_shop.money import CURRENCIES, is_whole, refundable, shipping_of, tax_on, without_tax
 
 
 def check_order(command: PlaceOrder) -> None:
@@ -73,6 +73,21 @@ def priced(command: PlaceOrder, prices: dict[Key, Decimal], instant: datetime) -
         ordered_at=instant,
         updated_at=instant,
     )
+
+
+def paid_for(order: Order, items: Sequence[OrderItem], item: OrderItem, units: int) -> Decimal:
+    """What so many units of an item cost after all discounts, before tax; rounded down.
+
+    Args:
+        order: the order as it is now.
+        items: what is in it.
+        item: one of them.
+        units: from 0 to all of it.
+    """
+    currency = order.currency
+    own = without_tax(sum((line.discount or Decimal(0) for line in items), Decimal(0)), currency)
+    gross = without_tax(item.quantity * item.unit_price - (item.discount or 0), currency)
+    return refundable(gross, order.subtotal - own, order.discount - own, units, item.quantity, currency)
 
 
 def _sum_of_lines(lines: Sequence[OrderLine], prices: dict[Key, Decimal]) -> Decimal:

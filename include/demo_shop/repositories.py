@@ -80,6 +80,13 @@ class Orders:
             method: Decimal(amount) for method, amount in await self._session.execute(sums.order_by(Payment.method))
         }
 
+    async def waits(self, item: OrderItem) -> bool:
+        """Whether nothing of an item has left; stable while its order is locked."""
+        left = select(ShipmentItem).where(
+            ShipmentItem.order_item_id == item.order_item_id, ShipmentItem.cancelled_at.is_(None)
+        )
+        return (await self._session.scalars(left)).first() is None
+
     async def under_way(self, order_id: Key) -> list[ShipmentItem]:
         """What left of the order, and has not arrived."""
         lines = select(OrderItem.order_item_id).where(OrderItem.order_id == order_id)

@@ -318,7 +318,7 @@ comment on column order_items.unit_price is
 comment on column order_items.unit_cost is 'What one unit had cost the shop when sold, in the order''s currency.';
 comment on column order_items.updated_at is 'When the row was last written.';
 comment on column order_items.discount is 'Taken off this line alone, as unit_price is; null when nothing was.';
-comment on column order_items.sold_at is 'When it was added to its order; null when it was in it from the start.';
+comment on column order_items.sold_at is 'When it was added to its order, before it left or in exchange for a line of it; null when it was in it from the start.';
 comment on column order_items.sku is 'The product''s, when it was ordered; null in rows of before it was kept.';
 comment on column order_items.price_includes_tax is 'Whether unit_price and discount are with tax.';
 comment on column order_items.removed_at is
@@ -358,7 +358,7 @@ comment on column shipment_items.warehouse_id is 'Where the parcel left from; no
 comment on column shipment_items.quantity is 'Units of the line in this parcel.';
 comment on column shipment_items.carrier is 'Who carries it.';
 comment on column shipment_items.shipped_at is 'When it left; the order''s shipped_at is that of its first parcel.';
-comment on column shipment_items.delivered_at is 'When it arrived; the order''s delivered_at is that of its last parcel.';
+comment on column shipment_items.delivered_at is 'When it arrived; the order''s delivered_at is that of its last parcel, but for what goes out in an exchange.';
 comment on column shipment_items.cancelled_at is 'When it was called back before it had left the yard; null when not.';
 comment on column shipment_items.updated_at is 'When the row was last written.';
 

@@ -40,8 +40,8 @@ from include.demo_shop.errors import (
 )
 from include.demo_shop.history.names import CARRIERS
 from include.demo_shop.models import Order, OrderItem, Payment, Refund, ShipmentItem
-from include.demo_shop.money import CURRENCIES, in_currency, is_whole, on_price_tag, refundable, with_tax, without_tax
-from include.demo_shop.pricing import check_order, priced
+from include.demo_shop.money import CURRENCIES, in_currency, is_whole, on_price_tag, with_tax
+from include.demo_shop.pricing import check_order, paid_for, priced
 from include.demo_shop.repositories import Catalogue, Orders, Shelves, instant_of
 
 CANCELLABLE: Final = ("pending", "processing")
@@ -119,7 +119,7 @@ class OrderService:
                 cell = stock[item.product_id, item.warehouse_id]
                 shelves.record(cell, "reservation", item.quantity, item.order_item_id, instant)
             if command.paid_by != "on_account":
-                await orders.add(_payments(order, "capture", {command.paid_by: order.total}, instant))
+                await orders.add(payments(order, "capture", {command.paid_by: order.total}, instant))
         keys = tuple(item.order_item_id for item in items)
         shipping = order.shipping - order.shipping_discount
         amounts = (order.subtotal, order.discount, shipping, order.tax, order.total)
@@ -132,7 +132,7 @@ class OrderService:
             UnknownOrder, WrongStatus.
         """
         async with self._transaction() as session:
-            order = await _locked(Orders(session), order_id, "start processing", ("pending",))
+            order = await locked(Orders(session), order_id, "start processing", ("pending",))
             order.status = "processing"
             order.updated_at = await instant_of(session)
 
@@ -143,11 +143,15 @@ class OrderService:
             UnknownOrder, WrongStatus.
         """
         async with self._transaction() as session:
-            order = await _locked(Orders(session), order_id, "ship", ("processing",))
+            order = await locked(Orders(session), order_id, "ship", ("processing",))
             order.updated_at = order.shipped_at = await _move_items(session, order_id, "shipment")
             order.status = "shipped"
             orders = Orders(session)
-            await orders.add(_parcels(await orders.items(order_id), order.shipped_at))
+            # One from every warehouse that its items lie in.
+            await orders.add(
+                parcel(item, f"{order_id}-{item.warehouse_id}", order.shipped_at)
+                for item in await orders.items(order_id)
+            )
 
     async def deliver(self, order_id: Key) -> None:
         """Note that a shipped order has arrived.
@@ -156,7 +160,7 @@ class OrderService:
             UnknownOrder, WrongStatus.
         """
         async with self._transaction() as session:
-            order = await _locked(Orders(session), order_id, "deliver", ("shipped",))
+            order = await locked(Orders(session), order_id, "deliver", ("shipped",))
             order.updated_at = order.delivered_at = await instant_of(session)
             order.status = "delivered"
             for row in await Orders(session).under_way(order_id):
@@ -172,11 +176,11 @@ class OrderService:
             raise InvalidCommand("a cancellation says who cancelled and why")
         async with self._transaction() as session:
             orders = Orders(session)
-            order = await _locked(orders, command.order_id, "cancel", CANCELLABLE)
+            order = await locked(orders, command.order_id, "cancel", CANCELLABLE)
             order.updated_at = order.cancelled_at = await _move_items(session, command.order_id, "release")
             order.status = "cancelled"
             order.cancelled_by, order.cancellation_reason = command.by, command.reason
-            await orders.add(_payments(order, "refund", await orders.paid(order.order_id), order.updated_at))
+            await orders.add(payments(order, "refund", await orders.paid(order.order_id), order.updated_at))
 
     async def refund(self, command: RefundLine) -> Refunded:
         """Give money back for units of a line that shipped, and put them back on the shelf if wanted.
@@ -191,7 +195,7 @@ class OrderService:
             item = await orders.item(command.order_item_id)
             if item is None:
                 raise UnknownOrderItem(command.order_item_id)
-            order = await _locked(orders, item.order_id, "refund a line of", REFUNDABLE)
+            order = await locked(orders, item.order_id, "refund a line of", REFUNDABLE)
             currency = order.currency
             smallest = CURRENCIES[currency].smallest
             if command.amount is not None and (not is_whole(command.amount, smallest) or command.amount < 0):
@@ -202,14 +206,8 @@ class OrderService:
                 left = item.quantity - refunded_quantity
                 raise RefundTooLarge(item.order_item_id, "quantity", command.quantity, left)
 
-            tagged = sum((line.discount or Decimal(0) for line in await orders.items(item.order_id)), Decimal(0))
-            own = without_tax(tagged, currency)
-            gross = without_tax(item.quantity * item.unit_price - (item.discount or 0), currency)
-            subtotal, discount = order.subtotal - own, order.discount - own
-            most, usual = (
-                refundable(gross, subtotal, discount, units, item.quantity, currency) - refunded_amount
-                for units in (item.quantity, quantity)
-            )
+            items = await orders.items(item.order_id)
+            most, usual = (paid_for(order, items, item, units) - refunded_amount for units in (item.quantity, quantity))
             amount = max(usual, Decimal(0)) if command.amount is None else command.amount
             if amount > most:
                 raise RefundTooLarge(item.order_item_id, "amount", amount, most.quantize(smallest))
@@ -228,8 +226,8 @@ class OrderService:
                 returned_at=instant if command.restock else None,
             )
             await orders.add([refund])
-            owed = _part(await orders.paid(order.order_id), with_tax(amount, currency))
-            await orders.add(_payments(order, "refund", owed, instant))
+            owed = part(await orders.paid(order.order_id), with_tax(amount, currency))
+            await orders.add(payments(order, "refund", owed, instant))
             if command.restock:
                 shelves.record(stock[cell], "return", command.quantity, item.order_item_id, instant)
         return Refunded(refund.refund_id, amount)
@@ -271,7 +269,12 @@ class OrderService:
             shelves.record(stock, "adjustment", command.quantity, None, await instant_of(session))
 
 
-async def _locked(orders: Orders, order_id: Key, action: str, allowed: tuple[str, ...]) -> Order:
+async def locked(orders: Orders, order_id: Key, action: str, allowed: tuple[str, ...]) -> Order:
+    """The order, held until the transaction ends.
+
+    Raises:
+        UnknownOrder, WrongStatus: its status is none of the allowed.
+    """
     order = await orders.lock(order_id)
     if order is None:
         raise UnknownOrder(order_id)
@@ -280,7 +283,7 @@ async def _locked(orders: Orders, order_id: Key, action: str, allowed: tuple[str
     return order
 
 
-def _part(paid: Mapping[str, Decimal], amount: Decimal) -> dict[str, Decimal]:
+def part(paid: Mapping[str, Decimal], amount: Decimal) -> dict[str, Decimal]:
     """An amount to pay back, by the methods by which was paid; no more than that."""
     owed = {}
     for method, most in paid.items():
@@ -289,7 +292,7 @@ def _part(paid: Mapping[str, Decimal], amount: Decimal) -> dict[str, Decimal]:
     return owed
 
 
-def _payments(order: Order, kind: str, amounts: Mapping[str, Decimal], instant: datetime) -> list[Payment]:
+def payments(order: Order, kind: str, amounts: Mapping[str, Decimal], instant: datetime) -> list[Payment]:
     """Movements of money for an order, by method; of nothing there is none."""
     return [
         Payment(
@@ -306,20 +309,17 @@ def _payments(order: Order, kind: str, amounts: Mapping[str, Decimal], instant: 
     ]
 
 
-def _parcels(items: list[OrderItem], instant: datetime) -> list[ShipmentItem]:
-    """A parcel from every warehouse that an order's items lie in."""
-    return [
-        ShipmentItem(
-            shipment_number=f"{item.order_id}-{item.warehouse_id}",
-            order_item_id=item.order_item_id,
-            warehouse_id=item.warehouse_id,
-            quantity=item.quantity,
-            carrier=CARRIERS[0],
-            shipped_at=instant,
-            updated_at=instant,
-        )
-        for item in items
-    ]
+def parcel(item: OrderItem, number: str, instant: datetime) -> ShipmentItem:
+    """All units of an item in a parcel that leaves now."""
+    return ShipmentItem(
+        shipment_number=number,
+        order_item_id=item.order_item_id,
+        warehouse_id=item.warehouse_id,
+        quantity=item.quantity,
+        carrier=CARRIERS[0],
+        shipped_at=instant,
+        updated_at=instant,
+    )
 
 
 async def _move_items(session: AsyncSession, order_id: Key, kind: str) -> datetime:

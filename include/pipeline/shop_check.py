@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
 import duckdb
 
 from include.contract import Severity, Source, Table
+from include.contract.currency import written
 from include.contract.source import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
@@ -99,6 +101,7 @@ class ShopCheck:
         left_out: the others, with the reason.
         absent: the optional sources that the shop does without.
         unwritten: those of them whose file is there, and not filled in.
+        roundings: by currency, how many orders' totals are not what their parts come to, and by how much together.
     """
 
     folder: str
@@ -110,6 +113,7 @@ class ShopCheck:
     left_out: Mapping[str, str] = field(default_factory=dict)
     absent: Sequence[str] = ()
     unwritten: Sequence[str] = ()
+    roundings: Sequence[str] = ()
 
     @property
     def can_run(self) -> bool:
@@ -128,6 +132,7 @@ class ShopCheck:
             _listed("Tables", [", ".join(self.tables)] if self.tables else []),
             _listed("Left out", [f"{name}: {why}" for name, why in self.left_out.items()]),
             _listed("Left out: optional; without it a table is built with no rows of it", self._absent()),
+            _listed("Rounding", self.roundings),
             _listed(f"A night would {self.verdict}", self.why),
         ]
         return "\n\n".join(part for part in parts if part)
@@ -172,10 +177,10 @@ def check_shop(
             findings.append(Finding(folder, None, str(error), "mend it and run `make map` again"))
     if read is None:
         return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent, unwritten)
-    verdict, why, checked, shown = _judge(sources, read, examined)
+    verdict, why, checked, shown, roundings = _judge(sources, read, examined)
     findings = sorted([*findings, *shown], key=_place)
     say(f"Read and checked in {time.monotonic() - started:.0f} s")
-    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent, unwritten)
+    return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent, unwritten, roundings)
 
 
 def _read(sources: Mapping[str, Source]) -> Extraction:
@@ -187,8 +192,8 @@ def _read(sources: Mapping[str, Source]) -> Extraction:
 
 def _judge(
     sources: Mapping[str, Source], read: Extraction, examined: Examined
-) -> tuple[Verdict, list[str], list[SourceCheck], list[Finding]]:
-    """Have the gate check every row, and say what it would do, why, and what the rows show."""
+) -> tuple[Verdict, list[str], list[SourceCheck], list[Finding], list[str]]:
+    """Have the gate check every row, and say what it would do, why, what the rows show, and how orders round."""
     full = dict.fromkeys(sources, True)
     outcomes = {name: check_source(sources, name, _RUN, full, read.snapshot_at.isoformat()) for name in sources}
     recorded: dict[str, list[dict[str, Any]]] = {
@@ -207,18 +212,43 @@ def _judge(
             for one in checked
             for finding in hints.of_rows(connection, sources[one.name], examined.given.get(one.name, ()), one.rows)
         ]
+        roundings = _roundings(connection, sources["orders"])
     try:
         excess = find_excess(sources, recorded, _RUN, full)
     except NightStopped as stopped:
-        return Verdict.STOP, [str(stopped)], checked, shown
+        return Verdict.STOP, [str(stopped)], checked, shown, roundings
     if excess is None:
-        return Verdict.PUBLISH, [], checked, shown
+        return Verdict.PUBLISH, [], checked, shown, roundings
     over = [
         f"{one.name}: {one.held:,} of {one.rows:,} rows would be in quarantine, {one.tolerated:,} are tolerated"
         for one in checked
         if one.held > one.tolerated
     ]
-    return Verdict.WAIT, over, checked, shown
+    return Verdict.WAIT, over, checked, shown, roundings
+
+
+def _roundings(connection: duckdb.DuckDBPyConnection, orders: Source) -> list[str]:
+    """By currency, what the totals of accepted orders are more or less than their parts; only where they are."""
+    found = connection.execute(
+        """
+        select currency, count(*) filter (rounding_cents <> 0) as differing, count(*), sum(rounding_cents)
+        from checked_orders
+        where len(_broken) = 0
+        group by currency
+        having differing > 0
+        order by currency
+        """
+    ).fetchall()
+    said = []
+    for currency, differing, count, cents in found:
+        amount = written(abs(Decimal(int(cents))).scaleb(-orders.decimals), currency)
+        less = "less" if cents > 0 else "more"
+        said.append(
+            f"{differing:,} orders of {count:,} in {currency}: their lines, shipping and tax come to {amount}"
+            f" {currency} {less} than their totals, counted as rounding"
+            " (include/sources/README.md says how lines come out even)"
+        )
+    return said
 
 
 def _checked(

@@ -91,7 +91,7 @@ PURCHASE_ORDER_LINES = Source(
             severity=Severity.WARN,
         ),
         one_of("lacks_receipt", "received_has_time", "Units that have come did so at some time.", [False]),
-        in_our_time("ordered_on", "line"),
+        in_our_time("ordered_on", "purchase order line"),
         at_most("ordered_at", "_snapshot_at", "ordered_not_in_future", "No line was ordered in the future."),
         at_most("ordered_at", "received_at", "received_after_ordered", "Units come after they were ordered."),
         at_most("received_at", "_snapshot_at", "received_not_in_future", "No units have come in the future."),

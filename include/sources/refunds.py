@@ -162,6 +162,17 @@ REFUNDS = Source(
             needs=("refunds",),
         ),
         Derived(
+            Column("units_before", Type.UNITS, "Units of the refunds of the line before this one.", nullable=True),
+            """(
+                select coalesce(sum(sibling.quantity), 0)
+                from refunds as sibling
+                where
+                    sibling.order_item_id = row.order_item_id
+                    and (sibling.refunded_at, sibling.refund_id) < (row.refunded_at, row.refund_id)
+            )""",
+            needs=("refunds",),
+        ),
+        Derived(
             Column("refunded_units", Type.UNITS, "Units over all refunds of the line.", nullable=True),
             "(select sum(sibling.quantity) from refunds as sibling where sibling.order_item_id = row.order_item_id)",
             needs=("refunds",),

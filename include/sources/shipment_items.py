@@ -32,8 +32,8 @@ SHIPMENT_ITEMS = Source(
     grain="One row per order line in a shipment: a parcel that left with some units of it.",
     doc="An order may leave in several shipments, from several warehouses, and a line in parts. What was only packed "
     "has not left, and has no row. Every row says what its shipment says, which must be the same on all its rows of an "
-    "order: a shipment that is a table of its own would be part of an order, and its lines of two things at once. A "
-    "parcel with goods of two orders is one shipment of each.",
+    "order. It has no table of its own: a row is part of one thing alone, here of its order line. A parcel with goods "
+    "of two orders is one shipment of each.",
     columns=(
         Column("shipment_item_id", Type.INTEGER, "The line in the shipment."),
         Column("shipment_id", Type.TEXT, "The shipment, as the shop numbers it."),

@@ -6,6 +6,9 @@ that instant: a slice that was published again with other rows is a new version,
 slice was not known before its backfill. The labels are those of the latest business day that had ended, whenever they
 were published; they are null where their window had not closed, or no slice was published.
 
+Amounts are whole minor units, by the decimals that the shop has now. Quantities are units: whole numbers, or floats
+where the shop's units have decimals.
+
 Everything is read from the lake, at the published versions in the ledger. A publication fixes the versions of all
 tables: the same entities and the same publication give the same bytes.
 """

@@ -10,6 +10,12 @@ from include.demo_shop.schema import key_type
 
 _DECIMALS = "case orders.currency when 'JPY' then 0 when 'KWD' then 3 else 2 end"
 _NET = "(case when price_includes_tax then 1.1 else 1 end)"  # what an amount of a line is divided by to be without tax
+# Lines that went out in place of others, after their orders had left: in no parcel of the order's first ones.
+_REPLACEMENTS = """
+    select order_item_id, order_id, order_items.sold_at
+    from order_items join orders using (order_id)
+    where order_items.sold_at > orders.shipped_at
+"""
 INVARIANTS = {
     "subtotal is the sum of its lines": f"""
         select orders.order_id from orders left join order_items using (order_id)
@@ -145,10 +151,32 @@ INVARIANTS = {
         union all select product_id::text from products where not unit_price > 0 or not unit_cost > 0""",
     "an article number is of one product that is sold": """
         select sku from products where is_active group by sku having count(*) > 1""",
-    "a line is added to an order that is open": """
+    "a line is added to an order that is open": f"""
         select order_item_id from order_items join orders using (order_id)
-        where sold_at < ordered_at or sold_at > coalesce(shipped_at, cancelled_at, now())
-            or sold_at > orders.updated_at or sold_at > order_items.updated_at""",
+        where sold_at < ordered_at or sold_at > orders.updated_at or sold_at > order_items.updated_at
+            or sold_at > coalesce(shipped_at, cancelled_at, now()) and order_item_id not in (
+                select order_item_id from ({_REPLACEMENTS}) as replacement
+            )""",
+    "a replacement follows what came back of a delivered order": f"""
+        with replacements as ({_REPLACEMENTS})
+        select order_item_id from replacements join orders using (order_id)
+        where status <> 'delivered' or replacements.sold_at < orders.delivered_at or not exists (
+            select from refunds join order_items as old using (order_item_id)
+            where old.order_id = replacements.order_id and restocked
+                and returned_at between orders.delivered_at and replacements.sold_at
+        )""",
+    "what a replacement costs more or less is paid": f"""
+        with owed as (
+            select order_id, total - coalesce((
+                select sum(refunds.amount + refunds.tax) from refunds join order_items using (order_item_id)
+                where order_items.order_id = orders.order_id
+            ), 0) as left_to_pay
+            from orders where order_id in (select order_id from ({_REPLACEMENTS}) as replacement)
+        )
+        select order_id from owed join payments using (order_id)
+        group by order_id, left_to_pay
+        having sum(case kind when 'capture' then amount else -amount end) <> left_to_pay
+            and bool_and(method <> 'on_account')""",
     "currencies are known": """
         select order_id from orders where currency not in ('EUR', 'USD', 'JPY', 'KWD') or currency is null""",
     "e-mail addresses look like some": """
@@ -206,11 +234,12 @@ INVARIANTS = {
         having count(distinct (shipped_at, delivered_at, shipment_items.warehouse_id)) > 1
         union all select order_item_id::text from shipment_items join order_items using (order_item_id)
         group by order_item_id, order_items.quantity having sum(shipment_items.quantity) > order_items.quantity""",
-    "an order leaves with its first parcel and arrives with its last": """
+    "an order leaves with its first parcel and arrives with its last": f"""
         with parcels as (
             select order_id, min(shipment_items.shipped_at) as shipped_at, max(delivered_at) as delivered_at,
                 count(*) filter (where delivered_at is null) as under_way
             from shipment_items join order_items using (order_item_id)
+            where order_item_id not in (select order_item_id from ({_REPLACEMENTS}) as replacement)
             group by order_id
         )
         select order_id from orders left join parcels using (order_id)
@@ -243,10 +272,10 @@ INVARIANTS = {
             from inventory_movements
         )
         select movement_id from running where not (0 <= reserved and reserved <= on_hand)""",
-    "every line is reserved once, then shipped or released as its order says": """
+    "every line is reserved once, then shipped or released as its order says": f"""
         select order_item_id from order_items join orders using (order_id)
         left join inventory_movements as moved using (order_item_id)
-        where removed_at is null
+        where removed_at is null and order_item_id not in (select order_item_id from ({_REPLACEMENTS}) as replacement)
         group by order_item_id, order_items.quantity, orders.status, orders.shipped_at, orders.cancelled_at,
             orders.ordered_at
         having coalesce(sum(moved.quantity) filter (
@@ -255,6 +284,18 @@ INVARIANTS = {
                 <> case when shipped_at is null then 0 else -order_items.quantity end
             or coalesce(sum(moved.quantity) filter (where kind = 'release' and moved_at = cancelled_at), 0)
                 <> case when cancelled_at is null then 0 else -order_items.quantity end""",
+    "a replacement is reserved when it is sold, and leaves with its parcel": f"""
+        with parcels as (
+            select order_item_id, min(shipped_at) as shipped_at, sum(quantity) as units
+            from shipment_items where cancelled_at is null group by order_item_id
+        )
+        select order_item_id from ({_REPLACEMENTS}) as replacement join order_items using (order_item_id)
+        left join parcels using (order_item_id) left join inventory_movements as moved using (order_item_id)
+        group by order_item_id, order_items.quantity, replacement.sold_at, parcels.shipped_at, parcels.units
+        having coalesce(sum(moved.quantity) filter (where kind = 'reservation' and moved_at = replacement.sold_at), 0)
+                <> order_items.quantity
+            or coalesce(sum(moved.quantity) filter (where kind = 'shipment' and moved_at = parcels.shipped_at), 0)
+                <> -coalesce(parcels.units, 0)""",
     "a line that is taken out of an order is released at once, and the order is written then": """
         select order_item_id from order_items join orders using (order_id)
         left join inventory_movements as moved using (order_item_id)

@@ -17,6 +17,7 @@ from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history, j
 from include.demo_shop.history.article_numbers import ArticleNumbers
 from include.demo_shop.history.calendar import Ints
 from include.demo_shop.history.catalogue import Assortment
+from include.demo_shop.history.exchanges import Exchanges, exchanges
 from include.demo_shop.history.kits import Kits
 from include.demo_shop.history.order_refunds import OrderRefunds
 from include.demo_shop.history.orders import NEVER, Codes, Prices
@@ -206,8 +207,76 @@ def test_what_leaves_in_parcels_changes_nothing_else(
     monkeypatch.setattr(simulation, "shipments", lambda *_: nothing)
     second = filled(another_shop)
     assert first.pop("shipment_items")
-    assert not second.pop("shipment_items")
+    replacements = second.pop("shipment_items")
+    assert all('-X"' in row for row in replacements)
     assert first == second
+
+
+def test_what_is_exchanged_changes_nothing_else(
+    shop_database: Database, another_shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those orders, and for the numbers of movements; the shelves have as much for sale at the end."""
+    first = filled(shop_database)
+
+    def none(*arguments: Any) -> Exchanges:
+        return exchanges(*arguments).take(np.zeros(0, np.int64))
+
+    monkeypatch.setattr(simulation, "exchanges", none)
+    second = filled(another_shop)
+    assert first["orders"] != second["orders"]
+    of_orders = "select order_item_id from order_items where order_id in (select order_id from exchanged)"
+    of_exchanges = (
+        "delete from shipment_items where shipment_number like '%-X'",
+        """
+        delete from payments using exchanged
+        where payments.order_id = exchanged.order_id and method = 'card' and paid_at >= sold_at
+        """,
+        f"delete from refunds where order_item_id in ({of_orders})",
+        f"""
+        delete from inventory_movements
+        where order_item_id in (select order_item_id from exchanged)
+            or kind = 'return' and order_item_id in ({of_orders})
+        """,
+        "delete from order_items where order_item_id in (select order_item_id from exchanged)",
+    )
+    with shopkeeper(shop_database) as shop:
+        shop.execute(
+            "create temp table exchanged as select order_item_id, order_id, sold_at"
+            " from order_items join orders using (order_id) where sold_at > shipped_at"
+        )
+        assert _one(shop, "select count(*) from exchanged") > 1
+        for statement in of_exchanges:
+            shop.execute(statement.encode())
+    for database in (shop_database, another_shop):
+        with shopkeeper(database) as shop:
+            shop.execute("alter table orders drop column subtotal cascade, drop column tax, drop column total")
+            shop.execute("alter table orders drop column updated_at")
+            shop.execute("alter table inventory_movements drop column movement_id")
+            shop.execute("alter table inventory add column available int, drop column updated_at")
+            shop.execute("update inventory set available = on_hand - reserved")
+            shop.execute("alter table inventory drop column on_hand, drop column reserved")
+            first, second = second, contents(shop)
+    assert first == second
+
+
+def test_an_exchange_is_whole(past: Connection[Any]) -> None:
+    """On one day, after that of the order, a line comes back and another is sold, for more or for less."""
+    of_all = """
+        with swapped as (
+            select order_id, new.product_id <> old.product_id as is_other,
+                refunded_at::date = new.sold_at::date as at_once,
+                new.unit_price - refunds.amount as more, new.sold_at::date - ordered_at::date as days
+            from order_items as new
+            join orders using (order_id)
+            join order_items as old using (order_id)
+            join refunds on refunds.order_item_id = old.order_item_id
+            where new.sold_at > orders.shipped_at
+        )
+        select count(*) = count(distinct order_id), bool_and(is_other), bool_and(at_once), bool_or(more > 0),
+            bool_or(more < 0), min(days) > 0, count(*) > 10
+        from swapped
+        """
+    assert past.execute(of_all).fetchone() == (True,) * 7
 
 
 def test_what_is_bought_changes_nothing_else(

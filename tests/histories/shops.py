@@ -120,6 +120,37 @@ class Refund:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """A line comes back, and units of another product, or the same, are added to its order in its place."""
+
+    line: int
+    hour: int
+    product: int
+    cents: int
+    cost: int | None
+
+    def do(self, shop: Shop) -> None:
+        """See Deed."""
+        line = shop.pick("order_items", self.line)
+        if line is None:
+            return
+        old = shop.rows["order_items"][line]
+        back = Refund(self.line, self.hour, old["quantity"], old["cents"], restocked=True, returned=self.hour)
+        back.do(shop)
+        new = Line(self.product, old["quantity"], self.cents, self.cost, old["warehouse"], None, sold=self.hour)
+        added = shop.add("order_items", order=old["order"], **vars(new))
+        for kind, product, quantity, of in (
+            ("return", old["product"], old["quantity"], line),
+            ("reservation", self.product, old["quantity"], added),
+            ("shipment", self.product, -old["quantity"], added),
+        ):
+            shop.add(
+                "inventory_movements", product=product, warehouse=old["warehouse"], kind=kind, quantity=quantity,
+                hour=self.hour, line=of,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class GiveBack:
     """Money goes back that no line explains, for an order or, without one, in a currency."""
 

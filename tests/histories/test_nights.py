@@ -70,6 +70,32 @@ TAMPERING: Final = {
             updated_at = now()
         where order_id = (select order_id from order_items where order_item_id = %(line)s)
     """,
+    "a line is exchanged, and the order stays what it was": """
+        with old as (
+            select order_items.*, orders.ordered_at + %(days)s * interval '1 day' as at
+            from order_items join orders using (order_id)
+            where order_item_id = %(line)s and cancelled_at is null and currency = 'EUR'
+                and orders.ordered_at + %(days)s * interval '1 day' < now()
+                and not exists (select from refunds where refunds.order_item_id = order_items.order_item_id)
+        ),
+        back as (
+            insert into refunds
+                (order_item_id, quantity, amount, restocked, refunded_at, returned_at, updated_at)
+            select order_item_id, quantity, 0.01, true, at, at, now() from old
+        ),
+        new as (
+            insert into order_items
+                (order_id, product_id, warehouse_id, quantity, unit_price, unit_cost, sold_at, updated_at)
+            select order_id, product_id, warehouse_id, quantity, 10, unit_cost, at, now() from old
+            returning order_id, quantity
+        )
+        update orders set subtotal = subtotal + 10 * new.quantity,
+            tax = round((subtotal + 10 * new.quantity - discount) * 0.10, 2) + shipping_tax,
+            total = subtotal + 10 * new.quantity - discount + shipping - shipping_discount + shipping_tax
+                + round((subtotal + 10 * new.quantity - discount) * 0.10, 2),
+            updated_at = now()
+        from new where new.order_id = orders.order_id
+    """,
     "a line had cost more": """
         update order_items set unit_cost = unit_cost + 1, updated_at = now() where order_item_id = %(line)s
     """,

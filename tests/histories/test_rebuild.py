@@ -30,6 +30,7 @@ from tests.histories.shops import (
     Deed,
     Delete,
     Edit,
+    Exchange,
     GiveBack,
     History,
     Hold,
@@ -102,6 +103,7 @@ def _edits(source: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[D
 deeds: st.SearchStrategy[Deed] = st.one_of(
     orders,
     refunds,
+    st.builds(Exchange, which, hours, products, cents, costs),
     given_back,
     payments,
     shipments,

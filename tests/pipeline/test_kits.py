@@ -83,10 +83,25 @@ def _declare_as_before(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def _health_before(
-    inventory_daily: Frame, daily_product_sales: Frame, purchase_order_lines: Frame, as_of: int, unit_parts: int
+    inventory_daily: Frame,
+    daily_product_sales: Frame,
+    purchase_order_lines: Frame,
+    inventory_movements: Frame,
+    calendar: Frame,
+    as_of: int,
+    unit_parts: int,
 ) -> Frame:
     none = daily_product_sales.filter(nw.col("day") < 0)
-    return inventory_health.build(inventory_daily, daily_product_sales, none, purchase_order_lines, as_of, unit_parts)
+    return inventory_health.build(
+        inventory_daily,
+        daily_product_sales,
+        none,
+        purchase_order_lines,
+        inventory_movements,
+        calendar,
+        as_of,
+        unit_parts,
+    )
 
 
 def _stockouts_before(inventory_daily: Frame, daily_product_sales: Frame, as_of: int, unit_parts: int) -> Frame:

@@ -81,11 +81,24 @@ def _declare_as_before(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def _health_before(
-    inventory_daily: Frame, daily_product_sales: Frame, component_demand_daily: Frame, as_of: int, unit_parts: int
+    inventory_daily: Frame,
+    daily_product_sales: Frame,
+    component_demand_daily: Frame,
+    inventory_movements: Frame,
+    calendar: Frame,
+    as_of: int,
+    unit_parts: int,
 ) -> Frame:
     days = {name: nw.col("day") for name in ("quantity", "received", "cancelled_on", "expected_on")}
     none = inventory_daily.filter(nw.col("day") < 0).select("product_id", "warehouse_id", **days)
     health = inventory_health.build(
-        inventory_daily, daily_product_sales, component_demand_daily, none, as_of, unit_parts
+        inventory_daily,
+        daily_product_sales,
+        component_demand_daily,
+        none,
+        inventory_movements,
+        calendar,
+        as_of,
+        unit_parts,
     )
     return health.drop(ADDED)

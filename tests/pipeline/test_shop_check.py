@@ -96,6 +96,20 @@ def test_a_shop_that_rounds_is_asked_for_what_its_lines_come_to(shop: Mapped) ->
     ) in said
 
 
+def test_what_totals_are_more_than_their_parts_is_added_up(shop: Mapped) -> None:
+    (shop.folder / "shop.toml").write_text('[money]\nrounding = "half_up"\n')
+    assert shop.check().roundings == []
+    orders = (shop.folder / "orders.sql").read_text()
+    more = "summe + case when bnr like '%1' then 0.02 when bnr like '%2' then -0.01 else 0 end as total"
+    (shop.folder / "orders.sql").write_text(orders.replace("summe as total", more))
+    checked = shop.check()
+    assert checked.verdict is Verdict.PUBLISH, str(checked)
+    assert [one.partition(", counted")[0] for one in checked.roundings] == [
+        "12 orders of 60 in EUR: their lines, shipping and tax come to 0.06 EUR less than their totals"
+    ]
+    assert "\n\nRounding\n  12 orders of 60 in EUR" in str(checked)
+
+
 def test_rows_that_the_gate_would_hold_are_counted_by_rule(shop: Mapped) -> None:
     shop.database.execute("update laden.zeile set preis = 9.995 where znr <= 20")
     checked = shop.check()

@@ -54,13 +54,13 @@ def test_a_cancelled_order_is_a_sale_of_its_day_and_a_return_on_that_of_its_canc
     built.check(
         "daily_sales",
         """
-        day        orders cancelled_orders customers new_customers units refunded_units gross_sales_cents discounts_cents returns_cents shipping_cents shipping_refunds_cents tax_cents tax_refunds_cents other_refunds_cents total_sales_cents
-        2026-01-02 1      0                1         1             5     0              1300              100             0             60             0                      96        0                 0                   1356
-        2026-01-03 0      0                0         0             0     1              0                 0               300           0              0                      0         0                 0                   -300
-        2026-01-04 1      0                1         0             2     0              500               0               0             0              0                      50        0                 0                   550
-        2026-01-05 0      0                0         0             0     1              0                 0               200           0              10                     0         24                30                  -264
-        2026-01-06 0      1                0         0             0     3              0                 0               700           0              50                     0         72                -30                 -792
-        2026-01-07 0      0                0         0             0     0              0                 0               0             0              0                      0         0                 0                   0
+        day        orders cancelled_orders customers new_customers units refunded_units gross_sales_cents discounts_cents returns_cents shipping_cents shipping_refunds_cents tax_cents tax_refunds_cents other_refunds_cents total_sales_cents rounding_cents
+        2026-01-02 1      0                1         1             5     0              1300              100             0             60             0                      96        0                 0                   1356              1
+        2026-01-03 0      0                0         0             0     1              0                 0               300           0              0                      0         0                 0                   -300              0
+        2026-01-04 1      0                1         0             2     0              500               0               0             0              0                      50        0                 0                   550               0
+        2026-01-05 0      0                0         0             0     1              0                 0               200           0              10                     0         24                30                  -264              0
+        2026-01-06 0      1                0         0             0     3              0                 0               700           0              50                     0         72                -30                 -792              -1
+        2026-01-07 0      0                0         0             0     0              0                 0               0             0              0                      0         0                 0                   0                 0
         """,
     )
     built.check(

@@ -19,11 +19,11 @@ from transforms.registry import TABLES, Published
 # line taken out, one added later. A refund of no known order.
 SALES = {
     "orders": """
-        order_id customer_id status    currency channel store_id customers_region subtotal_cents discount_cents shipping_cents tax_cents total_cents ordered_at cancelled_at
-        1        1           shipped   EUR      web     -        north            3000           100            500            340       3740        2026-01-02 -
-        2        2           cancelled EUR      store   A        south            1000           0              0              100       1100        2026-01-02 2026-01-04
-        3        -           shipped   EUR      -       A        -                700            0              0              70        770         2026-01-02 -
-        4        1           shipped   EUR      store   B        north            500            0              0              50        550         2026-01-03 -
+        order_id customer_id status    currency channel store_id customers_region subtotal_cents discount_cents shipping_cents tax_cents total_cents rounding_cents ordered_at cancelled_at
+        1        1           shipped   EUR      web     -        north            3000           100            500            340       3743        3              2026-01-02 -
+        2        2           cancelled EUR      store   A        south            1000           0              0              100       1107        7              2026-01-02 2026-01-04
+        3        -           shipped   EUR      -       A        -                700            0              0              70        770         0              2026-01-02 -
+        4        1           shipped   EUR      store   B        north            500            0              0              50        549         -1             2026-01-03 -
     """,
     "order_items": """
         order_item_id order_id product_id warehouse_id quantity unit_price_cents sold_on    removed_on products_brand
@@ -79,6 +79,7 @@ ADDED_UP = [
     *("orders", "cancelled_orders", "new_customers", "guest_orders", "units", "refunded_units", "returned_units"),
     *("gross_sales_cents", "discounts_cents", "returns_cents", "net_sales_cents", "shipping_cents"),
     *("shipping_refunds_cents", "tax_cents", "tax_refunds_cents", "other_refunds_cents", "total_sales_cents"),
+    "rounding_cents",
 ]
 
 

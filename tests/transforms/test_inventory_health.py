@@ -150,3 +150,41 @@ def test_sell_through_is_of_what_the_window_began_with(report: Report) -> None:
 
 def test_a_shop_without_stock(report: Report) -> None:
     assert report({}).rows("inventory_health") == []
+
+
+def test_what_was_sold_before_the_first_count_is_demand(report: Report) -> None:
+    """Neither 10 nor 11 has a movement; 11 was first sold on the 9th, 12 never; 13 was sold two years ago."""
+    sold = "day product_id warehouse_id received sold\n"
+    sold += "\n".join([*(f"{on} 10 1 0 2" for on in _days("2026-01-03", 27)), "2026-01-09 11 1 0 1"])
+    shop = shelves(sold + "\n2026-01-27 11 1 0 3\n2026-01-30 11 1 0 1\n2024-01-01 13 1 0 1")
+    shop["inventory_movements"] = """
+        movement_id product_id warehouse_id kind  quantity moved_at   moves_units
+        1           10         1            count 40       2026-01-30 yes
+        2           11         1            count 0        2026-01-29 no
+        3           11         1            count 9        2026-01-30 yes
+        4           12         1            count 7        2026-01-30 yes
+        5           13         1            count 7        2026-01-30 yes
+    """
+    report(shop, as_of="2026-01-30").check(
+        "inventory_health",
+        """
+        product_id available units_28d in_stock_days_28d velocity days_of_supply sell_through turnover stockout_rate status
+        10         40        54        28                54/28    1120/54        -            54/40    0             ok
+        11         9         5         21                5/21     189/5          -            5/9      0             ok
+        12         7         0         1                 0        -              -            0        0             ok
+        13         7         0         1                 0        -              -            0        0             ok
+        """,
+    )
+
+
+def test_a_shelf_that_has_movements_has_no_days_before_its_first(report: Report) -> None:
+    """What was sold before it came is of no day in stock; a count is no movement."""
+    shop = shelves(HEADER + "2026-01-03 10 1 0 2\n2026-01-20 10 1 9 1")
+    shop["inventory_movements"] = [row for row in shop["inventory_movements"] if row["moved_on"] > day("2026-01-10")]
+    report(shop, as_of="2026-01-30").check(
+        "inventory_health",
+        """
+        units_28d in_stock_days_28d
+        1         11
+        """,
+    )

@@ -62,6 +62,28 @@ def test_what_leaves_later_and_arrives_later_changes_no_day_before(report: Repor
     assert before < {(row["day"], row["warehouse_id"]) for row in later}
 
 
+def test_what_leaves_together_is_no_later_shipment(report: Report) -> None:
+    """One parcel with lines of two warehouses, which it does not say; two in one second; and one a second later."""
+    shop = {name: SHOP[name] for name in ("orders", "order_items")} | {
+        "shipment_items": """
+            shipment_item_id shipment_id order_item_id quantity warehouse_id seconds_to_ship shipped_at       cancelled_at
+            1                A           21            3        -            93600           2026-01-03T12:00 -
+            2                A           22            5        -            93600           2026-01-03T12:00 -
+            3                B           11            2        1            86400           2026-01-03T10:00 -
+            4                C           12            2        2            86400           2026-01-03T10:00 -
+            5                D           12            2        2            86401           2026-01-03T10:00 -
+        """,
+    }
+    report(shop, as_of="2026-01-06").check(
+        "shipments_daily",
+        """
+        day        warehouse_id shipments later_shipments units_shipped orders_started
+        2026-01-03 1            2         0               5             2
+        2026-01-03 2            3         1               9             0
+        """,
+    )
+
+
 def test_a_line_says_how_many_of_its_units_left(report: Report) -> None:
     units = {row["order_item_id"]: row["shipped_units"] for row in report(SHOP, as_of="2026-01-06").rows("order_lines")}
     assert units == {11: 2, 12: 2, 21: 3, 22: 5, 31: 6, 32: 0, 33: 0, 41: 0}

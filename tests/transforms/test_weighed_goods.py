@@ -67,6 +67,27 @@ def test_what_a_line_comes_to_and_cost_is_rounded_once(report: Report) -> None:
     )
 
 
+def test_a_line_that_comes_back_in_parts_gives_back_what_it_cost(report: Report) -> None:
+    """350 g cost 1.75; 125 g and 225 g alone would be 0.63 and 1.13. Another day has the second part."""
+    shop = {
+        "orders": """
+            order_id customer_id status  currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           pending EUR      350            0              0         350         2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents unit_cost_cents sold_on
+            1             1        1          1            350      999              501             2026-01-02
+        """,
+        "refunds": """
+            refund_id order_item_id quantity amount_cents restocked refunded_at units_before
+            1         1             125      100          no        2026-01-03  0
+            2         1             225      250          no        2026-01-04  125
+        """,
+    }
+    rows = report(shop, unit_decimals=3).rows("daily_product_sales")
+    assert [row["returned_cost_cents"] for row in rows] == [0, 63, 112]
+
+
 @pytest.mark.parametrize("seed", ["apple", "pear"])
 def test_kilograms_to_the_gram_are_the_same_money_as_grams(report: Report, seed: str) -> None:
     """A price per kilogram is a thousand times that per gram; whatever is published is the same but for that."""

@@ -85,7 +85,9 @@ def build(order_lines: Frame, refunds: Frame, minor_units: int, unit_parts: int)
         unknown_costs=flag(nw.col("cost_cents").is_null()),
         unknown_returned_costs=ZERO,
     )
-    returned_cost = worth(nw.col("refunded_units"), nw.col("unit_cost_cents"), unit_parts)
+    # Of a line that comes back in parts, what all of them cost so far less what they had before: rounded once.
+    before, cost = nw.col("units_before"), nw.col("unit_cost_cents")
+    returned_cost = worth(before + nw.col("refunded_units"), cost, unit_parts) - worth(before, cost, unit_parts)
     given_back = returned_lines(refunds, order_lines).select(
         *_KEY,
         units=ZERO,

@@ -98,6 +98,12 @@ TABLE = Table(
             "Σ (gross sales − discounts) of orders / orders, in major units; null on a day without orders.",
             nullable=True,
         ),
+        Column(
+            "rounding",
+            Type.CENTS,
+            "Σ rounding of orders, less that of orders that come back whole that day. Not in total_sales: with it, the "
+            "day's orders come to what their totals say.",
+        ),
     ),
     primary_key=("day", "currency"),
     rebuild=Rebuild.by(
@@ -156,7 +162,7 @@ _COUNTS = [
     "refunded_units",
     "returned_units",
 ]
-_AMOUNTS = ["gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents"]
+_AMOUNTS = ["gross_sales_cents", "discounts_cents", "shipping_cents", "tax_cents", "rounding_cents"]
 _GIVEN_BACK = ["returns_cents", "tax_of_lines", "other_refunds_cents", "shipping_refunds_cents", "tax_refunds_cents"]
 
 
@@ -189,6 +195,7 @@ def build(
         .join(_returns(returned), on=_KEY, how="left")
         .join(_given_back(of_no_line, placed, back), on=_KEY, how="left")
         .join(_came_back(returned), on=_KEY, how="left")
+        .join(_rounding(kept, back), on=_KEY, how="left")
         .with_columns(nw.col(*_COUNTS, *_AMOUNTS, *_GIVEN_BACK).fill_null(0))
         .with_columns(tax_refunds_cents=nw.col("tax_refunds_cents") + nw.col("tax_of_lines"))
         .with_columns(
@@ -225,6 +232,13 @@ def _orders(kept: Frame) -> Frame:
             nw.col("shipping_cents", "tax_cents", "order_value_cents").sum(),
         )
     )
+
+
+def _rounding(kept: Frame, back: Frame) -> Frame:
+    """What totals are more than their parts: of orders on their day, and back on the day of a cancelling."""
+    came_back = back.select(*_KEY, rounding_cents=-nw.col("rounding_cents"))
+    rows = nw.concat([kept.select(*_KEY, "rounding_cents"), came_back])
+    return rows.group_by(_KEY).agg(nw.col("rounding_cents").sum())
 
 
 def _sales(sold: Frame) -> Frame:

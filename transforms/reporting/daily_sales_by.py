@@ -63,10 +63,11 @@ _AMOUNTS = [
     "tax_cents",
     "tax_refunds_cents",
     "other_refunds_cents",
+    "rounding_cents",
 ]
 _OF_ORDER = ["order_id", "customer_id", "currency", "ordered_on", "cancelled_on", "voided_on", "is_first_order"]
 _OF_ORDER += ["gross_sales_cents", "discount_cents", "shipping_cents", "tax_cents"]
-_OF_ORDER += ["cancelled_refunds_cents", "cancelled_shipping_cents", "cancelled_tax_cents"]
+_OF_ORDER += ["rounding_cents", "cancelled_refunds_cents", "cancelled_shipping_cents", "cancelled_tax_cents"]
 _OF_LINE = ["order_item_id", "currency", "is_void", "sold_on", "quantity", "gross_sales_cents"]
 _OF_LINE += ["discount_allocated_cents"]
 
@@ -125,9 +126,10 @@ def _of_orders(placed: Frame) -> list[Frame]:
             shipping_cents=nw.col("shipping_cents"),
             tax_cents=nw.col("tax_cents"),
             order_value_cents=nw.col("gross_sales_cents") - nw.col("discount_cents"),
+            rounding_cents=nw.col("rounding_cents"),
         ),
         _counted(void, "ordered_on", cancelled_orders=ONE),
-        _counted(returned_orders(placed), "day", cancelled_orders=ONE),
+        _counted(returned_orders(placed), "day", cancelled_orders=ONE, rounding_cents=-nw.col("rounding_cents")),
     ]
 
 

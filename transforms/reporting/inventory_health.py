@@ -16,10 +16,11 @@ from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import between, one_of
 from include.contract.table import key
 from transforms.arithmetic import flag, ratio, rounded_up
-from transforms.demand import SHELF, lead_time_deviation, shelf_days
+from transforms.demand import SHELF, daily_units, lead_time_deviation, shelf_days
 from transforms.engines import Frame
 from transforms.incoming import on_order
 from transforms.parameters import PARAMETERS
+from transforms.uncounted import days_before_count
 
 _STATUSES = ("not_yet_stocked", "ok", "at_risk", "stockout", "overstock", "dead")
 
@@ -30,7 +31,9 @@ TABLE = Table(
     doc="A window of n days ends with the night and begins no earlier than the day on which the shelf was first "
     "stocked; units ordered before that count all the same. A day is in stock if something was available at its end or "
     "sold on it. Units ordered are those of the product and those in kits that were sold "
-    "(reporting.component_demand_daily); a kit has no shelf, and no row.",
+    "(reporting.component_demand_daily); a kit has no shelf, and no row. Of a shelf that is counted and has no "
+    "movements (a shop without `inventory_movements`), nobody knows what lay there before its first count: every day "
+    "since its first sale counts as in stock, and none as empty.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
@@ -96,12 +99,14 @@ TABLE = Table(
         Column(
             "on_order_units",
             Type.UNITS,
-            "Units of purchase orders that have not come and are not cancelled; 0 where the shop has none.",
+            "Units of purchase orders that have not come and are not cancelled; 0 where the shop has none. Of a line "
+            "whose units come on several days, or that has no days, it is what the shop says when the slice is made: a "
+            "past night that runs again sees what has come since.",
         ),
         Column(
             "overdue_units",
             Type.UNITS,
-            "Those of them that were expected by the night: no supplier says when they come.",
+            "Those of them that were expected by the night and have not come.",
         ),
         Column(
             "next_expected_on",
@@ -151,12 +156,17 @@ def build(
     daily_product_sales: Frame,
     component_demand_daily: Frame,
     purchase_order_lines: Frame,
+    inventory_movements: Frame,
+    calendar: Frame,
     as_of: int,
     unit_parts: int,
 ) -> Frame:
     """Sum the windows of every shelf, then compute each measure from the sums and what is on order."""
+    known = shelf_days(inventory_daily, daily_product_sales, component_demand_daily)
+    sales = daily_units(daily_product_sales, component_demand_daily)
+    before = days_before_count(known, sales, inventory_movements, calendar, as_of)
     sums = (
-        _sums(shelf_days(inventory_daily, daily_product_sales, component_demand_daily), as_of)
+        _sums(nw.concat([known.select(before.collect_schema().names()), before]), as_of)
         .join(on_order(purchase_order_lines, as_of), on=SHELF, how="left")
         .with_columns(nw.col("on_order_units", "overdue_units").fill_null(0))
     )

@@ -43,7 +43,8 @@ TABLE = Table(
         Column(
             "later_shipments",
             Type.INTEGER,
-            "Those of shipments before which another of their order had left: that order was split.",
+            "Those of shipments a second or more before which another of their order had left: the order was split, or "
+            "a line of it exchanged.",
         ),
         Column("units_shipped", Type.UNITS, "Units in shipments."),
         Column("shipments_delivered", Type.INTEGER, "Shipments from here that arrived that day."),
@@ -58,7 +59,11 @@ TABLE = Table(
             for percent in (50, 90)
         ),
         Column("orders_started", Type.INTEGER, "Orders whose first shipment left that day, from here."),
-        Column("lines_started", Type.INTEGER, "Lines of orders_started, whatever their warehouse."),
+        Column(
+            "lines_started",
+            Type.INTEGER,
+            "Lines of orders_started, whatever their warehouse; one that is taken out later is no longer one of them.",
+        ),
         Column("units_started", Type.UNITS, "Units ordered of them."),
         Column("orders_filled", Type.INTEGER, "Those of orders_started all of whose units left that day."),
         Column("lines_filled", Type.INTEGER, "Those of lines_started all of whose units left that day."),
@@ -161,11 +166,14 @@ def _shipments(rows: Frame) -> Frame:
 
 
 def _number(shipments: Frame) -> Frame:
+    shipments = shipments.with_columns(first_left=nw.col("seconds_to_ship").min().over("order_id"))
     return numbered(shipments, "place", "order_id", ["seconds_to_ship", "shipment_id", "warehouse_id"])
 
 
 def _left(shipments: Frame) -> Frame:
-    counts = {"shipments": ONE, "later_shipments": flag(nw.col("place") > 1), "units_shipped": nw.col("units")}
+    # One that left from two warehouses, and two that left together, are of one moment.
+    is_later = nw.col("seconds_to_ship") > nw.col("first_left")
+    counts = {"shipments": ONE, "later_shipments": flag(is_later), "units_shipped": nw.col("units")}
     return shipments.select(*_KEY, **(dict.fromkeys(_COUNTS, ZERO) | counts))
 
 

@@ -29,8 +29,8 @@ class ArticleNumbers:
     now: Sequence[str]
     since: Ints
 
-    def on(self, day: int, product: Ints) -> Any:
-        """The numbers of some products on a day, as text."""
+    def on(self, day: int | Ints, product: Ints) -> Any:
+        """The numbers of some products on a day, or each on a day of its own, as text."""
         is_now = self.since[product] <= day
         return to.words(np.where(is_now, product + len(self.first), product), [*self.first, *self.now])
 

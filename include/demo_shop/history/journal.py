@@ -47,6 +47,10 @@ from include.demo_shop.money import CURRENCIES
 CHUNK_ROWS: Final = 400_000
 """How many rows wait in memory before they are written."""
 
+_MOST_LINES: Final = 10
+"""Of an order: eight at most, and one that was taken out of it. Lines of exchanges are numbered after all of these."""
+
+_KEYS: Final = {"refunds": "refund_id", "payments": "transaction_id", "shipment_items": "shipment_item_id"}
 _STATUSES: Final = tuple(status.name.lower() for status in Status)
 _KINDS: Final = tuple(kind.name.lower() for kind in Kind)
 
@@ -58,8 +62,8 @@ class Journal:
         numbers: the last number given, by table.
     """
 
-    def __init__(self, loader: Loader, seed: int, addresses: AddressBook) -> None:
-        """Write through `loader`; customers live at `addresses`."""
+    def __init__(self, loader: Loader, seed: int, addresses: AddressBook, orders: int) -> None:
+        """Write through `loader`; customers live at `addresses`; there will be so many orders, or fewer."""
         self._loader = loader
         self._seed = seed
         self._addresses = addresses
@@ -70,6 +74,8 @@ class Journal:
             *("inventory_movements", "purchase_order_lines"),
         )
         self.numbers = dict.fromkeys(tables, 0)
+        self._exchanges: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._last_exchange = orders * _MOST_LINES
 
     def _next_numbers(self, table: str, count: int) -> Ints:
         first = self.numbers[table] + 1
@@ -305,6 +311,24 @@ class Journal:
                 "updated_at": to.instants(np.where(sent.delivered_at < NEVER, sent.delivered_at, sent.shipped_at)),
             },
         )
+
+    def exchange_numbers(self, count: int) -> Ints:
+        """Numbers for so many lines of exchanges."""
+        numbers = self._last_exchange + 1 + np.arange(count, dtype=np.int64)
+        self._last_exchange += count
+        return numbers
+
+    def exchanges(self, rows: dict[str, dict[str, Any]]) -> None:
+        """Remember the rows of a day's exchanges, by table."""
+        for table, columns in rows.items():
+            self._exchanges[table].append(columns)
+
+    def enter_exchanges(self) -> None:
+        """Enter the rows of all exchanges, numbered after all others: those are called what they were without them."""
+        for table, parts in self._exchanges.items():
+            rows = pa.concat_tables([pa.table(part) for part in parts])
+            numbered = {_KEYS[table]: to.whole(self._next_numbers(table, len(rows)))} if table in _KEYS else {}
+            self._keep(table, {**numbered, **dict(zip(rows.column_names, rows.columns, strict=True))})
 
     def purchases(self, bought: Purchases, unit_cost: Ints) -> None:
         """Enter the lines of purchase orders of a day, at what a unit costs then."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import Connection, sql
 from pyarrow import csv
 
@@ -46,6 +47,7 @@ class Loader:
         self._connection = connection
         self._keys = key_type(connection)
         self.rows = dict.fromkeys(TABLES, 0)
+        self._last = dict.fromkeys(_GENERATED_KEYS, 0)
 
     @contextmanager
     def bare_tables(self) -> Iterator[None]:
@@ -86,6 +88,8 @@ class Loader:
         if not frame.num_rows:
             return
         self.rows[table] += frame.num_rows
+        if table in self._last:
+            self._last[table] = max(self._last[table], pc.max(frame[_GENERATED_KEYS[table]]).as_py())
         is_direct = self._keys == "integer"
         statement = sql.SQL("copy {} ({}) from stdin (format csv{})").format(
             sql.Identifier(table if is_direct else _staged(table)),
@@ -139,9 +143,9 @@ class Loader:
     def _number_on(self) -> None:
         """Let the next row of each table have the next number."""
         for table, column in _GENERATED_KEYS.items():
-            if self.rows[table]:
+            if self._last[table]:
                 sequence = next_number_sequence(column, table, self._keys)
-                self._connection.execute("select setval(%s::regclass, %s)", [sequence, self.rows[table]])
+                self._connection.execute("select setval(%s::regclass, %s)", [sequence, self._last[table]])
 
 
 def _staged(table: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -106,6 +106,10 @@ class Prices:
     line_discount: Ints
     paid: Ints
 
+    def with_amounts(self, subtotal: Ints, tax: Ints, total: Ints) -> Prices:
+        """The same lines in orders that come to something else."""
+        return replace(self, subtotal=subtotal, tax=tax, total=total)
+
 
 def priced(
     order: Ints,
@@ -133,7 +137,7 @@ def priced(
     is_usd = rng.random(orders) < _USD
     draw = further.random(orders)
     currency = np.select([is_usd, draw < _JPY, draw < _JPY + _KWD], [In.USD, In.JPY, In.KWD], In.EUR).astype(np.int64)
-    unit_price, unit_cost = (_in_currency(amount, currency[order]) for amount in (price, cost))
+    unit_price, unit_cost = (in_currency(amount, currency[order]) for amount in (price, cost))
     starts = np.searchsorted(order, np.arange(orders))
 
     def by_order(lines: Ints) -> Ints:
@@ -147,7 +151,7 @@ def priced(
     percent = rng.choice(_DISCOUNTS, orders, p=_DISCOUNT_SHARES[int(is_promotion)])
     rest = _percent(left, percent, currency)
     net = left - rest
-    costs, free_from = (_in_currency(np.full(orders, amount), currency) for amount in (_SHIPPING, _FREE_FROM))
+    costs, free_from = (in_currency(np.full(orders, amount), currency) for amount in (_SHIPPING, _FREE_FROM))
     shipping = np.where(net >= free_from, 0, costs)
     shipping_discount = np.where(offers.random(orders) < _FREE_CODES, shipping, 0)
     shipping_tax = (shipping - shipping_discount + 5) // 10
@@ -175,7 +179,7 @@ def on_price_tag(net: Ints, currency: Ints) -> Ints:
     return np.where(INCLUDES_TAX[currency], net + net // 10, net)
 
 
-def _in_currency(cents: Ints, currency: Ints) -> Ints:
+def in_currency(cents: Ints, currency: Ints) -> Ints:
     """Cents of EUR in smallest units of a currency, in whole steps."""
     return _percent(cents, _RATES[currency], currency)
 

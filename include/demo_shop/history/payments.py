@@ -113,6 +113,14 @@ def payments(
     return everything.kept((everything.at < end) & (everything.amount > 0))
 
 
+def captured_at(paid: Payments, orders: int) -> Ints:
+    """When the last of each order's captures was, in µs since 1970 UTC; NEVER without one: (orders,)."""
+    of = paid.kept((paid.order != NO_ORDER) & (paid.kind == _CAPTURE))
+    last = np.zeros(orders, dtype=np.int64)
+    np.maximum.at(last, of.order, of.at)
+    return np.where(last > 0, last, NEVER)
+
+
 def _together(parts: list[Payments]) -> Payments:
     return Payments(
         np.concatenate([part.at for part in parts]),

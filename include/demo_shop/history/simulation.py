@@ -14,6 +14,7 @@ from include.demo_shop.history.calendar import DAY, Calendar, Floats, Ints, cale
 from include.demo_shop.history.catalogue import Assortment, assortment
 from include.demo_shop.history.customers import AddressBook, address_book, visitors
 from include.demo_shop.history.edits import additions, removals
+from include.demo_shop.history.exchanges import exchanges
 from include.demo_shop.history.journal import Journal
 from include.demo_shop.history.kits import kits, write_kits
 from include.demo_shop.history.loading import Loader
@@ -74,7 +75,7 @@ class Simulation:
         labels = np.random.default_rng([seed, 15])
         self._labels: ArticleNumbers = article_numbers(self._assortment, size.days, labels)
         self._addresses: AddressBook = address_book(rng)
-        self._journal = Journal(loader, seed, self._addresses)
+        self._journal = Journal(loader, seed, self._addresses, size.orders)
         share = np.bincount(self._addresses.warehouses, minlength=len(WAREHOUSES)) / len(self._addresses.countries)
         units = size.orders / size.days * MEAN_LINES * MEAN_QUANTITY
         expected: Floats = np.outer(self._assortment.popularity, share).ravel() * units
@@ -115,6 +116,7 @@ class Simulation:
                 bought = purchases(day, reordered, self._calendar, np.random.default_rng([self._seed, 12, day]))
                 self._journal.purchases(bought, self._assortment.costs[day][bought.cell // len(WAREHOUSES)])
             self._journal.flush_if_full()
+        self._journal.enter_exchanges()
         self._journal.flush()
         self._journal.inventory(self._shelves)
 
@@ -176,7 +178,6 @@ class Simulation:
         np.maximum.at(outcome.updated_at, order[gone.like], gone.at)
         # And of before discounts had a code.
         named = codes(prices, order, np.random.default_rng([self._seed, 7, day]))
-        self._journal.orders(customers, is_guest, ordered_at, prices, outcome, channel, named)
         skus = self._labels.on(day, product)
         self._journal.items(first_order + order, cell, quantity, prices, ordered_at[order], added_at, named, skus)
 
@@ -220,6 +221,26 @@ class Simulation:
             np.random.default_rng([self._seed, 14, day]),
         )
         self._journal.shipments(sent, first_order + order, item)
+        # The same, of before lines were exchanged.
+        given_back = np.concatenate([order[given.line], other.order])
+        swaps = exchanges(
+            order,
+            cell,
+            quantity,
+            prices,
+            outcome,
+            paid,
+            ~np.isin(np.arange(len(ordered_at)), given_back),
+            self._assortment,
+            self._calendar,
+            np.random.default_rng([self._seed, 18, day]),
+        )
+        np.maximum.at(outcome.updated_at, swaps.order, swaps.updated_at)
+        new = self._journal.exchange_numbers(len(swaps.line))
+        self._journal.exchanges(swaps.rows(first_order, item, new, self._labels))
+        for moved in swaps.movements(cell, item, new):
+            add(moved)
+        self._journal.orders(customers, is_guest, ordered_at, swaps.of_order(prices), outcome, channel, named)
 
     def _plan_payments(self, paid: Payments, first_order: int, currency: Ints) -> None:
         days, is_of_order = self._calendar.day_of(paid.at), paid.order != NO_ORDER

@@ -27,7 +27,8 @@ placed as (
         count(*) filter (where customer_id is null and status <> 'cancelled') as guest_orders,
         sum(gross_sales - discount) filter (where status <> 'cancelled') as order_value,
         sum(shipping) filter (where status <> 'cancelled') as shipping,
-        sum(tax) filter (where status <> 'cancelled') as tax
+        sum(tax) filter (where status <> 'cancelled') as tax,
+        sum(rounding) filter (where status <> 'cancelled') as rounding
     from plain.orders
     group by ordered_on, currency
 ),
@@ -117,7 +118,8 @@ summed as (
         coalesce(shipping_refunds, 0) as shipping_refunds,
         coalesce(tax, 0) as tax,
         coalesce(given_back.tax_refunds, 0) + coalesce(of_no_line.tax_refunds, 0) as tax_refunds,
-        coalesce(other_refunds, 0) as other_refunds
+        coalesce(other_refunds, 0) as other_refunds,
+        coalesce(rounding, 0) as rounding
     from days
     left join placed using (day, currency)
     left join sold using (day, currency)
@@ -151,5 +153,6 @@ select
     case
         when orders > 0
             then (order_value * 1000)::bigint::double precision / (orders * 1000)::double precision
-    end as average_order_value
+    end as average_order_value,
+    rounding
 from summed

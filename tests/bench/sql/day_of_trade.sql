@@ -69,3 +69,17 @@ cross join (
     ('reservation', 1, interval '0'),
     ('shipment', -1, interval '2 hours')
 ) as step (kind, sign, after);
+
+insert into shipment_items (
+    shipment_number, order_item_id, warehouse_id, quantity, carrier, shipped_at, updated_at
+)
+select
+    item.order_id || '-' || item.warehouse_id,
+    item.order_item_id,
+    item.warehouse_id,
+    item.quantity,
+    'DHL',
+    lines.at + interval '2 hours',
+    now()
+from lines
+join order_items as item on item.order_item_id = lines.new_id;
