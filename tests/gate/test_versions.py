@@ -267,6 +267,7 @@ def test_no_personal_data_is_kept() -> None:
         "customers": {"email", "name", "created_at", "updated_at"},
         "products": {"created_at", "updated_at"},
         "warehouses": {"updated_at"},
+        "kit_components": {"updated_at"},
     }
 
 

@@ -340,8 +340,8 @@ def test_a_source_that_is_absent_leaves_its_tables_out_but_for_an_optional_one(
     assert every_table.ask("select sum(returns) from reporting.daily_sales") == taken_out
     assert (
         "Left out, because the shop has no inventory, inventory_movements: reporting.inventory_daily,"
-        " reporting.inventory_health, reporting.stockouts, features.demand_labels, features.inventory_risk,"
-        " features.product_demand\n"
+        " reporting.inventory_health, reporting.kit_availability, reporting.stockouts, features.demand_labels,"
+        " features.inventory_risk, features.product_demand\n"
     ) in summary(run)
     status = dict(every_table.ask("select published_table, verdict from reporting.data_status"))
     assert status.pop("reporting.inventory_daily").startswith("absent: the shop has no source inventory")
@@ -351,6 +351,7 @@ def test_a_source_that_is_absent_leaves_its_tables_out_but_for_an_optional_one(
         "features.inventory_risk",
         "features.product_demand",
         "reporting.inventory_health",
+        "reporting.kit_availability",
         "reporting.stockouts",
     ]
     status = {name: verdict for name, verdict in status.items() if name not in without_stock}

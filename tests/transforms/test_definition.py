@@ -57,7 +57,7 @@ def test_an_edit_is_another_definition_of_the_tables_that_it_decides(
     assert edit("transforms/reporting/orders.py") == {"orders"}
     shelves = {
         *("inventory_daily", "inventory_health", "inventory_risk", "stockouts", "product_demand", "demand_labels"),
-        "incoming_stock",
+        *("incoming_stock", "component_demand_daily"),
     }
     by_demand = edit("transforms/demand.py")
     assert by_demand
