@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 from include.contract.rules import Condition, Rule, Severity
@@ -32,12 +31,7 @@ def _without_spark() -> Iterator[None]:
 with _without_spark():
     from great_expectations import ExpectationSuite
     from great_expectations import expectations as library
-    from great_expectations.expectations import expectation as _internals
     from great_expectations.expectations.row_conditions import Column as RowColumn
-
-# Great Expectations 1.24 makes the name of an expectation's class anew at every look at it, dozens of times in a check:
-# 6 % of the CPU of a small shop's first night.
-_internals.camel_to_snake = cache(_internals.camel_to_snake)  # type: ignore[attr-defined] # it imports it for itself
 
 # Great Expectations has its own three words; ours say what happens to the row.
 _SEVERITY = {Severity.STOP: "critical", Severity.QUARANTINE: "warning", Severity.WARN: "info"}
