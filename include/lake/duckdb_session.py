@@ -32,11 +32,9 @@ _GONE = re.compile(
 # DuckDB quotes a statement that Postgres refused, 10,000 characters of it, before it says why.
 _REFUSED = re.compile(r'Failed to (?:prepare|execute) \w+ "(?P<statement>.*)": (?P<reason>.*)', re.DOTALL)
 _IN = ", in: "  # before the statement
-# The signature of an extension is checked once in a process (``_check_signature``), not at every load of it; and no
-# other one is loaded, or looked for in the network.
+# No extension but the one that reads Postgres is loaded, or looked for in the network.
 _CONFIG: Final[Mapping[str, str | bool | int | float | list[str]]] = MappingProxyType(
     {
-        "allow_unsigned_extensions": "true",
         "autoload_known_extensions": "false",
         "autoinstall_known_extensions": "false",
     }
@@ -123,11 +121,8 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
 
     Raises:
         ConnectionError: when it cannot be reached; the message names host and database, never the password.
-        duckdb.IOException: when the file that reads Postgres does not have DuckDB's signature.
     """
-    scanner = _postgres_scanner()
-    _check_signature(scanner, scanner.stat().st_size, scanner.stat().st_mtime_ns)
-    connection.execute(f"load {quoted(str(scanner))}")
+    connection.execute(f"load {quoted(str(_postgres_scanner()))}")
     conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
     dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo, "client_encoding": "UTF8"})
     mode = ", read_only" if read_only else ""
@@ -200,14 +195,3 @@ def _postgres_scanner() -> Path:
     """The scanner's file in its wheel; loading it from there installs and downloads nothing."""
     folder = Path(str(files("duckdb_extension_postgres_scanner")))
     return next(folder.rglob("postgres_scanner.duckdb_extension"))
-
-
-@cache
-def _check_signature(extension: Path, _size: int, _changed: int) -> None:
-    """Check that DuckDB signed an extension, once for the same file: of 42 MB it takes 0.2 s.
-
-    Raises:
-        duckdb.IOException: when it did not, or the file is not what it signed.
-    """
-    with duckdb.connect() as strict:
-        strict.execute(f"load {quoted(str(extension))}")

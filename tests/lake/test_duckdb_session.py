@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 
 import duckdb
 import psycopg
@@ -55,20 +54,6 @@ def test_a_postgres_that_goes_away_is_a_lost_connection_and_no_password_is_told(
     assert "password=…" in told
     assert password not in told
     assert "is a" not in told
-
-
-def test_an_extension_that_duckdb_did_not_sign_is_not_loaded(
-    shop_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    signed = bytearray(duck._postgres_scanner().read_bytes())
-    signed[-1] ^= 1  # the signature is the end of the file; whatever is before it would still run
-    changed = tmp_path / duck._postgres_scanner().name
-    changed.write_bytes(signed)
-    with duck.session() as session:
-        duck.attach(session, "shop", SecretStr(shop_database.url("extractor")), read_only=True)
-    monkeypatch.setattr(duck, "_postgres_scanner", lambda: changed)
-    with pytest.raises(duckdb.IOException, match="signature"), duck.session() as session:
-        duck.attach(session, "shop", SecretStr(shop_database.url("extractor")), read_only=True)
 
 
 def test_an_error_of_another_kind_stays_what_it_is() -> None:
