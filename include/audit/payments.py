@@ -17,7 +17,7 @@ _DAY = """
 (
     select *
     from (
-        select day, currency, total_sales_cents + coalesce(rounding_cents, 0) as due_cents, 0 as net_cents
+        select day, currency, total_sales_cents + coalesce(rounded.rounding_cents, 0) as due_cents, 0 as net_cents
         from reporting.daily_sales
         left join (
             select day, currency, sum(rounding_cents) as rounding_cents

@@ -29,7 +29,14 @@ from tests.contributing.conftest import Copy
             "transforms/demand.py",
             {
                 f"tests/transforms/test_{name}.py"
-                for name in ("stockouts", "inventory_health", "inventory_risk", "product_demand", "demand_labels")
+                for name in (
+                    "component_demand_daily",
+                    "stockouts",
+                    "inventory_health",
+                    "inventory_risk",
+                    "product_demand",
+                    "demand_labels",
+                )
             },
         ),
         ("dags/nightly.py", {"tests/dags"}),

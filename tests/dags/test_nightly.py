@@ -249,7 +249,7 @@ def test_no_report_waits_for_a_feature() -> None:
 
 def test_a_shop_without_stock_has_a_night_without_it() -> None:
     dags = parsed(sources="include/sources/complete_journey")["dags"]
-    made_of_stock = {"inventory_daily", "inventory_health", "stockouts"}
+    made_of_stock = {"inventory_daily", "inventory_health", "stockouts", "kit_availability"}
     missing = {"validates.inventory", "validates.inventory_movements", *(f"builds.{name}" for name in made_of_stock)}
     expected = {f"validates.{name}" for name in SOURCES}
     expected |= {f"builds.{name}" for name, one in TABLES.items() if one.table.schema == "reporting"}
