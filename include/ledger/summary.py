@@ -215,7 +215,11 @@ def _trade(cursor: _Cursor, run: dict[str, Any]) -> list[str]:
             "select currency, net_sales, orders from reporting.daily_sales where day = %s order by currency",
             [run["night"]],
         ).fetchall()
-        sales = "; ".join(f"{row['net_sales']:,} {row['currency']} from {row['orders']:,} orders" for row in rows)
+        sales = "; ".join(
+            f"{written(row['net_sales'], row['currency'])} {row['currency']} from {row['orders']:,}"
+            f" order{'s' if row['orders'] != 1 else ''}"
+            for row in rows
+        )
         lines.append(f"Net sales of {run['night']}: {sales or 'none'}")
     if _exists(cursor, "reporting.inventory_daily"):
         row = cursor.execute(
