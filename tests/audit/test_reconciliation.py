@@ -154,7 +154,6 @@ FAN_OUTS = {
     "payments_daily": ("payments", {"payments_equal_accepted"}),
     "receivables_daily": ("payments_daily", {"receivables_equal_days", "receivables_carried_on"}),
     "inventory_daily": ("inventory_movements", {"stock_equals_movements", "stock_on_hand"}),
-    "incoming_stock": ("purchase_order_lines", {"purchases_equal_lines"}),
 }
 DROPPED_ROWS = {
     "order_lines": ("order_items", "order_item_id = 7", {"lines_equal_accepted"}),
@@ -188,7 +187,8 @@ GIVEN_BACK = {
 
 
 def test_what_is_planted_is_planted_into_tables_that_are_built() -> None:
-    assert FAN_OUTS.keys() == DROPPED_ROWS.keys(), "each table is spoiled in both ways"
+    # A row of its one input is a row of incoming_stock: what comes twice is merged by its key into one.
+    assert FAN_OUTS.keys() == DROPPED_ROWS.keys() - {"incoming_stock"}, "each table is spoiled in both ways"
     assert DROPPED_GUESTS.keys() | FAN_OUTS.keys() <= set(SOME), (
         "SOME of tests/nights.py lists the tables that are built here"
     )

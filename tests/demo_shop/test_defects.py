@@ -159,6 +159,7 @@ def test_every_defect_is_known() -> None:
         "shared_article_number",
         "stock_not_explained",
         "missing_email",
+        "kit_of_unknown_product",
         "unknown_channel",
         "unknown_method",
         "shipped_without_shipment",
