@@ -225,6 +225,6 @@ def test_nobody_is_asked_about_a_rule_that_stops(nights: Nights, lost: str, monk
     nights.shop.execute("update products set updated_at = now()")
     nightly.extract(lost)
     judge(lost)
-    with pytest.raises(NightStopped, match=rf"products, rule price_not_odd: 40 rows.* \| orders: {LOST} of"):
+    with pytest.raises(NightStopped, match=rf"products, rule price_not_odd: 43 rows.* \| orders: {LOST} of"):
         nightly.check_tolerance(lost)
     assert nights.ask("select count(*) from audit.approvals") == [(0,)]
