@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,13 @@ from include.ledger.redaction import redacted
 from include.serve.figures import Busy
 
 MEDIA_TYPE = "application/problem+json"
-_LENGTH = 200  # characters of a wrong value that are said again
+# What an answer says unless its route says otherwise: it is for who asked, now.
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_LENGTH: Final = 200  # characters of a wrong value that are said again
+_LONGEST: Final = 1_000  # characters of what is wrong with it
+
+
+_TITLES: Final = {HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content"}  # RFC 9110's words, newer than Python's
 
 
 class ProblemDetails(BaseModel):
@@ -52,9 +58,9 @@ class Problem(Exception):
         super().__init__(detail)
         self.headers = dict(headers or {})
         self.details = ProblemDetails(
-            title=status.phrase,
+            title=_TITLES.get(status, status.phrase),
             status=status,
-            detail=detail,
+            detail=detail if len(detail) <= _LONGEST else f"{detail[:_LONGEST]} …",
             field=field,
             value=None if value is None else value[:_LENGTH],
             allowed=None if allowed is None else list(allowed),
@@ -83,11 +89,12 @@ def answer_problems(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(Busy)(_busy)
+    app.exception_handler(Exception)(_unexpected)
 
 
 def _answer(problem: Problem) -> JSONResponse:
     content = problem.details.model_dump(exclude_none=True)
-    return JSONResponse(content, problem.details.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    return JSONResponse(content, problem.details.status, headers=HEADERS | problem.headers, media_type=MEDIA_TYPE)
 
 
 def _problem(_: Request, error: Problem) -> JSONResponse:
@@ -102,7 +109,9 @@ def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
 
 
 def _http(_: Request, error: HTTPException) -> JSONResponse:
-    return _answer(Problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers))
+    status = HTTPStatus(error.status_code)
+    login = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    return _answer(Problem(status, str(error.detail), headers=login | dict(error.headers or {})))
 
 
 def _unreachable(_: Request, error: Exception) -> JSONResponse:
@@ -111,3 +120,9 @@ def _unreachable(_: Request, error: Exception) -> JSONResponse:
 
 def _busy(_: Request, error: Exception) -> JSONResponse:
     return _answer(unavailable(f"{error}.", 60))
+
+
+def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    """What nobody foresaw. The server's log has the rest."""
+    detail = redacted(f"{type(error).__name__}: the log of Airflow's API server says more")
+    return _answer(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
