@@ -148,9 +148,13 @@ def test_what_is_no_cursor_is_called_so(text: str) -> None:
 
 def test_a_column_that_is_not_there_is_blamed_on_who_named_it() -> None:
     there = {"label", "amount", "_publication_id"}
-    for asked, field in (({"filters": ["number=1"]}, "filter"), ({"sort": "day"}, "sort"), ({"columns": "at"}, "columns")):
+    for asked, field in (
+        ({"filters": ["number=1"]}, "filter"),
+        ({"sort": "day"}, "sort"),
+        ({"columns": "at"}, "columns"),
+    ):
         with pytest.raises(Problem) as error:
-            Query.of(TABLE, **asked).published(there)  # type: ignore[arg-type]
+            Query.of(TABLE, **asked).published(there)
         assert error.value.details.field == field
         assert error.value.details.allowed == ["label", "amount"]
 

@@ -71,8 +71,7 @@ class Page:
     def _csv(self) -> bytes:
         """RFC 4180. Every text is quoted, as some programs separate by semicolons; null is nothing, without quotes."""
         lines = [",".join(column.name for column in self.columns)]
-        for row in self.rows:
-            lines.append(",".join(map(_cell, self.columns, self._shown(row))))
+        lines += [",".join(map(_cell, self.columns, self._shown(row))) for row in self.rows]
         return "".join(f"{line}\r\n" for line in lines).encode()
 
     def _arrow(self) -> bytes:

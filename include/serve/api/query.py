@@ -212,7 +212,9 @@ def _filter(known: Mapping[str, Column], said: str) -> Filter:
         if rest.strip():
             raise wrong("filter", said, f"nothing may follow {operator}", [_GRAMMAR])
         return Filter(column, operator)
-    raise wrong("filter", said, f"a filter is a column, an operator and a value; operators are {_OPERATORS}", [_GRAMMAR])
+    raise wrong(
+        "filter", said, f"a filter is a column, an operator and a value; operators are {_OPERATORS}", [_GRAMMAR]
+    )
 
 
 def _value(column: Column, said: str, text: str) -> Any:
