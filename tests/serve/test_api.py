@@ -270,8 +270,8 @@ def test_csv_and_arrow_hold_the_same_rows(viewer: httpx.Client) -> None:
 
 @pytest.mark.parametrize("form", ["json", "csv", "arrow"])
 def test_every_format_says_where_its_next_page_is(viewer: httpx.Client, form: str) -> None:
-    asked = {"columns": "day,currency", "filter": "day>=2026-03-25", "limit": 3, "format": form}
-    expected = viewer.get(SALES, params=asked | {"limit": 100, "format": "json"}).json()["rows"]
+    asked = {"columns": "day,currency", "filter": "day>=2026-03-25", "limit": "3", "format": form}
+    expected = viewer.get(SALES, params=asked | {"limit": "100", "format": "json"}).json()["rows"]
     found: list[dict[str, Any]] = []
     for _ in range(2):  # the second time as it was kept
         found = []

@@ -86,8 +86,8 @@ async def rows_of_table(
         Format,
         Parameter(
             description="How rows are answered. In csv every text is quoted, null is nothing without quotes, and a "
-            "text that a spreadsheet would take for a formula (= + - @, tab, line break at its beginning) has an apostrophe "
-            "before it that is not in the table; json and arrow have texts as they are."
+            "text that a spreadsheet would take for a formula (= + - @, tab, line break at its beginning) has an "
+            "apostrophe before it that is not in the table; json and arrow have texts as they are."
         ),
     ] = Format.JSON,
 ) -> Response:
