@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -106,6 +107,12 @@ def test_a_filter_compares_with_what_is_said(said: str, values: tuple[Any, ...])
 )
 def test_a_slip_is_refused_and_said(said: str, why: str) -> None:
     assert why in refused(said)
+
+
+def test_a_long_filter_is_refused_in_no_time() -> None:
+    began = time.process_time()
+    assert "separated by commas" in refused(f'label in (a,{" " * 60_000}"b)')
+    assert time.process_time() - began < 1
 
 
 def test_what_may_be_asked_of_a_column_without_an_order() -> None:

@@ -26,7 +26,7 @@ _GRAMMAR = "day>=2026-11-01; currency in (EUR, USD); refunded_on is null; sku li
 _OPERATORS = "= != < <= > >=, in, like, is null, is not null; not equal is !="
 # A value in "…", where "" is one of them; or as it is, without the spaces around it.
 _QUOTED = r'"(?:[^"]|"")*"'
-_IN_LIST = re.compile(rf"\s*({_QUOTED}|[^\s,\"][^,]*|)\s*(,|$)")
+_IN_LIST = re.compile(rf"\s*+({_QUOTED}|[^\s,\"][^,]*|)\s*(,|$)")
 _ODD_BACKSLASH = re.compile(r"(?:^|[^\\])(?:\\\\)*\\$")
 _ORDERED = frozenset(Type) - {Type.BOOLEAN, Type.JSON}
 
