@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,10 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.ledger.redaction import redacted
 from include.serve.figures import Busy
 
+_log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 # What an answer says unless its route says otherwise: it is for who asked, now.
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -89,7 +92,7 @@ def answer_problems(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(Busy)(_busy)
-    app.exception_handler(Exception)(_unexpected)
+    app.add_middleware(_Unexpected)
 
 
 def _answer(problem: Problem) -> JSONResponse:
@@ -122,7 +125,25 @@ def _busy(_: Request, error: Exception) -> JSONResponse:
     return _answer(unavailable(f"{error}.", 60))
 
 
-def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    """What nobody foresaw. The server's log has the rest."""
-    detail = redacted(f"{type(error).__name__}: the log of Airflow's API server says more")
-    return _answer(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+class _Unexpected:
+    """What nobody foresaw, answered as a problem. A handler of Exception would raise it again: no answer in Airflow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            if begun:
+                raise
+            _log.exception("a request of the API failed")
+            detail = redacted(f"{type(error).__name__}: the log of Airflow's API server says more")
+            await _answer(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))(scope, receive, send)
