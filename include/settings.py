@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
@@ -116,12 +117,13 @@ class Settings(BaseSettings):
         "any run, for one under way may be writing or reading it.",
     )
     api_rate: str = Field(
-        default="600/minute", description="How many requests a user may send to the API: 10/second, 5000/hour."
+        default="600/minute",
+        description="How many requests a user may send to the API, one limit: 10/second, 5000/hour.",
     )
     cache_url: SecretStr | None = Field(
         default=None,
-        description="A Redis or Valkey, redis://…:6379/0, where processes of the API server share answers and the "
-        "count of requests; without one, each has its own in memory.",
+        description="A Redis or Valkey, redis://…:6379/0 or rediss://, where processes of the API server share answers "
+        "and the count of requests; without one, each has its own in memory. Set its maxmemory, with allkeys-lru.",
     )
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
@@ -146,13 +148,27 @@ class Settings(BaseSettings):
     @field_validator("api_rate")
     @classmethod
     def _known_rate(cls, value: str) -> str:
-        from limits import parse  # 0.2 s, which only a deployment with a rate of its own pays
+        from limits import parse_many  # 0.2 s, which only a deployment with a rate of its own pays
 
-        try:
-            parse(value)
-        except ValueError as error:
-            raise ValueError(f"{value!r} is no rate; one is 600/minute") from error
-        return value
+        with suppress(ValueError):
+            rates = parse_many(value)
+            if len(rates) == 1 and rates[0].amount > 0:
+                return value
+        raise ValueError(f"{value!r} is no rate of at least one request; one is 600/minute")
+
+    @field_validator("cache_url")
+    @classmethod
+    def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        with suppress(ValueError):
+            found = urlsplit(value.get_secret_value())
+            # A password with a / ends the host early: what follows is no number of a database.
+            database = re.fullmatch(r"/?\d*", found.path)
+            if found.scheme in ("redis", "rediss") and found.hostname and found.port != 0 and database:
+                return value
+        # Said outside the handler: the error's own words may quote the URL, and with it the password.
+        raise ValueError("is no redis://host:6379/0 or rediss://…; in a password, % @ : / are written %25 %40 %3A %2F")
 
     @field_validator("timezone")
     @classmethod

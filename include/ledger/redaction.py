@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from contextlib import suppress
+from urllib.parse import quote, unquote
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr, ValidationError
 
@@ -30,7 +32,10 @@ def _secrets() -> list[str]:
         values = [value.get_secret_value() for _, value in settings() if isinstance(value, SecretStr)]
     except ValidationError:  # an incomplete environment has no known secrets
         return []
-    passwords = [str(conninfo_to_dict(value).get("password") or "") for value in values]
     as_written = [match[1] for value in values for match in _PASSWORD_OF_URL.finditer(value)]
+    passwords = [unquote(password) for password in as_written]
+    for value in values:
+        with suppress(psycopg.ProgrammingError):  # not every secret is a Postgres, and libpq's words would quote it
+            passwords.append(str(conninfo_to_dict(value).get("password") or ""))
     found = {*values, *passwords, *as_written, *(quote(password, safe="") for password in passwords)}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)

@@ -38,6 +38,7 @@ ORDER = {
 
 
 PASSWORD = "of-the-test"  # noqa: S105 - of nobody
+SECRET = "a-secret-of-the-test-that-is-long-enough-for-every-signature-there-is"  # noqa: S105 - of Airflow in the test
 USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}  # and their roles in Airflow
 
 
@@ -65,7 +66,7 @@ def airflow_of(warehouse: Database, home: Path, **more: str) -> Iterator[httpx.C
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "logins.json"),
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-test-that-is-long-enough-for-every-signature-there-is",
+        "AIRFLOW__API_AUTH__JWT_SECRET": SECRET,
         "STOCKTAKE_WAREHOUSE_URL": warehouse.url("loader"),
         "STOCKTAKE_ANALYST_URL": warehouse.url("analyst"),
         "STOCKTAKE_SHOP_URL": "postgresql://extractor@shop.invalid/shop",

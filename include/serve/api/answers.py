@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +32,8 @@ _MEDIA_TYPES: Final = {
     Format.CSV: "text/csv; charset=utf-8",
     Format.ARROW: "application/vnd.apache.arrow.stream",
 }
-# What a spreadsheet takes for a formula; such a text gets an apostrophe before it, in CSV only.
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for the beginning of a formula, OWASP's list; such a text gets an apostrophe, in CSV only.
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,10 @@ class Page:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _csv(self) -> bytes:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180
-        writer.writerow([column.name for column in self.columns])
-        for row in self.rows:
-            writer.writerow([_harmless(*one) for one in zip(self.columns, self._shown(row), strict=True)])
-        return text.getvalue().encode()
+        """RFC 4180. Every text is quoted, as some programs separate by semicolons; null is nothing, without quotes."""
+        lines = [",".join(column.name for column in self.columns)]
+        lines += [",".join(map(_cell, self.columns, self._shown(row))) for row in self.rows]
+        return "".join(f"{line}\r\n" for line in lines).encode()
 
     def _arrow(self) -> bytes:
         arrays = [
@@ -93,20 +89,17 @@ class Page:
         return [shown(column, value) for column, value in zip(self.columns, row, strict=True)]
 
 
-def _cell(value: Any) -> Any:
-    """A value in CSV."""
+def _cell(column: Column, value: Any) -> str:
+    """A value in CSV; see CWE-1236: whoever writes a product's name must not write a reader's formula."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return value
-
-
-def _harmless(column: Column, value: Any) -> Any:
-    """A value in CSV; see CWE-1236: whoever writes a product's name must not write a reader's formula."""
-    cell = _cell(value)
-    runs = column.type in (Type.TEXT, Type.JSON) and isinstance(cell, str) and cell.startswith(_FORMULAS)
-    return f"'{cell}" if runs else cell
+    if column.type not in (Type.TEXT, Type.JSON):
+        return str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    harmless = f"'{text}" if text.startswith(_FORMULAS) else text
+    return '"' + harmless.replace('"', '""') + '"'
 
 
 def _arrow_type(column: Column) -> pa.DataType:

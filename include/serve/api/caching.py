@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from cachetools import LRUCache
+from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -17,20 +18,31 @@ _log = logging.getLogger(__name__)
 _BYTES: Final = 32 * 2**20  # of all answers together, in each process of the API server
 _MOST: Final = _BYTES // 8  # of one answer
 _SECONDS: Final = 24 * 3600  # that an answer stays in Redis: until the next night
-_PATIENCE: Final = 0.5  # seconds that an answer is looked for there
+PATIENCE: Final = 0.5  # seconds that Redis may take
+_FORM: Final = 1  # of what is kept: another one whenever answers to the same question change
+_OVERHEAD: Final = 512  # bytes of an answer's keys and objects, about
 
 
 def etag(*parts: object) -> str:
-    """The validator of an answer: equal for equal questions of one publication."""
-    return f'"{sha256(repr(parts).encode()).hexdigest()[:32]}"'
+    """The validator of an answer: equal for equal questions of one publication of one warehouse."""
+    return f'"{sha256(repr((key_prefix(), *parts)).encode()).hexdigest()[:32]}"'
 
 
-async def remembered(tag: str) -> bytes | None:
+@cache
+def key_prefix() -> str:
+    """What this warehouse's keys begin with, in a cache that others may share."""
+    url = settings().analyst_url or settings().warehouse_url
+    found = conninfo_to_dict(url.get_secret_value())
+    warehouse = [str(found.get(name)) for name in ("host", "port", "dbname")]
+    return f"stocktake:{_FORM}:{sha256(repr(warehouse).encode()).hexdigest()[:12]}"
+
+
+async def cached(tag: str) -> bytes | None:
     """An answer given before; None where there is none, or it cannot be looked for."""
     return await _answers().get(tag)
 
 
-async def remember(tag: str, body: bytes) -> None:
+async def keep(tag: str, body: bytes) -> None:
     """Keep an answer, unless it alone would fill the memory."""
     if len(body) <= _MOST:
         await _answers().put(tag, body)
@@ -46,7 +58,7 @@ class _InMemory:
     """The answers of this process."""
 
     def __init__(self) -> None:
-        self._kept: LRUCache[str, bytes] = LRUCache(_BYTES, getsizeof=len)
+        self._kept: LRUCache[str, bytes] = LRUCache(_BYTES, getsizeof=lambda body: len(body) + _OVERHEAD)
 
     async def get(self, tag: str) -> bytes | None:
         return self._kept.get(tag)
@@ -59,7 +71,7 @@ class _InRedis:
     """The answers of all processes, as they are: bytes. Without its server, every answer is read anew."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+        self._redis = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
 
     async def get(self, tag: str) -> bytes | None:
         try:
@@ -77,7 +89,7 @@ class _InRedis:
 
 
 def _key(tag: str) -> str:
-    return f"stocktake:answer:{tag.strip(chr(34))}"
+    return f"{key_prefix()}:answer:{tag.strip(chr(34))}"
 
 
 @cache

@@ -41,17 +41,22 @@ class Cursor:
         Raises:
             Problem: when it is no cursor, or one of another question (422).
         """
+        refused = wrong("cursor", written, "this is no cursor: take it from `next` of the page before")
         try:
             publication, digest, values = json.loads(urlsafe_b64decode(written + "=" * (-len(written) % 4)))
-            after = _values(query, values)
-            if not isinstance(publication, int) or isinstance(publication, bool):
-                raise TypeError("no publication")
-        except (ValueError, TypeError, KeyError):
-            raise wrong("cursor", written, "this is no cursor: take it from `next` of the page before") from None
+        except (ValueError, TypeError, RecursionError):
+            raise refused from None
+        if type(publication) is not int or not isinstance(digest, str) or not isinstance(values, list):
+            raise refused
         if digest != query.digest:
             detail = "the cursor is of another table, or of other columns, filters or another order; keep all of them"
             raise wrong("cursor", written, detail)
-        return cls(publication, after)
+        if not all(isinstance(value, str | None) for value in values):
+            raise refused
+        try:
+            return cls(publication, _values(query, values))
+        except ValueError:
+            raise refused from None
 
 
 def _values(query: Query, values: Sequence[str | None]) -> tuple[Any, ...]:

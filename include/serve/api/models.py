@@ -135,7 +135,6 @@ class HeldRow(BaseModel):
     currency: str | None
     quarantined_by: str
     quarantined_at: datetime
-    outcome: str
 
 
 class Quarantine(BaseModel):

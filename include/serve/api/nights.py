@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -25,12 +26,12 @@ from include.serve.api.problems import unknown
 from include.serve.verdict import verdict
 from include.sources import SOURCES
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(dependencies=[viewer], tags=["runs"])
 
 _MOST_ROWS = 100
 
 
-@router.get("/status", dependencies=[viewer])
+@router.get("/status")
 def table_status() -> Status:
     """How far each table goes and whether to trust it, tables that need attention first."""
     return Status(
@@ -40,13 +41,13 @@ def table_status() -> Status:
     )
 
 
-@router.get("/runs", dependencies=[viewer])
+@router.get("/runs")
 def latest_runs() -> RunList:
     """The latest runs, the newest first."""
     return RunList(runs=[RunSummary(**_summary(run)) for run in figures.runs()])
 
 
-@router.get("/runs/{run_id:path}", dependencies=[viewer])
+@router.get("/runs/{run_id:path}")
 def one_run(run_id: Annotated[str, Path(pattern="^[ -~]+$")]) -> RunDetail:
     """One run: what it read, and how long its stages took."""
     try:
@@ -65,7 +66,7 @@ def one_run(run_id: Annotated[str, Path(pattern="^[ -~]+$")]) -> RunDetail:
 @router.get("/quarantine", dependencies=[operator])
 def rows_in_quarantine(
     source: Annotated[str | None, Parameter(description="Of this source; of all, unless given.")] = None,
-    rule: Annotated[str | None, Parameter(description="That break this rule.")] = None,
+    rule: Annotated[str | None, Parameter(pattern=r"^\w+$", description="That break this rule.")] = None,
     after: Annotated[int, Parameter(ge=0, lt=2**63, description="`next` of the page before.")] = 0,
     limit: Annotated[int, Parameter(ge=1, le=_MOST_ROWS, description="The most rows of a page.")] = _MOST_ROWS,
 ) -> Quarantine:
@@ -73,6 +74,9 @@ def rows_in_quarantine(
     if source is not None and source not in SOURCES:
         raise unknown("source", source, f"no source is called {source!r}", list(SOURCES))
     rows = figures.quarantine(source, rule, after, limit + 1)
+    declared = sorted({one.name for found in SOURCES.values() for one in found.all_rules})
+    if rule is not None and not rows and rule not in declared:  # rows of an earlier release may have its rules
+        raise unknown("rule", rule, f"no rule is called {rule!r}", difflib.get_close_matches(rule, declared, 5))
     following = rows[limit - 1]["quarantine_id"] if len(rows) > limit else None
     return Quarantine(rows=[HeldRow(**row) for row in rows[:limit]], next=following)
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.ledger.redaction import redacted
 from include.serve.figures import Busy
 
+_log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_LENGTH = 200  # characters of a wrong value that are said again
+# What an answer says unless its route says otherwise: it is for who asked, now.
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_LENGTH: Final = 200  # characters of a wrong value that are said again
+_LONGEST: Final = 1_000  # characters of what is wrong with it
+
+
+_TITLES: Final = {HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content"}  # RFC 9110's words, newer than Python's
 
 
 class ProblemDetails(BaseModel):
@@ -52,9 +61,9 @@ class Problem(Exception):
         super().__init__(detail)
         self.headers = dict(headers or {})
         self.details = ProblemDetails(
-            title=status.phrase,
+            title=_TITLES.get(status, status.phrase),
             status=status,
-            detail=detail,
+            detail=detail if len(detail) <= _LONGEST else f"{detail[:_LONGEST]} …",
             field=field,
             value=None if value is None else value[:_LENGTH],
             allowed=None if allowed is None else list(allowed),
@@ -83,11 +92,12 @@ def answer_problems(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(Busy)(_busy)
+    app.add_middleware(_Unexpected)
 
 
 def _answer(problem: Problem) -> JSONResponse:
     content = problem.details.model_dump(exclude_none=True)
-    return JSONResponse(content, problem.details.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    return JSONResponse(content, problem.details.status, headers=HEADERS | problem.headers, media_type=MEDIA_TYPE)
 
 
 def _problem(_: Request, error: Problem) -> JSONResponse:
@@ -102,7 +112,9 @@ def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
 
 
 def _http(_: Request, error: HTTPException) -> JSONResponse:
-    return _answer(Problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers))
+    status = HTTPStatus(error.status_code)
+    login = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    return _answer(Problem(status, str(error.detail), headers=login | dict(error.headers or {})))
 
 
 def _unreachable(_: Request, error: Exception) -> JSONResponse:
@@ -111,3 +123,27 @@ def _unreachable(_: Request, error: Exception) -> JSONResponse:
 
 def _busy(_: Request, error: Exception) -> JSONResponse:
     return _answer(unavailable(f"{error}.", 60))
+
+
+class _Unexpected:
+    """What nobody foresaw, answered as a problem. A handler of Exception would raise it again: no answer in Airflow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            if begun:
+                raise
+            _log.exception("a request of the API failed")
+            detail = redacted(f"{type(error).__name__}: the log of Airflow's API server says more")
+            await _answer(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))(scope, receive, send)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -19,10 +18,16 @@ from include.serve.api.values import parsed
 
 MOST_IN: Final = 100  # values of one `in`
 MOST_FILTERS: Final = 20
+_LONGEST_NAME: Final = 63  # characters, in Postgres
 
-_COMPARED = re.compile(r"\s*(\w+)\s*(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
+_COMPARED = re.compile(r"\s*(\w+)\s*(>=|<=|!=|=|>|<)(?![=<>])(.*)", re.DOTALL)
 _WORDED = re.compile(r"\s*(\w+)\s+(is\s+not\s+null|is\s+null|in\b|like\b)(.*)", re.DOTALL | re.IGNORECASE)
 _GRAMMAR = "day>=2026-11-01; currency in (EUR, USD); refunded_on is null; sku like A-%"
+_OPERATORS = "= != < <= > >=, in, like, is null, is not null; not equal is !="
+# A value in "…", where "" is one of them; or as it is, without the spaces around it.
+_QUOTED = r'"(?:[^"]|"")*"'
+_IN_LIST = re.compile(rf"\s*+({_QUOTED}|[^\s,\"][^,]*|)\s*(,|$)")
+_ODD_BACKSLASH = re.compile(r"(?:^|[^\\])(?:\\\\)*\\$")
 _ORDERED = frozenset(Type) - {Type.BOOLEAN, Type.JSON}
 
 
@@ -131,11 +136,16 @@ class Query:
         Raises:
             Problem: when a column is asked for by name that is not there yet (422).
         """
-        named = [] if self.all_columns else [*self.columns]
-        named += [*(one.column for one in self.filters), *(column for column, _ in self.order)]
-        if missing := sorted({column.name for column in named} - set(there)):
-            detail = f"{', '.join(missing)}: declared, and not published before the next night"
-            raise wrong("columns", ", ".join(missing), detail, sorted(there))
+        named = {
+            "columns": () if self.all_columns else self.columns,
+            "filter": [one.column for one in self.filters],
+            "sort": [column for column, _ in self.order],
+        }
+        for field, columns in named.items():
+            if missing := sorted({column.name for column in columns} - set(there)):
+                detail = f"{', '.join(missing)}: declared, and not published before the next night"
+                allowed = [column.name for column in self.table.columns if column.name in there]
+                raise wrong(field, ", ".join(missing), detail, allowed)
         return tuple(column for column in self.columns if column.name in there)
 
     def sql(self, columns: Sequence[Column], after: Sequence[Any] | None = None) -> Composed:
@@ -175,7 +185,7 @@ def _sortable(table: Table) -> list[str]:
 def _column(known: Mapping[str, Column], field: str, name: str) -> Column:
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, 1)
+    near = difflib.get_close_matches(name[:_LONGEST_NAME], known, 1)
     meant = f"; did you mean {near[0]}?" if near else ""
     raise wrong(field, name, f"the table has no column {name!r}{meant}", list(known))
 
@@ -183,8 +193,10 @@ def _column(known: Mapping[str, Column], field: str, name: str) -> Column:
 def _filter(known: Mapping[str, Column], said: str) -> Filter:
     if found := _COMPARED.fullmatch(said):
         column = _column(known, "filter", found[1])
-        if found[2] not in ("=", "!=") and column.type not in _ORDERED:
-            raise wrong("filter", said, f"{column.name} has no order", ["=", "!=", "in", "is null"])
+        if column.type not in _ORDERED and (found[2] not in ("=", "!=") or column.type is Type.JSON):
+            compared = [] if column.type is Type.JSON else ["=", "!=", "in"]
+            detail = f"{column.name} has no order" if compared else f"{column.name} is only asked for is null"
+            raise wrong("filter", said, detail, [*compared, "is null", "is not null"])
         return Filter(column, found[2], (_value(column, said, found[3]),))
     if found := _WORDED.fullmatch(said):
         column, operator, rest = _column(known, "filter", found[1]), " ".join(found[2].lower().split()), found[3]
@@ -193,14 +205,27 @@ def _filter(known: Mapping[str, Column], said: str) -> Filter:
         if operator == "like":
             if column.type is not Type.TEXT:
                 raise wrong("filter", said, f"{column.name} is no text: like is for texts")
-            return Filter(column, "like", (_value(column, said, rest),))
+            pattern = _value(column, said, rest)
+            if _ODD_BACKSLASH.search(pattern):
+                raise wrong("filter", said, "nothing follows the backslash at the end: a backslash itself is two")
+            return Filter(column, "like", (pattern,))
         if rest.strip():
             raise wrong("filter", said, f"nothing may follow {operator}", [_GRAMMAR])
         return Filter(column, operator)
-    raise wrong("filter", said, "a filter is a column, an operator and a value", [_GRAMMAR])
+    raise wrong(
+        "filter", said, f"a filter is a column, an operator and a value; operators are {_OPERATORS}", [_GRAMMAR]
+    )
 
 
 def _value(column: Column, said: str, text: str) -> Any:
+    """A value as a request writes it: in ``"…"`` with the spaces in it, else without those around it."""
+    text = text.strip()
+    if re.fullmatch(_QUOTED, text):
+        text = text[1:-1].replace('""', '"')
+    elif not text:
+        raise wrong("filter", said, 'there is no value: an empty text is ""')
+    elif len(text) > 1 and text[0] == text[-1] == "'":
+        raise wrong("filter", said, 'a value has no apostrophes around it; with spaces or commas, it stands in "…"')
     try:
         return parsed(column, text)
     except ValueError as error:
@@ -212,10 +237,13 @@ def _listed(column: Column, said: str, text: str) -> tuple[Any, ...]:
     text = text.strip()
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
-    try:
-        values = next(csv.reader([text], skipinitialspace=True, strict=True), [])
-    except csv.Error as error:
-        raise wrong("filter", said, f"the values of in are separated by commas: {error}") from None
+    values: list[str] = []
+    place, more = 0, bool(text.strip())
+    while more:
+        if (found := _IN_LIST.match(text, place)) is None:
+            raise wrong("filter", said, 'the values of in are separated by commas; one with a comma stands in "…"')
+        values.append(found[1])
+        place, more = found.end(), bool(found[2])
     if not 1 <= len(values) <= MOST_IN:
         raise wrong("filter", said, f"in takes 1 to {MOST_IN} values, these are {len(values)}")
     return tuple(_value(column, said, value) for value in values)

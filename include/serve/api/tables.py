@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Request
 from fastapi import Query as Parameter
@@ -18,9 +19,9 @@ from include.serve.api.answers import Format, Page
 from include.serve.api.cursor import Cursor
 from include.serve.api.login import viewer
 from include.serve.api.models import ColumnEntry, PublishedTable, RowsPage, TableList
-from include.serve.api.problems import Problem, unknown
+from include.serve.api.problems import HEADERS, Problem, unknown
 from include.serve.api.query import Query
-from include.serve.api.warehouse import Connection, publication_of, snapshot
+from include.serve.api.warehouse import Connection, Publication, publication_of, snapshot
 from include.settings import settings
 from include.sources import shop_tables
 from transforms.registry import TABLES
@@ -69,7 +70,8 @@ async def rows_of_table(
         list[str] | None,
         Parameter(
             description="A condition, as day>=2026-11-01, currency in (EUR, USD), sku like A-%, refunded_on is null; "
-            "given several times, all of them hold."
+            "given several times, all of them hold. A value with spaces around it, or with a comma in a list, stands "
+            'in "…", where "" is one ".'
         ),
     ] = None,
     sort: Annotated[
@@ -80,29 +82,45 @@ async def rows_of_table(
     ] = None,
     limit: Annotated[int, Parameter(ge=1, le=_MOST_ROWS, description="The most rows of a page.")] = _MOST_ROWS,
     cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
-    format: Annotated[Format, Parameter(description="How rows are answered.")] = Format.JSON,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Format,
+        Parameter(
+            description="How rows are answered. In csv every text is quoted, null is nothing without quotes, and a "
+            "text that a spreadsheet would take for a formula (= + - @, tab, line break at its beginning) has an "
+            "apostrophe before it that is not in the table; json and arrow have texts as they are."
+        ),
+    ] = Format.JSON,
 ) -> Response:
-    """Rows of a table. All pages of one cursor are of one publication; after another one it is gone (410)."""
+    """Rows of a table. All pages of one cursor are of one publication; after another one it is gone (410).
+
+    The next page is the header Link's, rel="next", relative to this one, in every format; JSON says its cursor as well.
+    """
     table = _table(name)
     query = Query.of(table, columns=columns, filters=filter or (), sort=sort, limit=limit)
     before = Cursor.read(query, cursor) if cursor is not None else None
     async with snapshot() as connection:
         publication = await publication_of(connection, table)
-        if before is not None and before.publication_id != publication:
+        if before is not None and before.publication_id != publication.publication_id:
             detail = (
                 f"{name} was published again: the pages before are of publication {before.publication_id}, it is"
-                f" {publication} now. Ask for the first page again, without the cursor"
+                f" {publication.publication_id} now. Ask for the first page again, without the cursor"
             )
             raise Problem(HTTPStatus.GONE, detail, field="cursor", value=cursor)
         tag = caching.etag(publication, query.digest, limit, cursor, format)
-        if tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(tag, publication))
-        body = await caching.remembered(tag)
-        if body is None:
-            page = await _page(connection, query, publication, before)
-            body = page.written(format)
-            await caching.remember(tag, body)
-    return Response(body, media_type=format.media_type, headers=_headers(tag, publication))
+        headers = _headers(tag, publication)
+        known = request.headers.get("if-none-match", "")
+        if tag in known or known.strip() == "*":
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        kept = await caching.cached(tag)
+        page = await _page(connection, query, publication.publication_id, before) if kept is None else None
+    if page is not None:  # the connection is another request's by now
+        kept = (page.following or "").encode() + b"\n" + page.written(format)
+        await caching.keep(tag, kept)
+    following, _, body = (kept or b"").partition(b"\n")
+    if following:
+        asked = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
+        headers["Link"] = f'<?{urlencode([*asked, ("cursor", following.decode())])}>; rel="next"'
+    return Response(body, media_type=format.media_type, headers=headers)
 
 
 async def _page(connection: Connection, query: Query, publication: int, before: Cursor | None) -> Page:
@@ -121,11 +139,11 @@ async def _page(connection: Connection, query: Query, publication: int, before: 
     return Page(query.table.qualified_name, publication, columns, [row[:width] for row in rows], following)
 
 
-def _headers(tag: str, publication: int) -> dict[str, str]:
-    return {
+def _headers(tag: str, publication: Publication) -> dict[str, str]:
+    return HEADERS | {
         "ETag": tag,
         "Cache-Control": "private, no-cache",  # may be kept, and is asked about each time
-        "X-Stocktake-Publication": str(publication),
+        "X-Stocktake-Publication": str(publication.publication_id),
         "Vary": "Authorization, Cookie",
     }
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection, IsolationLevel
-from psycopg.errors import QueryCanceled
+from psycopg.errors import DatatypeMismatch, InsufficientPrivilege, QueryCanceled, UndefinedFunction, UndefinedTable
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from include.contract import Table
@@ -32,7 +34,8 @@ async def snapshot() -> AsyncIterator[Connection]:
     """One read-only snapshot of the warehouse: everything in it is of one publication.
 
     Raises:
-        Problem: when the warehouse cannot be reached, all connections stay taken, or a query takes too long (503).
+        Problem: when the warehouse cannot be reached, all connections stay taken, or a query takes too long (503); when
+            there is no such table yet (404); when a value cannot be compared there (422).
     """
     pool = _pool()
     await pool.open()  # does nothing where it is open
@@ -44,27 +47,56 @@ async def snapshot() -> AsyncIterator[Connection]:
         detail = f"the answer took longer than {QUERY_SECONDS} s: ask for fewer rows, or filter by a column of the key"
         raise unavailable(detail, 60) from None
     except (PoolTimeout, TooManyRequests):
-        detail = f"{MOST_QUERIES} queries are under way and others wait: try again in a moment"
+        detail = (
+            f"no connection to the warehouse was free or to be had in {WAIT_SECONDS} s: {MOST_QUERIES} queries are"
+            " answered at once. Try again in a moment"
+        )
         raise unavailable(detail, WAIT_SECONDS) from None
+    except (UndefinedTable, InsufficientPrivilege):
+        raise Problem(HTTPStatus.NOT_FOUND, "nothing is published yet that the analyst may read") from None
+    except (psycopg.DataError, DatatypeMismatch, UndefinedFunction) as error:
+        # Also a column whose type an upgrade has changed, until the next night.
+        detail = f"the warehouse cannot compare a column with a value of the request: {type(error).__name__}"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, field="filter") from None
     except psycopg.OperationalError as error:
         raise unavailable(redacted(f"no connection to the warehouse: {error}"), 30) from None
 
 
-async def publication_of(connection: Connection, table: Table) -> int:
+@dataclass(frozen=True)
+class Publication:
+    """When a table was last written.
+
+    Attributes:
+        publication_id: in this warehouse; one that is made anew begins at 1 again.
+        published_at: the instant.
+    """
+
+    publication_id: int
+    published_at: datetime
+
+
+async def publication_of(connection: Connection, table: Table) -> Publication:
     """The publication that last wrote a table: as long as it is the same, so are the table's rows.
 
     Raises:
-        Problem: when the table is not published yet (404).
+        Problem: when the table is not published yet, or not any more (404).
     """
     cursor = await connection.execute(
-        "select max(publication_id) from audit.publication_tables where schema_name = %s and table_name = %s",
-        [table.schema, table.name],
+        """
+        select publication_id, published_at
+        from audit.publication_tables
+        join audit.publications using (publication_id)
+        where schema_name = %(schema)s and table_name = %(name)s
+            and to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(name)s)) is not null
+        order by publication_id desc limit 1
+        """,
+        {"schema": table.schema, "name": table.name},
     )
     row = await cursor.fetchone()
-    if row is None or row[0] is None:
+    if row is None:
         detail = f"{table.qualified_name} is not published: GET /tables says why, or the next night publishes it"
         raise Problem(HTTPStatus.NOT_FOUND, detail, field="table", value=table.qualified_name)
-    return int(row[0])
+    return Publication(*row)
 
 
 @cache
