@@ -17,7 +17,7 @@ def days_before_count(
 ) -> Frame:
     """The days from a shelf's first sale up to the one before it was first counted, as ``shelf_days`` has others.
 
-    A shelf that has a movement of its own has none, and in a shop without movements no shelf has. What lay there is unknown: no day is ``stocked`` or ``is_empty``,
+    A shelf that has a movement of its own has none. What lay there is unknown: no day is ``stocked`` or ``is_empty``,
     and every one counts as in stock, so that what sold well is not taken for what nobody wanted.
 
     Args:
