@@ -18,6 +18,8 @@ from transforms.engines import Frame
 def exploded(kits: Frame, kit_components_versions: Frame, unit_parts: int, per: Sequence[str] = ()) -> Frame:
     """The products that units of kits are made of; what is no kit on its day is left out.
 
+    So is what lies deeper than a kit may go (``MOST_LEVELS``), which a row that went into quarantine may leave.
+
     Columns: ``day``, ``kit_id``, those in ``per``, ``product_id`` (a product that is no kit) and its ``units``, added
     up over all that the kit holds of it.
 
@@ -48,5 +50,12 @@ def exploded(kits: Frame, kit_components_versions: Frame, unit_parts: int, per: 
         kits_in_kits = below.select("day", product_id=nw.col("made_into")).group_by("day", "product_id").agg(nw.len())
         found.append(level.join(kits_in_kits.select("day", "product_id"), on=["day", "product_id"], how="anti"))
         level = below
-    parts = nw.concat([*found, level])
+    # A row in quarantine may leave a kit deeper than it goes, whose last version holds.
+    kits_below = kit_components_versions.select("product_id", "valid_from", "valid_to")
+    held = (nw.col("valid_from") <= nw.col("day")) & (
+        nw.col("valid_to").is_null() | (nw.col("valid_to") > nw.col("day"))
+    )
+    deeper = level.select("day", "product_id").join(kits_below, on="product_id", how="inner").filter(held)
+    deeper = deeper.group_by("day", "product_id").agg(nw.len()).select("day", "product_id")
+    parts = nw.concat([*found, level.join(deeper, on=["day", "product_id"], how="anti")])
     return parts.group_by(key).agg(nw.col("units").sum())

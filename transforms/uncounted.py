@@ -1,4 +1,4 @@
-"""Sales of shelves of which nobody knows the stock yet: of days before the first count, in a shop without movements."""
+"""Sales of shelves of which nobody knows the stock yet: of days before the first count, where no movement tells it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def days_before_count(
     moved = inventory_movements.filter(~nw.col("kind").is_in([OF_UNITS, OF_RESERVED]))
     moved = moved.group_by(SHELF).agg(nw.len().alias("movements"))
     counted = days.group_by(SHELF).agg(nw.col("day").min().alias("counted_on"))
-    sales = daily_units.filter((nw.col("day") > as_of - _LONGEST_WINDOW) & (nw.col("units") > 0))
+    sales = daily_units.filter(nw.col("units") > 0)
     first = sales.group_by(SHELF).agg(nw.col("day").min().alias("sold_on"))
     shelves = counted.join(moved, on=SHELF, how="anti").join(first, on=SHELF, how="inner")
     before = calendar.select("day").filter(nw.col("day") > as_of - _LONGEST_WINDOW).join(shelves, how="cross")

@@ -7,12 +7,20 @@ from typing import Final
 
 from include.contract.source import Source
 
-_COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_LINE_OR_OPENING: Final = re.compile(r"--[^\n]*|/\*")
+_MARK: Final = re.compile(r"/\*|\*/")
 
 
 def has_statement(text: str) -> bool:
     """Whether there is more than comments in it."""
-    return bool(_COMMENT.sub(" ", text).strip(" \n\t\r;"))
+    said, at = [], 0
+    while found := _LINE_OR_OPENING.search(text, at):
+        said.append(text[at : found.start()])
+        at, depth = found.end(), int(found[0] == "/*")
+        while depth:  # Postgres nests them
+            mark = _MARK.search(text, at)
+            at, depth = (mark.end(), depth + (1 if mark[0] == "/*" else -1)) if mark else (len(text), 0)
+    return bool(" ".join([*said, text[at:]]).strip(" \n\t\r;"))
 
 
 def is_left_out(source: Source, text: str | None) -> bool:

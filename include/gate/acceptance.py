@@ -6,7 +6,7 @@ Which versions of products, customers and warehouses begin and end with that goe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import duckdb
@@ -37,6 +37,7 @@ def accept(
     approved: str | None = None,
     found: LayerVersions | None = None,
     begin: Callable[[], None] = lambda: None,
+    absent: Collection[str] = (),
 ) -> dict[str, dict[str, int]]:
     """Merge accepted rows into lake/clean and write rejected rows, with all their columns, to lake/quarantine.
 
@@ -53,6 +54,7 @@ def accept(
         found: the versions of both layers that this run's first try found; by default the latest. A retry must not
             count from what the first try wrote: a row released by the first try is released by the retry too.
         begin: called before anything is written.
+        absent: the sources that the shop has no statement for.
 
     Returns:
         Per source: accepted, quarantined (both of the rows read tonight), released, recalled, clean_rows, held_rows,
@@ -76,7 +78,7 @@ def accept(
         open_night(connection, sources, run, full)
         for source in sources.values():
             prove(connection, source)
-        versions.keep(connection, sources.values(), found_on)
+        versions.keep(connection, sources.values(), found_on, absent)
     return counts
 
 

@@ -1,4 +1,4 @@
-"""The versions of products, customers and warehouses: what their rows said, and from which night on.
+"""The versions of products, customers, warehouses and what kits are made of: what rows said, and from which night on.
 
 A shop has its rows of now. What a past day knew can only be told by who wrote it down: after every night, each accepted
 row that says something else than its last version begins a new one, and a row that is in neither layer any more ends.
@@ -13,7 +13,7 @@ versions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -33,7 +33,8 @@ class FoundOn:
     """From which days on holds what a night finds, as day numbers.
 
     Attributes:
-        new: from when on a row holds that had no version: the first day that no night has published.
+        new: from when on a row holds that had no version: the first day that no night has published. Not one that
+            joins others, as a component joins its kit: that is a change of the kit.
         changed: from when on a changed row holds what it says now, and one that is gone does not: the last day that was
             over at the snapshot, or the night, or the first unpublished day, whichever is latest.
     """
@@ -64,31 +65,58 @@ def start(connection: duckdb.DuckDBPyConnection, sources: Iterable[Source]) -> N
     A lake of an earlier release has none. If its rows lack a column of the history, tonight's are the first.
     """
     for source in _with_history(sources):
-        stored = lake.stored("clean", source.name)
-        if stored.files and not (lacking(stored, source.versions.columns) - _DAYS or _has_versions(connection, source)):
+        stored, accepted = lake.stored("clean", source.name), f"clean_{source.name}"
+        is_whole = stored.files and not lacking(stored, source.versions.columns) - _DAYS
+        if is_whole and _has_rows(connection, accepted) and not _has_versions(connection, source):
             _commit(connection, source, ALWAYS)
 
 
-def keep(connection: duckdb.DuckDBPyConnection, sources: Iterable[Source], found_on: FoundOn) -> None:
+def keep(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Iterable[Source],
+    found_on: FoundOn,
+    absent: Collection[str] = (),
+) -> None:
     """Write the versions that the accepted rows begin and end to lake/clean, in one commit per source.
 
     Args:
         connection: the session of a night (``night_views``), opened after its rows were accepted.
         sources: the shop's sources.
-        found_on: from when on holds what differs. What a source's first rows say held since ``BEGINNING``.
+        found_on: from when on holds what differs. What a source's first rows say held since ``BEGINNING``; but that
+            none was read says that nothing is a kit, and what is one later is one from then on.
+        absent: the sources that the shop has no statement for, of which an empty table says nothing.
     """
     for source in _with_history(sources):
-        _commit(connection, source, found_on if _has_versions(connection, source) else ALWAYS)
+        versions = source.versions
+        _commit(connection, source, found_on if _has_begun(connection, source) else ALWAYS)
+        if _is_of_parts(source) and source.name not in absent and not _has_begun(connection, source):
+            none = [versions.lake_columns, versions.primary_key, versions.name]
+            merge.commit(connection, "clean", versions.name, *none, overwrite=True)
 
 
 def _with_history(sources: Iterable[Source]) -> Iterator[Source]:
     return (source for source in sources if source.history)
 
 
+def _is_of_parts(source: Source) -> bool:
+    """Whether its rows with the same first key column are one thing together, as the components of a kit are."""
+    return len(source.primary_key) > 1
+
+
+def _has_begun(connection: duckdb.DuckDBPyConnection, source: Source) -> bool:
+    """Whether versions are kept already: there are some, or a second commit says of parts that there were none."""
+    return _has_versions(connection, source) or (
+        _is_of_parts(source) and (lake.version("clean", source.versions.name) or 0) > 0
+    )
+
+
 def _has_versions(connection: duckdb.DuckDBPyConnection, source: Source) -> bool:
     versions = source.versions
-    rows = rows_of(lake.stored("clean", versions.name), versions.lake_columns)
-    return connection.execute(f"select 1 from {rows} limit 1").fetchone() is not None
+    return _has_rows(connection, rows_of(lake.stored("clean", versions.name), versions.lake_columns))
+
+
+def _has_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    return connection.execute(f"select 1 from {relation} limit 1").fetchone() is not None
 
 
 def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: FoundOn) -> None:
@@ -99,6 +127,10 @@ def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: Fou
     # A column that the versions lack said always what it says now: nobody knows better, and nothing has changed.
     unknown = lacking(stored, versions.lake_columns)
     key, now_key = (", ".join(f"{row}.{one}" for one in source.primary_key) for row in ("row", "now"))
+    known = has_key(source, "now", "earlier")
+    if _is_of_parts(source):
+        whole = source.primary_key[0]
+        known = f"{known} or now.{whole} in (select {whole} from earlier)"
     connection.execute(
         f"""
         create or replace temp table {versions.name} as
@@ -143,8 +175,7 @@ def _commit(connection: duckdb.DuckDBPyConnection, source: Source, found_on: Fou
         union all by name
         select
             {now_key},
-            case when {has_key(source, "now", "earlier")} then {found_on.changed} else {found_on.new} end
-                as valid_from,
+            case when {known} then {found_on.changed} else {found_on.new} end as valid_from,
             {", ".join(f"now.{one}" for one in said)}
         from now
         where {lacks_key(source, "now", "holding")} or {has_key(source, "now", "over")}

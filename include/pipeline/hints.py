@@ -127,7 +127,10 @@ def _unreadable(connection: duckdb.DuckDBPyConnection, source: Source, column: C
         what = f"{what}: the shop's units have {column.unit_decimals or 'no'} decimals"
         write = "round it in the statement: units have 3 decimals at most"
         if decimals <= _MOST_UNIT_DECIMALS:
-            write = f"where goods are sold by weight or length, say `decimals = {decimals}` below [units] in shop.toml"
+            write = (
+                f"where goods are sold by weight or length, say `decimals = {decimals}` below [units] in shop.toml"
+                " before its first night"
+            )
     elif column.type is Type.CENTS and decimals:
         what = f"{what}: it is finer than the shop's {source.decimals} decimals"
         write = (

@@ -180,7 +180,8 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
         begin = partial(copies.begin_accepting, run_id, found)
         found_on = FoundOn.night(run.night, publications.published_horizon(), last_whole_day(snapshot_at))
         proof = kept_proof(run.slug, sources)
-        counts = accept_rows(sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin)
+        absent = {name for name, source in sources.items() if sql_files.is_absent(source)}
+        counts = accept_rows(sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin, absent)
         for name, source in lake_sources(settings().sources).items():
             if source.counted:
                 inventory = sources[COUNTED_FROM[name]]

@@ -231,21 +231,29 @@ def _roundings(connection: duckdb.DuckDBPyConnection, orders: Source) -> list[st
     """By currency, what the totals of accepted orders are more or less than their parts; only where they are."""
     found = connection.execute(
         """
-        select currency, count(*) filter (rounding_cents <> 0) as differing, count(*), sum(rounding_cents)
+        select
+            currency,
+            count(*) filter (rounding_cents <> 0),
+            count(*),
+            coalesce(sum(rounding_cents) filter (rounding_cents > 0), 0),
+            coalesce(-sum(rounding_cents) filter (rounding_cents < 0), 0)
         from checked_orders
         where len(_broken) = 0
         group by currency
-        having differing > 0
+        having count(*) filter (rounding_cents <> 0) > 0
         order by currency
         """
     ).fetchall()
     said = []
-    for currency, differing, count, cents in found:
-        amount = written(abs(Decimal(int(cents))).scaleb(-orders.decimals), currency)
-        less = "less" if cents > 0 else "more"
+    for currency, differing, count, *sides in found:
+        amounts = [
+            f"{written(Decimal(int(cents)).scaleb(-orders.decimals), currency)} {currency} {side}"
+            for cents, side in zip(sides, ("less", "more"), strict=True)
+            if cents
+        ]
         said.append(
-            f"{differing:,} orders of {count:,} in {currency}: their lines, shipping and tax come to {amount}"
-            f" {currency} {less} than their totals, counted as rounding"
+            f"{differing:,} orders of {count:,} in {currency}: their lines, shipping and tax come to"
+            f" {' and '.join(amounts)} than their totals, counted as rounding"
             " (include/sources/README.md says how lines come out even)"
         )
     return said

@@ -52,14 +52,14 @@ def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_b
     row = connection.execute(
         "select sources from audit.tables where schema_name = %s and table_name = %s", [table.schema, name]
     ).fetchone()
-    is_of_entity = any(table[one].key_of for one in key)
+    is_of_entity, linked = any(table[one].key_of for one in key), _linked(table)
     sources = sorted(set(shared_by) & set(row[0] if row else ()))
-    for source in sources:
-        _enter_same_day(connection, table, source, 1, [one for one in key if one in shared_by[source]])
-    for source in sources:
-        shared = [one for one in key if one in shared_by[source]]
+    found = {source: {one: its for one, its in linked.items() if its in shared_by[source]} for source in sources}
+    for source, shared in found.items():
+        _enter_same_day(connection, table, source, 1, shared)
+    for source, shared in found.items():
         if not is_of_entity:
-            _enter_same_day(connection, table, source, 2, [])
+            _enter_same_day(connection, table, source, 2, {})
         elif any(table[one].key_of for one in shared):
             _enter_earlier(connection, table, source, shared)
     connection.execute(
@@ -75,15 +75,26 @@ def find_causes(connection: psycopg.Connection[TupleRow], table: Table, shared_b
     )
 
 
+def _linked(table: Table) -> dict[str, str]:
+    """The columns of a figure's key that link it to changed rows, each with what it is called there.
+
+    Where a column holds a key under another name, as ``kit_id`` holds the ``product_id`` of what was sold, the column
+    that has that name is of something else, which was not sold.
+    """
+    called = {one: table[one].owner_key for one in table.primary_key}
+    taken = {its for one, its in called.items() if one != its}
+    return {one: its for one, its in called.items() if one not in taken}
+
+
 def _enter_same_day(
-    connection: psycopg.Connection[TupleRow], table: Table, source: str, level: int, shared: Sequence[str]
+    connection: psycopg.Connection[TupleRow], table: Table, source: str, level: int, shared: Mapping[str, str]
 ) -> None:
     """Enter the changed rows of a source that have a figure's own day and its values in the shared columns.
 
     Level 1 uses the days of the changed rows; level 2 uses the days of rows related to them.
     """
     key = ", ".join(f"restated.{one}" for one in table.primary_key)
-    same = "".join(f" and changed.{one} = restated.{one}" for one in shared)
+    same = "".join(f" and changed.{its} = restated.{one}" for one, its in shared.items())
     connection.execute(
         SQL(
             f"""
@@ -102,13 +113,15 @@ def _enter_same_day(
     )
 
 
-def _enter_earlier(connection: psycopg.Connection[TupleRow], table: Table, source: str, shared: Sequence[str]) -> None:
+def _enter_earlier(
+    connection: psycopg.Connection[TupleRow], table: Table, source: str, shared: Mapping[str, str]
+) -> None:
     """Enter the changed rows of a source with a figure's keys, from its day or earlier; the latest are named.
 
     The count is a running total, so each row is read once. A join with every later day would grow with the square of
     the history if all of it changed.
     """
-    name, keys = f"counted_{table.name}_{source}", ", ".join(shared)
+    name, keys = f"counted_{table.name}_{source}", ", ".join(shared.values())
     connection.execute(
         SQL(
             f"""
@@ -128,7 +141,7 @@ def _enter_earlier(connection: psycopg.Connection[TupleRow], table: Table, sourc
             """
         )
     )
-    same = "".join(f"counted.{one} = restated.{one} and " for one in shared)
+    same = "".join(f"counted.{its} = restated.{one} and " for one, its in shared.items())
     connection.execute(
         SQL(
             f"""

@@ -88,7 +88,7 @@ def watch(run: Run, differs: Iterable[Difference]) -> Watch:
     if live is None or not days:
         return Watch()
     before, after, sources = live.versions, copies.clean_versions(run.run_id), lake_sources(settings().sources)
-    wanted = {name: table[name] for table in days for name in table.primary_key if name != DAY}
+    wanted = {table[name].owner_key: table[name] for table in days for name in table.primary_key if name != DAY}
     changed: dict[str, Sequence[str]] = {}
     is_known = True
     with duck.session() as session:

@@ -134,7 +134,9 @@ def _of_shop(folder: Path) -> _Shop:
     Every step of a night asks several times, and making it takes 30 ms.
     """
     files = tuple(
-        (file.name, file.read_bytes()) for file in sorted(folder.glob("*")) if file.suffix.lower() in (".sql", ".toml")
+        (file.name, file.read_bytes())
+        for file in sorted(folder.glob("[!.]*"))
+        if file.suffix.lower() in (".sql", ".toml")
     )
     return _made(folder, files, tuple(map(id, SOURCES.values())))
 

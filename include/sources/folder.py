@@ -17,6 +17,8 @@ _TOML: Final = ("shop.toml", "keys.toml", "dimensions.toml", "schema.toml")
 def check_files(folder: Path, sources: Iterable[str]) -> None:
     """Refuse a file that nothing reads: a source would be absent, or a setting as by default, without a word.
 
+    A name that begins with a dot is an editor's or the system's own, which may come and go.
+
     Args:
         folder: the shop's folder.
         sources: the names of all sources there are.
@@ -25,7 +27,7 @@ def check_files(folder: Path, sources: Iterable[str]) -> None:
         ValueError: naming every such file, and what it may be meant to be.
     """
     known = [*(f"{name}.sql" for name in sources), *_TOML]
-    files = sorted(file.name for file in folder.glob("*") if file.suffix.lower() in _READ)
+    files = sorted(file.name for file in folder.glob("[!.]*") if file.suffix.lower() in _READ)
     if unknown := [f"{name}{_perhaps_file(name, known)}" for name in files if name not in known]:
         what = "is a file" if len(unknown) == 1 else "are files"
         raise ValueError(

@@ -80,6 +80,20 @@ def test_an_optional_source_that_is_not_filled_in_is_absent_and_another_one_is_n
     )
 
 
-@pytest.mark.parametrize("text", ["select '--'", "-- a\nselect 1 -- b", "/* a */ select 1"])
+@pytest.mark.parametrize("text", ["/* a /* b */ c */", "/* a /* b */ /* c */ d */ -- e\n;", "-- a"])
+def test_comments_are_none_also_within_each_other(text: str) -> None:
+    assert not has_statement(text)
+
+
+def test_an_editors_own_files_are_left_alone(shop: Path) -> None:
+    (shop / ".#orders.sql").symlink_to("nowhere")
+    (shop / "._orders.sql").touch()
+    assert "orders" in shop_sources(shop)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["select '--'", "-- a\nselect 1 -- b", "/* a */ select 1", "/* a /* b */ c */ select 1", "-- /*\nselect 1 -- */"],
+)
 def test_a_statement_with_comments_is_one(text: str) -> None:
     assert has_statement(text)

@@ -64,6 +64,7 @@ def test_what_only_the_rows_show_is_said_with_what_to_write(
         (
             "order_items.sql:6: quantity is not readable in 3 rows, such as 0.35: the shop's units have no decimals:"
             " where goods are sold by weight or length, say `decimals = 2` below [units] in shop.toml"
+            " before its first night"
         ),
         (
             "order_items.sql:7: unit_price is not readable in 5 rows, such as 9.995: it is finer than the shop's 2"

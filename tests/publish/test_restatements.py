@@ -23,8 +23,8 @@ from transforms.registry import TABLES
 FIRST = date(2026, 11, 20)
 SECOND = FIRST + timedelta(days=1)
 MON, TUE, WED = (FIRST - timedelta(days=days) for days in (4, 3, 2))
-SALES, PRODUCTS, STOCK = (
-    TABLES[name].table for name in ("daily_sales", "daily_product_sales", "inventory_daily")
+SALES, PRODUCTS, STOCK, KITS = (
+    TABLES[name].table for name in ("daily_sales", "daily_product_sales", "inventory_daily", "component_demand_daily")
 )  # fmt: skip
 
 ORDERS: Rows = [
@@ -128,6 +128,24 @@ def test_late_refunds_and_cancellations_are_named_for_every_figure_they_change()
     page = render(f"night of {SECOND}")
     assert f"{len(found)} figures of days that had been published before" in page
     assert "refunds" in page[page.index('id="restated"') : page.index('id="rules"')]
+
+
+def test_a_late_order_of_a_kit_is_the_cause_for_what_its_components_lost() -> None:
+    """Of the component's own late order, on the same day, it is not."""
+    line = {"warehouse_id": 1, "currency": "EUR", "sold_on": MON}
+    lines = [
+        {"order_item_id": 11, "order_id": 1, "product_id": 5, "quantity": 1, **line},
+        {"order_item_id": 12, "order_id": 2, "product_id": 6, "quantity": 1, **line},
+        {"order_item_id": 13, "order_id": 3, "product_id": 8, "quantity": 1, **line},
+    ]
+    demand = {"day": MON, "product_id": 6, "warehouse_id": 1}
+    first = [{**demand, "kit_id": 7, "kits": 1, "units": 1}, {**demand, "kit_id": 5, "kits": 1, "units": 2}]
+    night(FIRST, {"order_items": []}, [(KITS, [first[0]])]).publish()
+    night(SECOND, {"order_items": lines}, [(KITS, first)]).publish()
+    assert restated(2) == [
+        ("component_demand_daily", MON, (5, 6, 1), metric, None, new, {"order_items": (1, "11")})
+        for metric, new in (("kits", 1), ("units", 2))
+    ]
 
 
 def test_putting_a_night_back_restates_the_same_figures_the_other_way() -> None:

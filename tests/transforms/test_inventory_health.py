@@ -172,7 +172,7 @@ def test_what_was_sold_before_the_first_count_is_demand(report: Report) -> None:
         10         40        54        28                54/28    1120/54        -            54/40    0             ok
         11         9         5         21                5/21     189/5          -            5/9      0             ok
         12         7         0         1                 0        -              -            0        0             ok
-        13         7         0         1                 0        -              -            0        0             ok
+        13         7         0         28                0        -              -            0        0             ok
         """,
     )
 

@@ -65,7 +65,8 @@ TABLE = Table(
         Column(
             "days_since_last_sale",
             Type.INTEGER,
-            "Days since the last unit was ordered; 0 on that day; null when never sold.",
+            "Days since the last unit was ordered; 0 on that day; null when never sold. "
+            "A sale in a kit counts also before the shelf's first day, which windows do not.",
             nullable=True,
         ),
         Column("adi_180", Type.RATIO, "Days / days with a unit ordered, of 180; null without one.", nullable=True),

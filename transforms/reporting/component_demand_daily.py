@@ -23,7 +23,7 @@ TABLE = Table(
     columns=(
         Column("day", Type.DAY, "The business day of the sales."),
         key("products", "product_id", "The product that the kits hold."),
-        key("products", "kit_id", "The kit that was sold."),
+        key("products", "kit_id", "The kit that was sold.", called="product_id"),
         key("warehouses", "warehouse_id", "The warehouse that ships the kit."),
         Column("kits", Type.UNITS, "Units of the kit sold that day."),
         Column(

@@ -32,8 +32,8 @@ TABLE = Table(
     "stocked; units ordered before that count all the same. A day is in stock if something was available at its end or "
     "sold on it. Units ordered are those of the product and those in kits that were sold "
     "(reporting.component_demand_daily); a kit has no shelf, and no row. Of a shelf that is counted and has no "
-    "movements (a shop without `inventory_movements`), nobody knows what lay there before its first count: every day "
-    "since its first sale counts as in stock, and none as empty.",
+    "movements of its own, as in a shop without `inventory_movements`, nobody knows what lay there before "
+    "its first count: every day since its first sale counts as in stock, and none as empty.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
