@@ -90,8 +90,8 @@ def keep(
         versions = source.versions
         _commit(connection, source, found_on if _has_begun(connection, source) else ALWAYS)
         if _is_of_parts(source) and source.name not in absent and not _has_begun(connection, source):
-            none = [versions.lake_columns, versions.primary_key, versions.name]
-            merge.commit(connection, "clean", versions.name, *none, overwrite=True)
+            columns, key, none = versions.lake_columns, versions.primary_key, versions.name
+            merge.commit(connection, "clean", versions.name, columns, key, none, overwrite=True)
 
 
 def _with_history(sources: Iterable[Source]) -> Iterator[Source]:
