@@ -237,7 +237,7 @@ def test_every_fan_out_and_every_dropped_row_is_caught_by_name(nights: Nights, t
         [copy.version(), run],
     )
     assert failed(nights, run) == {"stock_balance", "source_rows_accounted"}
-    shown = {name for _, caught in FAN_OUTS.values() for name in caught}
+    shown = {name for *_, caught in (*FAN_OUTS.values(), *DROPPED_ROWS.values()) for name in caught}
     assert shown | {"stock_balance", "source_rows_accounted"} == BALANCES, "each was seen to fail"
 
 

@@ -21,18 +21,23 @@ from transforms.registry import TABLES
 
 JOIN = nw.LazyFrame.join
 
-# Joins whose doubled rows change nothing that is published: of the shelf's days it asks only whether one was empty; and
-# this shop keeps movements of stock, so none of its shelves is counted.
+# Joins whose doubled rows change nothing that is published: of the shelf's days it asks only whether one was empty; this
+# shop keeps movements of stock, so none of its shelves is counted; and of kits in kits, of the places of a kit and of
+# what is the least, it asks only which there are.
 HARMLESS = {
     ("demand_labels", 0), ("demand_labels", 1), ("product_demand", 1), ("inventory_risk", 1),
     *(("inventory_health", place) for place in range(1, 5)),
+    *(("component_demand_daily", place) for place in (2, 4, 6, 7, 8)),
+    *(("kit_availability", place) for place in (2, 4, 6, 7, 8, 10, 13)),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Reporting:
-    """The tables as they should be."""
-    return Reporting(past("cup").rows, AS_OF, "pandas", tmp_path_factory.mktemp("sound"), {})
+    """The tables as they should be, of a shop with kits: one holds another."""
+    made_of = [(1, 2, 2), (1, 3, 1), (3, 4, 3), (4, 5, 1), (5, 6, 2)]
+    kits = [{"product_id": kit, "component_id": part, "units_per_kit": units} for kit, part, units in made_of]
+    return Reporting(past("cup").rows | {"kit_components": kits}, AS_OF, "pandas", tmp_path_factory.mktemp("sound"), {})
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def test_a_shop_without_stock_lacks_only_the_stock() -> None:
     plan = buildable(set(SOURCES) - {"inventory", "inventory_movements"})
     assert plan.left_out == {
         "inventory_daily": "the shop has no source inventory; the shop has no source inventory_movements",
-        "inventory_health": "inventory_daily is left out",
+        "inventory_health": "inventory_daily is left out; the shop has no source inventory_movements",
         "stockouts": "inventory_daily is left out",
         "kit_availability": "inventory_daily is left out",
         "product_demand": "inventory_daily is left out; the shop has no source inventory_movements",
