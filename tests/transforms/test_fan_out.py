@@ -22,13 +22,12 @@ from transforms.registry import TABLES
 JOIN = nw.LazyFrame.join
 
 # Joins whose doubled rows change nothing that is published: of the shelf's days it asks only whether one was empty; this
-# shop keeps movements of stock, so none of its shelves is counted; and of kits in kits, of the places of a kit and of
-# what is the least, it asks only which there are.
+# shop keeps movements of stock, so none of its shelves is counted; and of what is a kit, of
+# the places of one and of what is the least, it asks only which there are.
 HARMLESS = {
     ("demand_labels", 0), ("demand_labels", 1), ("product_demand", 1), ("inventory_risk", 1),
     *(("inventory_health", place) for place in range(1, 5)),
-    *(("component_demand_daily", place) for place in (2, 4, 6, 7, 8)),
-    *(("kit_availability", place) for place in (2, 4, 6, 7, 8, 10, 13)),
+    ("component_demand_daily", 5), *(("kit_availability", place) for place in (5, 7, 10)),
 }  # fmt: skip
 
 
