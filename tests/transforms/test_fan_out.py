@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from tests.transforms.conftest import FIRST_DAY, Reporting, day
-from tests.transforms.test_invariants import AS_OF, past
+from tests.transforms.test_invariants import AS_OF, KITS, past
 from transforms.build import build
 from transforms.registry import TABLES
 
@@ -33,10 +33,8 @@ HARMLESS = {
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Reporting:
-    """The tables as they should be, of a shop with kits: one holds another."""
-    made_of = [(1, 2, 2), (1, 3, 1), (3, 4, 3), (4, 5, 1), (5, 6, 2)]
-    kits = [{"product_id": kit, "component_id": part, "units_per_kit": units} for kit, part, units in made_of]
-    return Reporting(past("cup").rows | {"kit_components": kits}, AS_OF, "pandas", tmp_path_factory.mktemp("sound"), {})
+    """The tables as they should be, of a shop with kits."""
+    return Reporting(past("cup").rows | {"kit_components": KITS}, AS_OF, "pandas", tmp_path_factory.mktemp("sound"), {})
 
 
 @contextmanager

@@ -244,6 +244,13 @@ class Trade:
             self.rows["order_refunds"].append(refund)
 
 
+# Kits for such a shop; one holds another.
+KITS: Rows = [
+    {"product_id": kit, "component_id": part, "units_per_kit": units}
+    for kit, part, units in [(1, 2, 2), (1, 3, 1), (3, 4, 3), (4, 5, 1), (5, 6, 2)]
+]
+
+
 def past(seed: str) -> Trade:
     return Trade(seed).between(day(FIRST_DAY), day(AS_OF), orders=200)
 

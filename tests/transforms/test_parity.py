@@ -12,7 +12,7 @@ from pyarrow import parquet
 from include.build.digest import first_difference
 from include.contract import Type
 from tests.transforms.conftest import Reporting, Shop
-from tests.transforms.test_invariants import AS_OF, past
+from tests.transforms.test_invariants import AS_OF, KITS, past
 from transforms.engines import ENGINES
 from transforms.engines.dask_engine import DaskEngine
 from transforms.registry import TABLES
@@ -51,8 +51,9 @@ def test_a_generated_shop_in_many_partitions(
 ) -> None:
     clusters(other)
     monkeypatch.setattr(DaskEngine, "rows_per_partition", 200)
-    one = Reporting(past("tea").rows, AS_OF, "pandas", tmp_path / "pandas", {})
-    again = Reporting(past("tea").rows, AS_OF, other, tmp_path / other, {})
+    rows = past("tea").rows | {"kit_components": KITS}
+    one = Reporting(rows, AS_OF, "pandas", tmp_path / "pandas", {})
+    again = Reporting(rows, AS_OF, other, tmp_path / other, {})
     for file in again.folder.glob("source_*.parquet"):
         parquet.write_table(parquet.read_table(file), file, row_group_size=200)
     assert parquet.read_metadata(again.folder / "source_order_items.parquet").num_row_groups > 2
