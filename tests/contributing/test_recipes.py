@@ -127,7 +127,10 @@ names = buildable(SOURCES).of("reporting")
 print("baskets" in names, names.index("orders") < names.index("baskets"), *TABLES["baskets"].sources)
 """
     said = copy.done("-c", program).split()
-    assert (said[:2], set(said[2:])) == (["True", "True"], {"orders", "order_items", "order_refunds", "refunds"})
+    assert (said[:2], set(said[2:])) == (
+        ["True", "True"],
+        {"orders", "order_items", "order_refunds", "refunds", "shipment_items"},
+    )
     assert "\n## baskets\n" in (copy.root / "transforms" / "README.md").read_text()
 
 

@@ -64,8 +64,8 @@ class Query:
         table: as the shop has it.
         columns: in the order of the answer.
         filters: all of them hold.
-        order: the columns by which rows are ordered, each with whether it falls; the key is always among them, so that
-            no two rows are equal. Null comes last.
+        order: the columns by which rows are ordered, each with whether it is descending; the key is always among them,
+            so that no two rows are equal. Null comes last.
         limit: the most rows of a page.
         all_columns: whether no columns were named.
     """
@@ -93,7 +93,7 @@ class Query:
             table: as the shop has it.
             columns: names, separated by commas; all columns, unless given.
             filters: conditions.
-            sort: names, separated by commas, one that falls with a minus before it; the key, unless given.
+            sort: names, separated by commas, a descending one with a minus before it; the key, unless given.
             limit: the most rows.
 
         Raises:
@@ -123,7 +123,7 @@ class Query:
             self.table.qualified_name,
             *(column.name for column in self.columns),
             *(f"{one.column.name} {one.operator} {one.values!r}" for one in self.filters),
-            *(f"{column.name} {falls}" for column, falls in self.order),
+            *(f"{column.name} {descending}" for column, descending in self.order),
         ]
         return sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -166,8 +166,8 @@ class Query:
             conditions.append(_after(self.order, after))
         where = SQL(" where {}").format(SQL(" and ").join(conditions)) if conditions else SQL("")
         order = SQL(", ").join(
-            SQL("{} {} nulls last").format(Identifier(column.name), SQL("desc" if falls else "asc"))
-            for column, falls in self.order
+            SQL("{} {} nulls last").format(Identifier(column.name), SQL("desc" if descending else "asc"))
+            for column, descending in self.order
         )
         return SQL("select {} from {}{} order by {} limit {}").format(
             selected,
@@ -251,14 +251,14 @@ def _listed(column: Column, said: str, text: str) -> tuple[Any, ...]:
 
 def _after(order: Sequence[tuple[Column, bool]], values: Sequence[Any]) -> Composable:
     """Whether a row comes after one with these values: by the first column, or equal there and by the next."""
-    (column, falls), value = order[0], values[0]
+    (column, descending), value = order[0], values[0]
     name = Identifier(column.name)
     later: list[Composable] = []
     if value is None:  # null is last: nothing comes after it but rows of the same
         equal: Composable = SQL("{} is null").format(name)
     else:
         equal = SQL("{} = {}").format(name, Literal(value))
-        later.append(SQL("{} {} {}").format(name, SQL("<" if falls else ">"), Literal(value)))
+        later.append(SQL("{} {} {}").format(name, SQL("<" if descending else ">"), Literal(value)))
         if column.nullable:
             later.append(SQL("{} is null").format(name))
     if len(order) > 1:

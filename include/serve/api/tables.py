@@ -77,7 +77,7 @@ async def rows_of_table(
     sort: Annotated[
         str | None,
         Parameter(
-            description="Names, separated by commas; one that falls with a minus before it. The key, unless given."
+            description="Names, separated by commas; a descending one with a minus before it. The key, unless given."
         ),
     ] = None,
     limit: Annotated[int, Parameter(ge=1, le=_MOST_ROWS, description="The most rows of a page.")] = _MOST_ROWS,
