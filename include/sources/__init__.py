@@ -181,7 +181,7 @@ def _all_sources(folder: Path) -> dict[str, Source]:
 
 
 def _is_read(folder: Path, source: str) -> bool:
-    return is_read(folder, SOURCES[source])
+    return source in SOURCES and is_read(folder, SOURCES[source])
 
 
 def _has_single_column_key(source: Source) -> bool:

@@ -79,8 +79,10 @@ def test_a_product_that_is_deleted_takes_no_past_day_along(nights: Nights) -> No
     ).fetchall()
     worth = "select count(*), count(closing_value), sum(closing_units) from reporting.inventory_daily"
     [(shelf_days, _, units)] = nights.ask(f"{worth} where product_id = %s", product)
+    naming = ("order_items", "inventory", "inventory_movements", "purchase_order_lines", "kit_components")
     nights.set_aside(
-        *((table, f"{table}_product_id_fkey") for table in ("order_items", "inventory", "inventory_movements"))
+        *((table, f"{table}_product_id_fkey") for table in naming),
+        ("kit_components", "kit_components_component_id_fkey"),
     )
     nights.shop.execute("delete from products where product_id = %s", [product])
     run_id = nights.report()

@@ -39,9 +39,9 @@ def forget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Source, "deriving", lambda source, *_: source)
     now = TABLES["order_lines"]
 
-    def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions) -> Frame:
+    def build(orders: Frame, order_items: Frame, refunds: Frame, dimensions: Dimensions, unit_parts: int) -> Frame:
         nothing = refunds.filter(nw.col("quantity") < 0).with_columns(cancelled_on=nw.col("refunded_on"))
-        return now.build(orders, order_items, refunds, nothing, dimensions).drop("shipped_units")
+        return now.build(orders, order_items, refunds, nothing, dimensions, unit_parts).drop("shipped_units")
 
     columns = tuple(column for column in now.table.columns if column.name != "shipped_units")
     rules = tuple(rule for rule in now.table.rules if rule.name != "shipped_within_line")
