@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import narwhals as nw
 
 from include.contract.kits import MOST_LEVELS
-from transforms.arithmetic import worth
+from transforms.arithmetic import with_worth
 from transforms.engines import Frame
 
 
@@ -51,8 +51,11 @@ def exploded(kits: Frame, kit_components_versions: Frame, unit_parts: int, per: 
 def _opened(rows: Frame, key: Sequence[str], unit_parts: int) -> Frame:
     """The components of what is a kit, which has a ``component_id``, and what is none as it is."""
     is_kit = ~nw.col("component_id").is_null()
-    units = worth(nw.col("units"), nw.col("units_per_kit"), unit_parts)
-    return rows.with_columns(
-        units=nw.when(is_kit).then(units).otherwise(nw.col("units")),
-        product_id=nw.when(is_kit).then(nw.col("component_id")).otherwise(nw.col("product_id")),
-    ).select(*key, "units")
+    return (
+        with_worth(rows, unit_parts, inside=("units", "units_per_kit"))
+        .with_columns(
+            units=nw.when(is_kit).then(nw.col("inside")).otherwise(nw.col("units")),
+            product_id=nw.when(is_kit).then(nw.col("component_id")).otherwise(nw.col("product_id")),
+        )
+        .select(*key, "units")
+    )

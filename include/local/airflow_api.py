@@ -212,7 +212,7 @@ class Api:
             if over:
                 return
             self.check()
-            time.sleep(0.5)
+            time.sleep(1)
 
     def state(self, run: DagRun) -> str:
         """The run's state."""

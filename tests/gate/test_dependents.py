@@ -21,13 +21,14 @@ _MOVED = """
     from inventory_movements as moved
     join order_items as line using (order_item_id)
     where line.order_id = row.order_id and moved.kind = 'shipment'
+    and coalesce(line.sold_at, row.ordered_at) = row.ordered_at
 )
 """
 
 
 @pytest.fixture
 def rule_of_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orders with a rule that looks at movements: nothing leaves the shelf after it was delivered."""
+    """Orders with a rule that looks at movements: nothing leaves the shelf after it was delivered, but in exchange."""
     orders = SOURCES["orders"]
     moved = Derived(
         Column("last_moved_at", Type.AT, "When its last unit left the shelf.", nullable=True),

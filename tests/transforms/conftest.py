@@ -199,6 +199,16 @@ def engine(request: pytest.FixtureRequest, clusters: Callable[[str], None]) -> s
 @pytest.fixture
 def report(engine: str, tmp_path: Path) -> Report:
     """Build the tables of a drawn shop: ``report(shop, as_of="2026-01-10")``; ``dimensions`` is its file of them."""
+    return _reporting(engine, tmp_path)
+
+
+@pytest.fixture
+def pandas_report(tmp_path: Path) -> Report:
+    """The same on pandas alone, for shops drawn at random: test_parity.py has one of them on every engine."""
+    return _reporting("pandas", tmp_path)
+
+
+def _reporting(engine: str, folder: Path) -> Report:
     count = iter(range(100))
 
     def reporting(
@@ -209,8 +219,8 @@ def report(engine: str, tmp_path: Path) -> Report:
         decimals: int = DECIMALS,
         unit_decimals: int = UNIT_DECIMALS,
     ) -> Reporting:
-        folder = tmp_path / str(next(count))
-        return Reporting(shop, as_of, engine, folder, keys or {}, dimensions, decimals, unit_decimals)
+        into = folder / str(next(count))
+        return Reporting(shop, as_of, engine, into, keys or {}, dimensions, decimals, unit_decimals)
 
     return reporting
 

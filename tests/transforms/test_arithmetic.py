@@ -13,7 +13,7 @@ import pytest
 from include.contract import Column, Table, Type
 from include.contract.arrow import arrow_schema
 from tests.transforms.conftest import written
-from transforms.arithmetic import flag, numbered, quotient, ratio, relative_variance, rounded, rounded_up, worth
+from transforms.arithmetic import flag, numbered, quotient, ratio, relative_variance, rounded, rounded_up, with_worth
 from transforms.engines import Engine, Frame, by_key
 
 
@@ -118,10 +118,7 @@ def test_what_a_part_of_a_unit_comes_to_is_rounded_once_half_up(engine: str, tmp
 
     def multiply(runner: Engine) -> Frame:
         found = runner.frame(_numbers({"number": list(range(8)), **drawn}))
-        return found.with_columns(
-            weighed=worth(nw.col("quantity"), nw.col("cents"), 1000),
-            counted=worth(nw.col("number"), nw.col("cents"), 1),
-        )
+        return with_worth(with_worth(found, 1000, weighed=("quantity", "cents")), 1, counted=("number", "cents"))
 
     rows = written(engine, multiply, _whole("number", "weighed", "counted"), ["number"], tmp_path)
     assert [row["weighed"] for row in rows] == [333, 1, -1, 0, 0, 3_000_000_003_000_000, -600, None]

@@ -181,7 +181,7 @@ DATED = (
 
 
 @pytest.mark.parametrize("seed", ["tea", "cup"])
-def test_cancelling_changes_no_day_before_it(report: Report, seed: str) -> None:
+def test_cancelling_changes_no_day_before_it(pandas_report: Report, seed: str) -> None:
     """Nor does it change which order is a customer's first. Where it is void, it does."""
     orders = past(seed).rows["orders"]
     open_on = day(AS_OF) - 1
@@ -192,7 +192,7 @@ def test_cancelling_changes_no_day_before_it(report: Report, seed: str) -> None:
             added = {} if row["cancelled_on"] is not None else {"cancelled_on": day(AS_OF)}
             row = row | (added if cancelled and row["order_id"] % 3 == 0 and row["ordered_on"] <= open_on else {})
             rows["orders"][row["order_id"] - 1] = row | ({} if void else {"voided_on": None})
-        built = report(rows, as_of=AS_OF)
+        built = pandas_report(rows, as_of=AS_OF)
         assert set(DATED) < set(TABLES)
         return {name: [row for row in built.rows(name) if row["day"] < day(AS_OF)] for name in DATED}
 

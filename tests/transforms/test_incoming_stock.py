@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.transforms.conftest import Report
 from tests.transforms.shelves import shelves
 
@@ -57,37 +55,38 @@ def test_what_is_to_come_and_how_late_it_is(report: Report) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        ("", (0, 0, None, 33)),
-        ("1 10 1 12 0 2026-01-20 2026-02-02 - -", (12, 0, "2026-02-02", 21)),
-        (
-            "1 10 1 12 0 2026-01-20 2026-02-02 - -\n2 10 1 9 3 2026-01-20 2026-02-04 - 2026-01-28",
-            (18, 0, "2026-02-02", 15),
-        ),
-        ("1 10 1 12 0 2026-01-20 2026-01-30 - -", (12, 12, None, 21)),  # expected by the night
-        ("1 10 1 12 0 2026-01-20 2026-02-02 2026-01-29 -", (0, 0, None, 33)),  # cancelled
-        ("1 10 1 12 0 2026-01-31 2026-02-02 - -", (0, 0, None, 33)),  # ordered after the night
-        ("1 10 1 12 0 1970-01-01 - - -", (12, 0, None, 21)),  # known by the shelf alone
-        ("1 10 2 12 0 2026-01-20 2026-02-02 - -", (0, 0, None, 33)),  # for another warehouse
-        ("1 10 1 99 0 2026-01-20 2026-02-02 - -", (99, 0, "2026-02-02", 0)),  # never less than nothing
-    ],
-)
-def test_what_is_on_order_is_not_ordered_again(report: Report, lines: str, expected: tuple[Any, ...]) -> None:
+# Per shelf the lines of purchase orders, and what is on order, overdue, awaited and suggested on January 30th.
+ON_ORDER: list[tuple[str, tuple[Any, ...]]] = [
+    ("", (0, 0, "-", 33)),
+    ("{0} 1 12 0 2026-01-20 2026-02-02 - -", (12, 0, "2026-02-02", 21)),
+    ("{0} 1 12 0 2026-01-20 2026-02-02 - -\n{0} 1 9 3 2026-01-20 2026-02-04 - 2026-01-28", (18, 0, "2026-02-02", 15)),
+    ("{0} 1 12 0 2026-01-20 2026-01-30 - -", (12, 12, "-", 21)),  # expected by the night
+    ("{0} 1 12 0 2026-01-20 2026-02-02 2026-01-29 -", (0, 0, "-", 33)),  # cancelled
+    ("{0} 1 12 0 2026-01-31 2026-02-02 - -", (0, 0, "-", 33)),  # ordered after the night
+    ("{0} 1 12 0 1970-01-01 - - -", (12, 0, "-", 21)),  # known by the shelf alone
+    ("{0} 2 12 0 2026-01-20 2026-02-02 - -", (0, 0, "-", 33)),  # for another warehouse
+    ("{0} 1 99 0 2026-01-20 2026-02-02 - -", (99, 0, "2026-02-02", 0)),  # never less than nothing
+]
+
+
+def test_what_is_on_order_is_not_ordered_again(report: Report) -> None:
     """2 a day for 28 days, 44 left: 33 are lacking."""
-    drawn = "\n".join(f"2026-01-{on:02} 10 1 {100 if on == 3 else 0} 2" for on in range(3, 31))
+    products = range(10, 10 + len(ON_ORDER))
+    drawn = [f"2026-01-{on:02} {{}} 1 {100 if on == 3 else 0} 2" for on in range(3, 31)]
+    sold = "\n".join(line.format(product) for product in products for line in drawn)
+    lines = "\n".join(lines.format(product) for product, (lines, _) in zip(products, ON_ORDER, strict=True))
+    numbered = "\n".join(f"{number} {line}" for number, line in enumerate(lines.strip().splitlines()))
     header = (
         "purchase_order_line_id product_id warehouse_id quantity received known_on expected_on cancelled_on received_on"
     )
-    shop = shelves(f"day product_id warehouse_id received sold\n{drawn}")
-    units, overdue, awaited, suggested = expected
-    report(shop | {"purchase_order_lines": f"{header}\n{lines}"}, as_of="2026-01-30").check(
+    shop = shelves(f"day product_id warehouse_id received sold\n{sold}")
+    expected = "\n".join(
+        f"{product} 44 22 {' '.join(map(str, found))}" for product, (_, found) in zip(products, ON_ORDER, strict=True)
+    )
+    report(shop | {"purchase_order_lines": f"{header}\n{numbered}"}, as_of="2026-01-30").check(
         "inventory_health",
-        f"""
-        product_id available days_of_supply on_order_units overdue_units next_expected_on suggested_order
-        10         44        22             {units}        {overdue}     {awaited or "-"} {suggested}
-        """,
+        "\nproduct_id available days_of_supply on_order_units overdue_units next_expected_on suggested_order\n"
+        + expected,
     )
 
 

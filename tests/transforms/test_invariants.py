@@ -366,14 +366,16 @@ def test_a_guests_order_counts_on_its_day_and_for_no_customer(tables: Reporting)
         assert None not in {row["customer_id"] for row in tables.rows(name)}, name
 
 
-def test_when_guests_register_and_accounts_are_merged_figures_are_of_who_has_the_orders_now(report: Report) -> None:
+def test_when_guests_register_and_accounts_are_merged_figures_are_of_who_has_the_orders_now(
+    pandas_report: Report,
+) -> None:
     """Every guest becomes customer 20, and customer 4 becomes 3: as if they always had been."""
     rows, moves = past(SEEDS[0]).rows, {None: 20, 4: 3}
-    before = report(rows, as_of=AS_OF)
+    before = pandas_report(rows, as_of=AS_OF)
     rows["customers"] = [row for row in rows["customers"] if row["customer_id"] != 4] + [{"customer_id": 20}]
     for row in rows["orders"]:
         row["customer_id"] = moves.get(row["customer_id"], row["customer_id"])
-    after = report(rows, as_of=AS_OF)
+    after = pandas_report(rows, as_of=AS_OF)
     kept = [row for row in before.rows("orders") if row["voided_on"] is None]
     for gained, of in ((20, {None}), (3, {3, 4})):
         (customer,) = (row for row in after.rows("customers") if row["customer_id"] == gained)
@@ -531,18 +533,18 @@ def test_a_sound_shop_breaks_no_rule_that_stops_the_night(tables: Reporting, nam
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.long
-def test_nothing_after_the_day_changes_anything(report: Report, seed: str) -> None:
+def test_nothing_after_the_day_changes_anything(pandas_report: Report, seed: str) -> None:
     """Orders, shipments, cancellations, refunds and movements of later days leave every table as it was.
 
     So does deleting any of them again.
     """
-    before, last = report(past(seed).rows, as_of=AS_OF), day(AS_OF) + 30
+    before, last = pandas_report(past(seed).rows, as_of=AS_OF), day(AS_OF) + 30
     later = past(seed).then(day(AS_OF) + 1, last).between(day(AS_OF) + 1, last, orders=60).rows
     kept = {name: [row for row in rows if not _is_later(row) or row != rows[-1]] for name, rows in later.items()}
     kept["orders"] = [row for row in later["orders"] if not _is_later(row) or row["order_id"] % 2]
     assert sum(map(len, kept.values())) < sum(map(len, later.values()))
     for rows in (later, kept):
-        after = report(rows, as_of=AS_OF)
+        after = pandas_report(rows, as_of=AS_OF)
         for name in TABLES:
             assert after.arrow(name).equals(before.arrow(name)), name
 
@@ -554,7 +556,7 @@ def _is_later(row: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_feature_knows_what_the_shop_says_of_today(report: Report, seed: str) -> None:
+def test_no_feature_knows_what_the_shop_says_of_today(pandas_report: Report, seed: str) -> None:
     """A cost, a price and a count on the shelf have no day: what they say now they did not say then."""
     before, repriced = past(seed).rows, past(seed).rows
     for product in repriced["products"]:
@@ -563,7 +565,7 @@ def test_no_feature_knows_what_the_shop_says_of_today(report: Report, seed: str)
         shelf |= {"on_hand": 99, "reserved": 9, "unexplained_units": 5}
     repriced["inventory"].append({"product_id": 1, "warehouse_id": 7, "on_hand": 3, "unexplained_units": 3})
     features = [name for name, one in TABLES.items() if one.table.schema == "features"]
-    then, now = report(before, as_of=AS_OF), report(repriced, as_of=AS_OF)
+    then, now = pandas_report(before, as_of=AS_OF), pandas_report(repriced, as_of=AS_OF)
     assert features
     for name in features:
         assert now.arrow(name).equals(then.arrow(name)), name

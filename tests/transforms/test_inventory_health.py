@@ -6,8 +6,6 @@ import datetime
 import math
 from fractions import Fraction
 
-import pytest
-
 from tests.transforms.conftest import Report, day
 from tests.transforms.shelves import shelves
 
@@ -77,22 +75,23 @@ def test_nothing_is_known_of_a_spread_with_one_day_in_stock(report: Report) -> N
     )
 
 
-@pytest.mark.parametrize(
-    ("drawn", "status"),
-    [
-        ("2026-01-01 10 1 9 0", "dead"),  # 90 days without a sale
-        ("2026-01-03 10 1 9 0", "overstock"),  # one day short of that
-        ("2026-01-01 10 1 9 1", "dead"),  # sold on the first of the 91 days
-        ("2026-01-02 10 1 99 1\n2026-03-05 10 1 0 1", "overstock"),  # 97 left at one in 28 days
-        ("2026-03-25 10 1 9 0", "ok"),  # new, too early to say
-        ("2026-03-01 10 1 3 1\n2026-03-20 10 1 0 1", "at_risk"),
-        ("2026-03-01 10 1 30 7\n2026-03-20 10 1 0 7", "ok"),
-        ("2026-03-01 10 1 7 7", "stockout"),
-    ],
-)
-def test_the_first_status_that_holds(report: Report, drawn: str, status: str) -> None:
-    (row,) = report(shelves(HEADER + drawn), as_of="2026-04-01").rows("inventory_health")
-    assert row["status"] == status
+# Per shelf what came and was sold, and its status on April 1st.
+STATUSES = [
+    ("2026-01-01 {} 1 9 0", "dead"),  # 90 days without a sale
+    ("2026-01-03 {} 1 9 0", "overstock"),  # one day short of that
+    ("2026-01-01 {} 1 9 1", "dead"),  # sold on the first of the 91 days
+    ("2026-01-02 {0} 1 99 1\n2026-03-05 {0} 1 0 1", "overstock"),  # 97 left at one in 28 days
+    ("2026-03-25 {} 1 9 0", "ok"),  # new, too early to say
+    ("2026-03-01 {0} 1 3 1\n2026-03-20 {0} 1 0 1", "at_risk"),
+    ("2026-03-01 {0} 1 30 7\n2026-03-20 {0} 1 0 7", "ok"),
+    ("2026-03-01 {} 1 7 7", "stockout"),
+]
+
+
+def test_the_first_status_that_holds(report: Report) -> None:
+    drawn = "\n".join(lines.format(product) for product, (lines, _) in enumerate(STATUSES))
+    rows = report(shelves(HEADER + drawn), as_of="2026-04-01").rows("inventory_health")
+    assert [(STATUSES[row["product_id"]][0], row["status"]) for row in rows] == STATUSES
 
 
 def test_a_shelf_has_no_stock_out_before_it_is_first_stocked(report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -13,6 +14,9 @@ import narwhals as nw
 
 from transforms.engines.pandas_engine import write_batches
 from transforms.engines.protocol import ROWS_PER_GROUP, Frame, Resources, Step, spill_prefix
+
+# DuckDB opens a file again for every relation derived from it: of small inputs, that is most of a build's time.
+_READ_AT_ONCE_BYTES = 4 * 1024**2
 
 
 class DuckdbEngine:
@@ -28,6 +32,7 @@ class DuckdbEngine:
         import duckdb
 
         self._held = ExitStack()
+        self._numbers = count()
         self._scratch = Path(self._held.enter_context(TemporaryDirectory(prefix=spill_prefix())))
         self._connection = self._held.enter_context(duckdb.connect())
         self._connection.execute("set timezone = 'UTC'")
@@ -49,7 +54,12 @@ class DuckdbEngine:
             return self.frame(schema.empty_table())
         rows = self._connection.read_parquet(list(files), union_by_name=True)
         columns = (_quoted(name) if name in rows.columns else f"null as {_quoted(name)}" for name in schema.names)
-        return nw.from_native(rows.project(", ".join(columns)))
+        rows = rows.project(", ".join(columns))
+        if sum(Path(file).stat().st_size for file in files) <= _READ_AT_ONCE_BYTES:
+            name = f"read_{next(self._numbers)}"
+            rows.create(name)
+            rows = self._connection.table(name)
+        return nw.from_native(rows)
 
     def frame(self, table: Any) -> Frame:
         """See Engine."""
@@ -61,7 +71,7 @@ class DuckdbEngine:
         The rows are written to a file: DuckDB binds a relation again for everything derived from it, so a deep tree of
         relations takes seconds before it reads the first row.
         """
-        file = self._scratch / f"{len(list(self._scratch.glob('*.parquet')))}.parquet"
+        file = self._scratch / f"{next(self._numbers)}.parquet"
         self._bigint(frame, schema).write_parquet(str(file))
         return self.open([str(file)], schema)
 

@@ -11,7 +11,7 @@ import narwhals as nw
 from include.contract import Column, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import ZERO, flag, ratio, worth
+from transforms.arithmetic import ZERO, flag, ratio, with_worth
 from transforms.engines import Frame
 from transforms.sales_lines import returned_lines, sold_lines
 
@@ -86,9 +86,17 @@ def build(order_lines: Frame, refunds: Frame, minor_units: int, unit_parts: int)
         unknown_returned_costs=ZERO,
     )
     # Of a line that comes back in parts, what all of them cost so far less what they had before: rounded once.
-    before, cost = nw.col("units_before"), nw.col("unit_cost_cents")
-    returned_cost = worth(before + nw.col("refunded_units"), cost, unit_parts) - worth(before, cost, unit_parts)
-    given_back = returned_lines(refunds, order_lines).select(
+    returned = returned_lines(refunds, order_lines).with_columns(
+        units_after=nw.col("units_before") + nw.col("refunded_units")
+    )
+    returned = with_worth(
+        returned,
+        unit_parts,
+        cost_after=("units_after", "unit_cost_cents"),
+        cost_before=("units_before", "unit_cost_cents"),
+    )
+    returned_cost = nw.col("cost_after") - nw.col("cost_before")
+    given_back = returned.select(
         *_KEY,
         units=ZERO,
         refunded_units=nw.col("refunded_units"),

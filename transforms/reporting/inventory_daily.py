@@ -16,7 +16,7 @@ from include.contract import Carried, Column, Rebuild, Severity, Table, Type
 from include.contract.counted import OF_RESERVED, OF_UNITS
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag, worth
+from transforms.arithmetic import flag, with_worth
 from transforms.engines import Frame, by_key
 
 _SHELF = ["product_id", "warehouse_id"]
@@ -148,7 +148,7 @@ def build(
         .with_columns((flag(nw.col("day") == as_of) * nw.col(name)).alias(name) for name in _UNEXPLAINED)
         .with_columns(nw.col(*_MOVED, *_UNEXPLAINED).fill_null(0))
     )
-    return (
+    rows = (
         by_key(rows, _SHELF, _add_up)
         .with_columns(
             opening_units=nw.col("explained_units") - nw.col("change"),
@@ -159,8 +159,10 @@ def build(
             unexplained_units=nw.col("unexplained_units") + nw.col("counted_units"),
             unexplained_reserved=nw.col("unexplained_reserved") + nw.col("counted_reserved"),
             available=nw.col("closing_units") - nw.col("reserved"),
-            closing_value_cents=worth(nw.col("closing_units"), nw.col("unit_cost_cents"), unit_parts),
         )
+    )
+    return (
+        with_worth(rows, unit_parts, closing_value_cents=("closing_units", "unit_cost_cents"))
         .with_columns(is_stocked=(nw.col("stockings") > 0) | (nw.col("closing_units") > 0))
         .with_columns(is_stockout=nw.col("is_stocked") & (nw.col("available") <= 0))
         .select(column.lake_name for column in TABLE.columns)

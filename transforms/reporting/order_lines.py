@@ -14,7 +14,7 @@ import narwhals as nw
 from include.contract import Column, Dimensions, Rebuild, Severity, Table, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
-from transforms.arithmetic import flag, numbered, quotient, worth
+from transforms.arithmetic import flag, numbered, quotient, with_worth
 from transforms.dimensions import given, taken
 from transforms.engines import Frame, by_key
 from transforms.sales_lines import before_cancelling
@@ -201,16 +201,18 @@ def build(
     lines = lines.join(_shipped(shipment_items), on="order_item_id", how="left").with_columns(
         nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
         nw.col("shipped_units").fill_null(0),
-        gross_sales_cents=nw.coalesce(
-            "subtotal_cents", worth(nw.col("quantity"), nw.col("unit_price_cents"), unit_parts)
-        ),
-        cost_cents=worth(nw.col("quantity"), nw.col("unit_cost_cents"), unit_parts),
     )
+    lines = with_worth(
+        lines,
+        unit_parts,
+        gross_sales_cents=("quantity", "unit_price_cents"),
+        cost_cents=("quantity", "unit_cost_cents"),
+    ).with_columns(gross_sales_cents=nw.coalesce("subtotal_cents", "gross_sales_cents"))
     lines = by_key(lines, ["order_id"], _allocate_discount)
     left = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
     is_no_sale = nw.col("is_void") | ~nw.col("removed_on").is_null()
     comes_back = nw.col("is_cancelled") & ~is_no_sale
-    return (
+    lines = (
         lines.with_columns(
             cancelled_quantity=flag(comes_back) * (nw.col("quantity") - nw.col("refunded_quantity")),
             cancelled_returns_cents=nw.when(comes_back & (left > 0)).then(left).otherwise(0),
@@ -226,8 +228,10 @@ def build(
             .otherwise(nw.col("discount_cents")),
             discount_code=nw.when(nw.col("discount_code") != "").then(nw.col("discount_code")),
             net_sales_cents=nw.when(is_no_sale).then(0).otherwise(left),
-            returned_cost_cents=worth(nw.col("refunded_quantity"), nw.col("unit_cost_cents"), unit_parts),
         )
+    )
+    return (
+        with_worth(lines, unit_parts, returned_cost_cents=("refunded_quantity", "unit_cost_cents"))
         .with_columns(
             gross_margin_cents=nw.when(is_no_sale)
             .then(0)
