@@ -20,6 +20,7 @@ from tests.gate.defects import CAUGHT_BY, NOT_PLANTED, WARNED_BY
 from transforms.registry import TABLES
 
 README = (ROOT / "README.md").read_text()
+RESTATEMENTS = (ROOT / "transforms" / "restatements.md").read_text()
 REPORTING = {name for name, one in TABLES.items() if one.table.schema == "reporting"}
 RECONCILED = {
     read.partition(".")[2] for one in balances(SOURCES) for read in one.needs if read.startswith("reporting.")
@@ -54,6 +55,12 @@ def strangers(text: str) -> set[str]:
     words = {*TABLES, *SOURCES, *(file.stem for file in (ROOT / "dags").glob("*.py"))}
     words |= {rule.name for one in SOURCES.values() for rule in one.rules} | {"to_sql"}
     return found | {name for name in re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", text) if name not in words}
+
+
+def lasting(text: str) -> set[str]:
+    """The tables of which a page of restatements says whether their past may change: in its last list."""
+    lines = text.partition("| may the past change? |")[2].splitlines()
+    return {name for line in lines if line.startswith("| ") for name in re.findall(r"`(\w+)`", line.split("|")[1])}
 
 
 def counted(text: str) -> set[str]:
@@ -119,6 +126,11 @@ def test_readme_lists_every_table_that_a_night_publishes() -> None:
 def test_a_table_that_readme_does_not_list_would_be_found(name: str) -> None:
     line = rf"^{TABLES[name].table.qualified_name} .*\n"
     assert TABLES[name].table.qualified_name not in listed(re.sub(line, "", README, flags=re.MULTILINE))
+
+
+def test_every_reporting_table_says_which_of_its_rows_may_change() -> None:
+    assert REPORTING - unfilled(REPORTING) - lasting(RESTATEMENTS) == set()
+    assert lasting(RESTATEMENTS.replace("`incoming_stock`, ", "")) == lasting(RESTATEMENTS) - {"incoming_stock"}
 
 
 def test_readme_counts_the_defects() -> None:

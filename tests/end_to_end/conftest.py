@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -123,7 +125,7 @@ class Stack(Machine):
                     self.ended(run["dag_run_id"], "features")
                     return dict(self.api("GET", f"dags/features/dagRuns/{run['dag_run_id']}").json())
             assert time.monotonic() < deadline, f"{run_id} starts no features"
-            time.sleep(0.5)
+            time.sleep(1)
 
     def asked(self) -> dict[str, Any]:
         """The question to an operator that waits for an answer, when there is one."""
@@ -133,7 +135,7 @@ class Stack(Machine):
             for question in answer.json()["hitl_details"]:
                 return dict(question)
             assert time.monotonic() < deadline, "nobody is asked"
-            time.sleep(0.5)
+            time.sleep(1)
 
     def answered(self, run_id: str, option: str) -> str:
         """Answer whatever a run asks, as the page of Required Actions does, until it has ended; how it did.
@@ -149,7 +151,7 @@ class Stack(Machine):
                 time.sleep(5)
                 self.api("PATCH", f"{path}/taskInstances/approve/-1/hitlDetails", json=answer)
             assert time.monotonic() < deadline, self._unended(run_id, "nightly", state)
-            time.sleep(0.5)
+            time.sleep(1)
         return state
 
     def ended(self, run_id: str, dag: str = "nightly") -> str:
@@ -160,14 +162,14 @@ class Stack(Machine):
             if state in ENDED:
                 return state
             assert time.monotonic() < deadline, self._unended(run_id, dag, state)
-            time.sleep(0.5)
+            time.sleep(1)
 
     def finished(self, run_id: str, task: str) -> None:
         """Wait until a task of a run has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.tasks(run_id)[task]["state"] not in {"success", "failed", "skipped", "upstream_failed"}:
             assert time.monotonic() < deadline, self._unended(run_id, "nightly", "running")
-            time.sleep(0.5)
+            time.sleep(1)
 
     def _unended(self, run_id: str, dag: str, state: str) -> str:
         """What is told of a run that takes too long."""
@@ -295,13 +297,19 @@ def standalone(state: Path, *arguments: str, **variables: str) -> subprocess.Com
 
 
 def _watch(seen: set[str], over: threading.Event) -> None:
-    """What ``ps`` shows to everyone, from the first process to the last."""
+    """What ``ps`` shows to everyone, from the first process to the last.
+
+    Each is looked at three times, and then no more: a fork that becomes a program does so within the first.
+    """
+    looks: Counter[int] = Counter()
     while not over.wait(0.2):
-        for process in psutil.process_iter():
-            try:
-                seen.add(" ".join(process.cmdline()))
-            except psutil.Error:
-                continue
+        there = set(psutil.pids())
+        looks = Counter({process: times for process, times in looks.items() if process in there})
+        for process in there:
+            if looks[process] < 3:
+                looks[process] += 1
+                with suppress(psutil.Error):
+                    seen.add(" ".join(psutil.Process(process).cmdline()))
 
 
 def _ask(url: str, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

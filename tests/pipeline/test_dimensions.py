@@ -9,15 +9,22 @@ import pytest
 
 from include.settings import settings
 from tests.changes.kinds import Declarations, settings_folder
-from tests.nights import Nights
+from tests.nights import GROSS, Nights
 from tests.pipeline.test_plan import planned
 
-# Of the shop itself: orders that were not cancelled, what was sold, and what is of the account's country.
-IN_THE_SHOP = """
+# Of the shop itself: orders that were not cancelled, all that was sold of them, exchanged since or not, and what is of
+# the account's country.
+IN_THE_SHOP = f"""
+with lines as (
+    select order_id, sum({GROSS}) as sold
+    from order_items join orders using (order_id)
+    group by 1
+)
 select
     coalesce(case %(dimension)s when 'home' then customers.country else orders.shipping_address ->> 'country' end, ''),
-    count(*), sum(orders.subtotal)
+    count(*), sum(lines.sold)
 from orders
+join lines using (order_id)
 left join customers using (customer_id)
 where status <> 'cancelled' and orders.ordered_at < date '2026-04-01'
 group by 1 order by 1
