@@ -22,6 +22,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 import schemathesis
+from psycopg.sql import SQL
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -30,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from include.serve.api.query import Query
 from include.settings import ROOT
 from tests.conftest import Database, Done
 from tests.nights import SOME
@@ -335,6 +337,18 @@ def test_whatever_is_asked_is_answered_as_described(operator: httpx.Client) -> N
             case.validate_response(answer, checks=_CHECKS)
 
         answers()
+
+
+@pytest.mark.parametrize(("sort", "compared"), [(None, ">="), ("-day", "<=")])
+def test_a_later_page_begins_in_the_index(warehouse: Database, sort: str | None, compared: str) -> None:
+    table = TABLES["inventory_daily"].table
+    statement = Query.of(table, sort=sort).sql(table.columns, [date(2026, 3, 5), 1, 1])
+    with warehouse.connect("analyst") as connection:
+        connection.execute("set enable_seqscan = off")  # a table of a test is read faster as a whole
+        connection.execute("set enable_bitmapscan = off")
+        plan = "\n".join(line for (line,) in connection.execute(SQL("explain ") + statement))
+    assert f"Index Cond: (day {compared} '2026-03-05'::date)" in plan
+    assert "Sort" not in plan or "Presorted Key: day" in plan
 
 
 # From here on, tests change what the night published.

@@ -48,10 +48,7 @@ update reporting.products set is_active = false where product_id = (
     select product_id from reporting.inventory_health where night = '{LAST_DAY}'
     order by suggested_order desc nulls last, product_id limit 1
 );
-update reporting.daily_product_sales set gross_margin = null
-where day = '{LAST_DAY}' and product_id = (
-    select product_id from reporting.daily_product_sales where day = '{LAST_DAY}' order by net_sales desc limit 1
-);
+update reporting.daily_product_sales set gross_margin = null where day = '{LAST_DAY}';
 update reporting.stockouts set lost_sales = null, lost_units = null
 where started_on >= '{FIRST}' and product_id % 3 = 0;
 update reporting.stockouts set currency = null

@@ -18,6 +18,12 @@ from include.serve.api.rate_limit import within_rate
 VERSION = "v1"
 
 
+_DESCRIPTION = """
+Amounts and other exact decimals, days and instants are texts, so that no reader rounds them. Whole numbers are numbers
+of JSON, exact as they are written, of up to 64 bits: a reader that takes every number for a double, as JavaScript's
+does, rounds those beyond 2^53, such as long keys. In csv and arrow they are exact everywhere.
+"""
+
 # Whatever is asked may be answered so.
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemDetails} for status in (401, 403, 404, 410, 422, 429, 500, 503)
@@ -27,7 +33,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 @cache
 def api() -> FastAPI:
     """The API. Its description, /openapi.json, is behind the login as well; FastAPI's own pages load remote files."""
-    app = FastAPI(title="Stocktake", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Stocktake", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None
+    )
     dependencies = [within_rate, Depends(_known_parameters), Depends(_not_kept)]
     for router in (tables.router, metrics.router, nights.router):
         app.include_router(router, dependencies=dependencies, responses=_PROBLEMS)

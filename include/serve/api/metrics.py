@@ -15,6 +15,7 @@ from psycopg.errors import UndefinedColumn
 from include.contract import Column, Type
 from include.contract.currency import CURRENCIES
 from include.serve.api import caching
+from include.serve.api.fair_share import in_turn
 from include.serve.api.login import viewer
 from include.serve.api.models import MetricAnswer, MetricEntry, MetricList, MetricParameter
 from include.serve.api.problems import HEADERS, Problem, unknown, wrong
@@ -24,7 +25,7 @@ from include.serve.api.warehouse import Connection, Publication, publication_of,
 from include.serve.metrics import METRICS
 from include.serve.metrics.definition import MOST_DAYS, STATUS, Asked, Metric, Parameter, value_of
 
-router = APIRouter(dependencies=[viewer], tags=["metrics"])
+router = APIRouter(dependencies=[viewer, in_turn], tags=["metrics"])
 
 _MOST_ROWS: Final = 100
 _ROWS: Final = 10

@@ -17,6 +17,7 @@ from include.contract import Column, Table, Type
 from include.serve.api import caching
 from include.serve.api.answers import Format, Page
 from include.serve.api.cursor import Cursor
+from include.serve.api.fair_share import in_turn
 from include.serve.api.login import viewer
 from include.serve.api.models import ColumnEntry, PublishedTable, RowsPage, TableList
 from include.serve.api.problems import HEADERS, Problem, unknown
@@ -26,7 +27,7 @@ from include.settings import settings
 from include.sources import shop_tables
 from transforms.registry import TABLES
 
-router = APIRouter(dependencies=[viewer], tags=["tables"])
+router = APIRouter(dependencies=[viewer, in_turn], tags=["tables"])
 
 _MOST_ROWS = 100
 _Name = Annotated[str, Path(pattern=r"^[a-z0-9_.]+$", description="As reporting.daily_sales.")]
