@@ -29,6 +29,7 @@ router = APIRouter(dependencies=[viewer, in_turn], tags=["metrics"])
 
 _MOST_ROWS: Final = 100
 _ROWS: Final = 10
+_DAY: Final = {"format": "date"}  # as OpenAPI has it
 _MEANINGS: Final = {
     Parameter.FROM: "The first business day, as 2026-11-01; {days} days through `to`, unless given. At most "
     f"{MOST_DAYS} days.",
@@ -49,13 +50,21 @@ async def list_metrics() -> MetricList:
 @router.get("/metrics/{name}", response_model=MetricAnswer)
 async def one_metric(
     request: Request,
-    name: Annotated[str, Path(pattern=r"^[a-z0-9_.]+$", description="As net_sales; /metrics lists them.")],
+    name: Annotated[str, Path(description="As /metrics lists them.", json_schema_extra={"enum": [*METRICS]})],
     first: Annotated[
         str | None,
-        Parameters(alias="from", description=_MEANINGS[Parameter.FROM].format(days="as many as /metrics says")),
+        Parameters(
+            alias="from",
+            description=_MEANINGS[Parameter.FROM].format(days="as many as /metrics says"),
+            json_schema_extra=_DAY,
+        ),
     ] = None,
-    last: Annotated[str | None, Parameters(alias="to", description=_MEANINGS[Parameter.TO])] = None,
-    currency: Annotated[str | None, Parameters(description=_MEANINGS[Parameter.CURRENCY])] = None,
+    last: Annotated[
+        str | None, Parameters(alias="to", description=_MEANINGS[Parameter.TO], json_schema_extra=_DAY)
+    ] = None,
+    currency: Annotated[
+        str | None, Parameters(description=_MEANINGS[Parameter.CURRENCY], json_schema_extra={"pattern": "^[A-Z]{3}$"})
+    ] = None,
     limit: Annotated[int | None, Parameters(ge=1, le=_MOST_ROWS, description=_MEANINGS[Parameter.LIMIT])] = None,
 ) -> Response:
     """A figure, and the SQL that gives it.
@@ -66,7 +75,7 @@ async def one_metric(
     if metric is None:
         raise unknown("name", name, f"no figure is called {name!r}", list(METRICS))
     _only_taken(metric, request)
-    days = _day("from", first), _day("to", last)
+    days = _business_day("from", first), _business_day("to", last)
     _known_currency(currency)
     async with snapshot() as connection:
         publications = await _publications(connection, metric)
@@ -96,7 +105,7 @@ def _only_taken(metric: Metric, request: Request) -> None:
             raise wrong(name, value, f"{metric.name} has no {name}", sorted(metric.takes))
 
 
-def _day(field: str, said: str | None) -> date | None:
+def _business_day(field: str, said: str | None) -> date | None:
     try:
         return None if said is None else parsed(Column(field, Type.DAY, "A business day."), said)
     except ValueError as error:
