@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -93,6 +94,23 @@ def token_of(airflow: httpx.Client, user: str) -> str:
     """What Airflow gives to someone who logs in."""
     answer = airflow.post("/auth/token", json={"username": user, "password": PASSWORD})
     return str(answer.json()["access_token"])
+
+
+@contextmanager
+def logged_in(airflow: httpx.Client, user: str) -> Iterator[httpx.Client]:
+    """A program of a user."""
+    headers = {"Authorization": f"Bearer {token_of(airflow, user)}"}
+    with httpx.Client(base_url=airflow.base_url, headers=headers, trust_env=False, timeout=30) as client:
+        yield client
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem that an answer states."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert found["status"] == status
+    return found
 
 
 def _wait(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -22,6 +22,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 import schemathesis
+from psycopg.sql import SQL
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -30,10 +31,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from include.serve.api.query import Query
 from include.settings import ROOT
 from tests.conftest import Database, Done
 from tests.nights import SOME
-from tests.serve.conftest import SECRET, airflow_of, hold, token_of
+from tests.serve.conftest import SECRET, airflow_of, hold, logged_in, problem, token_of
 from transforms.registry import TABLES
 
 API = "/stocktake/api/v1"
@@ -65,18 +67,14 @@ def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def viewer(airflow: httpx.Client) -> Iterator[httpx.Client]:
     """A program that reads what is published."""
-    yield from _logged_in(airflow, "viewer")
+    with logged_in(airflow, "viewer") as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def operator(airflow: httpx.Client) -> Iterator[httpx.Client]:
     """A program of someone who may trigger the night."""
-    yield from _logged_in(airflow, "operator")
-
-
-def _logged_in(airflow: httpx.Client, user: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token_of(airflow, user)}"}
-    with httpx.Client(base_url=airflow.base_url, headers=headers, trust_env=False, timeout=30) as client:
+    with logged_in(airflow, "operator") as client:
         yield client
 
 
@@ -84,15 +82,6 @@ def _logged_in(airflow: httpx.Client, user: str) -> Iterator[httpx.Client]:
 def ask(warehouse: Database) -> Iterator[Callable[[str], list[Any]]]:
     with warehouse.connect("loader") as connection:
         yield lambda statement: connection.execute(statement).fetchall()
-
-
-def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem that an answer states."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    found: dict[str, Any] = answer.json()
-    assert found["status"] == status
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +97,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_nobody_is_answered_without_a_login(airflow: httpx.Client, routes: list[str]) -> None:
-    assert len(routes) == 8
+    assert len(routes) == 10
     for route in routes:
         answer = airflow.get(route)
         assert problem(answer, 401)["detail"] == "Not authenticated"
@@ -338,7 +327,7 @@ def test_whatever_is_asked_is_answered_as_described(operator: httpx.Client) -> N
     description = operator.get(f"{API}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(description)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == 7
+    assert len(operations) == 9
     for operation in operations:
 
         @hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)
@@ -348,6 +337,18 @@ def test_whatever_is_asked_is_answered_as_described(operator: httpx.Client) -> N
             case.validate_response(answer, checks=_CHECKS)
 
         answers()
+
+
+@pytest.mark.parametrize(("sort", "compared"), [(None, ">="), ("-day", "<=")])
+def test_a_later_page_begins_in_the_index(warehouse: Database, sort: str | None, compared: str) -> None:
+    table = TABLES["inventory_daily"].table
+    statement = Query.of(table, sort=sort).sql(table.columns, [date(2026, 3, 5), 1, 1])
+    with warehouse.connect("analyst") as connection:
+        connection.execute("set enable_seqscan = off")  # a table of a test is read faster as a whole
+        connection.execute("set enable_bitmapscan = off")
+        plan = "\n".join(line for (line,) in connection.execute(SQL("explain ") + statement))
+    assert f"Index Cond: (day {compared} '2026-03-05'::date)" in plan
+    assert "Sort" not in plan or "Presorted Key: day" in plan
 
 
 # From here on, tests change what the night published.

@@ -6,9 +6,12 @@ import base64
 import csv
 import io
 import json
+import re
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -22,6 +25,8 @@ from include.serve.api.cursor import Cursor
 from include.serve.api.problems import Problem, wrong
 from include.serve.api.query import Query
 from include.serve.api.values import parsed, shown
+from include.serve.metrics import METRICS
+from include.serve.metrics.definition import Asked, Parameter, value_of
 from include.settings import settings
 
 TABLE = Table(
@@ -250,3 +255,37 @@ def test_two_warehouses_on_one_cache_have_keys_of_their_own(monkeypatch: pytest.
     caching.key_prefix.cache_clear()
     assert len(prefixes) == 3
     assert json.dumps(sorted(prefixes)).isascii()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        (Column("spent", Type.CENTS, "Of a shop of two decimals."), Decimal(0), "0.00"),
+        (Column("spent", Type.CENTS, "Of a shop of three.", decimals=3), Decimal("12.5"), "12.500"),
+        (Column("kilos", Type.UNITS, "To the gram.", unit_decimals=3), Decimal("1.5"), "1.500"),
+        (Column("pieces", Type.UNITS, "Whole ones."), Decimal(2**60), 2**60),
+        (Column("number", Type.INTEGER, "A sum is a numeric."), Decimal(7), 7),
+        (Column("share", Type.RATIO, "Of two amounts."), Decimal("0.25"), 0.25),
+        (Column("share", Type.RATIO, "Unknown.", nullable=True), None, None),
+    ],
+)
+def test_a_sum_is_shown_as_its_column_would_be(column: Column, value: Any, expected: Any) -> None:
+    found = shown(column, value_of(column, value))
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_figure_asks_for_what_it_takes_and_for_nothing_else(name: str) -> None:
+    metric = METRICS[name]
+    used = {field for _, field, _, _ in Formatter().parse(metric.sql) if field}
+    means = {Parameter.FROM: "first", Parameter.TO: "last", Parameter.CURRENCY: "of_currency", Parameter.LIMIT: "limit"}
+    assert used == {means[parameter] for parameter in metric.takes}
+    read = set(re.findall(r"reporting\.\w+", metric.sql))
+    assert read == set(metric.tables)
+
+
+def test_a_figure_in_a_currency_is_written_with_it() -> None:
+    asked = Asked(date(2026, 3, 1), date(2026, 3, 31), "EUR", 5)
+    written = METRICS["discount_codes"].written(asked)
+    assert "where day between '2026-03-01'::date and '2026-03-31'::date and currency = 'EUR'" in written
+    assert "currency = " not in METRICS["discount_codes"].written(replace(asked, currency=None))

@@ -10,13 +10,19 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.responses import JSONResponse
 
-from include.serve.api import nights, tables
+from include.serve.api import metrics, nights, tables
 from include.serve.api.login import viewer
 from include.serve.api.problems import HEADERS, MEDIA_TYPE, ProblemDetails, answer_problems, wrong
 from include.serve.api.rate_limit import within_rate
 
 VERSION = "v1"
 
+
+_DESCRIPTION = """
+Amounts and other exact decimals, days and instants are texts, so that no reader rounds them. Whole numbers are numbers
+of JSON, exact as they are written, of up to 64 bits: a reader that takes every number for a double, as JavaScript's
+does, rounds those beyond 2^53, such as long keys. In csv and arrow they are exact everywhere.
+"""
 
 # Whatever is asked may be answered so.
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -27,9 +33,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 @cache
 def api() -> FastAPI:
     """The API. Its description, /openapi.json, is behind the login as well; FastAPI's own pages load remote files."""
-    app = FastAPI(title="Stocktake", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Stocktake", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None
+    )
     dependencies = [within_rate, Depends(_known_parameters), Depends(_not_kept)]
-    for router in (tables.router, nights.router):
+    for router in (tables.router, metrics.router, nights.router):
         app.include_router(router, dependencies=dependencies, responses=_PROBLEMS)
     app.get("/openapi.json", dependencies=[viewer, *dependencies], include_in_schema=False)(_description)
     answer_problems(app)

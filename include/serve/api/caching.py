@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from cachetools import LRUCache
+from fastapi import Request
 from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -26,6 +27,12 @@ _OVERHEAD: Final = 512  # bytes of an answer's keys and objects, about
 def etag(*parts: object) -> str:
     """The validator of an answer: equal for equal questions of one publication of one warehouse."""
     return f'"{sha256(repr((key_prefix(), *parts)).encode()).hexdigest()[:32]}"'
+
+
+def has(request: Request, tag: str) -> bool:
+    """Whether who asks has the answer already (``If-None-Match``)."""
+    known = request.headers.get("if-none-match", "")
+    return tag in known or known.strip() == "*"
 
 
 @cache

@@ -51,6 +51,47 @@ class RowsPage(BaseModel):
     next: str | None = Field(description="The cursor of the next page; null on the last.")
 
 
+class MetricParameter(BaseModel):
+    """What may be asked of a figure."""
+
+    name: str
+    meaning: str
+
+
+class MetricEntry(BaseModel):
+    """A figure of the dashboard."""
+
+    name: str
+    meaning: str
+    unit: str
+    grain: str = Field(description="What a row is of, and how rows are ordered.")
+    tables: list[str] = Field(description="What it is computed from.")
+    parameters: list[MetricParameter]
+    columns: list[ColumnEntry]
+    roles: list[str] = Field(description="Who may read it.")
+    published: bool = Field(description="Whether what it is computed from is published.")
+
+
+class MetricList(BaseModel):
+    """The figures."""
+
+    metrics: list[MetricEntry]
+
+
+class MetricAnswer(BaseModel):
+    """A figure: amounts and days are texts, so that no reader rounds them."""
+
+    name: str
+    meaning: str
+    unit: str
+    grain: str
+    columns: list[ColumnEntry]
+    publications: dict[str, int] = Field(description="By table, the publication that it is of.")
+    parameters: dict[str, str | int | None] = Field(description="As they were used.")
+    sql: str = Field(description="What gives these rows, to be run by an analyst.")
+    rows: list[dict[str, Any]]
+
+
 class TableStatus(BaseModel):
     """How far a table goes, and whether to trust it."""
 

@@ -163,10 +163,15 @@ class Query:
         )
         conditions = [one.sql for one in self.filters]
         if after is not None:
-            conditions.append(_after(self.order, after))
+            conditions += [*_beginning(self.order[0], after[0]), _after(self.order, after)]
         where = SQL(" where {}").format(SQL(" and ").join(conditions)) if conditions else SQL("")
         order = SQL(", ").join(
-            SQL("{} {} nulls last").format(Identifier(column.name), SQL("desc" if descending else "asc"))
+            SQL("{} {}{}").format(
+                Identifier(column.name),
+                SQL("desc" if descending else "asc"),
+                # Where none is null, a descending order with this would be one that no index has.
+                SQL(" nulls last" if column.nullable else ""),
+            )
             for column, descending in self.order
         )
         return SQL("select {} from {}{} order by {} limit {}").format(
@@ -247,6 +252,14 @@ def _listed(column: Column, said: str, text: str) -> tuple[Any, ...]:
     if not 1 <= len(values) <= MOST_IN:
         raise wrong("filter", said, f"in takes 1 to {MOST_IN} values, these are {len(values)}")
     return tuple(_value(column, said, value) for value in values)
+
+
+def _beginning(first: tuple[Column, bool], value: Any) -> list[Composable]:
+    """What an index of the first column begins at; Postgres finds no beginning in the "or" of ``_after``."""
+    column, descending = first
+    if value is None or column.nullable:
+        return []
+    return [SQL("{} {} {}").format(Identifier(column.name), SQL("<=" if descending else ">="), Literal(value))]
 
 
 def _after(order: Sequence[tuple[Column, bool]], values: Sequence[Any]) -> Composable:

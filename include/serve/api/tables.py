@@ -17,16 +17,17 @@ from include.contract import Column, Table, Type
 from include.serve.api import caching
 from include.serve.api.answers import Format, Page
 from include.serve.api.cursor import Cursor
+from include.serve.api.fair_share import in_turn
 from include.serve.api.login import viewer
 from include.serve.api.models import ColumnEntry, PublishedTable, RowsPage, TableList
 from include.serve.api.problems import HEADERS, Problem, unknown
 from include.serve.api.query import Query
-from include.serve.api.warehouse import Connection, Publication, publication_of, snapshot
+from include.serve.api.warehouse import Connection, publication_of, snapshot
 from include.settings import settings
 from include.sources import shop_tables
 from transforms.registry import TABLES
 
-router = APIRouter(dependencies=[viewer], tags=["tables"])
+router = APIRouter(dependencies=[viewer, in_turn], tags=["tables"])
 
 _MOST_ROWS = 100
 _Name = Annotated[str, Path(pattern=r"^[a-z0-9_.]+$", description="As reporting.daily_sales.")]
@@ -44,8 +45,8 @@ _SUFFIXES = ("days", "hours", "minutes", "seconds", "months", "years", "percent"
 async def list_tables() -> TableList:
     """The dictionary: every table, what it means, and how far it goes."""
     async with snapshot() as connection:
-        status = await _status(connection)
-    return TableList(tables=[_entry(table, status.get(name, {})) for name, table in _tables().items()])
+        status = await status_by_table(connection)
+    return TableList(tables=[_entry(table, status.get(name, {})) for name, table in tables_of_shop().items()])
 
 
 @router.get("/tables/{name}", response_model_exclude_none=True)
@@ -53,7 +54,7 @@ async def describe_table(name: _Name) -> PublishedTable:
     """One table of the dictionary."""
     table = _table(name)
     async with snapshot() as connection:
-        status = await _status(connection)
+        status = await status_by_table(connection)
     return _entry(table, status.get(name, {}))
 
 
@@ -107,9 +108,8 @@ async def rows_of_table(
             )
             raise Problem(HTTPStatus.GONE, detail, field="cursor", value=cursor)
         tag = caching.etag(publication, query.digest, limit, cursor, format)
-        headers = _headers(tag, publication)
-        known = request.headers.get("if-none-match", "")
-        if tag in known or known.strip() == "*":
+        headers = kept_until_published(tag, publication.publication_id)
+        if caching.has(request, tag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         kept = await caching.cached(tag)
         page = await _page(connection, query, publication.publication_id, before) if kept is None else None
@@ -139,29 +139,30 @@ async def _page(connection: Connection, query: Query, publication: int, before: 
     return Page(query.table.qualified_name, publication, columns, [row[:width] for row in rows], following)
 
 
-def _headers(tag: str, publication: Publication) -> dict[str, str]:
+def kept_until_published(tag: str, publication_id: int) -> dict[str, str]:
+    """The headers of an answer that holds until the next publication."""
     return HEADERS | {
         "ETag": tag,
         "Cache-Control": "private, no-cache",  # may be kept, and is asked about each time
-        "X-Stocktake-Publication": str(publication.publication_id),
+        "X-Stocktake-Publication": str(publication_id),
         "Vary": "Authorization, Cookie",
     }
 
 
 @cache
-def _tables() -> Mapping[str, Table]:
+def tables_of_shop() -> Mapping[str, Table]:
     """The tables as the shop has them, by qualified name."""
     tables = shop_tables([one.table for one in TABLES.values()], settings().sources)
     return {table.qualified_name: table for table in tables}
 
 
 def _table(name: str) -> Table:
-    if name not in _tables():
-        raise unknown("name", name, f"no table is called {name!r}", list(_tables()))
-    return _tables()[name]
+    if name not in tables_of_shop():
+        raise unknown("name", name, f"no table is called {name!r}", list(tables_of_shop()))
+    return tables_of_shop()[name]
 
 
-async def _status(connection: Connection) -> Mapping[str, Mapping[str, Any]]:
+async def status_by_table(connection: Connection) -> Mapping[str, Mapping[str, Any]]:
     """By table, its row of ``reporting.data_status``; empty before the first night."""
     found = await connection.execute("select to_regclass('reporting.data_status') is not null")
     row = await found.fetchone()
@@ -179,7 +180,7 @@ def _entry(table: Table, status: Mapping[str, Any]) -> PublishedTable:
         grain=table.grain,
         meaning=" ".join(table.doc.split()),
         key=list(table.primary_key),
-        columns=[_column(column) for column in table.columns],
+        columns=[column_entry(column) for column in table.columns],
         made_from=[
             TABLES[one.name].table.qualified_name if one.is_published else f"source.{one.source}"
             for one in published.inputs
@@ -192,7 +193,8 @@ def _entry(table: Table, status: Mapping[str, Any]) -> PublishedTable:
     )
 
 
-def _column(column: Column) -> ColumnEntry:
+def column_entry(column: Column) -> ColumnEntry:
+    """A column as the dictionary shows it."""
     suffix = next((one for one in _SUFFIXES if column.name.endswith(f"_{one}")), None)
     return ColumnEntry(
         name=column.name,

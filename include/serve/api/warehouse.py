@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
@@ -69,10 +69,14 @@ class Publication:
     Attributes:
         publication_id: in this warehouse; one that is made anew begins at 1 again.
         published_at: the instant.
+        night: the night of its slices.
+        horizon: the last whole business day that the tables without slices cover.
     """
 
     publication_id: int
     published_at: datetime
+    night: date
+    horizon: date
 
 
 async def publication_of(connection: Connection, table: Table) -> Publication:
@@ -83,7 +87,7 @@ async def publication_of(connection: Connection, table: Table) -> Publication:
     """
     cursor = await connection.execute(
         """
-        select publication_id, published_at
+        select publication_id, published_at, night, horizon
         from audit.publication_tables
         join audit.publications using (publication_id)
         where schema_name = %(schema)s and table_name = %(name)s
