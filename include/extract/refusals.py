@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
+from zoneinfo import available_timezones
 
 import psycopg
 
@@ -134,10 +135,19 @@ def _no_sql(said: str, _role: str) -> tuple[str, str]:
 
 
 def _no_operator(said: str, _role: str) -> tuple[str, str]:
-    return f"it compares or computes with types that do not go together ({said})", "cast one of them"
+    what = f"it compares or computes with types that do not go together ({said})"
+    if "function round(" in said:
+        return what, "round a number of `numeric`: `round((…)::numeric, 2)`"
+    return what, "cast one of them"
 
 
 def _no_value(said: str, _role: str) -> tuple[str, str]:
+    if zone := re.search(r'time zone "(.+)" not recognized', said):
+        near = get_close_matches(zone[1], available_timezones(), 1)
+        what = f"there is no time zone {zone[1]}"
+        return what, f"perhaps {near[0]} is meant" if near else "name one as Europe/Berlin is named"
+    if "division by zero" in said:
+        return "it divides by zero", "write `nullif(…, 0)` below the line: the value is null then"
     return f"a value cannot be cast ({said})", "let the statement give null or a text for such a value, or mend the row"
 
 

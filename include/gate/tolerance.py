@@ -44,6 +44,17 @@ class Excess:
     evidence: list[dict[str, Any]]
 
 
+def tolerated(source: Source, rows: int) -> int:
+    """How many rows of a source may be in quarantine without an approval: not all of one that every shop has.
+
+    Args:
+        source: its contract.
+        rows: all rows that it has, with those in quarantine.
+    """
+    some = int(max(TOLERATED_ROWS, source.tolerance * rows))
+    return some if source.optional else max(0, min(some, rows - 1))
+
+
 def find_excess(sources: Mapping[str, Source], outcomes: Outcomes, run: str, full: Mapping[str, bool]) -> Excess | None:
     """Compare the rows at the gate with the tolerance; None where it is not exceeded. Nothing is written.
 
@@ -126,11 +137,11 @@ class _Weighed:
 
     @cached_property
     def held_over(self) -> list[str]:
-        """The sources of which more rows than tolerated would be held."""
+        """The sources of which more rows than tolerated would be held, or all."""
         return [
             name
             for name, source in self.sources.items()
-            if self.counts[name]["held_rows"] > max(TOLERATED_ROWS, source.tolerance * self._total(name))
+            if self.counts[name]["held_rows"] > tolerated(source, self._total(name))
         ]
 
     @cached_property

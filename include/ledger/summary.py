@@ -13,12 +13,13 @@ from include.ledger.connection import connect
 from include.ledger.runs import PUBLISH_NIGHT, Kind
 
 
-def summary(run_id: str, features_run: str | None = None) -> str:
+def summary(run_id: str, features_run: str | None = None, shop: str = "") -> str:
     """What a run did: rows per source and per table, the night's sales and stock-outs, seconds per stage.
 
     Args:
         run_id: the night's run.
         features_run: the run that made the night's features; None if there is none.
+        shop: as ``SHOP=`` named it, for the commands to go on with.
 
     Raises:
         KeyError: when the ledger knows no such run.
@@ -39,7 +40,7 @@ def summary(run_id: str, features_run: str | None = None) -> str:
             _restated(cursor, run_id),
             *_trade(cursor, run),
         ]
-        parts += [_parity(cursor, runs), _stages(cursor, runs), _next(run)]
+        parts += [_parity(cursor, runs), _stages(cursor, runs), _next(run, shop)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -241,8 +242,10 @@ def _stages(cursor: _Cursor, runs: Sequence[str]) -> str:
     return _table(rows)
 
 
-def _next(run: dict[str, Any]) -> str:
-    lines = ["make psql      then  select * from reporting.data_status;", "make ui        the runs, their reports"]
+def _next(run: dict[str, Any], shop: str) -> str:
+    psql, ui = (f"make {command}{f' SHOP={shop}' if shop else ''}" for command in ("psql", "ui"))
+    width = max(15, len(psql) + 2)
+    lines = [f"{psql:<{width}}then  select * from reporting.data_status;", f"{ui:<{width}}the runs, their reports"]
     if run["dry_run"]:
         lines = lines[1:]
     return "Where to look next\n" + "\n".join(f"  {line}" for line in lines)

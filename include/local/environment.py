@@ -45,7 +45,12 @@ def asked_profile() -> Profile:
         StandaloneError: When there is no such shop.
     """
     sources = own_variables(os.environ).get("STOCKTAKE_SOURCES", "")
-    return profile_named(os.environ.get("SHOP", ""), state_folder(), sources)
+    return profile_named(asked_shop(), state_folder(), sources)
+
+
+def asked_shop() -> str:
+    """The shop that the variable ``SHOP`` names; empty where it names none."""
+    return os.environ.get("SHOP", "")
 
 
 def variables(profile: Profile, cluster: Cluster, own: Mapping[str, str], port: int) -> dict[str, str]:

@@ -41,7 +41,7 @@ def tell(machine: Machine, run: DagRun, features: DagRun | None = None) -> None:
     os.environ.update(machine.variables)
     from include.ledger.summary import summary  # reads the settings, which exist only now
 
-    typer.echo(summary(run.run_id, features.run_id if features else None))
+    typer.echo(summary(run.run_id, features.run_id if features else None, environment.asked_shop()))
 
 
 def publish(

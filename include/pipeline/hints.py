@@ -93,6 +93,10 @@ def of_rows(
     if given and rows >= _MANY and not sql_files.takes_changes(source):
         what = f"it has no `:changed_since`, so every night reads all of its {rows:,} rows"
         yield Finding(file, None, what, "add a `where` with it", stops=False)
+    if given and not rows and not source.optional:
+        what = "it gives no row: a night that had some before waits for an approval, as if all of them were gone"
+        yield Finding(file, None, what, "look at its `from` and `where`, unless the shop has none yet", stops=False)
+    yield from _multiplied(connection, source, file)
     for one in given:
         column = next(each for each in source.columns if each.name == one.name)
         for what, write in (
@@ -101,6 +105,25 @@ def of_rows(
         ):
             yield Finding(file, one.item.line, what, write, stops=False)
     yield from _whole_amounts(connection, source, given, file)
+
+
+def _multiplied(connection: duckdb.DuckDBPyConnection, source: Source, file: str) -> Iterator[Finding]:
+    """A statement that gives a row of the shop several times."""
+    keys = ", ".join(source.primary_key)
+    twice, example = connection.execute(
+        f"""
+        with several as (
+            select {keys}, min({row_key(source)}) as example
+            from checked_{source.name}
+            group by {keys}
+            having count(*) > 1
+        )
+        select count(*), min(example) from several
+        """
+    ).fetchone() or (0, "")
+    if twice:
+        what = f"{twice:,} of its keys stand in several rows, such as {example}"
+        yield Finding(file, None, what, "see whether one of its joins finds several rows for one", stops=False)
 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, source: Source, column: Column) -> Iterator[tuple[str, str]]:

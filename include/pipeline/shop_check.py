@@ -17,7 +17,6 @@ import duckdb
 
 from include.contract import Severity, Source, Table
 from include.contract.currency import written
-from include.contract.source import TOLERATED_ROWS
 from include.extract import drift, sql_files, statements
 from include.extract.completeness import Incomplete
 from include.extract.drift import SchemaDrift
@@ -27,7 +26,7 @@ from include.extract.snapshot import Extraction, extract
 from include.extract.statements import Examined, StatementsRefused
 from include.gate.checks import check_source
 from include.gate.row_outcomes import NightStopped, load_checked_rows
-from include.gate.tolerance import find_excess
+from include.gate.tolerance import find_excess, tolerated
 from include.lake import duckdb_session as duck
 from include.lake.night_views import open_night
 from include.pipeline import hints
@@ -277,7 +276,7 @@ def _checked(
         seconds,
         {rule: (count, source.meaning_of(rule)) for rule, count in broken},
         int(held[0]),
-        int(max(TOLERATED_ROWS, source.tolerance * rows)),
+        tolerated(source, rows),
         _sample(connection, source),
         [
             hints.Warned(one["rule"], one["broken"], one["examples"][0], source.meaning_of(one["rule"]))

@@ -147,7 +147,12 @@ ORDERS = Source(
         Column("delivered_at", Type.AT, "When it arrived; null before.", nullable=True),
         Column("cancelled_at", Type.AT, "When it was cancelled; null when it was not.", nullable=True),
         Column("cancelled_by", Type.TEXT, "Who cancelled it; null when it was not.", nullable=True),
-        Column("cancellation_reason", Type.TEXT, "Why it was cancelled; null when it was not.", nullable=True),
+        Column(
+            "cancellation_reason",
+            Type.TEXT,
+            "Why it was cancelled; null when it was not. Where none is recorded, a text such as 'not given'.",
+            nullable=True,
+        ),
     ),
     primary_key=("order_id",),
     rules=(

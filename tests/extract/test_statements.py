@@ -158,6 +158,21 @@ def test_floats_nulls_and_decimals_are_read_without_rounding(shop: Bookshop) -> 
             " let the statement give null or a text for such a value, or mend the row"),
         ),
         (
+            ("warehouses.sql", "'Europe/Berlin' as updated_at", "'Europe/Berln' as updated_at"),
+            ("warehouses.sql:1: updated_at cannot be computed: there is no time zone Europe/Berln:"
+            " perhaps Europe/Berlin is meant"),
+        ),
+        (
+            ("warehouses.sql", "fnr as warehouse_id", "1 / (fnr - fnr) as warehouse_id"),
+            ("warehouses.sql:1: warehouse_id cannot be computed: it divides by zero:"
+            " write `nullif(…, 0)` below the line: the value is null then"),
+        ),
+        (
+            ("products.sql", "as unit_cost", "* round(1.5::double precision, 2) as unit_cost"),
+            ("products.sql:6: it compares or computes with types that do not go together (function round(double"
+            " precision, integer) does not exist): round a number of `numeric`: `round((…)::numeric, 2)`"),
+        ),
+        (
             ("orders.sql", "'EUR' as currency", "null as currency"),
             ("orders.sql:5: currency is null in every row (ISO 4217 code of every amount of the order):"
             " write what it is; as it is, the gate quarantines every row of orders"),

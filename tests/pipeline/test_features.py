@@ -65,7 +65,8 @@ def test_features_follow_the_reports_and_publish_only_themselves(every_table: Ni
 
     again = every_table.feature(engine="duckdb")
     assert set(changed(every_table, again).values()) == {(0, 0)}
-    told = summary(run, features_run)
+    told = summary(run, features_run, "my-shop")
+    assert "  make psql SHOP=my-shop  then  select" in told
     for table in every_table.tables:
         assert f"\n{table.qualified_name} " in told
 

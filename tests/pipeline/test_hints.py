@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from include.pipeline import hints
-from include.pipeline.shop_check import ShopCheck, check_shop
+from include.pipeline.shop_check import ShopCheck, Verdict, check_shop
 from include.sources import SOURCES
 from tests import bookshop
 from tests.conftest import Database
@@ -105,3 +105,31 @@ def test_every_hint_is_of_a_rule_that_there_is() -> None:
     assert hints.of_rule("warehouse_exists") == hints.RULES["_exists"]
     assert hints.of_rule("order_exists") == hints.RULES["order_exists"]
     assert hints.of_rule("price_credible") == ""
+
+
+def test_a_statement_that_gives_nothing_and_one_that_gives_rows_twice_are_said(
+    shop: tuple[psycopg.Connection, Path],
+) -> None:
+    """Its only warehouse in two rows would be two that are tolerated, and then there is none."""
+    _, folder = shop
+    customers, warehouses = (folder / f"{name}.sql" for name in ("customers", "warehouses"))
+    customers.write_text(customers.read_text().partition("\nwhere")[0] + "\nwhere false\n")
+    warehouses.write_text(warehouses.read_text().replace("laden.filiale", "laden.filiale, (values (1), (2)) as twice"))
+    checked = _check()
+    said = [str(one).replace(f"{folder}/", "") for one in checked.findings]
+    assert [one for one in said if "gives no row" in one] == [
+        (
+            "customers.sql: it gives no row: a night that had some before waits for an approval, as if all of them were"
+            " gone: look at its `from` and `where`, unless the shop has none yet"
+        )
+    ]
+    assert [one for one in said if "several rows" in one] == [
+        (
+            "warehouses.sql: 1 of its keys stand in several rows, such as 1: see whether one of its joins finds several"
+            " rows for one"
+        )
+    ]
+    (branches,) = (one for one in checked.sources if one.name == "warehouses")
+    assert (branches.held, branches.tolerated) == (2, 1)
+    assert checked.verdict is Verdict.WAIT
+    assert any(one.startswith("warehouses: 2 of 2 rows") for one in checked.why)
