@@ -42,6 +42,7 @@ def _orders(nights: Nights) -> list[int]:
     return [order for (order,) in found]
 
 
+@pytest.mark.long
 def test_what_was_taken_out_is_a_sale_of_its_day_and_a_return_of_the_other(edited: Nights) -> None:
     order, *_ = _orders(edited)
     edited.report()

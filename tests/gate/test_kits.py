@@ -59,6 +59,7 @@ def test_what_is_available_of_a_kit(nights: Nights) -> None:
     assert found == expected
 
 
+@pytest.mark.long
 def test_a_kit_that_is_sold_takes_its_components_and_its_sales_are_its_own(nights: Nights) -> None:
     """A line of the day is of a kit, its movements of what is in it. A recipe that is found later moves no past day."""
     [(line, product, units)] = nights.shop.execute(
@@ -89,6 +90,7 @@ def test_a_kit_that_is_sold_takes_its_components_and_its_sales_are_its_own(night
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_wrong_kits_are_held_and_those_in_them_are_not(nights: Nights) -> None:
     """Five levels are one too many, of the topmost row alone; a cycle of three is held whole; a large kit of kits."""
     free = nights.shop.execute(

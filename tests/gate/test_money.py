@@ -303,6 +303,7 @@ _AMOUNTS = {
 }
 
 
+@pytest.mark.long
 def test_a_shop_that_begins_to_sell_in_dinars_keeps_what_nights_have_kept(nights: Nights, folder: Path) -> None:
     """Histories, slices and past publications have two decimals in the lake; a version says how many it has."""
     nights.shop.execute(EUROS)

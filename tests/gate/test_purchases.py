@@ -19,6 +19,7 @@ def built_tables() -> tuple[str, ...]:
 
 
 @pytest.mark.after_a_night
+@pytest.mark.long
 def test_what_happens_to_a_line(nights: Nights) -> None:
     """Its cost loses its currency; then it comes the day after the night, which the night does not know."""
     [(line, units)] = nights.shop.execute(

@@ -144,6 +144,7 @@ def test_what_is_weighed_is_published_to_the_gram(weighed: Nights) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_next_nights_are_incremental_and_add_up(weighed: Nights) -> None:
     weighed.run()
     [(line, order)] = weighed.shop.execute(
@@ -171,6 +172,7 @@ def test_the_next_nights_are_incremental_and_add_up(weighed: Nights) -> None:
     assert weighed.published() == night
 
 
+@pytest.mark.long
 def test_what_is_finer_than_a_gram_and_what_is_too_much_is_held_and_shown_as_it_is(weighed: Nights) -> None:
     lines = [
         line for (line,) in weighed.shop.execute("select order_item_id from order_items order by order_item_id limit 3")

@@ -227,6 +227,7 @@ def test_a_new_day_opens_with_what_moved_before_it(tmp_path: Path, monkeypatch: 
     assert counts["inventory_daily"] == len(history.nights) - 1
 
 
+@pytest.mark.long
 def test_a_guest_who_registers_and_accounts_that_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guest's orders change, then get an account whose orders are later ones, which is then merged with another."""
 
@@ -255,6 +256,7 @@ def test_a_guest_who_registers_and_accounts_that_are_merged(tmp_path: Path, monk
     assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
 
 
+@pytest.mark.long
 def test_money_that_no_line_explains_and_units_that_come_back_on_another_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +287,7 @@ def test_money_that_no_line_explains_and_units_that_come_back_on_another_day(
     assert [counts[name] for name in ("order_lines", "orders", "daily_sales")] == [len(history.nights) - 1] * 3
 
 
+@pytest.mark.long
 def test_a_kit_that_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sold before it is a kit; gains a component and another number of units, is in a kit itself, and is none."""
 
@@ -314,6 +317,7 @@ def test_a_kit_that_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert counts["stockouts"] == 1  # on the one night that adds no day
 
 
+@pytest.mark.long
 def test_an_order_that_comes_back_by_its_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refunded before and after that, cancelled on another day and not at all, and its money moves."""
 

@@ -318,6 +318,7 @@ def test_a_dry_run_leaves_readers_and_watermark_alone(nights: Nights) -> None:
     assert nights.published() != before
 
 
+@pytest.mark.long
 def test_a_source_that_is_absent_leaves_its_tables_out_but_for_an_optional_one(
     every_table: Nights, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -89,6 +89,7 @@ def kept() -> list[tuple[Any, ...]]:
     return duckdb.read_parquet(files).order("all").project("* exclude counted_at").fetchall()
 
 
+@pytest.mark.long
 def test_nothing_is_said_of_a_shelf_for_a_day_before_it_was_counted(counted: Nights, at: Any) -> None:
     """A night of the day before, as a schedule runs it that is turned on later."""
     counted = replace(counted, names=STOCK)
@@ -100,6 +101,7 @@ def test_nothing_is_said_of_a_shelf_for_a_day_before_it_was_counted(counted: Nig
         assert found == [(DAYS[1], len(shelves(counted)))]
 
 
+@pytest.mark.long
 def test_the_counts_of_nights_are_the_history_of_stock(counted: Nights, at: Any) -> None:
     """Every day closes as the shop stood then, and the first night opens it."""
     counted = replace(counted, names=STOCK)
