@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from include.contract.currency import written
 from include.demo_shop.planting import plant
 from include.ledger import runs
 from include.ledger.connection import connect
@@ -167,7 +168,7 @@ def test_what_passes_a_loosened_rule_flows_into_its_days_and_the_history_tells_a
     )
     assert {day for day, _ in causes} == {day for (day,) in belongs}
     assert {key for _, key in causes} == {order, cancelled}
-    told = "; ".join(f"{amount:,} {currency} in " for currency, amount in sorted(money.items()))
+    told = "; ".join(f"{written(amount, currency)} {currency} in " for currency, amount in sorted(money.items()))
     assert f"Released from it: {told.split('; ')[0]}" in summary(run)
     assert "Released:" in render(run)
 
