@@ -233,3 +233,17 @@ def _outcomes(source: str, broken: dict[str, int]) -> list[Outcome]:
     return [
         Outcome(rule, 1000, broken.get(rule.name, 0), ["7001", "7002"][: broken.get(rule.name, 0)]) for rule in rules
     ]
+
+
+@pytest.fixture(scope="module")
+def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A visitor of Airflow who has not logged in."""
+    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def viewer(airflow: httpx.Client) -> Iterator[httpx.Client]:
+    """A program that reads what is published."""
+    with logged_in(airflow, "viewer") as client:
+        yield client

@@ -35,7 +35,7 @@ from include.serve.api.query import Query
 from include.settings import ROOT
 from tests.conftest import Database, Done
 from tests.nights import SOME
-from tests.serve.conftest import SECRET, airflow_of, hold, logged_in, problem, token_of
+from tests.serve.conftest import SECRET, hold, logged_in, problem, token_of
 from transforms.registry import TABLES
 
 API = "/stocktake/api/v1"
@@ -55,20 +55,6 @@ def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Databas
     hold(database, row[0], "7001", ["total_equals_parts"], "110.00", "EUR")
     yield database
     database.drop()
-
-
-@pytest.fixture(scope="module")
-def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A visitor of Airflow who has not logged in."""
-    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def viewer(airflow: httpx.Client) -> Iterator[httpx.Client]:
-    """A program that reads what is published."""
-    with logged_in(airflow, "viewer") as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -65,20 +65,6 @@ def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Databas
 
 
 @pytest.fixture(scope="module")
-def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A visitor of Airflow who has not logged in."""
-    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def viewer(airflow: httpx.Client) -> Iterator[httpx.Client]:
-    """A program that reads what is published."""
-    with logged_in(airflow, "viewer") as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def read(warehouse: Database) -> Iterator[Callable[[str], Rows]]:
     """All rows of a reporting table."""
     with warehouse.connect("loader") as connection, connection.cursor(row_factory=dict_row) as cursor:

@@ -14,7 +14,7 @@ from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
 from tests.conftest import Database
-from tests.serve.conftest import airflow_of, extracted, published, token_of
+from tests.serve.conftest import extracted, published, token_of
 from transforms.registry import TABLES
 
 RUN_ID = "scheduled__2026-11-22T01:00:00+00:00"
@@ -38,13 +38,6 @@ def warehouse(cluster: Cluster) -> Iterator[Database]:
         settings.cache_clear()
     yield database
     database.drop()
-
-
-@pytest.fixture(scope="module")
-def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A visitor of Airflow who has not logged in."""
-    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
