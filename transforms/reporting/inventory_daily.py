@@ -179,9 +179,10 @@ def _costs(products: Frame) -> Frame:
 def _days(calendar: Frame, inventory_movements: Frame, inventory: Frame, as_of: int) -> Frame:
     """Each shelf's days: from its first movement on, or the last day alone; none before it is first counted."""
     moved = inventory_movements.select(*_SHELF, first_day=nw.col("moved_on"))
-    # Where no shelf has a movement, its count is one: without it by that day, nobody knows what lay there.
-    told = inventory.filter(~nw.col("unexplained_units").is_null())
-    lying = told.select(*_SHELF, first_day=nw.lit(as_of, dtype=nw.Int64))
+    # In a shop without movements counts stand for them, and nothing else says what a shelf holds: before its first
+    # count it is unknown, and ``unexplained_units`` is null.
+    known = inventory.filter(~nw.col("unexplained_units").is_null())
+    lying = known.select(*_SHELF, first_day=nw.lit(as_of, dtype=nw.Int64))
     shelves = nw.concat([moved, lying]).group_by(_SHELF).agg(nw.col("first_day").min())
     days = calendar.select("day").join(shelves, how="cross")
     return days.filter(nw.col("day") >= nw.col("first_day")).drop("first_day")
