@@ -20,7 +20,7 @@ from include.extract.select_list import blanked
 from include.settings import ROOT, settings
 
 EVERYTHING: Final = "-infinity"  # the window of a full read
-_WINDOW: Final = re.compile(r"(?<!:):changed_since\b")  # not a cast to a type of that name
+WINDOW: Final = re.compile(r"(?<!:):changed_since\b")  # not a cast to a type of that name
 
 
 def file_of(source: str) -> Path:
@@ -46,7 +46,7 @@ def is_empty(source: str) -> bool:
 
 def takes_changes(source: Source) -> bool:
     """Whether a source's statement can read changed rows alone; one without ``:changed_since`` reads all of them."""
-    return is_absent(source) or bool(_WINDOW.search(blanked(file_of(source.name).read_text())))
+    return is_absent(source) or bool(WINDOW.search(blanked(file_of(source.name).read_text())))
 
 
 def shop_sql(source: Source, changed_since: str) -> str:
@@ -63,7 +63,7 @@ def bound(text: str, changed_since: str) -> str:
     if bare.endswith(";"):
         text = text[: len(bare.rstrip(";"))]
     # DuckDB reads through COPY, which takes no parameters: the value is bound here, as a quoted literal.
-    return _WINDOW.sub(instant(changed_since), text.strip()) + "\n"  # it may end in a comment
+    return WINDOW.sub(instant(changed_since), text.strip()) + "\n"  # it may end in a comment
 
 
 def statements(sources: Iterable[Source]) -> dict[str, str]:

@@ -38,10 +38,12 @@ class Excess:
             where these are too many; other rows have another digest.
         evidence: what an operator is shown: per source ``evidence.deleted`` and ``evidence.held``, what is more than
             tolerated first.
+        reasons: what is more than tolerated, a sentence each.
     """
 
     figures: str
     evidence: list[dict[str, Any]]
+    reasons: list[str]
 
 
 def tolerated(source: Source, rows: int) -> int:
@@ -74,7 +76,7 @@ def find_excess(sources: Mapping[str, Source], outcomes: Outcomes, run: str, ful
         weighed = _Weighed(connection, sources, counts)
         if reasons := _stopping(outcomes):
             raise _stopped([*reasons, *weighed.sentences()])
-        return Excess(weighed.figures(), weighed.evidence()) if weighed.exceeds else None
+        return Excess(weighed.figures(), weighed.evidence(), weighed.sentences()) if weighed.exceeds else None
 
 
 def stop_unless_allowed(

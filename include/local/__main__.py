@@ -7,6 +7,7 @@ import signal
 import sys
 from datetime import date as day
 from datetime import datetime
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
 
@@ -164,7 +165,12 @@ def map_shop() -> None:
         variables = environment.to_read_alone(profile, own)
         readiness.check_settings(variables, own)
     with TemporaryDirectory(prefix="stocktake-map-") as scratch:
-        # The rows go through extraction and gate as in a night, into a lake that is removed with this block.
+        # The rows go through extraction and gate as in a night, into a lake that is removed with this block. What
+        # earlier nights accepted and quarantined lies beside them, and nothing writes to it.
+        for layer in ("clean", "quarantine"):
+            kept = Path(variables.get("STOCKTAKE_LAKE", profile.lake)).resolve() / layer
+            if kept.is_dir():
+                (Path(scratch) / layer).symlink_to(kept)
         os.environ.update(variables | {"STOCKTAKE_LAKE": scratch, "STOCKTAKE_REPORTS": f"{scratch}/reports"})
         from include.pipeline.shop_check import check_shop
         from transforms.registry import TABLES, buildable

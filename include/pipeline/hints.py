@@ -47,6 +47,7 @@ RULES: Final[Mapping[str, str]] = {
     "order_exists": "what is left out of orders (drafts, tests, deleted ones) is left out here by the same condition",
     "order_item_exists": "what is left out of order_items is left out here by the same condition",
     "sku_of_one_product": "two that cannot be told apart by it; nothing to do where that is so",
+    "_not_in_future": "is the zone right in which the shop's times without one are read? It stands in the statement",
     "_exists": "deleted in the shop, or never there: where an empty text or a 0 stands for none, give null",
 }
 
@@ -105,6 +106,7 @@ def of_rows(
         ):
             yield Finding(file, one.item.line, what, write, stops=False)
     yield from _whole_amounts(connection, source, given, file)
+    yield from _no_tax(connection, source, given, file)
 
 
 def _multiplied(connection: duckdb.DuckDBPyConnection, source: Source, file: str) -> Iterator[Finding]:
@@ -211,3 +213,22 @@ def _whole_amounts(
         expression = amounts[0][0].item.expression
         write = f"if the shop writes cents, write `{expression} / 100.0`, and so for each"
         yield Finding(file, amounts[0][0].item.line, what, write, stops=False)
+
+
+def _no_tax(
+    connection: duckdb.DuckDBPyConnection, source: Source, given: Sequence[Given], file: str
+) -> Iterator[Finding]:
+    """Orders none of which has a tax: in most shops it is in their prices then, and net sales are with it."""
+    tax = next((one for one in given if (source.name, one.name) == ("orders", "tax")), None)
+    if tax is None:
+        return
+    orders, taxed = connection.execute(
+        f"select count(*), count(*) filter ({source['tax'].lake_name} <> 0) from checked_orders"
+    ).fetchone() or (0, 0)
+    if orders >= _ENOUGH and not taxed:
+        what = f"none of its {orders:,} orders has a tax"
+        write = (
+            "if the shop's prices are with tax, take it out of them: include/sources/README.md says how; as it is, net"
+            " sales are what customers pay"
+        )
+        yield Finding(file, tax.item.line, what, write, stops=False)

@@ -1,7 +1,8 @@
 """Whether a night could run on a shop's folder, found without a night: ``make map``.
 
-The rows go through the very extraction and gate of a night, into a lake that the caller throws away; the warehouse is
-not asked. Belongs here: the order of the steps, and what they say together. Does not: any of the checks.
+The rows go through the very extraction and gate of a night, into a lake that the caller throws away, and are compared
+with those that earlier nights accepted; the warehouse is not asked. Belongs here: the order of the steps, and what they
+say together. Does not: any of the checks.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 import duckdb
+from deltalake.exceptions import DeltaError
 
-from include.contract import Severity, Source, Table
+from include.contract import ContractError, Severity, Source, Table
 from include.contract.currency import written
-from include.extract import drift, sql_files, statements
+from include.extract import drift, sql_files, statements, window
 from include.extract.completeness import Incomplete
 from include.extract.drift import SchemaDrift
 from include.extract.reading import is_float, is_number
@@ -28,6 +30,7 @@ from include.gate.checks import check_source
 from include.gate.row_outcomes import NightStopped, load_checked_rows
 from include.gate.tolerance import find_excess, tolerated
 from include.lake import duckdb_session as duck
+from include.lake.integrity import Damaged
 from include.lake.night_views import open_night
 from include.pipeline import hints
 from include.pipeline.declarations import typed
@@ -145,6 +148,8 @@ def check_shop(
 ) -> ShopCheck:
     """Check the folder of the settings on the shop of the settings; the lake of the settings is written to.
 
+    Its layers ``clean`` and ``quarantine`` are only read: they may be those of the lake of the shop's nights.
+
     Args:
         buildable: says which tables can be built from some sources.
         tables: every table there is: a dimension may not be called as a column of one.
@@ -164,8 +169,9 @@ def check_shop(
     say(f"Checking the files of {folder}")
     with statements.shop_connection() as shop:
         examined = statements.examine(shop, sources)
+        noted = [*_to_think_about(sources, examined), *window.to_think_about(shop, sources)]
     plan = buildable({name for name in sources if name not in examined.empty})
-    findings = sorted([*examined.findings, *_to_think_about(sources, examined)], key=_place)
+    findings = sorted([*examined.findings, *noted], key=_place)
     read: Extraction | None = None
     if not any(one.stops for one in findings):
         try:
@@ -176,7 +182,11 @@ def check_shop(
             findings.append(Finding(folder, None, str(error), "mend it and run `make map` again"))
     if read is None:
         return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent, unwritten)
-    verdict, why, checked, shown, roundings = _judge(sources, read, examined)
+    try:
+        verdict, why, checked, shown, roundings = _judge(sources, read, examined)
+    except (ContractError, Damaged, DeltaError) as error:  # what earlier nights left
+        findings.append(Finding(folder, None, str(error), "a night stops for it too; its message says what to do"))
+        return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent, unwritten)
     findings = sorted([*findings, *shown], key=_place)
     say(f"Read and checked in {time.monotonic() - started:.0f} s")
     return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent, unwritten, roundings)
@@ -218,12 +228,7 @@ def _judge(
         return Verdict.STOP, [str(stopped)], checked, shown, roundings
     if excess is None:
         return Verdict.PUBLISH, [], checked, shown, roundings
-    over = [
-        f"{one.name}: {one.held:,} of {one.rows:,} rows would be in quarantine, {one.tolerated:,} are tolerated"
-        for one in checked
-        if one.held > one.tolerated
-    ]
-    return Verdict.WAIT, over, checked, shown, roundings
+    return Verdict.WAIT, excess.reasons, checked, shown, roundings
 
 
 def _roundings(connection: duckdb.DuckDBPyConnection, orders: Source) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_what_only_the_rows_show_is_said_with_what_to_write(
             " statement `round(…, 2)`"
         ),
     ]
-    assert [one for one in said if "none of its" in one] == [
+    assert [one for one in said if "amounts has a part" in one] == [
         (
             "orders.sql:6: none of its 120 amounts has a part of a unit (subtotal, tax, total):"
             " if the shop writes cents, write `summe / 100.0`, and so for each"
@@ -95,7 +96,7 @@ def test_what_only_the_rows_show_is_said_with_what_to_write(
 def test_a_shop_that_fits_has_no_such_hint() -> None:
     checked = _check()
     said = [one.what for one in checked.findings if "may hold a fraction" not in one.what]
-    assert said == []
+    assert said == ["none of its 60 orders has a tax"]
     assert [one.warned for one in checked.sources if one.warned] == []
 
 
@@ -133,3 +134,51 @@ def test_a_statement_that_gives_nothing_and_one_that_gives_rows_twice_are_said(
     assert (branches.held, branches.tolerated) == (2, 1)
     assert checked.verdict is Verdict.WAIT
     assert any(one.startswith("warehouses: 2 of 2 rows") for one in checked.why)
+
+
+def test_what_a_window_is_compared_with_and_what_changes_by_itself_is_said(
+    shop: tuple[psycopg.Connection, Path],
+) -> None:
+    """A timestamp without a zone begins the window some hours off; a time of reading makes every row a new one."""
+    _, folder = shop
+    orders, products, customers = (folder / f"{name}.sql" for name in ("orders", "products", "customers"))
+    orders.write_text(
+        orders.read_text().rstrip().rstrip(";") + "\n-- :changed_since\n  and bestellt >= :changed_since\n"
+        "  or bestellt::date >= :changed_since\n"
+        "  or bestellt >= :changed_since at time zone 'Europe/Berlin';\n"
+    )
+    since = re.search(r"[^\n]* as updated_at", products.read_text())
+    assert since is not None
+    products.write_text(products.read_text().replace(since[0], "    now() as updated_at"))
+    broken = customers.read_text()
+    customers.write_text(broken.replace("select", "selekt"))
+    checked = _check()
+    said = [str(one).replace(f"{folder}/", "") for one in checked.findings if not one.stops]
+    last = orders.read_text().count("\n")
+    zone = "(the zone in which the shop writes it)"
+    assert [one for one in said if "compared with" in one] == [
+        (
+            f"orders.sql:{last - 2}: :changed_since is compared with a timestamp without time zone: the window begins"
+            f" some hours too early or too late: write `:changed_since at time zone 'Europe/Berlin'` {zone}"
+        ),
+        (
+            f"orders.sql:{last - 1}: :changed_since is compared with a date: the window begins some hours too early or"
+            f" too late: write `(:changed_since at time zone 'Europe/Berlin')::date` {zone}"
+        ),
+    ]
+    assert [one.partition(", and is checked")[0] for one in said if "time of reading" in one] == [
+        "products.sql:10: updated_at is the time of reading: every row is new in every night"
+    ]
+
+
+def test_orders_without_any_tax_are_said(shop: tuple[psycopg.Connection, Path]) -> None:
+    _, folder = shop
+
+    def untaxed() -> list[str]:
+        said = [str(one).replace(f"{folder}/", "") for one in _check().findings]
+        return [one.partition(": if")[0] for one in said if "has a tax" in one]
+
+    assert untaxed() == ["orders.sql:8: none of its 60 orders has a tax"]
+    orders = folder / "orders.sql"
+    orders.write_text(orders.read_text().replace("0.00 as tax", "case when bnr = 'B/1' then 0.07 else 0 end as tax"))
+    assert untaxed() == []
