@@ -23,7 +23,7 @@ class Finding:
         file: the file, from the project's folder.
         line: the line, the first is 1; None where it is no single one.
         what: what is wrong.
-        write: what to do.
+        write: what to do; empty where ``what`` says it.
         stops: whether a night cannot read the shop before it is mended.
     """
 
@@ -35,7 +35,8 @@ class Finding:
 
     def __str__(self) -> str:
         """``orders.sql:7: the shop has no column sum: …``."""
-        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.what}: {self.write}"
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(filter(None, (where, self.what, self.write)))
 
 
 def refusal(source: str, error: psycopg.Error, shop: psycopg.Connection, item: Item | None = None) -> Finding:

@@ -16,7 +16,8 @@ import psycopg
 from include.contract import Source, Type
 from include.pipeline.shop_words import COLUMNS, KEYS, TABLES
 
-_FORMS: Final = (True, False)  # of a table's name: as a plural, and as it is (auftragspos)
+# Endings of a table's name that may be its plural's (orders, almacenes, bestellungen, kunden), or none's (auftragspos).
+_PLURALS: Final = ("s", "", "es", "en", "n")
 # Endings of an amount's name that say how it is meant, and not what it is.
 _OF_AMOUNTS: Final = ("cents", "cent", "centimes", "ht", "ttc", "net", "netto", "gross", "brutto", "eur")
 # Columns that say which rows are none of the shop's trade.
@@ -92,7 +93,7 @@ def guess_tables(tables: Sequence[ShopTable], sources: Mapping[str, Source]) -> 
             (score, number, name, table)
             for number, table in enumerate(tables)
             for name in sources
-            if (score := max(_likeness(_words(table.name, singular=one), TABLES.get(name, ())) for one in _FORMS)) > 0
+            if (score := max(_likeness(_words(table.name, one), TABLES.get(name, ())) for one in _PLURALS)) > 0
         ),
         key=lambda one: (-one[0], one[1]),
     )
@@ -115,7 +116,7 @@ def guess_columns(source: Source, tables: Mapping[str, ShopTable]) -> dict[str, 
             names = [*(table.key if len(table.key) == 1 else ()), column.name, "id"]
         else:
             names = [column.name, *COLUMNS.get(column.name, ())]
-        by_name = {"_".join(_words(name, singular=False)): name for name in table.columns}
+        by_name = {"_".join(_words(name, "")): name for name in table.columns}
         if column.type is Type.CENTS:
             by_name |= {bare: name for plain, name in by_name.items() if (bare := _bare_amount(plain)) not in by_name}
         chosen = next((by_name.get(name, name) for name in names if name in by_name or name in table.columns), None)
@@ -126,7 +127,7 @@ def guess_columns(source: Source, tables: Mapping[str, ShopTable]) -> dict[str, 
 
 def set_aside(table: ShopTable) -> list[str]:
     """The columns that may say which rows are deleted, drafts or tests: those a statement leaves out."""
-    return [name for name in table.columns if _ASIDE.fullmatch("_".join(_words(name, singular=False)))]
+    return [name for name in table.columns if _ASIDE.fullmatch("_".join(_words(name, "")))]
 
 
 def time_beside(table: ShopTable, day: str) -> str | None:
@@ -166,15 +167,16 @@ def _likeness(words: Sequence[str], names: Sequence[str]) -> int:
     return best
 
 
-def _words(name: str, *, singular: bool = True) -> list[str]:
-    """The words of a name: ``OrderItems`` is order, item."""
+def _words(name: str, plural: str = "s") -> list[str]:
+    """The words of a name, without the ending of a plural: ``OrderItems`` is order, item."""
     split = unicodedata.normalize("NFKD", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).casefold())
     split = "".join(one for one in split if not unicodedata.combining(one))  # dépôt is depot
     words = [word for word in re.split(r"[^a-z0-9]+", split) if word]
-    return [_singular(word) for word in words] if singular else words
+    return [_singular(word, plural) for word in words]
 
 
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
+def _singular(word: str, plural: str) -> str:
+    if plural == "s" and word.endswith("ies") and len(word) > 4:
         return f"{word[:-3]}y"
-    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us")) and len(word) > 3 else word
+    ends = plural and word.endswith(plural) and not word.endswith(("ss", "us"))
+    return word.removesuffix(plural) if ends and len(word) > 2 + len(plural) else word

@@ -7,11 +7,10 @@ say together. Does not: any of the checks.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Protocol
 
 import duckdb
@@ -34,47 +33,13 @@ from include.lake.integrity import Damaged
 from include.lake.night_views import open_night
 from include.pipeline import hints
 from include.pipeline.declarations import typed
+from include.pipeline.shop_page import ShopCheck, SourceCheck, Verdict
 from include.settings import settings
 from include.sources import SOURCES, shop_sources
 
 _RUN = "map"
 _SHOWN = 10  # rows of every source
-_WIDEST = 22  # characters of a value
 _MEND = "the files above are to be mended first"
-
-
-class Verdict(StrEnum):
-    """What a night would do."""
-
-    PUBLISH = "publish"
-    WAIT = "wait for an approval"
-    STOP = "stop"
-
-
-@dataclass(frozen=True)
-class SourceCheck:
-    """What the gate makes of one source.
-
-    Attributes:
-        name: the source.
-        rows: its rows, all of them.
-        seconds: what it took to read and to prove them.
-        broken: by rule, how many rows break it, and what the rule means; rows that a night would quarantine, or stop
-            for, first those of the most broken rule.
-        held: rows that would be in quarantine.
-        tolerated: rows that may be, without an operator's approval.
-        sample: some rows as the gate sees them: a line per column, with its values.
-        warned: the rules that warn, of which rows are published all the same.
-    """
-
-    name: str
-    rows: int
-    seconds: float
-    broken: Mapping[str, tuple[int, str]]
-    held: int
-    tolerated: int
-    sample: Sequence[Sequence[str]]
-    warned: Sequence[hints.Warned] = ()
 
 
 class Plan(Protocol):
@@ -87,60 +52,6 @@ class Plan(Protocol):
     @property
     def left_out(self) -> Mapping[str, str]:
         """Every other table, with the reason."""
-
-
-@dataclass(frozen=True)
-class ShopCheck:
-    """What ``make map`` found.
-
-    Attributes:
-        folder: the shop's folder.
-        findings: everything that is wrong with its files.
-        verdict: what a night would do.
-        why: the reasons for it, where it is not to publish.
-        sources: what the gate makes of every source; none where the shop cannot be read.
-        tables: the tables that the shop will have.
-        left_out: the others, with the reason.
-        absent: the optional sources that the shop does without.
-        unwritten: those of them whose file is there, and not filled in.
-        roundings: by currency, how many orders' totals are not what their parts come to, and by how much together.
-    """
-
-    folder: str
-    findings: Sequence[Finding]
-    verdict: Verdict
-    why: Sequence[str] = ()
-    sources: Sequence[SourceCheck] = ()
-    tables: Sequence[str] = ()
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    absent: Sequence[str] = ()
-    unwritten: Sequence[str] = ()
-    roundings: Sequence[str] = ()
-
-    @property
-    def can_run(self) -> bool:
-        """Whether a night could run: it may wait for an approval, but not stop."""
-        return self.verdict is not Verdict.STOP
-
-    def __str__(self) -> str:
-        """It as a page of text."""
-        stopping = [str(one) for one in self.findings if one.stops]
-        noted = [str(one) for one in self.findings if not one.stops]
-        parts = [
-            _listed(f"{self.folder}: {len(stopping)} to mend before a night can read it", stopping),
-            _listed("To think about", noted),
-            *(_page(source) for source in self.sources),
-            _listed("Read", [_timing(source) for source in self.sources]),
-            _listed("Tables", [", ".join(self.tables)] if self.tables else []),
-            _listed("Left out", [f"{name}: {why}" for name, why in self.left_out.items()]),
-            _listed("Left out: optional; without it a table is built with no rows of it", self._absent()),
-            _listed("Rounding", self.roundings),
-            _listed(f"A night would {self.verdict}", self.why),
-        ]
-        return "\n\n".join(part for part in parts if part)
-
-    def _absent(self) -> list[str]:
-        return [f"{name}: its file is not filled in" if name in self.unwritten else name for name in self.absent]
 
 
 def check_shop(
@@ -163,7 +74,7 @@ def check_shop(
         sources = shop_sources(settings().sources)
         typed(tables)
     except ValueError as error:
-        return ShopCheck(folder, [Finding(folder, None, str(error), "mend it")], Verdict.STOP, [_MEND])
+        return ShopCheck(folder, [_refused(folder, error)], Verdict.STOP, [_MEND])
     absent = [name for name, source in sources.items() if sql_files.is_absent(source)]
     unwritten = [name for name in absent if sql_files.file_of(name).exists()]
     say(f"Checking the files of {folder}")
@@ -179,17 +90,24 @@ def check_shop(
             started = time.monotonic()
             read = _read(sources)
         except (SchemaDrift, StatementsRefused, Incomplete, duckdb.Error) as error:
-            findings.append(Finding(folder, None, str(error), "mend it and run `make map` again"))
+            findings.append(_refused(folder, error))
     if read is None:
         return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent, unwritten)
     try:
         verdict, why, checked, shown, roundings = _judge(sources, read, examined)
     except (ContractError, Damaged, DeltaError) as error:  # what earlier nights left
-        findings.append(Finding(folder, None, str(error), "a night stops for it too; its message says what to do"))
+        findings.append(_refused(folder, error))
         return ShopCheck(folder, findings, Verdict.STOP, [_MEND], (), plan.tables, plan.left_out, absent, unwritten)
     findings = sorted([*findings, *shown], key=_place)
     say(f"Read and checked in {time.monotonic() - started:.0f} s")
     return ShopCheck(folder, findings, verdict, why, checked, plan.tables, plan.left_out, absent, unwritten, roundings)
+
+
+def _refused(folder: str, error: Exception) -> Finding:
+    """A refusal that says what to do; the file of the folder that it begins with, from the machine's root, is named."""
+    text = str(error).replace(str(settings().sources), folder)
+    named = re.match(rf"({re.escape(folder)}(?:/[^\s:]+)?):? (.*)", text, re.DOTALL)
+    return Finding(named[1] if named else folder, None, named[2] if named else text, "")
 
 
 def _read(sources: Mapping[str, Source]) -> Extraction:
@@ -336,41 +254,3 @@ def _place(finding: Finding) -> tuple[int, int]:
     """Where a finding stands: what is of the whole folder first, then by source and line."""
     names, name = list(SOURCES), finding.file.rpartition("/")[2].removesuffix(".sql")
     return names.index(name) if name in names else -1, finding.line or 0
-
-
-def _page(source: SourceCheck) -> str:
-    """One source: some rows, and what breaks which rule."""
-    lines = [
-        f"{source.name}: {source.rows:,} rows, {source.held:,} for the quarantine ({source.tolerated:,} tolerated)"
-    ]
-    lines += [_advised(f"  {rule}: {rows:,} rows. {meaning}", rule) for rule, (rows, meaning) in source.broken.items()]
-    lines += [_advised(f"  {one}", one.rule) for one in source.warned]
-    cells = [[_clipped(cell) for cell in line] for line in source.sample]
-    if cells:
-        widths = [max(len(line[number]) for line in cells) for number in range(len(cells[0]))]
-        lines += [
-            "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in cells
-        ]
-    return "\n".join(lines)
-
-
-def _advised(text: str, rule: str) -> str:
-    """What is said of a rule, with what is mostly behind it on a line of its own."""
-    hint = hints.of_rule(rule)
-    return f"{text}\n    {hint}" if hint else text
-
-
-def _timing(source: SourceCheck) -> str:
-    return f"{source.name}: {source.rows:,} rows in {source.seconds:.1f} s, proven complete"
-
-
-def _clipped(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
-
-
-def _listed(head: str, entries: Sequence[str]) -> str:
-    if not entries and not head.startswith("A night"):
-        return ""
-    return "\n".join([head, *(f"  {text}" for text in entries)])

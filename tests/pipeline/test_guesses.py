@@ -37,3 +37,21 @@ def test_a_kit_and_its_component_are_told_apart(
     assert tables["kit_components"].name == name
     found = guess_columns(SOURCES["kit_components"], tables)
     assert [found[column] for column in ("product_id", "component_id", "units_per_kit")] == [kit, component, units]
+
+
+@pytest.mark.parametrize(
+    ("names", "language"),
+    [
+        (("klanten", "artikelen", "magazijnen", "bestellingen", "bestelregels", "betalingen"), "Dutch"),
+        (("kunden", "artikel", "lager", "bestellungen", "bestellpositionen", "zahlungen"), "German"),
+        (("clients", "articles", "entrepots", "commandes", "lignes_commande", "paiements"), "French"),
+        (("clientes", "articulos", "almacenes", "pedidos", "lineas_pedido", "pagos"), "Spanish"),
+    ],
+)
+def test_plurals_of_other_languages_are_known(names: tuple[str, ...], language: str) -> None:
+    catalogue = [
+        ShopTable("shop", name, {"id": "bigint"}, ["id"], {}, str(number)) for number, name in enumerate(names)
+    ]
+    found = {source: table.name for source, table in guess_tables(catalogue, SOURCES).items()}
+    sources = ("customers", "products", "warehouses", "orders", "order_items", "payments")
+    assert found == dict(zip(sources, names, strict=True)), language

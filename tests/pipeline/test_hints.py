@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from include.pipeline import hints
-from include.pipeline.shop_check import ShopCheck, Verdict, check_shop
+from include.pipeline.shop_check import check_shop
+from include.pipeline.shop_page import ShopCheck, Verdict
 from include.sources import SOURCES
 from tests import bookshop
 from tests.conftest import Database

@@ -14,7 +14,8 @@ import pytest
 
 from include.contract import Severity, Source
 from include.contract.rules import between
-from include.pipeline.shop_check import ShopCheck, Verdict, check_shop
+from include.pipeline.shop_check import check_shop
+from include.pipeline.shop_page import ShopCheck, Verdict
 from include.settings import settings
 from include.sources import SOURCES
 from tests import bookshop
@@ -179,6 +180,7 @@ def test_a_shop_that_cannot_be_read_stops_and_everything_is_said(
     checked = shop.check()
     assert (checked.verdict, checked.can_run, checked.sources) == (Verdict.STOP, False, ())
     assert said in str(checked)
+    assert max(line.count(shop.folder.name) for line in str(checked).splitlines()) == 1  # a file is named once
     assert str(checked).splitlines()[-2:] == ["A night would stop", "  the files above are to be mended first"]
 
 
