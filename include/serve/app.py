@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated
+from pathlib import Path as File
+from typing import Annotated, Final
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, Path, Request
 from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
 
 from include.ledger.redaction import redacted
 from include.serve import DAG_ID, figures, page
 from include.serve.api.app import VERSION, api
 
+_STATIC: Final = File(__file__).with_name("static")
+# Nothing is loaded from elsewhere, no script runs; only Airflow may show the pages in a frame.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+# Scripts of ours ask the API; none makes code of text.
+_POLICY_WITH_FIGURES = f"{_POLICY}; script-src 'self'; connect-src 'self'"
 _HEADERS = {
-    # Nothing is loaded from elsewhere, no script runs; only Airflow may show the pages in a frame.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -35,12 +39,19 @@ def application() -> FastAPI:
         dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))],
     )
     app.mount(f"/api/{VERSION}", api())  # with its own checks of who asks
-    app.get("/", response_class=HTMLResponse)(latest_runs)
+    app.mount("/static", StaticFiles(directory=_STATIC))  # the same for everyone
+    app.get("/", response_class=HTMLResponse)(today)
+    app.get("/runs", response_class=HTMLResponse)(latest_runs)
     app.get("/runs/{run_id:path}", response_class=HTMLResponse)(night_report)
     app.get("/status", response_class=HTMLResponse)(data_status)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(figures.Busy)(_busy)
     return app
+
+
+def today(request: Request) -> HTMLResponse:
+    """The page of the morning."""
+    return _html(page.render_today(_home(request)), policy=_POLICY_WITH_FIGURES)
 
 
 def latest_runs(request: Request) -> HTMLResponse:
@@ -81,5 +92,5 @@ def _home(request: Request) -> str:
     return f"{request.scope.get('root_path', '').rstrip('/')}/"
 
 
-def _html(text: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(text, status_code=status, headers=_HEADERS)
+def _html(text: str, status: int = 200, policy: str = _POLICY) -> HTMLResponse:
+    return HTMLResponse(text, status_code=status, headers=_HEADERS | {"Content-Security-Policy": policy})

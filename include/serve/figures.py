@@ -170,6 +170,21 @@ def runs() -> list[Row]:
     return _all(f"{_RUNS} order by runs.started_at desc limit {LATEST}")
 
 
+def last_night() -> tuple[Row | None, int, dict[str, Decimal]]:
+    """The night that began last, None before the first; rows in quarantine now, and their money by currency.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    nights = _all(f"{_RUNS} where runs.kind = 'night' order by runs.started_at desc limit 1")
+    held = _all(
+        "select currency, count(*) as rows, sum(amount) as amount from audit.quarantine"
+        " where outcome = 'open' group by currency"
+    )
+    amounts = {one["currency"] or "?": one["amount"] for one in held if one["amount"] is not None}
+    return next(iter(nights), None), sum(one["rows"] for one in held), amounts
+
+
 def status() -> list[Row]:
     """``reporting.data_status``, tables that need attention first.
 

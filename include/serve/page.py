@@ -61,6 +61,18 @@ def render(run_id: str, home: str | None = None) -> str:
     return _night(run_id, home=home)
 
 
+def render_today(home: str) -> str:
+    """The page of the morning: the verdict of the last night, and the places of the figures, which a script fills.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    run, held, at_stake = figures.last_night()
+    return _template(
+        "today.html.j2", run=run, verdict=verdict(run) if run else None, held=held, at_stake=at_stake, home=home
+    )
+
+
 def render_runs(home: str) -> str:
     """The list of the latest runs with their verdicts.
 

@@ -27,7 +27,7 @@ import pytest
 from playwright.sync_api import expect
 
 from include.settings import ROOT
-from tests.end_to_end.browser import CHROMIUM, ask_for, logged_in
+from tests.browser import CHROMIUM, ask_for, logged_in
 
 ENDED = ("success", "failed")
 PATIENCE_SECONDS = 480.0  # for one night, on a machine that does other things too

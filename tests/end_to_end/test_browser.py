@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.end_to_end.browser import CHROMIUM, ask_for, logged_in
+from tests.browser import CHROMIUM, ask_for, logged_in
 from tests.end_to_end.conftest import ScheduledNight, Stack
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")

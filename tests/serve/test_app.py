@@ -19,7 +19,7 @@ from transforms.registry import TABLES
 
 RUN_ID = "scheduled__2026-11-22T01:00:00+00:00"
 FAILED = "manual__2026-11-22T08:15:30.123456+01:00_a-b.c~d"
-PATHS = ["/stocktake/", "/stocktake/status", f"/stocktake/runs/{RUN_ID}", "/stocktake/runs/unknown"]
+PATHS = ["/stocktake/", "/stocktake/runs", "/stocktake/status", f"/stocktake/runs/{RUN_ID}", "/stocktake/runs/unknown"]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_nothing_is_shown_without_a_login(airflow: httpx.Client, path: str) -> N
     assert "loader" not in answer.text
 
 
-@pytest.mark.parametrize("path", PATHS[:3])
+@pytest.mark.parametrize("path", PATHS[:4])
 def test_a_forged_login_is_none(airflow: httpx.Client, token: str, path: str) -> None:
     head, body, signature = token.split(".")
     forged = f"{head}.{body}.{signature[::-1]}"
@@ -66,7 +66,7 @@ def test_a_forged_login_is_none(airflow: httpx.Client, token: str, path: str) ->
 
 
 def test_the_list_links_to_every_run(airflow: httpx.Client, token: str) -> None:
-    home = ask(airflow, token, "/stocktake/")
+    home = ask(airflow, token, "/stocktake/runs")
     assert home.status_code == 200
     links = re.findall(r'href="(/stocktake/runs/[^"]+)"', home.text)
     assert len(links) == 2

@@ -1,4 +1,4 @@
-"""A person's browser: headless Chromium, logged in through the form, on the page of the DAG ``nightly``."""
+"""A person's browser: headless Chromium."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ _PATIENCE_MS = 60_000.0  # of a machine that runs a night beside it
 
 
 @contextmanager
-def logged_in(url: str, password: str) -> Iterator[Page]:
-    """The page of the DAG, of an Airflow at ``url``, after a login as admin."""
+def blank_page(width: int = 1280, height: int = 1000) -> Iterator[Page]:
+    """An empty page, of a person who is logged in nowhere."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(_PATIENCE_MS)
         expect.set_options(timeout=_PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+@contextmanager
+def logged_in(url: str, password: str) -> Iterator[Page]:
+    """The page of the DAG ``nightly``, of an Airflow at ``url``, after a login as admin through the form."""
+    with blank_page() as page:
         page.goto(f"{url}/dags/nightly")
         expect(page).to_have_url(re.compile("/auth/login"))
         page.get_by_label("Username").fill("admin")
@@ -30,7 +38,6 @@ def logged_in(url: str, password: str) -> Iterator[Page]:
         page.get_by_role("button", name="Sign in").click()
         expect(page).to_have_url(f"{url}/dags/nightly")
         yield page
-        browser.close()
 
 
 def ask_for(page: Page, day: str, picture: Path) -> None:
