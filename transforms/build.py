@@ -12,6 +12,7 @@ import narwhals as nw
 
 from include.contract import ContractError, Source, Table, dimensions_of
 from include.contract.types import DECIMALS, UNIT_DECIMALS
+from transforms import too_large
 from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
 from transforms.registry import TABLES, Input, Published
 
@@ -63,9 +64,10 @@ def build(
         The files and the number of rows. The files have the table's exact Arrow schema and are sorted by its key.
 
     Raises:
-        ContractError: when the build returns other columns than the table declares.
+        ContractError: when the build returns other columns than the table declares, or a number does not fit its type:
+            naming the column, the row and the greatest values that it reads.
         KeyError: naming an input whose files are missing.
-        Exception: the engine's own, when a value does not fit its declared type.
+        Exception: the engine's own.
     """
     from pyarrow import parquet
 
@@ -73,9 +75,18 @@ def build(
     table = _of_shop(published, sources)
     resources = resources or Local()
     chosen = choose(name, engine, [file for input_files in files.values() for file in input_files], resources)
-    with ENGINES[chosen](resources) as runner:
-        rows = _Making(runner, files, sources, first_day, as_of).rows(published)
-        written = _write(runner, rows, table, into)
+
+    def make(runner: Engine) -> Frame:
+        return _Making(runner, files, sources, first_day, as_of).rows(published)
+
+    try:
+        with ENGINES[chosen](resources) as runner:
+            written = _write(runner, make(runner), table, into)
+    except Exception as error:
+        if not too_large.is_too_large(error):
+            raise
+        why = too_large.explained(table, make, _inputs(published, files, sources), resources)
+        raise ContractError(why) from error
     return Built(table, chosen, tuple(written), sum(parquet.read_metadata(file).num_rows for file in written))
 
 
@@ -181,6 +192,19 @@ class _Making:
         if entry.name not in self.made:
             self.made[entry.name] = self.engine.typed(self.rows(published), arrow_schema(table))
         return self.made[entry.name] if dimensioned or not added else self.made[entry.name].drop(added)
+
+
+def _inputs(
+    published: Published, files: Mapping[str, Sequence[str]], sources: Mapping[str, Source]
+) -> dict[str, tuple[Table, Sequence[str]]]:
+    """By parameter, the tables that a build reads, and their files."""
+    found: dict[str, tuple[Table, Sequence[str]]] = {}
+    for entry in published.inputs:
+        if entry.parameter in files:
+            source = None if entry.is_published else sources[entry.source]
+            read = source.versions if source and entry.is_versions else source or _of_shop(TABLES[entry.name], sources)
+            found[entry.parameter] = (read, files[entry.parameter])
+    return found
 
 
 def _of_shop(published: Published, sources: Mapping[str, Source]) -> Table:
