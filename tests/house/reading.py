@@ -36,7 +36,7 @@ def tracked(*suffixes: str) -> Files:
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split("\n")  # fmt: skip
     names = [name for name in listed if name.endswith(suffixes or ("",)) and (ROOT / name).is_file()]
-    return {name: (ROOT / name).read_text() for name in names}
+    return {name: (ROOT / name).read_text(errors="replace") for name in names}  # a picture has no text
 
 
 def read_files() -> Files:
