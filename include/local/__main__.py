@@ -27,6 +27,7 @@ from include.local.airflow_api import (
     last_closed_day,
 )
 from include.local.embedded_postgres import EmbeddedPostgresError, libpq_environment
+from include.local.folder_check import check_if_changed
 from include.local.machine import Machine, asked_shop, own_cluster, say
 from include.local.processes import UI, Airflow
 from include.local.profile import StandaloneError, folder_of, profiles, shop_name, state_folder
@@ -58,6 +59,7 @@ def nightly(
     if given and given > closed:
         raise StandaloneError(f"{given} is not over in {timezone}: the last closed day is {closed}.")
     night = Night(given or closed, given, engine, full_refresh, dry_run, parity)
+    check_if_changed(machine.profile, Path(machine.variables["STOCKTAKE_SOURCES"]))
     with airflow_for_one_run(machine) as api:
         publish(
             machine,

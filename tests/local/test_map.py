@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from include.local.folder_check import check_if_changed
+from include.local.profile import profile_named
 from include.settings import ROOT
 from tests import bookshop
 from tests.conftest import Database
@@ -18,19 +20,24 @@ Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
-def local(shop_database: Database, tmp_path: Path) -> Iterator[Callable[..., Done]]:
-    """Run a command on the bookshop, with all state in a folder of the test."""
+def own(shop_database: Database, tmp_path: Path) -> dict[str, str]:
+    """The variables of a person whose shop the bookshop is, with all state in a folder of the test."""
     bookshop.write(tmp_path / "books")
     with shop_database.connect("shopkeeper") as database:
         bookshop.fill(database)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTAKE_")}
-    own = {
+    return {
         "SHOP": "",
         "STOCKTAKE_STATE": str(tmp_path / "state"),
         "STOCKTAKE_SOURCES": str(tmp_path / "books"),
         "STOCKTAKE_SHOP_URL": shop_database.url("extractor"),
         "STOCKTAKE_TIMEZONE": "Europe/Berlin",
     }
+
+
+@pytest.fixture
+def local(own: dict[str, str]) -> Iterator[Callable[..., Done]]:
+    """Run a command on the bookshop."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTAKE_")}
 
     def run(*command: str) -> Done:
         return subprocess.run(
@@ -55,3 +62,31 @@ def test_it_ends_well_only_where_a_night_could_run(local: Callable[..., Done], t
     assert "orders.sql:14: ordered_at is timestamp without time zone" in wrong.stdout
     assert "A night would stop" in wrong.stdout
     assert "Traceback" not in wrong.stderr + fits.stderr
+
+
+@pytest.mark.long
+def test_a_night_on_a_folder_that_cannot_be_read_does_not_begin(local: Callable[..., Done], tmp_path: Path) -> None:
+    file = tmp_path / "books" / "orders.sql"
+    file.write_text(file.read_text().replace("summe as total", "sume as total"))
+    refused = local("nightly")
+    assert refused.returncode == 1
+    assert "books is new, or has changed since it was checked" in refused.stderr
+    assert "the shop has no column sume" in refused.stdout
+    assert refused.stderr.strip().endswith("No night has begun. Mend what is listed above, and look with `make map`.")
+
+
+def test_a_folder_is_checked_once_and_again_when_a_file_of_it_is_another(
+    own: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    profile, folder = profile_named("", tmp_path / "state", own["STOCKTAKE_SOURCES"]), tmp_path / "books"
+
+    def printed() -> str:
+        check_if_changed(profile, folder)
+        return capfd.readouterr().out
+
+    assert printed().splitlines()[-1] == "A night would publish"
+    assert printed() == ""
+    (folder / "shop.toml").write_text('[money]\nrounding = "half_up"\n')
+    assert printed().splitlines()[-1] == "A night would publish"
