@@ -1,7 +1,8 @@
 """One lake, one shop: whose copy the lake holds is written beside it, and a night of another shop is refused.
 
 A shop is known by its folder, its database and its statements. Each of them may change: a folder is renamed, a database
-moves, a file is written anew. Where all three are others, it is another shop.
+moves, a file is written anew. Where all three are others, it is another shop. So it is where the same folder reads a
+database of another name or place that is no standby of the one before: two shops of one platform have the same files.
 """
 
 from __future__ import annotations
@@ -14,16 +15,23 @@ from pathlib import Path
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import InsufficientPrivilege
 
 from include.contract import ContractError, Type
 from include.contract.definition import SourceDefinition
 from include.contract.types import DECIMALS, UNIT_DECIMALS
 from include.extract.sql_files import is_empty
+from include.extract.statements import shop_connection
 from include.ledger import copies
 from include.settings import settings
 from include.sources.shop_file import ShopFile
 
 FILE: Final = "shop.json"
+_IDENTITY: Final = """
+select system_identifier || '/' || pg_database.oid
+from pg_control_system(), pg_database
+where datname = current_database()
+"""
 
 
 class OtherDecimals(ContractError):
@@ -44,6 +52,7 @@ class Shop:
         statements: a digest of the statement of every source.
         decimals: of its amounts in the lake.
         unit_decimals: of its quantities there.
+        identity: of its database, the same on a standby; None where it could not be asked.
     """
 
     folder: str
@@ -51,15 +60,20 @@ class Shop:
     statements: Mapping[str, str]
     decimals: int = DECIMALS
     unit_decimals: int = UNIT_DECIMALS
+    identity: str | None = None
 
     def __str__(self) -> str:
         """It in a sentence."""
         return f"{self.folder} ({self.database})"
 
     def is_other_than(self, shop: Shop) -> bool:
-        """Whether nothing of it is the same."""
+        """Whether nothing of it is the same, or its files read a database elsewhere that is not the same."""
+        if self.database == shop.database:
+            return False
         shared = set(self.statements.items()) & set(shop.statements.items())
-        return not shared and self.folder != shop.folder and self.database != shop.database
+        if not shared and self.folder != shop.folder:
+            return True
+        return None not in (self.identity, shop.identity) and self.identity != shop.identity
 
 
 def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
@@ -152,7 +166,17 @@ def _shop(definitions: Mapping[str, SourceDefinition]) -> Shop:
     # An optional source without a file has the same statement in every shop.
     statements = {name: one.statement for name, one in definitions.items() if not is_empty(name)}
     said = ShopFile.of(settings().sources)
-    return Shop(settings().sources.name, database, statements, said.decimals, said.unit_decimals)
+    return Shop(settings().sources.name, database, statements, said.decimals, said.unit_decimals, _identity())
+
+
+def _identity() -> str | None:
+    """What a shop's database is told from any other by; None where the reader may not ask."""
+    with shop_connection() as shop:
+        try:
+            row = shop.execute(_IDENTITY).fetchone()
+        except InsufficientPrivilege:
+            return None
+    return row[0] if row else None
 
 
 def _file() -> Path:

@@ -120,6 +120,10 @@ PRODUCTS = Source(
     ),
     derived=(
         Derived(
+            Column("created_on", Type.DAY, "Business day of created_at.", nullable=True),
+            "business_day(row.created_at)",
+        ),
+        Derived(
             Column("most_cost", Type.CENTS, "The largest credible cost in its currency.", nullable=True),
             f"least({MOST_CENTS} * ({_unit(_COST_CURRENCY)}), {_MOST_COST})",
         ),

@@ -12,7 +12,7 @@ import pytest
 from include.lake import tables as lake
 from include.pipeline import nightly
 from include.pipeline.one_shop import FILE, OtherShop
-from include.settings import settings
+from include.settings import ROOT, settings
 from tests import bookshop
 from tests.conftest import Database
 from tests.nights import SHOP_TOML, Nights
@@ -76,3 +76,31 @@ def test_a_shop_whose_folder_is_renamed_is_the_same(
     settings.cache_clear()
     nightly.extract(nights.begin())
     assert json.loads((settings().lake / FILE).read_text())["folder"] == "renamed"
+
+
+@pytest.mark.after_a_night
+def test_another_database_behind_the_same_folder_is_another_shop(
+    nights: Nights, shop_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two shops of one platform have the same files; the rows of one would be those that are gone from the other."""
+    nightly.extract(nights.begin())
+    url = settings().shop_url
+    _read_from(shop_database.url("extractor"), monkeypatch)
+    with shop_database.connect("shopkeeper") as database:
+        database.execute((ROOT / "include" / "demo_shop" / "schema.sql").read_text().encode())
+    with pytest.raises(OtherShop) as refused:
+        nightly.extract(nights.begin())
+    assert "holds the copy of the shop demo_shop (database " in str(refused.value)
+    assert f"this night would read demo_shop (database {shop_database.name} at " in str(refused.value)
+
+    _read_from(url.get_secret_value().replace("127.0.0.1", "localhost"), monkeypatch)  # the same, reached elsewhere
+    before = json.loads((settings().lake / FILE).read_text())
+    nightly.extract(nights.begin())
+    now = json.loads((settings().lake / FILE).read_text())
+    assert (now["database"] == before["database"], now["identity"] == before["identity"]) == (False, True)
+    assert now["identity"]
+
+
+def _read_from(url: str, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("STOCKTAKE_SHOP_URL", url)
+    settings.cache_clear()

@@ -23,10 +23,18 @@ def _weekly(product: int, sold: Sequence[int], price: int = 100) -> str:
 
 
 def test_classes_by_what_those_with_more_have(report: Report) -> None:
-    """Of 1000: 10 has 790 and 11, which crosses 80 %, is A still; 12 crosses 95 %; 13 and 14 tie; 15 was never sold."""
+    """Of 1000: 10 has 790 and 11, which crosses 80 %, is A still; 12 crosses 95 %; 13 and 14 tie; 15 was never sold.
+
+    16 was listed after the night. 14 was too, and sold before: it was there.
+    """
     sales = [(10, 790), (11, 100), (12, 80), (13, 15), (14, 15)]
     shop = shelves(HEADER + "\n".join(f"2026-01-02 {product} 1 0 1 {cents}" for product, cents in sales))
-    shop["products"] = "product_id sku\n15 bag"
+    shop["products"] = """
+        product_id sku created_at
+        14         cup 2026-01-11
+        15         bag 2026-01-10
+        16         pen 2026-01-11
+    """
     report(shop).check(
         "product_abc_xyz",
         """

@@ -30,7 +30,8 @@ TABLE = Table(
     doc="Filter by one dimension: every dimension has all sales. Over its values, every figure but "
     "average_order_value adds up to reporting.daily_sales. The empty value has what has none: an order without, a "
     "refund of no known order, and, of a dimension that lines have (a product's, a warehouse's), what is of the whole "
-    "order: orders, shipping, tax and refunds of no line. An order that gets another value has it on all its days.",
+    "order: orders, shipping, tax and refunds of no line. An order that gets another value has it on all its days. "
+    "What was sold of a product, to a customer or from a warehouse has the value of its newest version.",
     columns=(
         Column("day", Type.DAY, "The business day."),
         Column("currency", Type.TEXT, "ISO 4217 code of every amount of the row."),

@@ -26,7 +26,8 @@ TABLE = Table(
     doc="The lines of an order add up to its row in reporting.orders, but for those that were taken out of it. What "
     "is void or was taken out keeps the quantities and amounts ordered, and its net sales are 0. A refund after the "
     "day of a cancelling that is a return counts nowhere: that return is of all that was left. There is also a column "
-    "for every dimension that the shop's folder declares.",
+    "for every dimension that the shop's folder declares, of a product, a customer or a warehouse that of its newest "
+    "version.",
     carries="lines",
     columns=(
         key("order_items", "order_item_id", "The line."),

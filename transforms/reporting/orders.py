@@ -22,7 +22,7 @@ TABLE = Table(
     doc="As known at the end of the data-through date, without later events. An order that is void keeps the amounts "
     "ordered and given back; its net sales and margin are 0. One that was cancelled and is not void has come back "
     "whole: what was given back after that day counts nowhere. There is also a column for every dimension of orders "
-    "and customers that the shop's folder declares.",
+    "and customers that the shop's folder declares; of a customer it is the value of the newest version.",
     carries="orders",
     columns=(
         key("orders", "order_id", "The order."),

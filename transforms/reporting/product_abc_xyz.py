@@ -29,7 +29,8 @@ TABLE = Table(
     schema="reporting",
     name="product_abc_xyz",
     grain="One row per night and product, also without any sale.",
-    doc="Void orders do not count. Shares are among the products of one currency.",
+    doc="A product that was listed after the night, and not sold by then, has no row. Void orders do not count. Shares "
+    "are among the products of one currency.",
     columns=(
         Column("night", Type.DAY, "The business day; the row is as of its end."),
         key("products", "product_id", "The product."),
@@ -106,9 +107,10 @@ TABLE = Table(
 
 
 def build(reporting_products: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
-    """Every product, ranked by money within its currency, and measured by its weeks."""
+    """Every product that was there, ranked by money within its currency, and measured by its weeks."""
+    was_there = nw.col("listed_on").is_null() | (nw.col("listed_on") <= as_of) | ~nw.col("first_sold_on").is_null()
     since_first = quotient(as_of - nw.col("first_sold_on"), _DAYS_PER_WEEK) + 1
-    products = reporting_products.select(
+    products = reporting_products.filter(was_there).select(
         "product_id",
         "currency",
         "net_sales_365d_cents",

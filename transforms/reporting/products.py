@@ -78,6 +78,7 @@ TABLE = Table(
             "price_currency", Type.TEXT, "ISO 4217 code of unit_price; null: the only one of the shop.", nullable=True
         ),
         Column("price_includes_tax", Type.BOOLEAN, "Whether unit_price is with tax; null when unknown.", nullable=True),
+        Column("listed_on", Type.DAY, "Business day on which the shop listed it; null when unknown.", nullable=True),
     ),
     primary_key=("product_id",),
     rebuild=Rebuild.full(),
@@ -126,6 +127,7 @@ def build(products: Frame, daily_product_sales: Frame, as_of: int) -> Frame:
     listed = products.select(
         *("product_id", "sku", "name", "category", "is_active", "product_group_id", "product_group_name"),
         *("unit_price_cents", "price_currency", "price_includes_tax"),
+        listed_on=nw.col("created_on"),
     )
     main = main_currency(daily_product_sales, ["product_id"])
     in_main = daily_product_sales.join(main, on=["product_id", "currency"], how="inner")
