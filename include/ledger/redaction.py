@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -46,11 +46,13 @@ def _secrets() -> list[str]:
         with suppress(psycopg.ProgrammingError):  # not every secret is a Postgres, and libpq's words would quote it
             passwords.append(str(conninfo_to_dict(value).get("password") or ""))
     # A channel's URL may be made of tokens: slack://…/…/….
-    tokens = [
-        part
-        for url in settings().alerts
-        for part in _PART_OF_URL.split(url.get_secret_value())
-        if len(part) >= _SHORTEST_TOKEN and _DIGIT.search(part)
-    ]
+    tokens = [token for url in settings().alerts for token in _tokens(url.get_secret_value())]
     found = {*values, *passwords, *as_written, *tokens, *(quote(password, safe="") for password in passwords)}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _tokens(url: str) -> list[str]:
+    """What in a channel's URL may be a token: not the name of a server, which other texts need."""
+    server = urlsplit(url).netloc.rpartition("@")[2].partition(":")[0]
+    parts = [part for part in _PART_OF_URL.split(url) if len(part) >= _SHORTEST_TOKEN and _DIGIT.search(part)]
+    return [part for part in parts if part != server or "." not in server]

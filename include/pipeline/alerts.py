@@ -73,7 +73,7 @@ def waits(run: Mapping[str, Any], asked: Question, standing: date | None) -> Fou
         reason=f"{question(asked.evidence)[0]}. Money at stake: {at_stake or 'none'}",
         verdict=f"It waits for you until {_instant(until)}; no answer is a no. {_readers_have(standing)}",
         to_do="approve or reject under Required Actions, where the evidence is",
-        place="/required_actions",
+        place="/tasks/approve/required_actions",
     )  # fmt: skip
 
 

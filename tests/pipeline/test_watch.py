@@ -221,7 +221,7 @@ def test_a_night_that_waits_says_until_when_and_how_much_money_and_then_who_answ
     )
     assert verdict.startswith("It waits for you until 2026-11-22 08:03 UTC; no answer is a no.")
     assert to_do == "What to do: approve or reject under Required Actions, where the evidence is."
-    assert link == f"{LINK}/night/required_actions"
+    assert link == f"{LINK}/night/tasks/approve/required_actions"
     approvals.record_answer("night", approvals.Answer.APPROVED, "Ada")
     watch.look(at(4, 15))
     watch.look(at(4, 20))
@@ -281,6 +281,7 @@ def test_a_night_that_was_published_late_between_two_looks_is_told_once(
     watch.look(at(6, 29))
     published(ledger, "night", at(6, 32))
     watch.look(at(6, 34))
+    ledger.execute("update audit.looks set last_at = %s", [at(6, 29)])  # the look was killed before it was over
     watch.look(at(6, 39))
     ((title, body),) = told.taken
     assert title == "demo_shop: night of 2026-11-21: over"
@@ -450,8 +451,10 @@ def test_without_a_channel_nothing_is_looked_for_or_called_back(
 
 @pytest.mark.usefixtures("told")
 def test_no_secret_of_a_channel_is_told_or_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    channels(monkeypatch, "slack://Tok3nNumberA/Tok3nNumberB/x", "mailtos://ada:hunter22@example.com")
+    servers = [f"json://{LOCAL}:8080/Tok3nNumberC", "mailtos://ada:hunter22@example.com"]
+    channels(monkeypatch, "slack://Tok3nNumberA/Tok3nNumberB/x", *servers)
     assert redacted("no route to Tok3nNumberB as ada:hunter22") == "no route to *** as ada:***"
+    assert redacted(f"http://{LOCAL}:8080/dags, Tok3nNumberA") == f"http://{LOCAL}:8080/dags, ***"
     shown = f"{settings()!r} {settings().model_dump_json()} {channels_of_settings()}"
     assert "Tok3n" not in shown
     assert "hunter22" not in shown
