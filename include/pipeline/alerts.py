@@ -133,7 +133,7 @@ def over(incident: Incident, published: Published | None, run: Mapping[str, Any]
         asked: the question that it waited for an answer to.
     """
     shop, _, title = incident.message.partition("\n")[0].partition(": ")
-    head = f"{shop}: {title.partition(': ')[0]}: over"
+    head = f"{shop}: over: {title}"
     if published is not None:
         said = f"Published at {_instant(published.published_at)}"
         said += "." if published.has_features else f": readers have whole days up to {published.horizon}."
@@ -141,8 +141,8 @@ def over(incident: Incident, published: Published | None, run: Mapping[str, Any]
         said = f"It no longer waits: {asked.answer}{f' by {asked.answered_by}' if asked.answered_by else ''}."
     else:
         said = f"It no longer waits: {verdict(run).sentence}" if run else "It no longer waits: its run is gone."
-    was = f"It was: {title}. {incident.reason}"
-    return redacted("\n".join([head, said, _cut(was), "Nothing to do.", _link(incident.dag, incident.run_id)]))
+    was = f"It was: {incident.reason}"
+    return "\n".join([head, said, _cut(was), "Nothing to do.", _link(incident.dag, incident.run_id)])
 
 
 def _found(
@@ -159,9 +159,9 @@ def _found(
 ) -> Found:
     """The incident with its message."""
     shop = settings().sources.name
-    reason = redacted(reason)
+    reason = redacted(reason)  # the only words that are not ours
     lines = [f"{shop}: {title}", _cut(reason), verdict, f"What to do: {to_do}.", _link(dag, run_id, place)]
-    return Found(kind, night, dag, run_id, reason, redacted("\n".join(lines)))
+    return Found(kind, night, dag, run_id, reason, "\n".join(lines))
 
 
 def _readers_have(standing: date | None) -> str:

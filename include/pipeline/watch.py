@@ -16,7 +16,6 @@ from include.ledger import approvals, incidents, publications
 from include.ledger.incidents import Found, Incident, IncidentKind
 from include.ledger.locks import LockBusy, held
 from include.ledger.migrations import prepare
-from include.ledger.redaction import redacted
 from include.ledger.runs import PUBLISH_NIGHT, Kind
 from include.pipeline import alerts
 from include.pipeline.run_request import day_before
@@ -221,7 +220,7 @@ def _tell(at: datetime) -> int:
 
 def _tell_without_ledger(run_id: str, dag: str, at: datetime, error: Exception) -> None:
     """Tell that a run failed where the warehouse is away, which may be why: nothing can be entered."""
-    reason = f"the warehouse cannot be reached: {redacted(str(error))}"
+    reason = f"the warehouse cannot be reached: {error}"
     message = _unentered(run_id, dag, at, None, reason).message
     for channel in channels():
         channel.take(message, over=False)

@@ -15,7 +15,7 @@ import pytest
 from include.ledger import approvals, incidents, runs
 from include.ledger.redaction import redacted
 from include.ledger.runs import Kind, Run
-from include.pipeline import watch
+from include.pipeline import alerts, watch
 from include.serve.channels import channels as channels_of_settings
 from include.settings import settings
 from tests.conftest import Database
@@ -134,9 +134,9 @@ def test_a_night_that_failed_is_told_once_and_once_that_it_is_over(
     published(ledger, "again", at(5, 20))
     for minute in range(25, 45, 5):
         watch.look(at(5, minute))
-    assert told.titles[1:] == ["demo_shop: night of 2026-11-21: over"]
+    assert told.titles[1:] == ["demo_shop: over: night of 2026-11-21: it failed"]
     assert "Published at 2026-11-22 05:20 UTC: readers have whole days up to 2026-11-21." in told.taken[1][1]
-    assert "It was: night of 2026-11-21: it failed. no column full_nam" in told.taken[1][1]
+    assert "It was: no column full_nam" in told.taken[1][1]
     assert entries(ledger) == [("failed", False, ["1 json"], ["1 json"])]
 
 
@@ -162,7 +162,7 @@ def test_a_night_that_fails_again_with_something_else_is_told_again_and_is_over_
     published(ledger, "last", at(4, 40))
     watch.look(at(4, 45))
     assert [body.splitlines()[0] for _, body in told.taken[:3]] == ["No column full_nam", "No room", "No room"]
-    assert told.titles[3:] == ["demo_shop: night of 2026-11-21: over"]
+    assert told.titles[3:] == ["demo_shop: over: night of 2026-11-21: it failed"]
 
 
 def test_a_later_night_makes_up_for_one_that_failed_and_what_is_past_is_not_told(
@@ -225,7 +225,7 @@ def test_a_night_that_waits_says_until_when_and_how_much_money_and_then_who_answ
     approvals.record_answer("night", approvals.Answer.APPROVED, "Ada")
     watch.look(at(4, 15))
     watch.look(at(4, 20))
-    assert told.titles[1:] == ["demo_shop: night of 2026-11-21: over"]
+    assert told.titles[1:] == ["demo_shop: over: night of 2026-11-21: it waits for an approval until 08:03"]
     assert told.taken[1][1].startswith("It no longer waits: approved by Ada.")
 
 
@@ -243,7 +243,7 @@ def test_a_night_is_late_at_half_past_six_and_not_before(told: Receiver, ledger:
     published(ledger, "night", at(6, 50))
     for minute in (55, 59):
         watch.look(at(6, minute))
-    assert told.titles[1:] == ["demo_shop: night of 2026-11-21: over"]
+    assert told.titles[1:] == ["demo_shop: over: night of 2026-11-21: not published by 06:30"]
 
 
 def test_by_half_past_six_is_in_the_shops_zone(
@@ -284,8 +284,8 @@ def test_a_night_that_was_published_late_between_two_looks_is_told_once(
     ledger.execute("update audit.looks set last_at = %s", [at(6, 29)])  # the look was killed before it was over
     watch.look(at(6, 39))
     ((title, body),) = told.taken
-    assert title == "demo_shop: night of 2026-11-21: over"
-    assert "It was: night of 2026-11-21: not published by 06:30." in body
+    assert title == "demo_shop: over: night of 2026-11-21: not published by 06:30"
+    assert "It was: its run says: " in body
     assert "Published at 2026-11-22 06:32 UTC" in body
 
 
@@ -314,7 +314,7 @@ def test_a_night_that_is_late_because_airflow_was_away_is_told_when_it_is_back(
     published(ledger, "night", at(9, 20))
     watch.look(at(9, 25))
     watch.look(at(9, 30))
-    assert told.titles[1:] == ["demo_shop: night of 2026-11-21: over"]
+    assert told.titles[1:] == ["demo_shop: over: night of 2026-11-21: late, Airflow was away"]
 
 
 def test_an_airflow_that_was_away_during_a_night_and_without_harm(
@@ -354,7 +354,7 @@ def test_features_that_failed_and_features_that_never_began(told: Receiver, ledg
     published(ledger, "features", at(5, 20), schema="features")
     watch.look(at(5, 25))
     watch.look(at(5, 30))
-    assert told.titles[2:] == ["demo_shop: features of 2026-11-21: over"]
+    assert told.titles[2:] == ["demo_shop: over: features of 2026-11-21: missing, the run failed"]
 
 
 def test_a_shop_without_feature_sets_misses_none(told: Receiver, ledger: psycopg.Connection[Any]) -> None:
@@ -410,7 +410,7 @@ def test_a_channel_that_was_down_all_the_while_is_told_only_that_it_is_over_and_
     assert told.taken == []
     ledger.execute("update audit.incidents set closed_at = closed_at + interval '2 days'")
     watch.look(at(5, 35))
-    assert told.titles == ["demo_shop: night of 2026-11-21: over"]
+    assert told.titles == ["demo_shop: over: night of 2026-11-21: it failed"]
 
 
 def test_two_that_look_at_once_tell_once(told: Receiver, ledger: psycopg.Connection[Any]) -> None:
@@ -455,6 +455,8 @@ def test_no_secret_of_a_channel_is_told_or_shown(monkeypatch: pytest.MonkeyPatch
     channels(monkeypatch, "slack://Tok3nNumberA/Tok3nNumberB/x", *servers)
     assert redacted("no route to Tok3nNumberB as ada:hunter22") == "no route to *** as ada:***"
     assert redacted(f"http://{LOCAL}:8080/dags, Tok3nNumberA") == f"http://{LOCAL}:8080/dags, ***"
+    told = alerts.failed_unentered("night", "nightly", NIGHT, None, "no route to mailtos://ada:hunter22@example.com")
+    assert "hunter22" not in f"{told}"
     shown = f"{settings()!r} {settings().model_dump_json()} {channels_of_settings()}"
     assert "Tok3n" not in shown
     assert "hunter22" not in shown
