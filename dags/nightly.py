@@ -74,7 +74,8 @@ from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 from dags.steps import accept, approve, audit, builds, check_tolerance, publish, report, validates
 from include.contract.assets import asset
 from include.pipeline.task_defaults import TASK_DEFAULTS
-from include.settings import settings
+from include.pipeline.watch import at_once
+from include.settings import NIGHT_AT, settings
 from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
 from transforms.registry import TABLES, buildable
@@ -86,11 +87,14 @@ REPORTING = PLAN.of("reporting")
 with DAG(
     "nightly",
     # At 04:00, for no zone's clocks change then: at 02:00 each spring one day was never run and the next one twice.
-    schedule=CronPartitionTimetable("0 4 * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"),
+    schedule=CronPartitionTimetable(
+        f"0 {NIGHT_AT.hour} * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"
+    ),
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6 + settings().approval_hours),
+    on_failure_callback=at_once(),
     default_args=TASK_DEFAULTS,
     params={
         "date": Param(None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."),

@@ -22,6 +22,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 from dags.steps import audit, builds, report
 from include.contract.assets import asset
 from include.pipeline.task_defaults import TASK_DEFAULTS
+from include.pipeline.watch import at_once
 from include.settings import settings
 from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
@@ -72,6 +73,7 @@ def tables_dag(dag_id: str, *, schedule: Any, tables: Collection[str], doc_md: s
         is_paused_upon_creation=False,  # it reads what is published, and starts nothing of itself
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
+        on_failure_callback=at_once(),
         default_args=TASK_DEFAULTS,
         params={
             "date": Param(None, type=["null", "string"], format="date", description="A published day, 2026-11-21."),

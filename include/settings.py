@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from datetime import time
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +21,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, SecretStr, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+NIGHT_AT: Final = time(4)  # when the night of the day before begins, in the shop's time zone
 
 
 # Tried with deltalake 1.6: it panics, or looks for the table in another folder.
@@ -125,6 +127,16 @@ class Settings(BaseSettings):
         description="A Redis or Valkey, redis://…:6379/0 or rediss://, where processes of the API server share answers "
         "and the count of requests; without one, each has its own in memory. Set its maxmemory, with allkeys-lru.",
     )
+    alerts: Annotated[tuple[SecretStr, ...], _FROM_JSON, NoDecode] = Field(
+        default=(),
+        description="Who is told when a night fails, waits or is late: Apprise's URLs, a list in JSON, such as "
+        '["mailtos://user:password@example.com", "slack://…"]. Without one there is no DAG watch.',
+    )
+    published_by: time | None = Field(
+        default=None,
+        description="When the last closed day is to be published at the latest, in the shop's time zone: 06:30. "
+        "Without it nobody is told that a night is late.",
+    )
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )
@@ -169,6 +181,24 @@ class Settings(BaseSettings):
                 return value
         # Said outside the handler: the error's own words may quote the URL, and with it the password.
         raise ValueError("is no redis://host:6379/0 or rediss://…; in a password, % @ : / are written %25 %40 %3A %2F")
+
+    @field_validator("alerts")
+    @classmethod
+    def _channels(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, url in enumerate(value, 1):
+            # Which services there are Apprise knows, which takes 0.5 s to load: the DAG watch asks it.
+            if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url.get_secret_value()):
+                raise ValueError(f"number {number} is no URL of Apprise; one is mailtos://user:password@example.com")
+        return value
+
+    @field_validator("published_by")
+    @classmethod
+    def _after_the_night_begins(cls, value: time | None) -> time | None:
+        if value is not None and (value.tzinfo or value <= NIGHT_AT):
+            raise ValueError(
+                f"{value} is no time of day, without a zone, after {NIGHT_AT:%H:%M}, when the night begins"
+            )
+        return value
 
     @field_validator("timezone")
     @classmethod

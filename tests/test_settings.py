@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,11 @@ def test_a_missing_url_is_named(environment: pytest.MonkeyPatch, name: str) -> N
         ("batch_rows", "0", "greater than or equal to 1"),
         ("data_docs", "perhaps", "valid boolean"),
         ("sources", "include/sources/corner_shop", "holds no .sql file"),
+        ("alerts", "mailtos://ada:s3cret@example.com", "is no JSON"),
+        ("alerts", '["mailtos://ada:s3cret@example.com", "ada:s3cret@example.com"]', "number 2 is no URL of Apprise"),
+        ("published_by", "half past six", "invalid"),
+        ("published_by", "04:00", "04:00:00 is no time of day, without a zone, after 04:00"),
+        ("published_by", "06:30+01:00", "is no time of day, without a zone"),
     ],
 )
 def test_a_wrong_value_is_refused_and_the_setting_named(
@@ -77,6 +83,15 @@ def test_a_password_shows_nowhere() -> None:
     found = Settings()
     assert "s3cret" not in f"{found!r} {found} {found.model_dump()} {found.model_dump_json()}"
     assert found.shop_url.get_secret_value() == REQUIRED["STOCKTAKE_SHOP_URL"]
+
+
+def test_a_channel_shows_nowhere(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("STOCKTAKE_ALERTS", '["slack://s3cret/s3cret", "mailtos://ada:s3cret@example.com"]')
+    environment.setenv("STOCKTAKE_PUBLISHED_BY", "06:30")
+    found = Settings()
+    assert "s3cret" not in f"{found!r} {found} {found.model_dump()} {found.model_dump_json()}"
+    assert [url.get_secret_value()[:5] for url in found.alerts] == ["slack", "mailt"]
+    assert found.published_by == time(6, 30)
 
 
 def test_they_are_frozen_and_read_once(environment: pytest.MonkeyPatch) -> None:

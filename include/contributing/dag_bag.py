@@ -23,13 +23,18 @@ def parsed(
     folder: Path = ROOT / "dags",
     *,
     sources: str = "include/sources/demo_shop",
+    alerts: str = '["json://alerts.invalid"]',
     forms: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The bag of a folder: ``import_errors``, and ``dags`` with their tasks, parameters and answers to the forms."""
+    """The bag of a folder: ``import_errors``, and ``dags`` with their tasks, parameters and answers to the forms.
+
+    Somebody is told of incidents, unless ``alerts`` says otherwise: every DAG is there.
+    """
     with TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, "-m", __name__, str(folder), f"{home}/bag.json"],
-            input=json.dumps(list(forms)), env=environment(home) | {"STOCKTAKE_SOURCES": sources},
+            input=json.dumps(list(forms)),
+            env=environment(home) | {"STOCKTAKE_SOURCES": sources, "STOCKTAKE_ALERTS": alerts},
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -102,6 +107,7 @@ def main(folder: str, forms: list[dict[str, Any]]) -> dict[str, Any]:
                 "starts_from": sorted(asset.name for asset in getattr(dag.timetable.asset_condition, "objects", ())),
                 "is_paused_upon_creation": dag.is_paused_upon_creation,
                 "catchup": dag.catchup,
+                "calls_back": bool(dag.on_failure_callback),
                 "max_active_runs": dag.max_active_runs,
                 "dagrun_timeout": dag.dagrun_timeout.total_seconds() if dag.dagrun_timeout else None,
                 "params": {

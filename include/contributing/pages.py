@@ -73,7 +73,7 @@ def _demoted(markdown: str) -> str:
 
 def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
     at_once = "one run" if dag["max_active_runs"] == 1 else f"{dag['max_active_runs']} runs"
-    patience = f"{at_once} at a time, each of at most {dag['dagrun_timeout'] / 3600:g} hours."
+    patience = f"{at_once} at a time, each of at most {_time(dag['dagrun_timeout'])}."
     if dag["starts_from"] or "NullTimetable" in dag["schedule"]:
         assets = [f"`{asset}`" for asset in dag["starts_from"]]
         text = "When somebody triggers it"
@@ -94,7 +94,13 @@ def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
     return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]
 
 
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds / 60:g} minutes"
+
+
 def _form(dag: Mapping[str, Any]) -> list[str]:
+    if not dag["params"]:
+        return []
     lines = ["| parameter | default | takes | what it means |", "|---|---|---|---|"]
     for name, param in dag["params"].items():
         schema = param["schema"]
@@ -116,7 +122,7 @@ def _patience(dag: Mapping[str, Any]) -> list[str]:
         tuple(one[name] for name in names) for one in dag["tasks"].values() if one["operator"] != "Approval"
     }
     text = (
-        f"Every task belongs to `{owner}`, may take {timeout / 3600:g} hours, and is tried again up to {retries} times "
+        f"Every task belongs to `{owner}`, may take {_time(timeout)}, and is tried again up to {retries} times "
         f"where trouble may pass (a server away, a connection broken), after {delay:g} s, then {factor:g} times "
         f"as long each time, {most / 60:g} minutes at most. Anything else fails at once."
     )
@@ -141,7 +147,7 @@ def _graph(dag: Mapping[str, Any]) -> list[str]:
             same = left == right
             edge = f"{_node(one if same else left or one)} --> {_node(other if same else right or other)}"
             edges[f"    {edge}"] = None
-    return [*lines, *edges, "```", ""]
+    return [*lines, *edges, "```", ""] if edges else []
 
 
 def _node(task: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -29,13 +30,17 @@ class Question:
         approval_id: its number.
         figures: a digest of the rows that would be held.
         evidence: what the operator is shown (``include.gate.tolerance.Excess``).
+        asked_at: when it was put.
         answer: one of ``Answer``; None until there is one.
+        answered_by: who gave it, as Airflow calls them; None where nobody did.
     """
 
     approval_id: int
     figures: str
     evidence: list[dict[str, Any]]
+    asked_at: datetime
     answer: str | None
+    answered_by: str | None
 
 
 def withdraw(run_id: str) -> None:
@@ -57,8 +62,11 @@ def latest(run_id: str) -> Question | None:
     """The last question of a run; None if it asked none."""
     with connect() as connection, connection.cursor(row_factory=class_row(Question)) as cursor:
         return cursor.execute(
-            "select approval_id, figures, evidence, answer from audit.approvals where run_id = %s"
-            " order by approval_id desc limit 1",
+            """
+            select approval_id, figures, evidence, asked_at, answer, answered_by
+            from audit.approvals where run_id = %s
+            order by approval_id desc limit 1
+            """,
             [run_id],
         ).fetchone()
 

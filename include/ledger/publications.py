@@ -52,6 +52,55 @@ def past_nights(night: date) -> list[PastNight]:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What a publication published.
+
+    Attributes:
+        dag: the DAG of its run.
+        kind: what its run does.
+        night: the business day it was for.
+        horizon: the last whole business day that its tables cover.
+        published_at: when it was published.
+        has_features: whether it published feature sets.
+    """
+
+    dag: str
+    kind: Kind
+    night: date
+    horizon: date
+    published_at: datetime
+    has_features: bool
+
+
+def latest(count: int) -> list[Published]:
+    """The latest publications of any kind, the newest first."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select
+                dag, kind, publications.night, publications.horizon, published_at,
+                exists (
+                    select from audit.publication_tables as tables
+                    where tables.publication_id = publications.publication_id and schema_name = 'features'
+                )
+            from audit.publications join audit.runs using (run_id)
+            order by publication_id desc limit %s
+            """,
+            [count],
+        ).fetchall()
+    return [Published(dag, Kind(kind), *rest) for dag, kind, *rest in rows]
+
+
+def has_feature_sets() -> bool:
+    """Whether this shop has any, as the last night recorded."""
+    with connect() as connection:
+        row = connection.execute(
+            "select from audit.tables where schema_name = 'features' and left_out is null limit 1"
+        ).fetchone()
+    return row is not None
+
+
+@dataclass(frozen=True)
 class LiveCopy:
     """The copy that the live tables were built from.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -14,6 +14,9 @@ from include.settings import settings
 
 _HIDDEN = "***"
 _SHORTEST_SECRET = 6  # characters; a shorter password may be an ordinary word in a text
+_SHORTEST_TOKEN = 9  # characters, one of them a digit; anything else may be a word
+_DIGIT = re.compile(r"\d")
+_PART_OF_URL = re.compile(r"[/:@?&=]")
 _IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]+(?=@)")
 _PASSWORD_OF_URL = re.compile(r"://[^/\s:@]*:([^@]+)@")
 _IN_PAIR = re.compile(r"(\b\w*(?:password|passwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s'\",;)]+)", re.I)
@@ -29,7 +32,12 @@ def redacted(text: str) -> str:
 def _secrets() -> list[str]:
     """Every secret setting and the password in it, longest first."""
     try:
-        values = [value.get_secret_value() for _, value in settings() if isinstance(value, SecretStr)]
+        values = [
+            one.get_secret_value()
+            for _, value in settings()
+            for one in (value if isinstance(value, tuple) else [value])
+            if isinstance(one, SecretStr)
+        ]
     except ValidationError:  # an incomplete environment has no known secrets
         return []
     as_written = [match[1] for value in values for match in _PASSWORD_OF_URL.finditer(value)]
@@ -37,5 +45,14 @@ def _secrets() -> list[str]:
     for value in values:
         with suppress(psycopg.ProgrammingError):  # not every secret is a Postgres, and libpq's words would quote it
             passwords.append(str(conninfo_to_dict(value).get("password") or ""))
-    found = {*values, *passwords, *as_written, *(quote(password, safe="") for password in passwords)}
+    # A channel's URL may be made of tokens: slack://…/…/….
+    tokens = [token for url in settings().alerts for token in _tokens(url.get_secret_value())]
+    found = {*values, *passwords, *as_written, *tokens, *(quote(password, safe="") for password in passwords)}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _tokens(url: str) -> list[str]:
+    """What in a channel's URL may be a token: not the name of a server, which other texts need."""
+    server = urlsplit(url).netloc.rpartition("@")[2].partition(":")[0]
+    parts = [part for part in _PART_OF_URL.split(url) if len(part) >= _SHORTEST_TOKEN and _DIGIT.search(part)]
+    return [part for part in parts if part != server or "." not in server]

@@ -103,7 +103,7 @@ def question(evidence: list[dict[str, Any]]) -> tuple[str, str]:
     parts += map(_held, held)
     if also:
         listed = ", ".join(
-            f"{one['held']:,} of {one['total']:,} {one['source']}{_money(one['amounts'])}" for one in also
+            f"{one['held']:,} of {one['total']:,} {one['source']}{money(one['amounts'])}" for one in also
         )
         parts.append(f"**Within the tolerance**, held too: {listed}.")
     return redacted("; ".join(subjects)), redacted("\n\n".join(parts))
@@ -124,7 +124,7 @@ _ANSWERS = """\
 def _deleted(one: Mapping[str, Any]) -> str:
     """What is told of one source of which too many rows are gone."""
     days, lines = one["days"], [f"### {one['source']}: {one['deleted']:,} of {one['total']:,} rows are gone"]
-    lines[0] += _money(one["amounts"])
+    lines[0] += money(one["amounts"])
     told = f"Tolerated are {one['tolerance']:.1%}; gone are {one['deleted'] / one['total']:.1%}."
     if days:
         told += f" They are of {days['days']:,} days, {days['first']} to {days['last']}."
@@ -139,10 +139,10 @@ def _deleted(one: Mapping[str, Any]) -> str:
 def _held(one: Mapping[str, Any]) -> str:
     """What is told of one source of which too many rows would be held."""
     lines = [
-        f"### {one['source']}: {one['held']:,} of {one['total']:,} rows{_money(one['amounts'])}",
+        f"### {one['source']}: {one['held']:,} of {one['total']:,} rows{money(one['amounts'])}",
         f"Tolerated are {one['tolerance']:.1%}. A row counts under every rule it broke; the worst rules:",
         "\n".join(
-            f"- {rule['rows']:,} rows{_money(rule['amounts'])}: {_code(rule['rule'])} {rule['meaning']}"
+            f"- {rule['rows']:,} rows{money(rule['amounts'])}: {_code(rule['rule'])} {rule['meaning']}"
             for rule in one["rules"]
         ),
         "Such as, with what the broken rules read:",
@@ -154,7 +154,7 @@ def _held(one: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _money(amounts: Mapping[str, str]) -> str:
+def money(amounts: Mapping[str, str]) -> str:
     """Amounts side by side, never added up; one may be of an unknown currency."""
     listed = [
         f"{written(Decimal(amount), currency)} {'of no currency' if currency == '?' else currency}"

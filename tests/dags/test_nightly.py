@@ -25,7 +25,7 @@ from include.sources import SOURCES
 from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
-DAGS = {"features", "housekeeping", "nightly", "remove_slices", "replay", "republish", "training_set"}
+DAGS = {"features", "housekeeping", "nightly", "remove_slices", "replay", "republish", "training_set", "watch"}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (pipeline/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
@@ -278,6 +278,21 @@ def test_housekeeping_is_on_sundays_far_from_any_night(bag: dict[str, Any]) -> N
     assert tuple(dag["params"]) == HOUSEKEEPING_FORM
     assert dag["params"]["dry_run"]["default"] is False
     assert dag["is_paused_upon_creation"] is False
+
+
+def test_watch_looks_every_five_minutes_and_only_where_somebody_is_told(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["watch"]
+    assert (list(dag["tasks"]), dag["params"]) == (["look"], {})
+    for part in ("CronTriggerTimetable", "'*/5 * * * *'"):
+        assert part in dag["schedule"]
+    assert (dag["max_active_runs"], dag["catchup"], dag["is_paused_upon_creation"]) == (1, False, False)
+    assert set(parsed(alerts="[]")["dags"]) == DAGS - {"watch"}
+
+
+def test_a_run_that_fails_calls_back_where_somebody_is_told(bag: dict[str, Any]) -> None:
+    calling = {name for name, dag in bag["dags"].items() if dag["calls_back"]}
+    assert calling == {"nightly", "features"}
+    assert not any(dag["calls_back"] for dag in parsed(alerts="[]")["dags"].values())
 
 
 def test_a_past_night_is_put_back_when_somebody_says_which_and_starts_nothing(bag: dict[str, Any]) -> None:

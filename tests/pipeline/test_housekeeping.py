@@ -305,6 +305,13 @@ def test_the_ledger_keeps_what_is_open(nights: Nights) -> None:
             ('orders', '2', '{x}', '{}', 0, 'closed', 'released', 'closed', now())
         """
     )
+    nights.warehouse.execute(
+        """
+        insert into audit.incidents (kind, night, dag, reason, message, opened_at, closed_at)
+        values ('failed', '2026-03-30', 'nightly', 'x', 'x', now(), now()),
+            ('failed', '2026-03-31', 'nightly', 'x', 'x', now(), null)
+        """
+    )
     nights.warehouse.execute("create table audit.noted (run_id text references audit.runs (run_id))")
     forgotten = housekeeping.forget_entries(Limits(later(), later()), dry_run=False)
     assert nights.ask("select run_id from audit.runs where run_id not like 'test-%%' order by 1") == [
@@ -313,7 +320,8 @@ def test_the_ledger_keeps_what_is_open(nights: Nights) -> None:
         ("running",),
     ]
     assert nights.ask("select row_key from audit.quarantine where row_key in ('1', '2')") == [("1",)]
-    assert (forgotten["quarantine"], forgotten["runs"]) == (1, 2)
+    assert (forgotten["quarantine"], forgotten["incidents"], forgotten["runs"]) == (1, 1, 2)
+    assert nights.ask("select night from audit.incidents") == [(LAST_DAY,)]
     assert nights.ask("select count(*) from audit.publications") == [(2,)]
 
 

@@ -135,3 +135,19 @@ comment on column audit.approvals.evidence is
 'Per source with such rows: how many of how many, money by currency, and some rows; the worst rules of what would be held, the days of what is gone.';
 comment on column audit.approvals.answer is 'Null while it is waited for; unanswered: nobody said anything in time.';
 comment on column audit.approvals.answered_by is 'As Airflow knows them. Null where nobody did.';
+
+comment on table audit.incidents is
+'One row per incident of which the channels of STOCKTAKE_ALERTS are told: once when it is found, once when it is over.';
+comment on column audit.incidents.kind is
+'failed: a run that publishes failed; waits: a night waits for an approval; late: not published by STOCKTAKE_PUBLISHED_BY; features: a published night has none; scheduler: nothing ran while a night was due.';
+comment on column audit.incidents.run_id is
+'The run that it is about; null where there is none. The ledger may not know it: it may have failed before it was entered.';
+comment on column audit.incidents.reason is 'What opened it. The same run with another reason is another incident.';
+comment on column audit.incidents.message is 'What the channels are told when it is found; the first line is the title.';
+comment on column audit.incidents.over is
+'What they are told when it is over. Null while it is open, and where another incident took its place.';
+comment on column audit.incidents.told is
+'The channels that have taken the message: their place in STOCKTAKE_ALERTS and their scheme, never their URL.';
+comment on column audit.incidents.told_over is 'The channels that have been told that it is over.';
+
+comment on table audit.looks is 'One row: when incidents were first looked for, and last.';
