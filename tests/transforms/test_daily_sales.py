@@ -128,3 +128,26 @@ def test_a_shop_without_refunds(report: Report, shop: dict[str, Any]) -> None:
 
 def test_a_shop_without_orders(report: Report) -> None:
     assert report({}).rows("daily_sales") == []
+
+
+def test_goods_that_came_back_before_they_are_paid_back_are_a_row_of_their_own(report: Report) -> None:
+    """Two of three come back on the 4th, and nothing is paid; the money of one is given back on the 8th."""
+    shop = {
+        "orders": """
+            order_id customer_id status    currency subtotal_cents discount_cents tax_cents total_cents ordered_at
+            1        1           delivered EUR      3000           0              0         3000        2026-01-02
+        """,
+        "order_items": """
+            order_item_id order_id product_id warehouse_id quantity unit_price_cents unit_cost_cents sold_on
+            1             1        1          1            3        1000             400             2026-01-02
+        """,
+        "refunds": """
+            refund_id order_item_id quantity amount_cents restocked refunded_at returned_at
+            1         1             2        0            yes       2026-01-04  2026-01-04
+            2         1             0        1000         no        2026-01-08  -
+        """,
+    }
+    rows = {row["day"]: row for row in report(shop).rows("daily_sales")}
+    back, paid = rows[day("2026-01-04")], rows[day("2026-01-08")]
+    assert (back["returned_units"], back["returns_cents"]) == (2, 0)
+    assert (paid["returned_units"], paid["returns_cents"]) == (0, 1000)
