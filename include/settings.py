@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         description="A Redis or Valkey, redis://…:6379/0 or rediss://, where processes of the API server share answers "
         "and the count of requests; without one, each has its own in memory. Set its maxmemory, with allkeys-lru.",
     )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="With this as its bearer token, Prometheus may scrape /stocktake/metrics, and nothing else: a login"
+        " of Airflow's ends after a day. 32 characters or more. Without it, Airflow's own logins alone.",
+    )
     alerts: Annotated[tuple[SecretStr, ...], _FROM_JSON, NoDecode] = Field(
         default=(),
         description="Who is told when a night fails, waits or is late: Apprise's URLs, a list in JSON, such as "
@@ -167,6 +173,11 @@ class Settings(BaseSettings):
             if len(rates) == 1 and rates[0].amount > 0:
                 return value
         raise ValueError(f"{value!r} is no rate of at least one request; one is 600/minute")
+
+    @field_validator("metrics_token", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        return value or None
 
     @field_validator("cache_url")
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,7 +24,7 @@ from include.extract import snapshot as extraction
 from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
-from tests.nights import FEW, LAST_DAY, Nights
+from tests.nights import FEW, LAST_DAY, Nights, of_a_copied_shop
 from transforms.engines import ENGINES, Local
 from transforms.engines.spark_engine import SparkEngine
 from transforms.registry import TABLES
@@ -270,8 +269,7 @@ def nights(
     """A shop with a past, its warehouse and lake (empty, or as the night before left them), and the nights between."""
     if night_before:
         shutil.copytree(night_before.lake, tmp_path / "lake")
-        whose = tmp_path / "lake" / "shop.json"  # the shop is a copy of the one that it was read from
-        whose.write_text(json.dumps(json.loads(whose.read_text()) | {"identity": None}))
+        of_a_copied_shop(tmp_path / "lake")
     with nights_between(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
         yield replace(nights, names=built_tables)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +17,7 @@ from include.demo_shop.constraints import drop_constraint, open_notebook
 from include.ledger import approvals, runs
 from include.ledger.runs import Run
 from include.pipeline import nightly, replay, table_build, tables_dag
+from include.pipeline.one_shop import FILE
 from include.settings import settings
 from include.sources import shop_sources
 from transforms.build import build
@@ -59,6 +62,13 @@ update payments set currency = 'EUR' where currency in ('JPY', 'KWD');
 """
 
 _numbers = itertools.count(1)
+
+
+def of_a_copied_shop(lake: Path) -> None:
+    """Have a copied lake read from a copy of its shop's database, which would be another shop's."""
+    file = lake / FILE
+    if file.exists():
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"identity": None}))
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 from functools import cache
 from pathlib import Path as File
 from typing import Annotated, Final
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, Path, Request
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 
 from include.ledger.redaction import redacted
-from include.serve import DAG_ID, figures, page
+from include.serve import exposition, figures, page
 from include.serve.api.app import VERSION, api
+from include.serve.api.login import is_viewer, viewer
+from include.settings import settings
 
 _STATIC: Final = File(__file__).with_name("static")
 # Nothing is loaded from elsewhere, no script runs; only Airflow may show the pages in a frame.
@@ -36,14 +40,16 @@ def application() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))],
     )
     app.mount(f"/api/{VERSION}", api())  # with its own checks of who asks
     app.mount("/static", StaticFiles(directory=_STATIC))  # the same for everyone
-    app.get("/", response_class=HTMLResponse)(today)
-    app.get("/runs", response_class=HTMLResponse)(latest_runs)
-    app.get("/runs/{run_id:path}", response_class=HTMLResponse)(night_report)
-    app.get("/status", response_class=HTMLResponse)(data_status)
+    app.get("/metrics", dependencies=[Depends(_may_scrape)])(scraped)
+    pages = APIRouter(dependencies=[viewer], default_response_class=HTMLResponse)
+    pages.get("/")(today)
+    pages.get("/runs")(latest_runs)
+    pages.get("/runs/{run_id:path}")(night_report)
+    pages.get("/status")(data_status)
+    app.include_router(pages)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(figures.Busy)(_busy)
     return app
@@ -77,6 +83,26 @@ def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLRespon
 def data_status(request: Request) -> HTMLResponse:
     """The data-through date and verdict of each published table."""
     return _html(page.render_status(_home(request)))
+
+
+def scraped() -> Response:
+    """The figures for Prometheus."""
+    return Response(exposition.exposition(), media_type=exposition.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+
+async def _may_scrape(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+) -> None:
+    """Let a viewer of Airflow's ask, and whoever has the token of the settings: Prometheus cannot log in anew.
+
+    Raises:
+        HTTPException: for anybody else (401, 403).
+    """
+    token = settings().metrics_token
+    if token and bearer and secrets.compare_digest(bearer.credentials.encode(), token.get_secret_value().encode()):
+        return
+    user = await get_user(request, None, bearer)
+    await run_in_threadpool(is_viewer, request, user)
 
 
 def _unreachable(request: Request, error: Exception) -> HTMLResponse:

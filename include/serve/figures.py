@@ -134,7 +134,7 @@ def night(run_id: str) -> Night:
         ConnectionError: when the warehouse cannot be reached.
     """
     try:
-        with _snapshot() as cursor:
+        with snapshot() as cursor:
             run = cursor.execute(f"{_RUNS} where runs.run_id = %s", [run_id]).fetchone()
             if run is None:
                 raise KeyError(f"the ledger has no run {run_id!r}")
@@ -230,7 +230,7 @@ def quarantine(source: str | None, rule: str | None, after: int, limit: int) -> 
 
 def _all(statement: str, asked: Row | None = None) -> list[Row]:
     try:
-        with _snapshot() as cursor:
+        with snapshot() as cursor:
             return cursor.execute(statement, asked).fetchall()
     except UndefinedTable:  # before the first night there is no ledger
         return []
@@ -246,7 +246,7 @@ _free = BoundedSemaphore(_MOST_CONNECTIONS)
 
 
 @contextmanager
-def _snapshot() -> Iterator[_Cursor]:
+def snapshot() -> Iterator[_Cursor]:
     """A read-only snapshot. No page waits for long: others would pile up behind it, those of Airflow itself too.
 
     Raises:

@@ -28,7 +28,7 @@ from tests.conftest import Database
 from tests.faults.processes import Ended, Point, patiently, run
 from tests.faults.state import State, left, look
 from tests.faults.steps import NAMES, Asked, do
-from tests.nights import LAST_DAY
+from tests.nights import LAST_DAY, of_a_copied_shop
 
 FIRST: Final[date] = LAST_DAY - timedelta(days=1)
 SIZE: Final = HistorySize(orders=600, days=40, products=25)
@@ -145,6 +145,7 @@ class Place:
         try:
             (folder / "temporary").mkdir(parents=True)
             shutil.copytree(self.lake, copy.lake, dirs_exist_ok=True)
+            of_a_copied_shop(copy.lake)
             yield copy
         finally:
             shop.drop()

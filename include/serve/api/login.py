@@ -8,7 +8,8 @@ from fastapi import Depends
 
 from include.serve import DAG_ID
 
-viewer = Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))
+is_viewer = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
+viewer = Depends(is_viewer)
 operator = Depends(requires_access_dag("POST", DagAccessEntity.RUN, DAG_ID))
 
 User = GetUserDep

@@ -1,0 +1,178 @@
+"""What Prometheus scrapes: it is what the ledger and the tables say, and only those who may are answered."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from include.serve.exposition import GAUGES
+from include.settings import ROOT, Settings
+from tests.conftest import Database, Done
+from tests.serve.a_night import published_night
+from tests.serve.conftest import airflow_of, hold, logged_in
+
+FOLDER = ROOT / "include" / "serve" / "prometheus"
+TOKEN = "of-prometheus-and-long-enough-to-be-one"  # noqa: S105 - of the test
+PATH = "/stocktake/metrics"
+needs_prometheus = pytest.mark.skipif(
+    not (shutil.which("prometheus") and shutil.which("promtool")),
+    reason="no Prometheus on this machine (Debian: apt install prometheus)",
+)
+
+
+@pytest.fixture(scope="module")
+def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Database]:
+    """What a night published, with two orders in quarantine since."""
+    with published_night(night_done) as database:
+        with database.connect("loader") as loader:
+            run_id = str(loader.execute("select min(run_id) from audit.publications").fetchall()[0][0])
+        hold(database, run_id, "7001", ["status_known"], "110.00", "EUR")
+        hold(database, run_id, "7002", ["status_known"], "70.50", "EUR")
+        yield database
+
+
+@pytest.fixture(scope="module")
+def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A visitor of an Airflow that Prometheus scrapes."""
+    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow"), STOCKTAKE_METRICS_TOKEN=TOKEN) as client:
+        yield client
+
+
+def _scraped(airflow: httpx.Client) -> dict[str, dict[tuple[str, ...], float]]:
+    """By name and values of the labels, in the order of their names, what is answered."""
+    answer = airflow.get(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    families = text_string_to_metric_families(answer.text)
+    return {one.name: {tuple(sample.labels.values()): sample.value for sample in one.samples} for one in families}
+
+
+def test_it_says_what_the_ledger_and_the_tables_say(airflow: httpx.Client, warehouse: Database) -> None:
+    found = _scraped(airflow)
+    assert list(found) == [one.name for one in GAUGES]
+    with warehouse.connect("analyst") as analyst:
+
+        def ask(statement: str) -> Any:
+            (row,) = analyst.execute(statement.encode()).fetchall()
+            return row[0]
+
+        lines = ask("select count(*) from reporting.order_lines")
+        assert found["stocktake_table_rows"][("reporting.order_lines",)] == lines
+        last_day = ask("select extract(epoch from max(day)) from reporting.daily_sales")
+        assert found["stocktake_table_last_day_timestamp_seconds"][("reporting.daily_sales",)] == last_day
+        assert found["stocktake_night_published_day_timestamp_seconds"][()] == last_day
+        published = ask("select extract(epoch from max(published_at)) from audit.publications")
+        assert found["stocktake_night_published_timestamp_seconds"][()] == pytest.approx(float(published))
+        orders = ask("select count(*) from reporting.orders")
+        assert found["stocktake_source_rows"][("accepted", "orders")] == orders
+        assert found["stocktake_source_rows"][("read", "orders")] >= orders
+        proofs = ask("select count(*) from audit.conservation")
+        assert found["stocktake_proofs"] == {("held",): proofs, ("failed",): 0}
+        took = ask("select sum(seconds) from audit.stages where stage = 'extract'")
+        assert found["stocktake_stage_seconds"][("extract",)] == pytest.approx(float(took))
+    assert found["stocktake_night_state"] == {("running",): 0, ("success",): 1, ("failed",): 0}
+    assert found["stocktake_quarantine_rows"] == {("orders",): 2}
+    assert found["stocktake_quarantine_amount"] == {("EUR",): 180.5}
+    assert set(found["stocktake_table_complete"].values()) == {1}
+    assert found["stocktake_runs_waiting"] == {(): 0}
+
+
+def test_the_token_is_for_this_and_nothing_else(airflow: httpx.Client) -> None:
+    assert airflow.get(PATH).status_code == 401
+    for wrong in ("of-somebody-else-and-as-long-as-it-has-to-be", TOKEN[:-1]):
+        assert airflow.get(PATH, headers={"Authorization": f"Bearer {wrong}"}).status_code in (401, 403)
+    scraper = {"Authorization": f"Bearer {TOKEN}"}
+    for path in ("/stocktake/", "/stocktake/status", "/stocktake/api/v1/tables", "/api/v2/dags"):
+        assert airflow.get(path, headers=scraper).status_code in (401, 403)
+    with logged_in(airflow, "viewer") as viewer:
+        assert viewer.get(PATH).status_code == 200
+
+
+def test_a_short_token_is_refused_and_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql:///shop")
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///warehouse")
+    monkeypatch.setenv("STOCKTAKE_METRICS_TOKEN", "too-short")
+    with pytest.raises(ValueError, match="at least 32") as refused:
+        Settings()
+    assert "too-short" not in str(refused.value)
+    monkeypatch.setenv("STOCKTAKE_METRICS_TOKEN", "")
+    assert Settings().metrics_token is None
+
+
+def test_before_the_first_night_there_is_no_figure(warehouse_database: Database, tmp_path: Path) -> None:
+    with airflow_of(warehouse_database, tmp_path, STOCKTAKE_METRICS_TOKEN=TOKEN) as empty:
+        assert _scraped(empty) == {}
+
+
+def test_rules_and_dashboard_ask_for_what_there_is() -> None:
+    known = {one.name for one in GAUGES}
+    for file in ("rules.yaml", "dashboard.json"):
+        asked = set(re.findall(r"\bstocktake_\w+", (FOLDER / file).read_text()))
+        assert asked
+        assert asked <= known, asked - known
+    json.loads((FOLDER / "dashboard.json").read_text())
+
+
+@contextmanager
+def _prometheus(airflow: httpx.Client, home: Path) -> Iterator[httpx.Client]:
+    """Prometheus, which scrapes an Airflow every second."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (home / "token").write_text(TOKEN)
+    target = f"{airflow.base_url.host}:{airflow.base_url.port}"
+    job = {
+        "job_name": "stocktake", "metrics_path": PATH, "static_configs": [{"targets": [target]}],
+        "authorization": {"credentials_file": str(home / "token")},
+    }  # fmt: skip
+    written = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(FOLDER / "rules.yaml")],
+        "scrape_configs": [job],
+    }
+    (home / "prometheus.yml").write_text(yaml.safe_dump(written))
+    command = [
+        "prometheus", f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]  # fmt: skip
+    with (home / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+                yield client
+        finally:
+            server.terminate()
+
+
+@needs_prometheus
+def test_prometheus_scrapes_it_and_its_rules_fire(airflow: httpx.Client, tmp_path: Path) -> None:
+    """The night of the test is of March: it is late, and it did not fail."""
+    found: list[Any] = []
+    alerts: set[str] = set()
+    with _prometheus(airflow, tmp_path) as prometheus:
+        deadline = time.monotonic() + 60
+        while not (found and "StocktakeNightLate" in alerts):
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.5)
+            try:
+                asked = {"query": 'stocktake_table_rows{table="reporting.orders"}'}
+                found = prometheus.get("/api/v1/query", params=asked).json()["data"]["result"]
+                listed = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
+            except httpx.TransportError:
+                continue
+            alerts = {one["labels"]["alertname"] for one in listed}
+    assert float(found[0]["value"][1]) > 0
+    assert alerts == {"StocktakeNightLate"}
+    subprocess.run(["promtool", "check", "rules", str(FOLDER / "rules.yaml")], check=True, capture_output=True)
