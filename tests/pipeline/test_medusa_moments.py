@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import duckdb
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from include.lake import tables as lake
@@ -70,26 +71,16 @@ class Published:
 
 
 @pytest.fixture(scope="module")
-def moments(cluster: Cluster) -> Iterator[dict[str, Database]]:
-    """The three databases, restored as the shopkeeper's."""
-    folder = Path(os.environ[VARIABLE])
-    with ExitStack() as held:
-        restored = {}
-        for moment, (dump, _, _) in MOMENTS.items():
-            database = Database(cluster, "shop").copy()
-            held.callback(database.drop)
-            subprocess.run(
-                [cluster.psql, "--quiet", "--no-psqlrc", "--output=/dev/null", "--set=ON_ERROR_STOP=1"],
-                input=gzip.decompress((folder / dump).read_bytes()),
-                env=os.environ | libpq_environment(database.url("shopkeeper")), check=True,
-            )  # fmt: skip
-            restored[moment] = database
-        yield restored
+def shop(cluster: Cluster) -> Iterator[Database]:
+    """The shop's database; ``_restore`` puts a moment into it."""
+    database = Database(cluster, "shop").copy()
+    yield database
+    database.drop()
 
 
 @pytest.fixture(scope="module")
 def published(
-    cluster: Cluster, moments: dict[str, Database], tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, shop: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, dict[str, Published]]]:
     """By way (nights one after the other, and each moment afresh) and moment."""
     found: dict[str, dict[str, Published]] = {"incremental": {}, "afresh": {}}
@@ -100,7 +91,7 @@ def published(
         def night(moment: str, warehouse: Database, place: Path) -> Published:
             _, answers, day = MOMENTS[moment]
             set_clock(environment, day)
-            with nights_between(environment, Done(moments[moment], warehouse, place / "lake")) as nights:
+            with nights_between(environment, Done(shop, warehouse, place / "lake")) as nights:
                 replace(nights, names=NAMES).report(day)
                 return _read(nights, Medusa(nights.shop, Path(os.environ[VARIABLE]) / answers), day)
 
@@ -111,6 +102,7 @@ def published(
 
         kept = new_place()
         for moment in MOMENTS:
+            _restore(shop, Path(os.environ[VARIABLE]) / MOMENTS[moment][0])
             found["incremental"][moment] = night(moment, *kept)
             found["afresh"][moment] = night(moment, *new_place())
         yield found
@@ -126,6 +118,20 @@ def way(request: pytest.FixtureRequest) -> str:
 def told(published: dict[str, dict[str, Published]], way: str, request: pytest.FixtureRequest) -> Published:
     """What was published of a moment in a way."""
     return published[way][request.param]
+
+
+def _restore(shop: Database, dump: Path) -> None:
+    """Put a dump into a database in place of all that is there, as the shopkeeper's; its name stays: it is one shop."""
+    shop.drop()
+    fresh = Database(shop.cluster, "shop").copy()
+    with Database(shop.cluster, "postgres").connect() as server:
+        renamed = sql.SQL("alter database {} rename to {}")
+        server.execute(renamed.format(sql.Identifier(fresh.name), sql.Identifier(shop.name)))
+    subprocess.run(
+        [shop.cluster.psql, "--quiet", "--no-psqlrc", "--output=/dev/null", "--set=ON_ERROR_STOP=1"],
+        input=gzip.decompress(dump.read_bytes()), env=os.environ | libpq_environment(shop.url("shopkeeper")),
+        check=True,
+    )  # fmt: skip
 
 
 def _folder(place: Path) -> Path:
