@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from transforms.registry import TABLES
 
 SMALL = HistorySize(orders=1_500, days=60, products=40)
 
+_CLOCK: Final = extraction._CLOCK
 _numbers = itertools.count(1)
 
 
@@ -277,13 +278,13 @@ def nights(
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set the shop's clock at a snapshot: at some hour after a business day."""
-    clock = extraction._CLOCK
+    return partial(set_clock, monkeypatch)
 
-    def at(day: date, hour: int = 4) -> None:
-        instant = f"timestamptz '{day + timedelta(days=1)} {hour:02}:00+00'"
-        monkeypatch.setattr(extraction, "_CLOCK", clock.replace("now()", instant, 1))
 
-    return at
+def set_clock(environment: pytest.MonkeyPatch, day: date, hour: int = 4) -> None:
+    """Have the shop's clock say, at every snapshot from now on, that it is some hour after a business day."""
+    instant = f"timestamptz '{day + timedelta(days=1)} {hour:02}:00+00'"
+    environment.setattr(extraction, "_CLOCK", _CLOCK.replace("now()", instant, 1))
 
 
 @contextmanager

@@ -188,11 +188,13 @@ class Medusa:
                 "capture", captured_at, id=f"{order}/capture", payment_id=f"{order}/payment", amount=Decimal(amount)
             )
 
-    def credit(self, order: str, reference: str, amount: str, *, version: int = 1, day: int = 2) -> None:
+    def credit(
+        self, order: str, reference: str, amount: str, *, version: int = 1, day: int = 2, reference_id: str = "1"
+    ) -> None:
         """What is credited to an order in one version: a gift card that is redeemed, goodwill."""
         self.put(
-            "order_credit_line", at(day), order_id=order, reference=reference, reference_id="1", version=version,
-            amount=Decimal(amount),
+            "order_credit_line", at(day), order_id=order, reference=reference, reference_id=reference_id,
+            version=version, amount=Decimal(amount),
         )  # fmt: skip
 
     def parcel(

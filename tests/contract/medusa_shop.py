@@ -26,6 +26,7 @@ def fill(medusa: Medusa) -> None:
         fill_amounts,
         fill_changes,
         fill_returns,
+        fill_goodwill,
         fill_progress,
         fill_places,
         fill_gift_cards,
@@ -134,6 +135,7 @@ def fill_changes(medusa: Medusa) -> None:
         medusa.item("cancelled", "a", 2, version=version)
     medusa.pay("cancelled", at(2, 12), "23.80")
     medusa.put("refund", at(5), id="cancelled/refund", payment_id="cancelled/payment", amount=Decimal("23.80"))
+    medusa.credit("cancelled", "payment_collection", "23.80", version=2, day=5)
 
     # Three mugs and a cap; then one mug at another price, two shirts and no cap.
     medusa.order("edited", version=2)
@@ -186,6 +188,25 @@ def fill_returns(medusa: Medusa) -> None:
     medusa.order("return came in part")
     medusa.sell("return came in part", "a", 3, "11", "10", inclusive=True)
     medusa.give_back("return came in part", "a", 1, received_at=None, day=9)
+
+
+def fill_goodwill(medusa: Medusa) -> None:
+    """Money given back beyond what was owed, written again in every version; and credits that are no such thing."""
+    medusa.put("refund_reason", id="adjusted", label="Customer Care Adjustment", code="customer_care_adjustment")
+    # Two on the 4th and 5th that look alike, a third with its reason on the 6th.
+    medusa.order("goodwill", version=4, currency_code="usd")
+    medusa.line("goodwill", "a", "50", "10")
+    for version, day in ((1, 2), (2, 4), (3, 5), (4, 6)):
+        medusa.item("goodwill", "a", 1, version=version, day=day)
+        for _ in range(min(version, 3) - 1):
+            medusa.credit("goodwill", "payment_collection", "3.00", version=version, day=day)
+    medusa.credit(
+        "goodwill", "Customer Care Adjustment", "2.005", version=4, day=6, reference_id="customer_care_adjustment"
+    )
+    # The dashboard settles what is owed without paying; nothing is what a cancelled order gives back that nobody paid.
+    medusa.credit("goodwill", "refund", "-7", version=4, day=6, reference_id="goodwill")
+    medusa.credit("goodwill", "refund", "7", version=4, day=6, reference_id="goodwill")
+    medusa.credit("goodwill", "payment_collection", "0", version=4, day=6)
 
 
 def fill_progress(medusa: Medusa) -> None:
@@ -249,6 +270,7 @@ def fill_gift_cards(medusa: Medusa) -> None:
     medusa.order("card alone")
     medusa.sell("card alone", "card", 1, "25", "0", is_giftcard=True)
     medusa.pay("card alone", at(3), "25")
+    medusa.credit("card alone", "payment_collection", "1", day=4)
     medusa.order("card to be paid")
     medusa.sell("card to be paid", "card", 1, "30", "0", is_giftcard=True)
     medusa.order("card called off", canceled_at=at(5))

@@ -262,7 +262,7 @@ def test_there_are_shops() -> None:
     assert {folder.name: len(list(folder.glob("*.sql"))) for folder in FOLDERS} == {
         "demo_shop": 13,
         "complete_journey": 6,
-        "medusa": 11,
+        "medusa": 12,
     }
 
 
