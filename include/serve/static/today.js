@@ -26,14 +26,14 @@ const TREND = { height: 36, padding: 0, view: { stroke: null } };
 /** Yesterday's figures. `of` says a value; `more` what else stands in the row of the day. */
 const CARDS = [
   { figure: "net_sales", title: "Net sales", of: money },
-  { figure: "orders", title: "Orders", of: whole, more: (row) => `${whole(row.cancelled_orders)} cancelled` },
+  { figure: "orders", title: "Orders", of: whole, more: (row) => `cancelled: ${whole(row.cancelled_orders)}` },
   { figure: "average_order_value", title: "Average order", of: money },
   { figure: "returns", title: "Returns", of: money },
   {
     figure: "new_customers",
     title: "New customers",
     of: whole,
-    more: (row) => `${whole(row.guest_orders)} orders of guests`,
+    more: (row) => `orders of guests: ${whole(row.guest_orders)}`,
   },
   {
     figure: "stockouts",
