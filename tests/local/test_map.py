@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
+from include.contract.arrow import arrow_schema
 from include.local.folder_check import check_if_changed
 from include.local.profile import profile_named
 from include.settings import ROOT
+from include.sources import shop_sources
 from tests import bookshop
 from tests.conftest import Database
 
@@ -62,6 +66,23 @@ def test_it_ends_well_only_where_a_night_could_run(local: Callable[..., Done], t
     assert "orders.sql:14: ordered_at is timestamp without time zone" in wrong.stdout
     assert "A night would stop" in wrong.stdout
     assert "Traceback" not in wrong.stderr + fits.stderr
+
+
+@pytest.mark.long
+def test_rows_that_earlier_nights_accepted_are_compared_and_left_as_they_are(
+    local: Callable[..., Done], tmp_path: Path
+) -> None:
+    """Of 52 customers of earlier nights the shop has 40: more are gone than nobody is asked about."""
+    lake = tmp_path / "state" / "books" / "lake"
+    columns = arrow_schema(shop_sources(tmp_path / "books")["customers"])
+    rows = [{"customer_id": f"K{number}"} for number in range(1, 53)]
+    write_deltalake(lake / "clean" / "customers", pa.Table.from_pylist(rows, columns))
+    before = {file: file.stat().st_mtime_ns for file in lake.rglob("*")}
+    waits = local("map")
+    assert waits.returncode == 0, waits.stderr
+    assert waits.stdout.splitlines()[-2] == "A night would wait for an approval"
+    assert "customers: 12 of 52 rows are gone from the shop, more than" in waits.stdout.splitlines()[-1]
+    assert {file: file.stat().st_mtime_ns for file in lake.rglob("*")} == before
 
 
 @pytest.mark.long
