@@ -44,6 +44,7 @@ def test_a_skeleton_passes_as_it_is(copy: Copy, layer: str) -> None:
     expected = {"tests/test_nothing_left_out.py::test_readme_lists_every_table_that_a_night_publishes"}
     if layer == "reporting":
         expected.add("tests/test_nothing_left_out.py::test_every_reporting_table_is_reconciled_or_says_why_not")
+        expected.add("tests/test_nothing_left_out.py::test_every_reporting_table_says_which_of_its_rows_may_change")
     assert copy.failing("tests/test_nothing_left_out.py") == expected
 
 
