@@ -421,8 +421,8 @@ def test_a_dag(copy: Copy) -> None:
         Place(
             "tests/dags/test_nightly.py",
             "tests/dags/test_nightly.py",
-            '"training_set"}',
-            '"training_set", "weekly"}',
+            '    "watch",\n}',
+            '    "watch",\n    "weekly",\n}',
             "tests/dags/test_nightly.py::test_these_dags_there_are_and_no_others",
         ),
     )

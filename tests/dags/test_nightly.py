@@ -25,7 +25,16 @@ from include.sources import SOURCES
 from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
-DAGS = {"features", "housekeeping", "nightly", "remove_slices", "replay", "republish", "training_set", "watch"}
+DAGS = {
+    "features",
+    "housekeeping",
+    "nightly",
+    "remove_slices",
+    "replay",
+    "republish",
+    "training_set",
+    "watch",
+}
 RUN_BOOK = ("When", "Running it again", "Parameters", "When it is red")
 # Airflow looks up the errors that are worth another try (pipeline/task_defaults.py) when it reads them. That loads
 # psycopg, duckdb and deltalake in 0.13 s together; any of these would cost several times as much.
