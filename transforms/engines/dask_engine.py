@@ -110,7 +110,8 @@ class DaskEngine:
         rows = frame.to_native()
         if rows.npartitions > 1:
             rows = rows.shuffle(on=list(key))
-        return _frame(rows.map_partitions(_stepped, step, meta=_stepped(rows._meta, step)))
+        columns = list(rows.columns)
+        return _frame(rows.map_partitions(_stepped, step, columns, meta=_stepped(rows._meta, step, columns)))
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,6 @@ def _write(rows: Any, schema: Any, file: Path) -> Path:
     return file
 
 
-def _stepped(rows: Any, step: Step) -> Any:
-    """A step on one pandas partition."""
-    return step(nw.from_native(rows).lazy()).collect().to_native()
+def _stepped(rows: Any, step: Step, columns: list[str]) -> Any:
+    """A step on one pandas partition, whose columns Dask's optimizer may have put in another order than it says."""
+    return step(nw.from_native(rows[columns]).lazy()).collect().to_native()
