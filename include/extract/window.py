@@ -73,9 +73,7 @@ def _types_meant(shop: psycopg.Connection, text: str, places: list[re.Match[str]
     for place in places:
         parts += [text[end : place.start()], f"${next(numbers)}"]
         end = place.end()
-    statement = ("".join(parts) + text[end:]).strip()
-    if blanked(statement).endswith(";"):
-        statement = statement[:-1]
+    statement = "".join(parts) + text[end:]
     with shop.transaction(force_rollback=True):  # which a statement that Postgres refuses needs
         if shop.pgconn.prepare(b"", statement.encode()).status != ExecStatus.COMMAND_OK:
             return []

@@ -56,7 +56,7 @@ def application() -> FastAPI:
 
 
 def today(request: Request) -> HTMLResponse:
-    """The page of the morning."""
+    """The dashboard."""
     return _html(page.render_today(_home(request)), policy=_POLICY_WITH_FIGURES)
 
 

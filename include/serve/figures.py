@@ -171,12 +171,12 @@ def runs() -> list[Row]:
 
 
 def last_night() -> tuple[Row | None, int, dict[str, Decimal]]:
-    """The night that began last, None before the first; rows in quarantine now, and their money by currency.
+    """The last night that was to publish, None before the first; rows in quarantine now, and their money by currency.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.
     """
-    nights = _all(f"{_RUNS} where runs.kind = 'night' order by runs.started_at desc limit 1")
+    nights = _all(f"{_RUNS} where runs.kind = 'night' and not runs.dry_run order by runs.started_at desc limit 1")
     held = _all(
         "select currency, count(*) as rows, sum(amount) as amount from audit.quarantine"
         " where outcome = 'open' group by currency"

@@ -62,7 +62,7 @@ def render(run_id: str, home: str | None = None) -> str:
 
 
 def render_today(home: str) -> str:
-    """The page of the morning: the verdict of the last night, and the places of the figures, which a script fills.
+    """The dashboard: the verdict of the last night, and the places of the figures, which a script fills.
 
     Raises:
         ConnectionError: when the warehouse cannot be reached.

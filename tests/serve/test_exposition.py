@@ -176,3 +176,40 @@ def test_prometheus_scrapes_it_and_its_rules_fire(airflow: httpx.Client, tmp_pat
     assert float(found[0]["value"][1]) > 0
     assert alerts == {"StocktakeNightLate"}
     subprocess.run(["promtool", "check", "rules", str(FOLDER / "rules.yaml")], check=True, capture_output=True)
+
+
+@needs_prometheus
+def test_rules_fire_when_they_mean_to(tmp_path: Path) -> None:
+    """Day 0 is published on day 1; day 1 in the early morning of day 2, and at noon of it is late.
+
+    A quarantine that was empty a week ago has no figure of then.
+    """
+    late = {"exp_annotations": {"summary": "No night was published for the last business day."}}
+    late["exp_annotations"]["description"] = "The last published day began 2d 13h 0m 0s ago. Look whether Airflow runs."
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": "stocktake_night_published_day_timestamp_seconds", "values": "0x3700"}],
+        "alert_rule_test": [
+            {"alertname": "StocktakeNightLate", "eval_time": "2d6h", "exp_alerts": []},
+            {"alertname": "StocktakeNightLate", "eval_time": "2d13h", "exp_alerts": [late]},
+        ],
+    }
+    grows = {
+        "interval": "1m",
+        "input_series": [{"series": 'stocktake_quarantine_rows{source="orders"}', "values": "_x600 21x600"}],
+        "alert_rule_test": [
+            {
+                "alertname": "StocktakeQuarantineGrows",
+                "eval_time": "11h",
+                "exp_alerts": [{"exp_annotations": {
+                    "summary": "More than twice as many rows are in quarantine as a week ago."
+                }}],
+            }
+        ],
+    }  # fmt: skip
+    written = {"rule_files": [str(FOLDER / "rules.yaml")], "tests": [test, grows]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(written))
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The page of the morning in a real browser: what it shows is what the API answers, and it can be read by anyone."""
+"""The dashboard in a real browser: what it shows is what the API answers, and it can be read by anyone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def browser() -> Iterator[Page]:
 
 @pytest.fixture
 def page(airflow: httpx.Client, browser: Page) -> Iterator[Page]:
-    """The page of the morning, whole, of a viewer; nothing that it did went wrong, and it asked nobody else."""
+    """The dashboard, whole, of a viewer; nothing that it did went wrong, and it asked nobody else."""
     origin = _log_in(browser, airflow)
     wrong: list[str] = []
     elsewhere: list[str] = []

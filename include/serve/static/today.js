@@ -1,4 +1,4 @@
-/* The page of the morning: yesterday beside what is usual, then the charts. Which figure is shown where, and how. */
+/* The dashboard: yesterday beside what is usual, then the charts. Which figure is shown where, and how. */
 
 import { figure } from "./api.js";
 import {
