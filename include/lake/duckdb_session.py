@@ -122,7 +122,7 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, 
     Raises:
         ConnectionError: when it cannot be reached; the message names host and database, never the password.
     """
-    connection.execute(f"load {quoted(str(_postgres_scanner()))}")
+    connection.execute(f"load {quoted(str(postgres_scanner()))}")
     conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
     dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo, "client_encoding": "UTF8"})
     mode = ", read_only" if read_only else ""
@@ -191,7 +191,7 @@ def quoted(text: str) -> str:
 
 
 @cache
-def _postgres_scanner() -> Path:
+def postgres_scanner() -> Path:
     """The scanner's file in its wheel; loading it from there installs and downloads nothing."""
     folder = Path(str(files("duckdb_extension_postgres_scanner")))
     return next(folder.rglob("postgres_scanner.duckdb_extension"))

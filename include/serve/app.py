@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path as File
 from typing import Annotated, Final
 
 from airflow.api_fastapi.core_api.security import get_user
-from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 
 from include.ledger.redaction import redacted
-from include.serve import exposition, figures, page
+from include.serve import explore, exposition, figures, page
 from include.serve.api.app import VERSION, api
-from include.serve.api.login import is_viewer, viewer
+from include.serve.api.login import is_operator, is_viewer, viewer
+from include.serve.api.problems import Problem
+from include.serve.programs import Asked, render_programs
 from include.settings import settings
 
 _STATIC: Final = File(__file__).with_name("static")
@@ -25,6 +28,7 @@ _STATIC: Final = File(__file__).with_name("static")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 # Scripts of ours ask the API; none makes code of text.
 _POLICY_WITH_FIGURES = f"{_POLICY}; script-src 'self'; connect-src 'self'"
+_POLICY_WITH_FORM = _POLICY.replace("form-action 'none'", "form-action 'self'")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -49,6 +53,12 @@ def application() -> FastAPI:
     pages.get("/runs")(latest_runs)
     pages.get("/runs/{run_id:path}")(night_report)
     pages.get("/status")(data_status)
+    pages.get("/explore")(explored)
+    pages.get("/tables/{name}")(one_table)
+    pages.get("/sources/{name}")(one_source)
+    pages.get("/shop/{name}")(one_shop_table)
+    pages.get("/operations")(operations)
+    pages.get("/read-it-from")(read_it_from)
     app.include_router(pages)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(figures.Busy)(_busy)
@@ -65,13 +75,15 @@ def latest_runs(request: Request) -> HTMLResponse:
     return _html(page.render_runs(_home(request)))
 
 
-def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLResponse:
-    """The report of one run."""
+def night_report(
+    request: Request, run_id: Annotated[str, Path()], operates: Annotated[bool, Depends(is_operator)]
+) -> HTMLResponse:
+    """The report of one run, with the values of rows in quarantine for operators."""
     home = _home(request)
     try:
         if "\0" in run_id:  # Postgres has no such text
             raise KeyError(run_id)
-        return _html(page.render(run_id, home))
+        return _html(page.render(run_id, home, rows_shown=operates))
     except KeyError:
         sentence = (
             f"The ledger has no run {run_id}. If Airflow has it, it has not begun or it failed before it was recorded: "
@@ -83,6 +95,62 @@ def night_report(request: Request, run_id: Annotated[str, Path()]) -> HTMLRespon
 def data_status(request: Request) -> HTMLResponse:
     """The data-through date and verdict of each published table."""
     return _html(page.render_status(_home(request)))
+
+
+def explored(request: Request) -> HTMLResponse:
+    """Every published table."""
+    return _html(explore.render_explore(_home(request)), policy=_POLICY_WITH_FIGURES)
+
+
+def one_table(request: Request, name: Annotated[str, Path()]) -> HTMLResponse:
+    """A published table: rows, dictionary, lineage."""
+    return _of_dictionary(request, explore.render_table, name)
+
+
+def one_source(request: Request, name: Annotated[str, Path()]) -> HTMLResponse:
+    """A source: columns, rules, statement, lineage."""
+    return _of_dictionary(request, explore.render_source, name)
+
+
+def one_shop_table(request: Request, name: Annotated[str, Path()]) -> HTMLResponse:
+    """A table of the shop: the columns that are read of it, lineage."""
+    return _of_dictionary(request, explore.render_shop_table, name)
+
+
+def operations(request: Request) -> HTMLResponse:
+    """What nights did."""
+    return _html(page.render_operations(_home(request)), policy=_POLICY_WITH_FIGURES)
+
+
+def read_it_from(
+    request: Request,
+    table: Annotated[str, Query()] = "reporting.daily_sales",
+    columns: Annotated[str | None, Query()] = None,
+    filter: Annotated[list[str] | None, Query()] = None,  # noqa: A002 - the parameter's name
+    sort: Annotated[str | None, Query()] = None,
+) -> HTMLResponse:
+    """How a program reads a table."""
+    home, address = _home(request), f"{request.url.scheme}://{request.url.netloc}"
+    try:
+        asked = Asked(table, columns, filter or (), sort)
+        return _html(render_programs(asked, address, home), policy=_POLICY_WITH_FORM)
+    except KeyError:
+        return _unknown(table, home)
+    except Problem as problem:
+        return _html(page.render_message("Not so", str(problem), home), status=422)
+
+
+def _of_dictionary(request: Request, render: Callable[[str, str], str], name: str) -> HTMLResponse:
+    home = _home(request)
+    try:
+        return _html(render(name, home), policy=_POLICY_WITH_FIGURES)
+    except KeyError:
+        return _unknown(name, home)
+
+
+def _unknown(name: str, home: str) -> HTMLResponse:
+    sentence = f"Nothing is called {name[:100]} here. Explore lists every table."
+    return _html(page.render_message("Unknown table", sentence, home), status=404)
 
 
 def scraped() -> Response:

@@ -83,7 +83,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_nobody_is_answered_without_a_login(airflow: httpx.Client, routes: list[str]) -> None:
-    assert len(routes) == 10
+    assert len(routes) == 11
     for route in routes:
         answer = airflow.get(route)
         assert problem(answer, 401)["detail"] == "Not authenticated"
@@ -313,7 +313,7 @@ def test_whatever_is_asked_is_answered_as_described(operator: httpx.Client) -> N
     description = operator.get(f"{API}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(description)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == 9
+    assert len(operations) == 10
     for operation in operations:
 
         @hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)

@@ -280,7 +280,7 @@ def test_a_figure_asks_for_what_it_takes_and_for_nothing_else(name: str) -> None
     used = {field for _, field, _, _ in Formatter().parse(metric.sql) if field}
     means = {Parameter.FROM: "first", Parameter.TO: "last", Parameter.CURRENCY: "of_currency", Parameter.LIMIT: "limit"}
     assert used == {means[parameter] for parameter in metric.takes}
-    read = set(re.findall(r"reporting\.\w+", metric.sql))
+    read = set(re.findall(r"\b(?:reporting|audit)\.\w+", metric.sql))
     assert read == set(metric.tables)
 
 

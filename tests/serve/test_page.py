@@ -14,6 +14,7 @@ from include.ledger.listener import described
 from include.ledger.reconciliation import Proof
 from include.ledger.runs import Run
 from include.serve import page
+from include.serve.rendering import NO_BREAK
 from include.settings import settings
 from tests.conftest import Database
 from tests.serve.conftest import NIGHT, accepted, extracted, hold, published
@@ -95,7 +96,7 @@ def test_a_published_night_is_told_in_figures(ledger: Database) -> None:
 
 def test_the_quarantine_is_told_by_rule_and_currencies_are_never_added(ledger: Database) -> None:
     published(ledger, RUN_ID)
-    text = read(RUN_ID).text.replace(page.NO_BREAK, " ")
+    text = read(RUN_ID).text.replace(NO_BREAK, " ")
     assert "orders: 2 rows, new (110.00 EUR · 70.00 USD)" in text
     assert "2 rows, new · 110.00 EUR · 70.00 USD total_equals_parts" in text
     assert "1 row, new · 110.00 EUR status_known A status is one of the five." in text
@@ -107,14 +108,14 @@ def test_the_quarantine_is_told_by_rule_and_currencies_are_never_added(ledger: D
 def test_a_row_of_no_currency_is_not_given_one(ledger: Database) -> None:
     published(ledger, RUN_ID)
     hold(ledger, RUN_ID, "7003", ["currency_filled"], "3.00", None)
-    assert "3.00 of no currency · 110.00 EUR · 70.00 USD" in read(RUN_ID).text.replace(page.NO_BREAK, " ")
+    assert "3.00 of no currency · 110.00 EUR · 70.00 USD" in read(RUN_ID).text.replace(NO_BREAK, " ")
 
 
 def test_what_was_released_is_told_and_no_longer_held(ledger: Database) -> None:
     published(ledger, RUN_ID)
     night = read(RUN_ID)
     (released,) = [row for row in night.rows["quarantine"] if row[0] == "orders"]
-    assert released[1:] == ["released : accepted now", "1", f"5.00{page.NO_BREAK}EUR", "6000"]
+    assert released[1:] == ["released : accepted now", "1", f"5.00{NO_BREAK}EUR", "6000"]
 
 
 def test_a_page_of_an_old_night_shows_the_quarantine_as_it_was(ledger: Database) -> None:

@@ -17,36 +17,9 @@ from tests.conftest import Database, Done
 from tests.nights import LAST_DAY
 from tests.serve.a_night import published_night
 from tests.serve.conftest import token_of
+from tests.serve.pages import log_in, must_be_readable, wait, watched
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
-
-# By WCAG 2.2, 1.4.3: of a text and what is behind it; texts of charts have their colour in `fill`.
-CONTRASTS = """
-() => {
-  const parsed = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((one) => one / 255)
-    .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const found = parsed(getComputedStyle(node).backgroundColor);
-      if (found.length === 3 || found[3] > 0) return found;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const node = texts.currentNode.parentElement;
-    if (!texts.currentNode.data.trim() || !node.getClientRects().length || node.closest("script, noscript")) continue;
-    const style = getComputedStyle(node);
-    const ink = parsed(node instanceof SVGElement ? style.fill : style.color);
-    const [one, other] = [light(ink), light(behind(node))].sort((a, b) => b - a);
-    found.push([(one + 0.05) / (other + 0.05), texts.currentNode.data.trim()]);
-  }
-  return found;
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,31 +38,19 @@ def browser() -> Iterator[Page]:
 
 @pytest.fixture
 def page(airflow: httpx.Client, browser: Page) -> Iterator[Page]:
-    """The dashboard, whole, of a viewer; nothing that it did went wrong, and it asked nobody else."""
-    origin = _log_in(browser, airflow)
-    wrong: list[str] = []
-    elsewhere: list[str] = []
-    browser.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-    browser.on("pageerror", lambda error: wrong.append(str(error)))
-    browser.on("request", lambda asked: elsewhere.append(asked.url) if not asked.url.startswith(origin) else None)
-    browser.goto(f"{origin}/stocktake/")
-    _wait(browser)
-    yield browser
-    assert (wrong, elsewhere) == ([], [])
+    """The dashboard, whole, of a viewer."""
+    origin = log_in(browser, airflow)
+    with watched(browser, origin):
+        browser.goto(f"{origin}/stocktake/")
+        _wait(browser)
+        yield browser
     browser.context.clear_cookies()
-
-
-def _log_in(browser: Page, airflow: httpx.Client) -> str:
-    """Log in as a viewer, and say where Airflow is."""
-    origin = str(airflow.base_url).rstrip("/")
-    browser.context.add_cookies([{"name": "_token", "value": token_of(airflow, "viewer"), "url": origin}])
-    return origin
 
 
 def _wait(page: Page) -> None:
     """Wait until every figure is there."""
     expect(page.locator(".panel").first).to_be_visible()
-    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    wait(page)
 
 
 def _figure(viewer: httpx.Client, name: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -175,22 +136,13 @@ def test_the_sql_is_reached_by_keyboard_and_runs_as_it_stands(page: Page, wareho
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read_and_a_phone_shows_all(page: Page, scheme: Any, tmp_path: Path) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.reload()
-    _wait(page)
-    page.screenshot(path=tmp_path / f"phone-{scheme}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    faint = [(round(ratio, 2), text) for ratio, text in page.evaluate(CONTRASTS) if ratio < 4.5]
-    page.set_viewport_size({"width": 1280, "height": 1000})
-    page.emulate_media(color_scheme="light")
-    assert faint == []
+    must_be_readable(page, scheme, tmp_path / f"phone-{scheme}.png")
 
 
 def test_a_figure_that_is_not_there_says_why_and_can_be_tried_again(
     airflow: httpx.Client, browser: Page, warehouse: Database
 ) -> None:
-    origin = _log_in(browser, airflow)
+    origin = log_in(browser, airflow)
     browser.goto(f"{origin}/stocktake/")
     _wait(browser)
     segments = _panel(browser, "Customers by segment")
@@ -207,7 +159,7 @@ def test_a_figure_that_is_not_there_says_why_and_can_be_tried_again(
     browser.get_by_label("Currency").select_option("KWD")
     _wait(browser)
     expect(segments).to_contain_text("You are not logged in any more")
-    _log_in(browser, airflow)
+    log_in(browser, airflow)
     segments.get_by_role("button", name="Try again").click()
     expect(segments.locator("svg")).to_be_visible()
 

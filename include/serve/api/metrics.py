@@ -1,4 +1,4 @@
-"""The figures of the dashboard: which there are, and each with the SQL that it was computed by."""
+"""The figures of the pages: which there are, and each with the SQL that it was computed by."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from include.serve.api.tables import column_entry, kept_until_published, status_
 from include.serve.api.values import parsed, shown
 from include.serve.api.warehouse import Connection, Publication, publication_of, snapshot
 from include.serve.metrics import METRICS
-from include.serve.metrics.definition import MOST_DAYS, STATUS, Asked, Metric, Parameter, value_of
+from include.serve.metrics.definition import MOST_DAYS, Asked, Metric, Parameter, value_of
 
 router = APIRouter(dependencies=[viewer, in_turn], tags=["metrics"])
 
@@ -79,7 +79,8 @@ async def one_metric(
     _known_currency(currency)
     async with snapshot() as connection:
         publications = await _publications(connection, metric)
-        asked = _asked(days, currency, limit or _ROWS, metric, _covers(publications))
+        covers = _covers(publications) if publications else await _last_night(connection)
+        asked = _asked(days, currency, limit or _ROWS, metric, covers)
         sql = metric.written(asked)
         tag = caching.etag(metric.name, sorted(publications.items()), sql)
         headers = HEADERS if metric.ages else kept_until_published(tag, _newest(publications))
@@ -147,9 +148,7 @@ async def _publications(connection: Connection, metric: Metric) -> dict[str, Pub
         Problem: when one is not published (404); the status says why.
     """
     found = {}
-    for name in metric.tables:
-        if name == STATUS:
-            continue
+    for name in metric.published:
         try:
             found[name] = await publication_of(connection, tables_of_shop()[name])
         except Problem:
@@ -165,7 +164,14 @@ def _covers(publications: Mapping[str, Publication]) -> date:
         one.night if tables_of_shop()[name].rebuild.kind == "as_of" else one.horizon
         for name, one in publications.items()
     ]
-    return min(days, default=date.max)
+    return min(days)
+
+
+async def _last_night(connection: Connection) -> date:
+    """The last day that the ledger has a run for."""
+    found = await connection.execute("select max(night) from audit.runs")
+    row = await found.fetchone()
+    return row[0] if row and row[0] else date.max
 
 
 def _newest(publications: Mapping[str, Publication]) -> int:
@@ -184,9 +190,15 @@ async def _rows(connection: Connection, metric: Metric, sql: str) -> list[tuple[
         detail = f"{metric.name} reads a column that is declared, and not published before the next night"
         raise Problem(HTTPStatus.NOT_FOUND, detail, field="name", value=metric.name) from None
     rows = await cursor.fetchall()
-    if metric.ages and not rows:
+    if metric.ages and not rows and not await _something_is_published(connection):
         raise Problem(HTTPStatus.NOT_FOUND, "nothing is published yet", field="name", value=metric.name)
     return rows
+
+
+async def _something_is_published(connection: Connection) -> bool:
+    found = await connection.execute("select exists (select from audit.publications)")
+    row = await found.fetchone()
+    return row is not None and bool(row[0])
 
 
 def _body(
@@ -229,7 +241,7 @@ def _entry(metric: Metric, status: Mapping[str, Mapping[str, Any]]) -> MetricEnt
 
 
 def _is_published(metric: Metric, status: Mapping[str, Mapping[str, Any]]) -> bool:
-    if metric.tables == (STATUS,):
+    if not metric.published:
         return any(one["publication_id"] is not None for one in status.values())
-    found = [status.get(name, {}) for name in metric.tables]
+    found = [status.get(name, {}) for name in metric.published]
     return all(one.get("publication_id") is not None and not one["verdict"].startswith("absent") for one in found)

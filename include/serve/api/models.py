@@ -42,6 +42,20 @@ class TableList(BaseModel):
     tables: list[PublishedTable]
 
 
+class LineageNode(BaseModel):
+    """A table of the lineage."""
+
+    name: str = Field(description="As shop.public.orders, source.orders, reporting.orders.")
+    kind: str = Field(description="shop, source, reporting or features.")
+
+
+class Lineage(BaseModel):
+    """What is made from what."""
+
+    nodes: list[LineageNode]
+    edges: list[tuple[str, str]] = Field(description="Pairs of names: rows flow from the first to the second.")
+
+
 class RowsPage(BaseModel):
     """Rows of a table: amounts and days are texts, so that no reader rounds them."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from fastapi import Query as Parameter
 
-from include.serve import figures
+from include.serve import figures, night
 from include.serve.api.login import operator, viewer
 from include.serve.api.models import (
     HeldRow,
@@ -51,15 +51,15 @@ def latest_runs() -> RunList:
 def one_run(run_id: Annotated[str, Path(pattern="^[ -~]+$")]) -> RunDetail:
     """One run: what it read, and how long its stages took."""
     try:
-        night = figures.night(run_id)
+        found = night.read(run_id)
     except KeyError:
         raise unknown("run_id", run_id, f"the ledger has no run {run_id!r}") from None
     return RunDetail(
-        **_summary(night.run),
-        reasons=list(verdict(night.run).reasons),
-        sources=[SourceCounts(**{name: row[name] for name in SourceCounts.model_fields}) for row in night.sources],
-        stages=[Stage(**row) for row in night.stages],
-        tables=[dict(row) for row in night.tables],
+        **_summary(found.run),
+        reasons=list(verdict(found.run).reasons),
+        sources=[SourceCounts(**{name: row[name] for name in SourceCounts.model_fields}) for row in found.sources],
+        stages=[Stage(**row) for row in found.stages],
+        tables=[dict(row) for row in found.tables],
     )
 
 

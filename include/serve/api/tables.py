@@ -23,6 +23,7 @@ from include.serve.api.models import ColumnEntry, PublishedTable, RowsPage, Tabl
 from include.serve.api.problems import HEADERS, Problem, unknown
 from include.serve.api.query import Query
 from include.serve.api.warehouse import Connection, publication_of, snapshot
+from include.serve.lineage import made_from
 from include.settings import settings
 from include.sources import shop_tables
 from transforms.registry import TABLES
@@ -46,7 +47,7 @@ async def list_tables() -> TableList:
     """The dictionary: every table, what it means, and how far it goes."""
     async with snapshot() as connection:
         status = await status_by_table(connection)
-    return TableList(tables=[_entry(table, status.get(name, {})) for name, table in tables_of_shop().items()])
+    return TableList(tables=[dictionary_entry(table, status.get(name, {})) for name, table in tables_of_shop().items()])
 
 
 @router.get("/tables/{name}", response_model_exclude_none=True)
@@ -55,7 +56,7 @@ async def describe_table(name: _Name) -> PublishedTable:
     table = _table(name)
     async with snapshot() as connection:
         status = await status_by_table(connection)
-    return _entry(table, status.get(name, {}))
+    return dictionary_entry(table, status.get(name, {}))
 
 
 @router.get(
@@ -173,18 +174,15 @@ async def status_by_table(connection: Connection) -> Mapping[str, Mapping[str, A
         return {one["published_table"]: one for one in await cursor.fetchall()}
 
 
-def _entry(table: Table, status: Mapping[str, Any]) -> PublishedTable:
-    published = TABLES[table.name]
+def dictionary_entry(table: Table, status: Mapping[str, Any]) -> PublishedTable:
+    """A table as the dictionary shows it, with its row of ``reporting.data_status``; empty before the first night."""
     return PublishedTable(
         name=table.qualified_name,
         grain=table.grain,
         meaning=" ".join(table.doc.split()),
         key=list(table.primary_key),
         columns=[column_entry(column) for column in table.columns],
-        made_from=[
-            TABLES[one.name].table.qualified_name if one.is_published else f"source.{one.source}"
-            for one in published.inputs
-        ],
+        made_from=made_from(table.name),
         last_day=status.get("last_day"),
         rows=status.get("rows"),
         publication_id=status.get("publication_id"),

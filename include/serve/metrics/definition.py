@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Literal
 from include.contract import Column, Table, Type
 
 STATUS: Final = "reporting.data_status"  # the view; it is of no publication
+LEDGER: Final = "audit."  # nor are the tables of the ledger
 MOST_DAYS: Final = 400
 
 
@@ -84,6 +85,11 @@ class Metric:
     takes: frozenset[Parameter]
     days: int = 28
     ages: bool = False
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """Of its tables, those that a publication writes."""
+        return tuple(name for name in self.tables if name != STATUS and not name.startswith(LEDGER))
 
     def written(self, asked: Asked) -> str:
         """The statement with its parameters as literals: as it is run, and as an analyst may run it."""

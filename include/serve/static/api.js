@@ -1,7 +1,13 @@
-/* The API's figures and rows, as the pages ask for them. */
+/* The API, as the pages ask it. */
 
-const API = new URL("api/v1/", document.baseURI);
+const HOME = new URL(document.documentElement.dataset.home, location.origin);
 const PATIENCE = 3; // times that an answer "busy, try again" is taken for one
+
+/** The address of a page of ours. */
+export const page = (path) => new URL(path, HOME);
+
+/** The address of a page of Airflow's own. */
+export const airflow = (path) => new URL(`../${path}`, HOME);
 
 /** What went wrong, as the API says it (RFC 9457). */
 export class Problem extends Error {
@@ -11,22 +17,50 @@ export class Problem extends Error {
   }
 }
 
-/** A figure: its meaning, columns, SQL and rows. Of an amount the rows have a text, exact. */
-export async function figure(name, parameters = {}) {
-  const url = new URL(`metrics/${name}`, API);
-  for (const [key, value] of Object.entries(parameters)) if (value != null) url.searchParams.set(key, value);
+/** What an address answers. A busy API is asked again, where asking changes nothing. */
+async function answered(url, options = {}) {
   for (let tries = 1; ; tries++) {
-    const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => {
-      throw new Problem(0, "Airflow does not answer. Is it running?");
-    });
+    const answer = await fetch(url, { ...options, headers: { Accept: "application/json", ...options.headers } }).catch(
+      () => {
+        throw new Problem(0, "Airflow does not answer. Is it running?");
+      },
+    );
     if (answer.ok) return answer.json();
-    if ([429, 503].includes(answer.status) && tries < PATIENCE) {
+    if ([429, 503].includes(answer.status) && tries < PATIENCE && !options.method) {
       const seconds = Number(answer.headers.get("Retry-After")) || 1;
       await new Promise((done) => setTimeout(done, 1000 * Math.min(seconds, 10)));
       continue;
     }
     const said = await answer.json().catch(() => ({}));
     const login = answer.status === 401 ? "You are not logged in any more: load the page again." : undefined;
-    throw new Problem(answer.status, login ?? said.detail ?? `Airflow answered ${answer.status}.`);
+    // Airflow's own API says it as a text, or as a list of what is wrong.
+    const detail = typeof said.detail === "string" ? said.detail : said.detail?.[0]?.msg;
+    throw new Problem(answer.status, login ?? detail ?? `Airflow answered ${answer.status}.`);
   }
 }
+
+/** Send something to be done. The header is one that a form of another site cannot send. */
+const posted = (url, body) =>
+  answered(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Requested-With": "stocktake" },
+    body: JSON.stringify(body),
+  });
+
+/** What a route of our API answers. Of several values of a parameter each is sent; null is not. */
+export function ask(path, parameters = {}) {
+  const url = page(`api/v1/${path}`);
+  for (const [name, values] of Object.entries(parameters))
+    for (const value of [values].flat()) if (value != null) url.searchParams.append(name, value);
+  return answered(url);
+}
+
+/** A figure: its meaning, columns, SQL and rows. Of an amount the rows have a text, exact. */
+export const figure = (name, parameters) => ask(`metrics/${name}`, parameters);
+
+/** Ask for an export of a table. */
+export const startExport = (wanted) => posted(page("api/v1/exports"), wanted);
+
+/** Trigger a DAG by Airflow's own API, which knows whether the user may. */
+export const trigger = (dag, parameters) =>
+  posted(airflow(`api/v2/dags/${dag}/dagRuns`), { logical_date: null, conf: parameters });

@@ -10,9 +10,11 @@ export const DAY = {
   bandPosition: 0.5,
   axis: { format: "%d %b" },
 };
+/** The same of a night. */
+export const NIGHT = { ...DAY, field: "night" };
 const OF_DAY = { ...DAY, title: "day" };
 const count = (field, title = field) => ({ field, type: "quantitative", title });
-const words = (code) => String(code).replaceAll("_", " ");
+export const words = (code) => String(code).replaceAll("_", " ");
 const total = (rows, name) => rows.reduce((sum, row) => sum + Number(row[name] ?? 0), 0);
 const distinct = (rows, name) => new Set(rows.map((row) => row[name])).size;
 

@@ -31,6 +31,10 @@ export const percent = (value) =>
 export const weekday = (day) =>
   new Date(`${day}T00:00:00Z`).toLocaleDateString(LANGUAGE, { weekday: "long", timeZone: "UTC" });
 
+/** An instant in the reader's own time, to the minute. */
+export const moment = (instant) =>
+  new Date(instant).toLocaleString(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
+
 /** How long ago: "3 hours ago", "2 days ago". */
 export function ago(hours) {
   const [count, unit] = hours < 1 ? [hours * 60, "minute"] : hours < 48 ? [hours, "hour"] : [hours / 24, "day"];

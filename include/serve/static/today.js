@@ -17,9 +17,8 @@ import {
   suggestedOrders,
   topProducts,
 } from "./drawings.js";
+import { all, fill, panel } from "./panels.js";
 import { ago, behind, chart, element, money, percent, trouble, weekday, whole } from "./show.js";
-
-const AT_ONCE = 4; // figures that are asked for together; the API answers two of a user's at once
 
 const TREND = { height: 36, padding: 0, view: { stroke: null } };
 
@@ -129,7 +128,7 @@ async function show() {
     card,
     element("section", { class: "card", "aria-busy": "true" }, element("h3", {}, card.title)),
   ]);
-  const panels = PANELS.map((panel) => [panel, panelOf(panel)]);
+  const panels = PANELS.map((one) => [one, panel(one.title.replace("{currency}", asked.currency), one.wide)]);
   document.getElementById("cards").replaceChildren(...cards.map(([, place]) => place));
   document.getElementById("charts").replaceChildren(...panels.map(([, place]) => place));
   const work = [
@@ -139,25 +138,12 @@ async function show() {
           fillCard(card, place),
     ),
     ...panels.map(
-      ([panel, place]) =>
+      ([one, place]) =>
         () =>
-          fillPanel(panel, place),
+          fillPanel(one, place),
     ),
   ];
-  const worker = async () => {
-    while (work.length && mine === drawing) await work.shift()();
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-}
-
-function panelOf(panel) {
-  const title = element("h2", {}, panel.title.replace("{currency}", asked.currency));
-  return element(
-    "section",
-    { class: panel.wide ? "panel wide-panel" : "panel", "aria-busy": "true" },
-    title,
-    element("p", { class: "soft" }, "Loading …"),
-  );
+  await all(work, () => mine === drawing);
 }
 
 async function fillCard(card, place) {
@@ -211,28 +197,17 @@ function usual(card, row, value) {
   return `${change < 0 ? "▼" : "▲"} ${percent(Math.abs(change))}, ${text}`;
 }
 
-async function fillPanel(panel, place) {
-  const title = place.querySelector("h2");
-  const again = () => {
-    place.replaceChildren(title, element("p", { class: "soft" }, "Loading …"));
-    fillPanel(panel, place);
-  };
-  try {
-    const found = await figure(panel.figure, {
-      to: asked.last,
-      from: panel.range ? from() : null,
-      currency: panel.all ? null : asked.currency,
-    });
-    const body = element("div", { class: "body" });
-    place.replaceChildren(title, body);
-    if (found.rows.length) await panel.draw(body, found.rows, asked.currency);
-    else none(body);
-    place.append(behind(found));
-  } catch (problem) {
-    place.replaceChildren(title, trouble(problem, again));
-  } finally {
-    place.setAttribute("aria-busy", "false");
-  }
-}
+const fillPanel = (one, place) =>
+  fill(
+    place,
+    () =>
+      figure(one.figure, {
+        to: asked.last,
+        from: one.range ? from() : null,
+        currency: one.all ? null : asked.currency,
+      }),
+    (body, found) => (found.rows.length ? one.draw(body, found.rows, asked.currency) : none(body)),
+    behind,
+  );
 
 start();

@@ -1,0 +1,282 @@
+/* How each figure of the ledger is drawn: a function takes the place and what the API answered. */
+
+import { ask, page } from "./api.js";
+import { NIGHT, none, numbers, words } from "./drawings.js";
+import { pageOf } from "./lineage.js";
+import { inAirflow, link, report } from "./links.js";
+import { chart, element, money, moment, table, whole } from "./show.js";
+import { started } from "./starting.js";
+
+const LATEST = 14; // runs in the list
+const RULES = 5; // that have a colour of their own
+const SHOWN = 12; // figures of one table that changed
+
+const count = (title, name) => ({ title, number: true, of: (row) => whole(row[name]) });
+
+export function runs(place, { runs: latest }) {
+  if (!latest.length) return none(place);
+  const mood = { good: "good", attention: "attention", bad: "bad", waiting: "waiting" };
+  const verdict = (run) => element("span", { class: mood[run.mood] }, run.word);
+  const took = (run) =>
+    run.finished_at ? whole((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000) : "–";
+  const columns = [
+    { title: "Night", of: (run) => report(run.night, run.run_id) },
+    { title: "DAG", of: (run) => run.dag },
+    { title: "Verdict", of: verdict },
+    { title: "", of: (run) => run.verdict },
+    { title: "Started", narrow: true, of: (run) => moment(run.started_at) },
+    { title: "Seconds", number: true, of: took },
+    count("In quarantine", "held"),
+    { title: "", narrow: true, of: (run) => inAirflow(run.dag, run.run_id) },
+  ];
+  place.append(table(columns, latest.slice(0, LATEST)), element("p", {}, link("All runs", page("runs"))));
+}
+
+export function stages(place, { rows }) {
+  const nights = new Set(rows.map((row) => row.night)).size;
+  return chart(place, `Seconds per stage of ${nights} nights`, {
+    data: { values: numbers(rows, "seconds") },
+    mark: "bar",
+    encoding: {
+      x: NIGHT,
+      y: { field: "seconds", type: "quantitative", title: "seconds" },
+      color: {
+        field: "stage",
+        type: "nominal",
+        title: null,
+        legend: { columns: 4 },
+        sort: [...new Set(rows.map((row) => row.stage))],
+      },
+      tooltip: [{ field: "night" }, { field: "stage" }, { field: "seconds", format: ".1f" }, { field: "tasks" }],
+    },
+  });
+}
+
+export function quarantined(place, { rows }) {
+  const totals = new Map();
+  for (const row of rows) totals.set(row.rule, (totals.get(row.rule) ?? 0) + row.rows);
+  const most = [...totals].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0])).slice(0, RULES);
+  const names = new Set(most.map(([rule]) => rule));
+  const values = rows.map((row) => ({ ...row, label: names.has(row.rule) ? words(row.rule) : "other rules" }));
+  return chart(
+    place,
+    `Rows put in quarantine: ${most.map(([rule, total]) => `${words(rule)} ${whole(total)}`).join(", ")}`,
+    {
+      data: { values },
+      mark: "bar",
+      encoding: {
+        x: NIGHT,
+        y: { field: "rows", type: "quantitative", title: "rows" },
+        color: { field: "label", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
+        tooltip: [{ field: "night" }, { field: "source" }, { field: "rule" }, { field: "rows" }],
+      },
+    },
+  );
+}
+
+/** Each source in a row: its latest night, and how many rows were read in each. */
+export async function sources(place, { rows }) {
+  const bySource = Map.groupBy(rows, (row) => row.source);
+  const strips = [];
+  const columns = [
+    { title: "Source", of: ([source]) => link(source, pageOf(`source.${source}`)) },
+    { title: "Night", narrow: true, of: ([, nights]) => nights.at(-1).night },
+    { title: "Read", number: true, of: ([, nights]) => whole(nights.at(-1).extracted) },
+    { title: "Accepted", number: true, of: ([, nights]) => whole(nights.at(-1).accepted) },
+    { title: "Quarantined", number: true, of: ([, nights]) => whole(nights.at(-1).quarantined) },
+    { title: "In the shop", number: true, of: ([, nights]) => whole(nights.at(-1).source_rows) },
+    { title: "Read each night", of: strip },
+  ];
+  function strip([source, nights]) {
+    const made = element("div", { class: "strip" });
+    strips.push([made, source, nights]);
+    return made;
+  }
+  place.append(table(columns, [...bySource]));
+  for (const [made, source, nights] of strips)
+    await chart(made, `Rows read of ${source} in ${nights.length} nights`, {
+      height: 32,
+      padding: 0,
+      view: { stroke: null },
+      data: { values: nights },
+      mark: "bar",
+      encoding: {
+        x: { ...NIGHT, axis: null },
+        y: { field: "extracted", type: "quantitative", axis: null },
+        tooltip: [{ field: "night" }, { field: "extracted" }],
+      },
+    });
+}
+
+export function held(place, { rows }) {
+  const columns = [
+    { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
+    { title: "Rule", of: (row) => element("code", {}, row.rule) },
+    { title: "Meaning", of: (row) => row.meaning ?? "" },
+    count("Rows", "rows"),
+    {
+      title: "Money",
+      number: true,
+      of: (row) => (Number(row.amount) && row.currency ? money(row.amount, row.currency) : "–"),
+    },
+    { title: "Since", narrow: true, of: (row) => moment(row.oldest_at) },
+    { title: "", of: (row) => rowsButton(row, place) },
+  ];
+  const replay = element("button", { type: "button" }, "Replay the quarantine …");
+  const said = element("span", { role: "status" });
+  replay.onclick = () =>
+    started(
+      said,
+      "replay",
+      {},
+      {
+        question: "Check the quarantine again?",
+        consequence:
+          "Every row in quarantine is checked by the rules as they are now, without reading the shop. Rows that pass are " +
+          "accepted, and what changes is published. The DAG replay says what else it does.",
+        yes: "Replay",
+      },
+    );
+  place.append(table(columns, rows), element("p", {}, replay, " ", said));
+}
+
+/** A button that shows the rows that break a rule, to those who may see them. */
+function rowsButton(row, place) {
+  const button = element(
+    "button",
+    { type: "button", "aria-label": `Rows of ${row.source} that break ${row.rule}` },
+    "Rows",
+  );
+  button.onclick = async () => {
+    place.querySelector(".held")?.remove();
+    const shown = element("div", { class: "held", tabindex: "-1" }, element("h3", {}, `${row.source}: ${row.rule}`));
+    place.append(shown);
+    try {
+      await heldRows(shown, row, 0);
+    } catch (problem) {
+      const said = problem.status === 403 ? "Rows hold personal data: only operators see them." : problem.message;
+      shown.append(element("p", { class: "bad" }, said));
+    }
+    shown.focus();
+  };
+  return button;
+}
+
+async function heldRows(shown, row, after) {
+  const found = await ask("quarantine", { source: row.source, rule: row.rule, after, limit: 20 });
+  for (const one of found.rows) {
+    const values = Object.entries(one.row_values).map(([name, value]) =>
+      element(
+        "div",
+        {},
+        element("dt", {}, name),
+        element(
+          "dd",
+          { class: "key" },
+          value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value),
+        ),
+      ),
+    );
+    const rules = one.rules.map((rule) => element("span", { class: "tag attention" }, rule));
+    const since = element("span", { class: "soft" }, ` since ${moment(one.quarantined_at)}`);
+    const head = [element("strong", { class: "key" }, one.row_key), " ", ...rules, since];
+    shown.append(element("div", { class: "row" }, ...head, element("dl", { class: "values" }, ...values)));
+  }
+  if (found.next == null) return;
+  const more = element("button", { type: "button" }, "More rows");
+  more.onclick = () => {
+    more.remove();
+    heldRows(shown, row, found.next).catch((problem) => shown.append(element("p", { class: "bad" }, problem.message)));
+  };
+  shown.append(more);
+}
+
+export function restated(place, { rows }) {
+  const total = rows.reduce((sum, row) => sum + row.figures, 0);
+  return chart(place, `${whole(total)} figures of earlier days changed, by night and table`, {
+    data: { values: rows },
+    mark: "bar",
+    encoding: {
+      x: NIGHT,
+      y: { field: "figures", type: "quantitative", title: "figures" },
+      color: { field: "table_name", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
+      tooltip: [
+        { field: "night" },
+        { field: "table_name" },
+        { field: "figures" },
+        { field: "first_day" },
+        { field: "last_day" },
+      ],
+    },
+  });
+}
+
+export function causes(place, { rows }) {
+  const value = (said) => (said == null ? "–" : typeof said === "object" ? JSON.stringify(said) : String(said));
+  const keys = (row) => Object.entries(row.row_key).map(([name, key]) => `${words(name)} ${value(key)}`);
+  const columns = [
+    { title: "Night", narrow: true, of: (row) => report(row.night, row.run_id) },
+    { title: "Table", of: (row) => link(row.table_name, pageOf(row.table_name)) },
+    { title: "Day", narrow: true, of: (row) => row.day },
+    { title: "Of", of: (row) => keys(row).join(", ") },
+    { title: "Figure", of: (row) => element("code", {}, row.metric) },
+    { title: "Was", number: true, of: (row) => value(row.old_value) },
+    { title: "Is", number: true, of: (row) => value(row.new_value) },
+    { title: "Because of", of: cause },
+  ];
+  const list = (from) => table(columns, rows.slice(0, from));
+  const shown = element("div", {}, list(SHOWN));
+  place.append(shown);
+  if (rows.length > SHOWN) {
+    const more = element("button", { type: "button" }, `Show ${whole(rows.length)}`);
+    more.onclick = () => {
+      shown.replaceChildren(list(rows.length));
+      more.remove();
+    };
+    place.append(more);
+  }
+}
+
+/** The rows of the shop that changed a figure. */
+function cause({ causes: found }) {
+  if (found == null) return "no longer known";
+  const said = Object.entries(found).map(([source, { keys, rows }]) => {
+    const more = rows > keys.length ? ` and ${whole(rows - keys.length)} more` : "";
+    return `${source} ${keys.join(", ")}${more}`;
+  });
+  return said.join("; ") || "the table's definition changed";
+}
+
+export function publications(place, { rows }) {
+  const said = element("p", { role: "status" });
+  const back = (row) => {
+    if (row.kind !== "night") return "";
+    const label = { type: "button", "aria-label": `Put back publication ${row.publication_id}` };
+    const button = element("button", label, "Put back …");
+    button.onclick = () =>
+      started(
+        said,
+        "republish",
+        { night: row.night, publication: row.publication_id },
+        {
+          question: `Put back the night of ${row.night}?`,
+          consequence:
+            `Every reporting table becomes again what publication ${row.publication_id} left, up to ${row.horizon}, in one ` +
+            "transaction. The next night brings them forward again: pause the DAG nightly if it is not to.",
+          yes: "Put back",
+        },
+      );
+    return button;
+  };
+  const columns = [
+    { title: "", of: (row) => String(row.publication_id) },
+    { title: "Night", narrow: true, of: (row) => report(row.night, row.run_id) },
+    { title: "DAG", of: (row) => row.dag },
+    { title: "Published", narrow: true, of: (row) => moment(row.published_at) },
+    count("Tables", "tables"),
+    count("Rows in", "inserted"),
+    count("Rows out", "deleted"),
+    { title: "", of: back },
+  ];
+  place.append(table(columns, rows.slice(0, LATEST)), said);
+}

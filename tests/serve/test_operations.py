@@ -1,0 +1,144 @@
+"""The operations page in a real browser: what it shows is what the ledger says, and who may start what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser import CHROMIUM, blank_page
+from tests.serve.conftest import logged_in
+from tests.serve.pages import log_in, must_be_readable, wait, watched
+from tests.serve.test_night_figures import FAILED, OF_THE_LEDGER, SECOND, warehouse
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+
+__all__ = ["warehouse"]  # the ledger of two nights
+
+REFUSED = ("403 (Forbidden", "404 (Not Found")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    """A page of a browser."""
+    with blank_page() as page:
+        yield page
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, airflow: httpx.Client, browser: Page) -> Iterator[Page]:
+    """The page, whole, of a viewer or of whom the test names."""
+    origin = log_in(browser, airflow, getattr(request, "param", "viewer"))
+    with watched(browser, origin, REFUSED):
+        browser.goto(f"{origin}/stocktake/operations")
+        expect(browser.locator(".panel").first).to_be_visible()
+        wait(browser)
+        yield browser
+
+
+def _panel(page: Page, title: str) -> Locator:
+    return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True))
+
+
+def _cells(place: Locator) -> list[list[str]]:
+    """The rows of the first table in a place."""
+    script = "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+    found: list[list[str]] = place.locator("tbody tr").evaluate_all(script)
+    return found
+
+
+def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> None:
+    page.screenshot(path=tmp_path / "operations.png", full_page=True)
+    assert page.locator(".bad:not(td .bad)").count() == 0
+    runs = _cells(_panel(page, "Latest runs"))
+    assert [(row[0], row[2]) for row in runs] == [
+        ("2026-11-21", "Published"), ("2026-11-21", "Stopped"), ("2026-11-20", "Published"),
+    ]  # fmt: skip
+    read = {row[0]: row[1:6] for row in _cells(_panel(page, "Rows read per source"))}
+    assert read == {
+        "customers": ["2026-11-21", "4", "4", "0", "4"],
+        "orders": ["2026-11-21", "1,000", "998", "2", "1,000"],
+    }
+    held = [(row[0], row[1], row[3], row[4]) for row in _cells(_panel(page, "In quarantine now"))]
+    assert [(source, rule, rows, money.replace("\N{NO-BREAK SPACE}", " ")) for source, rule, rows, money in held] == [
+        ("orders", row["rule"], "1", f"{row['currency']} {row['amount'][:-1]}")
+        for row in OF_THE_LEDGER["in_quarantine"]
+    ]
+    because = _cells(_panel(page, "What changed last, and why"))
+    assert [row[1:] for row in because] == [
+        ["reporting.orders", "2026-11-20", "order id 7", metric, "1.00", "2.00", "orders 7"]
+        for metric in ("net_sales", "total")
+    ]
+    published = _cells(_panel(page, "Publications"))
+    assert [(row[0], row[1], *row[4:7]) for row in published] == [
+        ("2", "2026-11-21", "1", "321", "123"), ("1", "2026-11-20", "1", "321", "123"),
+    ]  # fmt: skip
+    says = {picture.get_attribute("aria-label") for picture in page.locator("[role=graphics-document]").all()}
+    assert says == {
+        "Seconds per stage of 2 nights",
+        "Rows put in quarantine: status known 2, total equals parts 2",
+        "Rows read of customers in 2 nights",
+        "Rows read of orders in 2 nights",
+        "2 figures of earlier days changed, by night and table",
+    }
+
+
+def test_links_lead_to_reports_and_to_airflow(page: Page) -> None:
+    row = _panel(page, "Latest runs").locator("tbody tr", has_text="Stopped")
+    expect(row.get_by_role("link", name="in Airflow")).to_have_attribute(
+        "href", f"{page.url.partition('/stocktake')[0]}/dags/nightly/runs/{FAILED}"
+    )
+    row.get_by_role("link", name="2026-11-21").click()
+    expect(page.locator("dd", has_text=FAILED)).to_be_visible()
+
+
+def test_viewers_see_no_rows_and_start_nothing(page: Page) -> None:
+    quarantine = _panel(page, "In quarantine now")
+    quarantine.get_by_role("button", name="Rows of orders that break status_known").click()
+    expect(quarantine).to_contain_text("Rows hold personal data: only operators see them.")
+    quarantine.get_by_role("button", name="Replay the quarantine …").click()
+    page.get_by_role("button", name="Replay", exact=True).click()
+    expect(quarantine).to_contain_text("Only operators may start it.")
+
+
+@pytest.mark.parametrize("page", ["operator"], indirect=True)
+def test_operators_see_the_rows_and_are_asked_before_anything_starts(page: Page) -> None:
+    quarantine = _panel(page, "In quarantine now")
+    button = quarantine.get_by_role("button", name="Rows of orders that break status_known")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(quarantine.locator(".held .row")).to_have_count(1)
+    expect(quarantine.locator(".held")).to_contain_text("7001")
+    publications = _panel(page, "Publications")
+    publications.get_by_role("button", name="Put back publication 1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Put back the night of 2026-11-20?")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(publications.locator("[role=status]")).to_have_text("")
+    publications.get_by_role("button", name="Put back publication 1").click()
+    page.get_by_role("button", name="Put back", exact=True).click()
+    # Airflow answers, which has no DAG here.
+    expect(publications.locator("[role=status]")).to_contain_text("'republish'")
+
+
+def test_a_report_shows_values_in_quarantine_to_operators_alone(airflow: httpx.Client) -> None:
+    texts = {}
+    for user in ("viewer", "operator"):
+        with logged_in(airflow, user) as client:
+            texts[user] = client.get(f"/stocktake/runs/{SECOND}").text
+    for text in texts.values():
+        assert '<strong class="key">7001</strong>' in text
+    assert "&lt;script&gt;alert(1)" in texts["operator"]
+    assert "&lt;script&gt;alert(1)" not in texts["viewer"]
+    assert "The values of rows are for operators" in texts["viewer"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_and_a_phone_shows_all(
+    page: Page, scheme: Literal["light", "dark"], tmp_path: Path
+) -> None:
+    must_be_readable(page, scheme, tmp_path / f"phone-{scheme}.png")
