@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,47 +16,6 @@ from include.serve.rendering import template
 from include.settings import settings
 
 _API: Final = f"{PREFIX}/api/v1"
-
-_PANDAS: Final = """\
-import os
-
-import pandas as pd
-import pyarrow as pa
-import requests
-
-stocktake = {address!r}
-login = {{"username": os.environ["STOCKTAKE_USER"], "password": os.environ["STOCKTAKE_PASSWORD"]}}
-answer = requests.post(f"{{stocktake}}/auth/token", json=login)
-answer.raise_for_status()
-session = requests.Session()
-session.headers["Authorization"] = f"Bearer {{answer.json()['access_token']}}"
-
-pages, url = [], stocktake + {path!r}
-while url:
-    answer = session.get(url)
-    answer.raise_for_status()
-    pages.append(pa.ipc.open_stream(answer.content).read_all())
-    following = answer.links.get("next")  # all pages are of one publication
-    url = following and requests.compat.urljoin(url, following["url"])
-frame: pd.DataFrame = pa.concat_tables(pages).to_pandas()
-print(frame)
-"""
-
-_CURL: Final = """\
-stocktake={address}
-token=$(curl -sf -X POST "$stocktake/auth/token" -H 'Content-Type: application/json' \\
-    -d "{{\\"username\\": \\"$STOCKTAKE_USER\\", \\"password\\": \\"$STOCKTAKE_PASSWORD\\"}}" \\
-    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
-curl -sf "$stocktake"{path} -H "Authorization: Bearer $token"
-"""
-
-_DUCKDB: Final = """\
-install postgres;
-load postgres;
-attach '{connection}' as stocktake (type postgres, read_only);
-use stocktake;
-{select};
-"""
 
 
 @dataclass(frozen=True)
@@ -99,11 +57,11 @@ def render_programs(asked: Asked, address: str, home: str) -> str:
         table=asked.table,
         tables=list(tables_of_shop()),
         asked=words,
-        pandas=_PANDAS.format(address=address, path=f"{rows}?{urlencode([*words, ('format', 'arrow')])}"),
-        curl=_CURL.format(
-            address=shlex.quote(address), path=shlex.quote(f"{rows}?{urlencode([*words, ('format', 'csv')])}")
-        ),
-        duckdb=_DUCKDB.format(connection=_connection().replace("'", "''"), select=_select(query)),
+        address=address,
+        rows_as_arrow=f"{rows}?{urlencode([*words, ('format', 'arrow')])}",
+        rows_as_csv=f"{rows}?{urlencode([*words, ('format', 'csv')])}",
+        connection=_connection().replace("'", "''"),
+        select=query.whole(query.columns).as_string(None),
         server=dict.fromkeys(("host", "port", "dbname", "user"), "") | conninfo_to_dict(_connection()),
         home=home,
     )
@@ -114,7 +72,3 @@ def _connection() -> str:
     url = settings().analyst_url
     known = conninfo_to_dict(url.get_secret_value() if url else "")
     return make_conninfo("", **{name: known[name] for name in ("host", "port", "dbname", "user") if name in known})
-
-
-def _select(query: Query) -> str:
-    return query.whole(query.columns).as_string(None)

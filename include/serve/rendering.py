@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,8 @@ def _environment() -> Environment:
         "value": _value,
         "redacted": redacted,
         "cells": _cells,
+        "literal": repr,
+        "quoted": shlex.quote,
         "in_path": lambda text: quote(text, safe=""),
     }
     return environment
