@@ -158,13 +158,19 @@ class Query:
         Returns:
             A statement that gives these columns, then those that the rows are ordered by.
         """
-        selected = SQL(", ").join(
-            Identifier(column.name) for column in (*columns, *(column for column, _ in self.order))
-        )
-        conditions = [one.sql for one in self.filters]
-        if after is not None:
-            conditions += [*_beginning(self.order[0], after[0]), _after(self.order, after)]
-        where = SQL(" where {}").format(SQL(" and ").join(conditions)) if conditions else SQL("")
+        conditions = [] if after is None else [*_beginning(self.order[0], after[0]), _after(self.order, after)]
+        ordered = [column for column, _ in self.order]
+        return SQL("{} limit {}").format(self._rows([*columns, *ordered], conditions), Literal(self.limit + 1))
+
+    def whole(self, columns: Sequence[Column]) -> Composed:
+        """The statement of all rows, whatever the limit, with these columns alone."""
+        return self._rows(columns, [])
+
+    def count(self) -> Composed:
+        """The statement of how many rows there are."""
+        return SQL("select count(*) {}").format(self._from([]))
+
+    def _rows(self, columns: Sequence[Column], conditions: Sequence[Composable]) -> Composed:
         order = SQL(", ").join(
             SQL("{} {}{}").format(
                 Identifier(column.name),
@@ -174,13 +180,13 @@ class Query:
             )
             for column, descending in self.order
         )
-        return SQL("select {} from {}{} order by {} limit {}").format(
-            selected,
-            Identifier(self.table.schema, self.table.name),
-            where,
-            order,
-            Literal(self.limit + 1),
-        )
+        selected = SQL(", ").join(Identifier(column.name) for column in columns)
+        return SQL("select {} {} order by {}").format(selected, self._from(conditions), order)
+
+    def _from(self, conditions: Sequence[Composable]) -> Composed:
+        found = [*(one.sql for one in self.filters), *conditions]
+        where = SQL(" where {}").format(SQL(" and ").join(found)) if found else SQL("")
+        return SQL("from {}{}").format(Identifier(self.table.schema, self.table.name), where)
 
 
 def _sortable(table: Table) -> list[str]:
