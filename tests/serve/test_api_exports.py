@@ -21,10 +21,10 @@ from pyarrow import parquet
 from include.ledger import exports as ledger
 from include.ledger import listener
 from include.pipeline import exports
-from include.settings import ROOT, settings
+from include.settings import settings
 from tests.conftest import Database, Done
 from tests.nights import FEW
-from tests.serve.conftest import airflow_of, logged_in, problem, token_of
+from tests.serve.conftest import airflow_of, logged_in, problem, token_of, with_exports
 
 API = "/stocktake/api/v1"
 EXPORTS = f"{API}/exports"
@@ -57,8 +57,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def airflow(warehouse: Database, lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A visitor of an Airflow that knows the DAG."""
     home = tmp_path_factory.mktemp("airflow")
-    (home / "dags").mkdir()
-    shutil.copy(ROOT / "dags" / "exports.py", home / "dags")
+    with_exports(home)
     with airflow_of(warehouse, home, STOCKTAKE_LAKE=str(lake)) as client:
         yield client
 
@@ -410,3 +409,13 @@ def test_a_column_that_is_gone_when_it_is_written_fails_at_once(viewer: httpx.Cl
     with pytest.raises(Exception, match="not published before the next night"):
         write(asked)
     assert "average_order_value: declared, and not published" in status(viewer, asked)["error"]
+
+
+def test_a_value_that_the_warehouse_cannot_compare_is_refused_before_a_run(
+    viewer: httpx.Client, warehouse: Database
+) -> None:
+    with warehouse.connect("loader") as connection:
+        connection.execute("alter table reporting.daily_sales alter column orders type text")
+    answer = viewer.post(EXPORTS, json=SALES | {"filter": ["orders>0"]})
+    assert problem(answer, 422)["field"] == "filter"
+    assert viewer.get(EXPORTS).json() == {"exports": []}
