@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pyarrow as pa
@@ -127,6 +128,12 @@ def rows_of(client: httpx.Client, table: str, **asked: Any) -> list[dict[str, An
         if page["next"] is None:
             return found
         cursor = {"cursor": page["next"]}
+
+
+def task_of(run: SimpleNamespace) -> SimpleNamespace:
+    """What Airflow hands over of a run's task that failed for good."""
+    operator = SimpleNamespace(is_teardown=False)
+    return SimpleNamespace(dag_id=run.dag_id, run_id=run.run_id, task_id="write", state="failed", task=operator)
 
 
 def as_shown(value: Any) -> Any:
@@ -348,7 +355,7 @@ def test_a_run_that_fails_says_why_and_names_no_secret(
     waits = status(viewer, asked)
     assert (waits["state"], waits["note"]) == ("queued", "the last try failed: it is tried again")
     assert waits["error"].startswith("the warehouse: ")
-    run = type("Run", (), {"dag_id": "exports", "run_id": f"export__{asked['id']}"})()
+    run = SimpleNamespace(dag_id="exports", run_id=f"export__{asked['id']}")
     listener.on_dag_run_failed(run, "task_failure")
     failed = status(viewer, asked)
     assert (failed["state"], failed["error"], failed["note"]) == ("failed", waits["error"], None)
@@ -359,12 +366,27 @@ def test_a_run_that_fails_says_why_and_names_no_secret(
     assert (status(viewer, asked)["state"], status(viewer, asked)["error"]) == ("done", None)
 
 
-def test_a_run_that_ends_without_a_word_leaves_nobody_waiting(viewer: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("ends", "error"),
+    [
+        (lambda run: listener.on_dag_run_failed(run, "timed_out"), "the run took longer than it is allowed to"),
+        (lambda run: listener.on_dag_run_failed(run, "stopped"), "its run was ended before the file was written"),
+        (listener.on_dag_run_success, "its run was marked as ended before the file was written"),
+        (
+            lambda run: listener.on_task_instance_failed(task_of(run), "killed by its machine"),
+            "write: killed by its machine",
+        ),
+    ],
+    ids=["too_long", "stopped", "marked_as_done", "killed"],
+)
+def test_a_run_that_ends_without_a_word_leaves_nobody_waiting(
+    viewer: httpx.Client, ends: Callable[[Any], None], error: str
+) -> None:
     asked = ask(viewer)
-    assert ledger.begin(ledger.find(asked["id"]).export_id, f"export__{asked['id']}")  # type: ignore[union-attr]
-    run = type("Run", (), {"dag_id": "exports", "run_id": f"export__{asked['id']}"})()
-    listener.on_dag_run_failed(run, "timed_out")
-    assert status(viewer, asked)["error"] == "the run took longer than it is allowed to"
+    assert ledger.begin(UUID(asked["id"]), f"export__{asked['id']}")
+    ends(SimpleNamespace(dag_id="exports", run_id=f"export__{asked['id']}"))
+    found = status(viewer, asked)
+    assert (found["state"], found["error"]) == ("failed", error)
 
 
 def test_no_export_is_taken_while_none_would_be_written(viewer: httpx.Client, admin: httpx.Client) -> None:
