@@ -2,7 +2,7 @@
 
 Removes what is past its retention (`STOCKTAKE_RETENTION_DAYS`, 30): files of the lake that no needed version holds,
 rows as they were read from the shop, what broken commits and dead processes left, report and Data Docs pages, rows of
-the ledger. Lays small files of the lake together.
+the ledger, and the files of exports that have expired (`STOCKTAKE_EXPORT_DAYS`). Lays small files of the lake together.
 
 Every night that was published within the retention can be published again, and so can the last one, however old. For
 ever stay: one row of the ledger per publication and its run, the slices of feature sets that were ever published
@@ -24,7 +24,7 @@ a night writes a table, and a night waits while it lays that table's files toget
 **When it is red** Nothing that is needed is gone: trigger it again once the reason is.
 
 - `check`: the form asks for what there is not.
-- `compact`, `runs`, `entries`: the warehouse cannot be reached, or a night was quicker (they retry).
+- `compact`, `runs`, `entries`, `exports`: the warehouse cannot be reached, or a night was quicker (they retry).
 - `files`: the latest version of a table names a file that is not there. Somebody removed it by hand: bring it back from
   a backup, or write the table anew with `full_refresh`. Of that table nothing is removed before.
 
@@ -92,6 +92,15 @@ with DAG(
         return housekeeping.forget_entries(limits, dry_run=context["params"]["dry_run"])
 
     @task
+    def exports(**context: Any) -> dict[str, int]:
+        """Remove the files of exports that have expired."""
+        from include.pipeline import housekeeping
+
+        started = context["dag_run"].start_date
+        limits = housekeeping.Limits.at(started)
+        return housekeeping.remove_exports(limits, started, dry_run=context["params"]["dry_run"])
+
+    @task
     def files(**context: Any) -> dict[str, dict[str, int]]:
         """Remove the files of the lake that nothing needs."""
         from include.pipeline import housekeeping
@@ -100,4 +109,4 @@ with DAG(
         tables = [one.table for one in TABLES.values()]
         return housekeeping.remove_files(limits, tables, dry_run=context["params"]["dry_run"])
 
-    check() >> compact() >> runs() >> entries() >> files()
+    check() >> compact() >> runs() >> entries() >> exports() >> files()

@@ -118,6 +118,12 @@ class Settings(BaseSettings):
         description="For how many hours housekeeping touches nothing that was just written or replaced: longer than "
         "any run, for one under way may be writing or reading it.",
     )
+    export_days: int = Field(
+        default=7,
+        ge=1,
+        le=3650,
+        description="For how many days the file of an export can be fetched, once it is written.",
+    )
     api_rate: str = Field(
         default="600/minute",
         description="How many requests a user may send to the API, one limit: 10/second, 5000/hour.",

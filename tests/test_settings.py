@@ -50,6 +50,7 @@ def test_a_missing_url_is_named(environment: pytest.MonkeyPatch, name: str) -> N
         ("overlap_minutes", "-1", "greater than or equal to 0"),
         ("overlap_minutes", "an hour", "valid integer"),
         ("batch_rows", "0", "greater than or equal to 1"),
+        ("export_days", "0", "greater than or equal to 1"),
         ("data_docs", "perhaps", "valid boolean"),
         ("sources", "include/sources/corner_shop", "holds no .sql file"),
         ("alerts", "mailtos://ada:s3cret@example.com", "is no JSON"),

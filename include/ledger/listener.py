@@ -28,14 +28,24 @@ def on_dag_run_running(dag_run: Any) -> None:
 @hookimpl
 def on_dag_run_success(dag_run: Any) -> None:
     """A run finished."""
-    _write(dag_run, dag_run, lambda runs: runs.finish_run(dag_run.run_id, "success", dag=dag_run.dag_id))
+
+    def succeed(runs: Any) -> None:
+        runs.finish_run(dag_run.run_id, "success", dag=dag_run.dag_id)
+        _end_export(dag_run, "its run was marked as ended before the file was written")
+
+    _write(dag_run, dag_run, succeed)
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """A run failed; the error of its first failed task is already in the ledger, if that task could report it."""
     error = "the run took longer than it is allowed to" if msg == "timed_out" else None
-    _write(dag_run, dag_run, lambda runs: runs.finish_run(dag_run.run_id, "failed", error, dag_run.dag_id))
+
+    def fail(runs: Any) -> None:
+        runs.finish_run(dag_run.run_id, "failed", error, dag_run.dag_id)
+        _end_export(dag_run, error or "its run was ended before the file was written")
+
+    _write(dag_run, dag_run, fail)
 
 
 @hookimpl
@@ -48,6 +58,7 @@ def on_task_instance_failed(task_instance: Any, error: str | BaseException | Non
     def fail(runs: Any) -> None:
         text = described(task_instance.task_id, error)
         runs.finish_run(task_instance.run_id, "failed", text, task_instance.dag_id)
+        _end_export(task_instance, text)
 
     _write(task_instance, task, fail)
 
@@ -61,6 +72,14 @@ def described(task_id: str, error: str | BaseException | None) -> str:
         text = f"{type(error).__name__}: {text}"
     text = redacted(f"{task_id}: {text}")
     return text if len(text) <= ERROR_LENGTH else f"{text[: ERROR_LENGTH - 1]}…"
+
+
+def _end_export(of_run: Any, error: str) -> None:
+    """A run that has ended without its export leaves nobody waiting for it."""
+    from include.ledger import exports
+
+    if of_run.dag_id == exports.DAG:
+        exports.fail(of_run.run_id, error)
 
 
 def _write(of_run: Any, of_dag: Any, entry: Callable[[Any], None]) -> None:

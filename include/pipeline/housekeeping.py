@@ -28,9 +28,9 @@ from pathlib import Path
 from include.contract import Table
 from include.contract.types import day_number
 from include.gate import handoff
+from include.lake import export_files, writes
 from include.lake import tables as lake
-from include.lake import writes
-from include.ledger import retention
+from include.ledger import exports, retention
 from include.ledger.locks import held
 from include.ledger.migrations import prepare
 from include.ledger.retention import Needs
@@ -174,6 +174,28 @@ def remove_files(limits: Limits, tables: Iterable[Table], *, dry_run: bool) -> d
             shutil.rmtree(folder, ignore_errors=True)
     done = {place: figures for place, figures in done.items() if figures["files"]}
     _tell("removed", dry_run, {place: f"{one['files']:,} files, {one['bytes']:,} bytes" for place, one in done.items()})
+    return done
+
+
+def remove_exports(limits: Limits, at: datetime, *, dry_run: bool) -> dict[str, int]:
+    """Remove the files of exports that have expired, and what killed runs left of others.
+
+    Args:
+        limits: what may be in use.
+        at: what has expired by then goes.
+        dry_run: only report what would go.
+
+    Returns:
+        How many files and bytes.
+    """
+    if not dry_run:
+        exports.expire(at)
+    needed = exports.files(at)
+    gone = [one for one in export_files.there() if one.name not in needed and one.written_at < limits.safe_since]
+    done = {"files": len(gone), "bytes": sum(one.bytes for one in gone)} if gone else {}
+    for one in [] if dry_run else gone:
+        export_files.remove(one.name)
+    _tell("exports", dry_run, done)
     return done
 
 

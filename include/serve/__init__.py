@@ -1,7 +1,7 @@
 """What people and programs are shown: a report page per run and an API, both behind Airflow's login; and messages.
 
-Belongs here: reading the ledger and the published tables, the layout of pages, how a message travels. Does not: writing
-or deciding, such as what is an incident (``pipeline.watch``).
+Belongs here: reading the ledger and the published tables, the layout of pages, how a message travels. Does not:
+deciding, such as what is an incident (``pipeline.watch``); or writing, but for who asked for which export.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from include.serve import figures
 from include.serve.api.models import PublishedTable
-from include.serve.api.tables import column_entry, dictionary_entry, tables_of_shop
+from include.serve.api.published import tables_of_shop
+from include.serve.api.tables import column_entry, dictionary_entry
 from include.serve.lineage import SHOP, Lineage, lineage, relations_of_shop
 from include.serve.rendering import template
 from include.settings import settings

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from include.serve import PREFIX
+from include.serve.api.published import tables_of_shop
 from include.serve.api.query import Query
-from include.serve.api.tables import tables_of_shop
 from include.serve.rendering import template
 from include.settings import settings
 

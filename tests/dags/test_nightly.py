@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from include.contributing.dag_bag import environment, parsed
+from include.pipeline.exports import FORM as EXPORTS_FORM
 from include.pipeline.housekeeping import FORM as HOUSEKEEPING_FORM
 from include.pipeline.replay import FORM as REPLAY_FORM
 from include.pipeline.republish import FORM as REPUBLISH_FORM
@@ -26,6 +27,7 @@ from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
 DAGS = {
+    "exports",
     "features",
     "housekeeping",
     "nightly",
@@ -277,10 +279,25 @@ def test_a_training_set_is_checked_and_then_written(bag: dict[str, Any]) -> None
     assert tuple(dag["params"]) == TRAINING_FORM
 
 
+def test_an_export_is_written_when_the_api_says_which(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["exports"]
+    assert list(dag["tasks"]) == ["write"]
+    assert "NullTimetable" in dag["schedule"]
+    assert (dag["max_active_runs"], dag["is_paused_upon_creation"]) == (2, False)
+    assert tuple(dag["params"]) == EXPORTS_FORM
+    assert dag["params"]["export"] == {
+        "default": None,
+        "description": "Which export is written: its id.",
+        "schema": {"type": "string", "format": "uuid"},
+    }
+
+
 def test_housekeeping_is_on_sundays_far_from_any_night(bag: dict[str, Any]) -> None:
     """Rows go from the tables first, then from the ledger, then files that nothing names any more."""
     dag = bag["dags"]["housekeeping"]
-    assert edges(dag) == {"check": ["compact"], "compact": ["runs"], "runs": ["entries"], "entries": ["files"]}
+    assert edges(dag) == {
+        "check": ["compact"], "compact": ["runs"], "runs": ["entries"], "entries": ["exports"], "exports": ["files"],
+    }  # fmt: skip
     for part in ("CronTriggerTimetable", "'0 16 * * SUN'", "timezone='UTC'"):
         assert part in dag["schedule"]
     assert (dag["max_active_runs"], dag["catchup"]) == (1, False)

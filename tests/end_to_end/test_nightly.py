@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -320,6 +321,23 @@ def test_a_training_set_is_written_and_can_be_made_again(stack: Stack) -> None:
     run = answer.json()["dag_run_id"]
     assert stack.ended(run, "training_set") == "failed"
     assert "no feature set is called 'moods'; there are customer_activity" in stack.log(run, "check", "training_set")
+
+
+@pytest.mark.usefixtures("first_night")
+def test_an_export_is_asked_for_written_by_a_run_and_fetched(stack: Stack) -> None:
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    asked = {"table": "reporting.orders", "columns": "order_id,total", "sort": "-order_id", "format": "parquet"}
+    answer = stack.airflow.post("/stocktake/api/v1/exports", json=asked, headers=headers)
+    assert answer.status_code == 202, answer.text
+    one = answer.headers["location"]
+    run = f"export__{answer.json()['id']}"
+    assert stack.ended(run, "exports") == "success", stack.log(run, "write", "exports")
+    done = stack.airflow.get(one, headers=headers).json()
+    assert (done["state"], done["error"]) == ("done", None)
+    made = pq.read_table(io.BytesIO(stack.airflow.get(done["file"], headers=headers).content))
+    expected = stack.warehouse("select order_id, total from reporting.orders order by order_id desc")
+    assert [tuple(row.values()) for row in made.to_pylist()] == expected
+    assert done["rows_done"] == len(expected) > 1000
 
 
 @pytest.mark.usefixtures("first_night")

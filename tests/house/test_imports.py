@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "audit": ("contract", "ledger", "lake"),
     "training": ("settings", "contract", "sources", "ledger", "lake"),
     "publish": ("settings", "contract", "sources", "ledger", "lake"),
-    "serve": ("settings", "contract", "sources", "ledger"),
+    "serve": ("settings", "contract", "sources", "ledger", "lake"),
     "pipeline": (
         "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
         "serve",

@@ -1,11 +1,13 @@
 """Airflow's API server with the real plugin and the real login, over an empty metadata database of its own.
 
-Started as a program, because Airflow reads its environment once per process: ``airflow_server.py PORT``.
+Started as a program, because Airflow reads its environment once per process: ``airflow_server.py PORT``. It knows the
+DAGs in its folder, if there is one.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import uvicorn
 
@@ -19,7 +21,23 @@ def main(port: int) -> None:
     models.import_all_models()  # type: ignore[no-untyped-call]
     # The tables as they are now, at once; migrating through all of history takes 7 s.
     models.base.Base.metadata.create_all(settings.engine)
+    if Path(settings.DAGS_FOLDER).exists():
+        _read_dags()
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+def _read_dags() -> None:
+    """What the DAG processor does, once."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    from airflow.utils.db import synchronize_log_template
+
+    synchronize_log_template()  # to which every run refers
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
+    manager.sync_bundles_to_db()
+    for bundle in manager.get_all_dag_bundles():
+        bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        sync_bag_to_db(bag, bundle.name, bundle.version)
 
 
 if __name__ == "__main__":

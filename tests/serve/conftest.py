@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -88,6 +89,12 @@ def airflow_of(warehouse: Database, home: Path, **more: str) -> Iterator[httpx.C
     finally:
         server.terminate()
         server.wait(20)
+
+
+def with_exports(home: Path) -> None:
+    """Have an Airflow that is about to start know the DAG of exports."""
+    (home / "dags").mkdir()
+    shutil.copy(ROOT / "dags" / "exports.py", home / "dags")
 
 
 def token_of(airflow: httpx.Client, user: str) -> str:
@@ -238,7 +245,9 @@ def _outcomes(source: str, broken: dict[str, int]) -> list[Outcome]:
 @pytest.fixture(scope="module")
 def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A visitor of Airflow who has not logged in."""
-    with airflow_of(warehouse, tmp_path_factory.mktemp("airflow")) as client:
+    home = tmp_path_factory.mktemp("airflow")
+    with_exports(home)
+    with airflow_of(warehouse, home) as client:
         yield client
 
 

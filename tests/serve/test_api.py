@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import hypothesis
@@ -78,12 +79,12 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     environment = os.environ | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("routes")), "PYTHONPATH": str(ROOT)}
     found = subprocess.run([sys.executable, "-c", command], env=environment, text=True, capture_output=True, check=True)
     paths = found.stdout.splitlines()[-1].split()
-    names = {"name": "reporting.daily_sales", "run_id:path": "unknown"}
+    names = {"name": "reporting.daily_sales", "run_id:path": "unknown", "export_id": str(uuid4())}
     return [API + re.sub(r"{([^}]+)}", lambda found: names[found[1]], path) for path in paths]
 
 
 def test_nobody_is_answered_without_a_login(airflow: httpx.Client, routes: list[str]) -> None:
-    assert len(routes) == 11
+    assert len(routes) == 16
     for route in routes:
         answer = airflow.get(route)
         assert problem(answer, 401)["detail"] == "Not authenticated"
@@ -313,7 +314,7 @@ def test_whatever_is_asked_is_answered_as_described(operator: httpx.Client) -> N
     description = operator.get(f"{API}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(description)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == 10
+    assert len(operations) == 15
     for operation in operations:
 
         @hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)

@@ -151,3 +151,16 @@ comment on column audit.incidents.told is
 comment on column audit.incidents.told_over is 'The channels that have been told that it is over.';
 
 comment on table audit.looks is 'One row: when incidents were first looked for, and last.';
+
+comment on table audit.exports is 'One row per export: rows of a published table that somebody asked the API for as a file.';
+comment on column audit.exports.run_id is 'The run that writes it, as Airflow knows it; the last that tried.';
+comment on column audit.exports.asked_by is 'As Airflow knows them.';
+comment on column audit.exports.columns is 'As it was asked; null for all. Filters and sort likewise.';
+comment on column audit.exports.byte_order_mark is 'Whether CSV begins with one, for Excel.';
+comment on column audit.exports.asked_of_publication is 'What was published when it was asked for.';
+comment on column audit.exports.state is
+'queued, also between two tries; running; done: its file is there; failed; cancelled; expired: its file is gone.';
+comment on column audit.exports.publication_id is 'The publication that the rows in the file are of.';
+comment on column audit.exports.rows_to_do is 'Null until they are counted.';
+comment on column audit.exports.error is 'Why it failed, or the last try, for whoever asked for it.';
+comment on column audit.exports.file is 'Its name in exports/ in the lake.';

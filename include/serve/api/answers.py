@@ -69,24 +69,42 @@ class Page:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _csv(self) -> bytes:
-        """RFC 4180. Every text is quoted, as some programs separate by semicolons; null is nothing, without quotes."""
-        lines = [",".join(column.name for column in self.columns)]
-        lines += [",".join(map(_cell, self.columns, self._shown(row))) for row in self.rows]
-        return "".join(f"{line}\r\n" for line in lines).encode()
+        return csv_header(self.columns) + csv_lines(self.columns, self.rows)
 
     def _arrow(self) -> bytes:
-        arrays = [
-            pa.array([_arrow_value(column, row[place]) for row in self.rows], _arrow_type(column))
-            for place, column in enumerate(self.columns)
-        ]
-        table = pa.table(arrays, names=[column.name for column in self.columns])
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
+        batch = arrow_batch(self.columns, self.rows)
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
         return bytes(sink.getvalue())
 
     def _shown(self, row: Sequence[Any]) -> list[Any]:
         return [shown(column, value) for column, value in zip(self.columns, row, strict=True)]
+
+
+def csv_header(columns: Sequence[Column]) -> bytes:
+    """The first line of CSV."""
+    return (",".join(column.name for column in columns) + "\r\n").encode()
+
+
+def csv_lines(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """RFC 4180. Every text is quoted, as some programs separate by semicolons; null is nothing, without quotes."""
+    lines = [",".join(map(_cell, columns, map(shown, columns, row))) for row in rows]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The columns as Arrow has them."""
+    return pa.schema([(column.name, _arrow_type(column)) for column in columns])
+
+
+def arrow_batch(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Rows as Arrow has them."""
+    arrays = [
+        pa.array([_arrow_value(column, row[place]) for row in rows], _arrow_type(column))
+        for place, column in enumerate(columns)
+    ]
+    return pa.record_batch(arrays, schema=arrow_schema(columns))
 
 
 def _cell(column: Column, value: Any) -> str:

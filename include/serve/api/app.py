@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.responses import JSONResponse
 
-from include.serve.api import lineage, metrics, nights, tables
+from include.serve.api import exports, lineage, metrics, nights, tables
 from include.serve.api.login import viewer
 from include.serve.api.problems import HEADERS, MEDIA_TYPE, ProblemDetails, answer_problems, wrong
 from include.serve.api.rate_limit import within_rate
@@ -37,7 +37,7 @@ def api() -> FastAPI:
         title="Stocktake", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None
     )
     dependencies = [within_rate, Depends(_known_parameters), Depends(_not_kept)]
-    for router in (tables.router, lineage.router, metrics.router, nights.router):
+    for router in (tables.router, lineage.router, metrics.router, nights.router, exports.router):
         app.include_router(router, dependencies=dependencies, responses=_PROBLEMS)
     app.get("/openapi.json", dependencies=[viewer, *dependencies], include_in_schema=False)(_description)
     answer_problems(app)

@@ -19,7 +19,8 @@ from include.serve.api.fair_share import in_turn
 from include.serve.api.login import viewer
 from include.serve.api.models import MetricAnswer, MetricEntry, MetricList, MetricParameter
 from include.serve.api.problems import HEADERS, Problem, unknown, wrong
-from include.serve.api.tables import column_entry, kept_until_published, status_by_table, tables_of_shop
+from include.serve.api.published import tables_of_shop
+from include.serve.api.tables import column_entry, kept_until_published, status_by_table
 from include.serve.api.values import parsed, shown
 from include.serve.api.warehouse import Connection, Publication, publication_of, snapshot
 from include.serve.metrics import METRICS

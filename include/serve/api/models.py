@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from include.serve.api.export_formats import ExportFormat
+from include.serve.api.query import MOST_FILTERS
+
+_Text = Annotated[str, Field(max_length=10_000)]
 
 
 class ColumnEntry(BaseModel):
@@ -197,3 +203,53 @@ class Quarantine(BaseModel):
 
     rows: list[HeldRow]
     next: int | None = Field(description="`after` of the next page; null on the last.")
+
+
+class ExportRequest(BaseModel):
+    """Which rows are wanted as a file, in the words of the rows of a table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    table: _Text = Field(description="As reporting.daily_sales.")
+    columns: _Text | None = Field(default=None, description="Names, separated by commas; all, unless given.")
+    filter: list[_Text] = Field(
+        default=[], max_length=MOST_FILTERS, description="Conditions, as day>=2026-11-01; all of them hold."
+    )
+    sort: _Text | None = Field(
+        default=None, description="Names, separated by commas; a descending one with a minus before it. Else the key."
+    )
+    format: ExportFormat = Field(
+        description="csv is written as the rows are, a text that a spreadsheet would take for a formula with an "
+        "apostrophe before it; parquet and arrow (an IPC file) have decimals, days and instants as such."
+    )
+    bom: bool = Field(default=False, description="csv alone: begin with a byte order mark, by which Excel knows UTF-8.")
+
+
+class ExportEntry(BaseModel):
+    """An export, and how far it is."""
+
+    id: UUID
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    table: str
+    columns: str | None
+    filter: list[str]
+    sort: str | None
+    format: ExportFormat
+    bom: bool
+    asked_by: str
+    asked_at: datetime
+    asked_of_publication: int = Field(description="What was published when it was asked for.")
+    publication_id: int | None = Field(description="The publication that its rows are of: the one when it was written.")
+    rows_done: int
+    rows_to_do: int | None = Field(description="Null until they are counted.")
+    bytes: int | None
+    file: str | None = Field(description="Where its file is, once it is done.")
+    expires_at: datetime | None = Field(description="Until when the file is kept.")
+    error: str | None = Field(description="Why it failed, or its last try.")
+    note: str | None = Field(description="What is to be known of it.")
+
+
+class ExportList(BaseModel):
+    """One's own exports that have not expired, the newest first."""
+
+    exports: list[ExportEntry]

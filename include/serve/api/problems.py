@@ -63,11 +63,16 @@ class Problem(Exception):
         self.details = ProblemDetails(
             title=_TITLES.get(status, status.phrase),
             status=status,
-            detail=detail if len(detail) <= _LONGEST else f"{detail[:_LONGEST]} …",
-            field=field,
-            value=None if value is None else value[:_LENGTH],
+            detail=_writable(detail if len(detail) <= _LONGEST else f"{detail[:_LONGEST]} …"),
+            field=None if field is None else _writable(field),
+            value=None if value is None else _writable(value[:_LENGTH]),
             allowed=None if allowed is None else list(allowed),
         )
+
+
+def _writable(text: str) -> str:
+    """Without half characters, as JSON can write them."""
+    return text.encode(errors="replace").decode()
 
 
 def wrong(field: str, value: str, detail: str, allowed: Sequence[str] | None = None) -> Problem:
@@ -107,7 +112,9 @@ def _problem(_: Request, error: Problem) -> JSONResponse:
 def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """What FastAPI found: the first of it names the parameter."""
     found: Mapping[str, Any] = error.errors()[0]
-    field = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+    # Where a body is no JSON, the rest says at which character.
+    rest = [] if found["type"] == "json_invalid" else found["loc"][1:]
+    field = ".".join(str(part) for part in rest) or str(found["loc"][0])
     return _answer(wrong(field, str(found.get("input", "")), f"{field}: {found['msg']}"))
 
 

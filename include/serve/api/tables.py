@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -21,12 +20,10 @@ from include.serve.api.fair_share import in_turn
 from include.serve.api.login import viewer
 from include.serve.api.models import ColumnEntry, PublishedTable, RowsPage, TableList
 from include.serve.api.problems import HEADERS, Problem, unknown
+from include.serve.api.published import published_columns, tables_of_shop
 from include.serve.api.query import Query
 from include.serve.api.warehouse import Connection, publication_of, snapshot
 from include.serve.lineage import made_from
-from include.settings import settings
-from include.sources import shop_tables
-from transforms.registry import TABLES
 
 router = APIRouter(dependencies=[viewer, in_turn], tags=["tables"])
 
@@ -125,11 +122,7 @@ async def rows_of_table(
 
 
 async def _page(connection: Connection, query: Query, publication: int, before: Cursor | None) -> Page:
-    found = await connection.execute(
-        "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
-        [query.table.schema, query.table.name],
-    )
-    columns = query.published({name for (name,) in await found.fetchall()})
+    columns = query.published(await published_columns(connection, query.table))
     found = await connection.execute(query.sql(columns, before.after if before else None))
     rows = await found.fetchall()
     width = len(columns)
@@ -148,13 +141,6 @@ def kept_until_published(tag: str, publication_id: int) -> dict[str, str]:
         "X-Stocktake-Publication": str(publication_id),
         "Vary": "Authorization, Cookie",
     }
-
-
-@cache
-def tables_of_shop() -> Mapping[str, Table]:
-    """The tables as the shop has them, by qualified name."""
-    tables = shop_tables([one.table for one in TABLES.values()], settings().sources)
-    return {table.qualified_name: table for table in tables}
 
 
 def _table(name: str) -> Table:

@@ -62,6 +62,22 @@ async def snapshot() -> AsyncIterator[Connection]:
         raise unavailable(redacted(f"no connection to the warehouse: {error}"), 30) from None
 
 
+@asynccontextmanager
+async def long_snapshot(seconds: int) -> AsyncIterator[Connection]:
+    """The same for whoever reads long: on a connection of its own, with errors as they are.
+
+    Args:
+        seconds: how long a statement may take.
+
+    Raises:
+        Problem: when the settings name no analyst (503).
+    """
+    async with await Connection.connect(_analyst_url(), **_connecting("stocktake export")) as connection:
+        await _configure(connection)
+        await connection.execute("select set_config('statement_timeout', %s, true)", [f"{seconds}s"])
+        yield connection
+
+
 @dataclass(frozen=True)
 class Publication:
     """When a table was last written.
@@ -105,11 +121,8 @@ async def publication_of(connection: Connection, table: Table) -> Publication:
 
 @cache
 def _pool() -> AsyncConnectionPool[Connection]:
-    url = settings().analyst_url
-    if url is None:
-        raise unavailable("STOCKTAKE_ANALYST_URL is not set: the API reads the warehouse as the analyst", 3600)
     return AsyncConnectionPool(
-        url.get_secret_value(),
+        _analyst_url(),
         min_size=0,
         max_size=MOST_QUERIES,
         max_waiting=MOST_WAITING,
@@ -118,10 +131,21 @@ def _pool() -> AsyncConnectionPool[Connection]:
         reconnect_timeout=WAIT_SECONDS,
         check=AsyncConnectionPool.check_connection,
         configure=_configure,
-        # Nothing is prepared on the server: behind a pooler the next transaction has another session.
-        kwargs={"prepare_threshold": None, "connect_timeout": 10, "application_name": "stocktake api"},
+        kwargs=_connecting("stocktake api"),
         open=False,
     )
+
+
+def _analyst_url() -> str:
+    url = settings().analyst_url
+    if url is None:
+        raise unavailable("STOCKTAKE_ANALYST_URL is not set: the API reads the warehouse as the analyst", 3600)
+    return url.get_secret_value()
+
+
+def _connecting(application: str) -> dict[str, Any]:
+    # Nothing is prepared on the server: behind a pooler the next transaction has another session.
+    return {"prepare_threshold": None, "connect_timeout": 10, "application_name": application}
 
 
 async def _configure(connection: Connection) -> None:
