@@ -16,21 +16,22 @@ from tests.house.reading import (
 # What a room of include/ may import of the others: down the flow's list, or sideways, never up.
 ROOMS: dict[str, tuple[str, ...]] = {
     "settings": (),
+    "telemetry": (),
     "contract": (),
     "demo_shop": (),  # the shop knows nothing of who reads it
     "sources": ("contract",),
-    "ledger": ("settings", "contract"),
-    "lake": ("settings", "contract", "ledger"),
+    "ledger": ("settings", "telemetry", "contract"),
+    "lake": ("settings", "telemetry", "contract", "ledger"),
     "build": ("settings", "contract", "ledger", "lake"),
     "gate": ("settings", "contract", "ledger", "lake"),
-    "extract": ("settings", "contract", "ledger", "lake", "gate"),
+    "extract": ("settings", "telemetry", "contract", "ledger", "lake", "gate"),
     "audit": ("contract", "ledger", "lake"),
     "training": ("settings", "contract", "sources", "ledger", "lake"),
     "publish": ("settings", "contract", "sources", "ledger", "lake"),
     "serve": ("settings", "contract", "sources", "ledger"),
     "pipeline": (
-        "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
-        "serve",
+        "settings", "telemetry", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit",
+        "training", "publish", "serve",
     ),
     "local": ("settings", "contract", "sources", "ledger", "extract", "pipeline"),
     "contributing": ("settings", "contract", "sources", "pipeline"),
