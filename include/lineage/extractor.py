@@ -1,7 +1,9 @@
 """What Airflow's provider of OpenLineage asks about a task of ours (``AIRFLOW__OPENLINEAGE__EXTRACTORS``).
 
-The provider tells when a task began and ended. It asks here when the task has ended, in a fork of the task's process:
-what the ledger says by then is what happened, and no task has to say it again. Nothing in it fails a task.
+The provider tells when a task began and ended. It asks here when the task has ended, in a thread of its process: what
+the ledger says by then is what happened, and no task has to say it again. Nothing in it fails a task.
+
+The provider loads this in the scheduler too, whose forks the tasks are: what is imported here is not imported again.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 from airflow.providers.openlineage.extractors.base import BaseExtractor, OperatorLineage
 
 from include.ledger.listener import TAG
+from include.lineage.tasks import of_task
 
 
 class LedgerExtractor(BaseExtractor):
@@ -35,8 +38,6 @@ class LedgerExtractor(BaseExtractor):
     def _asked(self, task_instance: Any, *, failed: bool = False) -> OperatorLineage[Any, Any]:
         if TAG not in self.operator.dag.tags:
             return OperatorLineage()
-        from include.lineage.tasks import of_task
-
         found = of_task(
             task_instance.run_id,
             self.operator.task_id,

@@ -36,8 +36,9 @@ TELEMETRY: Mapping[str, str] = MappingProxyType(
         "OTEL_EXPORTER_OTLP_TIMEOUT": "0.5",
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "stocktake",
         "AIRFLOW__OPENLINEAGE__EXTRACTORS": "include.lineage.extractor.LedgerExtractor",
-        "AIRFLOW__OPENLINEAGE__DISABLE_SOURCE_CODE": "True",
-        "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "3",  # seconds, 10 by default: for each of a task's two events
+        # A fork of a task's process, the default, costs more than the event that it sends.
+        "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+        "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "2",  # seconds, 10 by default: for each of a task's two events
     }
 )
 

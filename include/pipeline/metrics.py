@@ -28,9 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 @hookimpl
-def on_starting() -> Thread | None:
+def on_starting(component: object) -> Thread | None:
     """A process of Airflow starts: the scheduler, where metrics are on, begins to send the figures."""
-    if sys.argv[1:2] != ["scheduler"]:
+    # A task starts too, and is a fork of the scheduler: what it was started with says scheduler as well.
+    if sys.argv[1:2] != ["scheduler"] or type(component).__name__ != "Job":
         return None
     from airflow.configuration import conf
 

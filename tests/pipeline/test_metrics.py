@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.jobs.job import Job
+from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -106,14 +108,15 @@ def test_only_a_scheduler_whose_metrics_are_on_sends(monkeypatch: pytest.MonkeyP
     began: list[Any] = []
     monkeypatch.setattr(metrics, "send", began.append)
     monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", provider)
-    for argv, on, sends in (
-        (["airflow", "scheduler"], "False", 0),
-        (["airflow", "api-server"], "True", 0),
-        (["task"], "True", 0),
-        (["airflow", "scheduler"], "True", 1),
+    job, task = object.__new__(Job), TaskRunnerMarker()
+    for argv, component, on, sends in (
+        (["airflow", "scheduler"], job, "False", 0),
+        (["airflow", "triggerer"], job, "True", 0),
+        (["airflow", "scheduler"], task, "True", 0),  # a task that the scheduler forked
+        (["airflow", "scheduler"], job, "True", 1),
     ):
         monkeypatch.setattr("sys.argv", argv)
         monkeypatch.setenv("AIRFLOW__METRICS__OTEL_ON", on)
-        if thread := metrics.on_starting():
+        if thread := metrics.on_starting(component):
             thread.join()
         assert len(began) == sends

@@ -1,8 +1,9 @@
-"""A collector of OpenTelemetry on this machine: it takes OTLP over HTTP, and keeps what it was sent."""
+"""A collector on this machine: it takes OTLP and events of OpenLineage over HTTP, and keeps what it was sent."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class Collector:
         spans: every span.
         points: every value of a gauge: its name, its labels, itself.
         names: of every metric, whatever its kind.
+        events: of lineage.
         raw: everything as it came.
     """
 
@@ -35,6 +37,7 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     points: list[tuple[str, dict[str, Any], float]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
 
     def take(self, path: str, body: bytes) -> None:
@@ -43,6 +46,8 @@ class Collector:
         if path == "/v1/traces":
             for traced in ExportTraceServiceRequest.FromString(body).resource_spans:
                 self.spans += [span for scope in traced.scope_spans for span in scope.spans]
+        if path == "/api/v1/lineage":
+            self.events.append(json.loads(body))
         if path == "/v1/metrics":
             for measured in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 for metric in (metric for scope in measured.scope_metrics for metric in scope.metrics):
