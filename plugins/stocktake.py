@@ -1,10 +1,11 @@
-"""What Airflow registers for Stocktake: the pages, the links to them, and the listener that keeps the ledger."""
+"""What Airflow registers for Stocktake: the pages, links to them, and listeners: they keep the ledger, send figures."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
 from include.ledger import listener
+from include.pipeline import metrics
 from include.serve import PREFIX, OnDemand
 
 
@@ -27,4 +28,4 @@ class StocktakePlugin(AirflowPlugin):
             "url_route": "night-report",
         },
     ]
-    listeners = [listener]  # noqa: RUF012 - Airflow's own
+    listeners = [listener, metrics]  # noqa: RUF012 - Airflow's own

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from include.local.environment import TELEMETRY
 from include.settings import Parameters, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,11 @@ def test_every_setting_reaches_airflow_and_is_explained() -> None:
     assert names <= set(SERVICES["scheduler"]["environment"])
     example = (ROOT / ".env.example").read_text()
     assert [name for name in sorted(names) if f"\n# {name}=" not in example] == []
+
+
+def test_it_tells_collectors_the_same_as_make_does() -> None:
+    told = SERVICES["scheduler"]["environment"]
+    assert {name: re.sub(r"^\$\{\w+:-(.*)}$", r"\1", str(told[name])) for name in TELEMETRY} == TELEMETRY
 
 
 def test_no_secret_has_a_default() -> None:

@@ -46,6 +46,11 @@ class Derived:
     where_rounded: str = ""
     is_late: bool = False
 
+    @property
+    def own_columns(self) -> frozenset[str]:
+        """The columns of the row that it is computed from, by their names in the lake."""
+        return frozenset(_OWN_COLUMN.findall(self.sql))
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -241,7 +246,7 @@ class Source(Table):
             read.add(self.whole.equals)
         for derived in self.all_derived:
             if derived.column.lake_name in read:
-                read |= set(_OWN_COLUMN.findall(derived.sql))
+                read |= derived.own_columns
         return read
 
     def meaning_of(self, rule: str) -> str:

@@ -31,6 +31,7 @@ from include.extract.select_list import Item, items
 from include.extract.sql_files import EVERYTHING, file_of, is_absent, is_empty, shop_sql, shown, typed_sql
 from include.ledger.logins import why_no_connection
 from include.settings import settings
+from include.telemetry.connections import cursor_factory
 
 _ROWS: Final = 100  # of every statement, with all its columns
 _SECONDS: Final = 5  # for these; a statement that sorts or groups may need longer, and is then read without it
@@ -88,7 +89,9 @@ def shop_connection() -> Iterator[psycopg.Connection]:
     url = settings().shop_url.get_secret_value()
     try:
         # Nothing is prepared under a name: behind a pooler the session goes on to others.
-        shop = psycopg.connect(url, connect_timeout=10, client_encoding="UTF8", prepare_threshold=None)
+        shop = psycopg.connect(
+            url, connect_timeout=10, client_encoding="UTF8", prepare_threshold=None, cursor_factory=cursor_factory()
+        )
     except psycopg.OperationalError as error:
         raise ConnectionError(f"no connection to the shop: {why_no_connection(url, error)}") from None
     with shop:

@@ -21,6 +21,7 @@ from include.contract import Column
 from include.contract.currency import SMALLEST_UNIT
 from include.lake import orphans
 from include.settings import settings
+from include.telemetry.connections import timed
 
 NO_SCALES: Final[Mapping[str, int]] = MappingProxyType({})
 # What libpq, and DuckDB itself when it reconnects, say about a server that went away. While DuckDB commits, libpq may
@@ -72,7 +73,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
         )
         connection.execute(f"create macro smallest_unit(currency, decimals) as {SMALLEST_UNIT}")
         connection.execute("create macro convert_to(text, encoding) as text")  # all its texts are UTF-8
-        yield connection
+        yield timed(connection)
 
 
 def last_whole_day(instant: datetime) -> int:

@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from dotenv import dotenv_values
 
@@ -21,19 +22,38 @@ USERS = {"admin": "admin", "viewer": "viewer"}  # who may log in, and their role
 # Digests of the variables that `make env` generated, so that a shell that evaluated them can still run another profile,
 # or this one after its port has changed.
 _GENERATED = "STOCKTAKE_GENERATED"
+# What counts of a shell's variables; of those of Airflow only what names a collector.
+_OWN = ("STOCKTAKE_", "OTEL_", "AIRFLOW__TRACES__", "AIRFLOW__METRICS__", "AIRFLOW__OPENLINEAGE__")
+# How Airflow tells collectors what it does, once it is told to (see .env.example); docker-compose.yaml has the same.
+TELEMETRY: Mapping[str, str] = MappingProxyType(
+    {
+        "OTEL_SERVICE_NAME": "stocktake",
+        # gRPC, the default of both, does not outlive the forks that tasks are.
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_EXPORTER": "otlp_proto_http",
+        # Seconds, 10 by default. A task sends spans and metrics when it ends: to a collector that is away it loses a
+        # second, and in less than 0.8 s nothing is tried twice.
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "0.5",
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": "stocktake",
+        "AIRFLOW__OPENLINEAGE__EXTRACTORS": "include.lineage.extractor.LedgerExtractor",
+        # A fork of a task's process, the default, costs more than the event that it sends.
+        "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+        "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "2",  # seconds, 10 by default: for each of a task's two events
+    }
+)
 
 
 def own_variables(environment: Mapping[str, str], dotenv: Path = ROOT / ".env") -> dict[str, str]:
     """The variables that the user set; they override the defaults.
 
-    From ``environment`` only ``STOCKTAKE_…`` count: an ``AIRFLOW_HOME`` there belongs to another project. All of the
-    file ``dotenv`` counts, because it is this project's; the environment overrides it.
+    From ``environment`` only ``STOCKTAKE_…`` count, and what names a collector: an ``AIRFLOW_HOME`` there belongs to
+    another project. All of the file ``dotenv`` counts, because it is this project's; the environment overrides it.
     """
     generated = set(environment.get(_GENERATED, "").split())
     chosen = {
         name: value
         for name, value in environment.items()
-        if name.startswith("STOCKTAKE_") and name != _GENERATED and _digest(name, value) not in generated
+        if name.startswith(_OWN) and name != _GENERATED and _digest(name, value) not in generated
     }
     return {name: value for name, value in {**dotenv_values(dotenv), **chosen}.items() if value}
 
@@ -160,6 +180,7 @@ def _airflow(profile: Profile, cluster: Cluster, port: int) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": keys.get("jwt", lambda: secrets.token_urlsafe(64)),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # ten chained tasks: 6 s instead of 12
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        **TELEMETRY,
     }
 
 

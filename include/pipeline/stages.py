@@ -1,4 +1,4 @@
-"""A stage of a run: what a task does, timed, and a damaged file named when it fails because of one."""
+"""A stage of a run: what a task does, timed, with a span; a damaged file is named when it fails because of one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from include.lake.integrity import blamed
 from include.lake.private_folders import keep_private
 from include.ledger import runs
 from include.pipeline.troubles import told_apart
+from include.telemetry.spans import span
 
 
 @contextmanager
@@ -20,5 +21,5 @@ def stage(run_id: str, name: str) -> Iterator[None]:
         MayPass: when it fails in a database for a reason that may pass.
     """
     keep_private()
-    with told_apart(), blamed(), runs.timed(run_id, name):
+    with span(name, run_id=run_id), told_apart(), blamed(), runs.timed(run_id, name):
         yield

@@ -18,6 +18,7 @@ from psycopg.errors import UndefinedTable
 from include.serve import figures
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+Value = tuple[dict[str, str], float]  # its labels, and itself
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,22 @@ class _Ledger(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """A family for every gauge."""
         try:
-            with figures.snapshot() as cursor:
-                for gauge in GAUGES:
-                    family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=gauge.labels)
-                    for row in cursor.execute(gauge.sql).fetchall():
-                        if row["value"] is not None:
-                            family.add_metric([row[label] for label in gauge.labels], float(row["value"]))
-                    yield family
+            for gauge, found in read():
+                family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=gauge.labels)
+                for labels, value in found:
+                    family.add_metric([labels[label] for label in gauge.labels], value)
+                yield family
         except UndefinedTable:  # there is no ledger yet
             return
+
+
+def read() -> Iterator[tuple[Gauge, list[Value]]]:
+    """Every gauge with its values, each with its labels, all read in one snapshot.
+
+    Raises:
+        UndefinedTable: before the first night.
+    """
+    with figures.snapshot() as cursor:
+        for gauge in GAUGES:
+            rows = [row for row in cursor.execute(gauge.sql).fetchall() if row["value"] is not None]
+            yield gauge, [({label: row[label] for label in gauge.labels}, float(row["value"])) for row in rows]

@@ -16,22 +16,24 @@ from tests.house.reading import (
 # What a room of include/ may import of the others: down the flow's list, or sideways, never up.
 ROOMS: dict[str, tuple[str, ...]] = {
     "settings": (),
+    "telemetry": (),
     "contract": (),
     "demo_shop": (),  # the shop knows nothing of who reads it
     "sources": ("contract",),
-    "ledger": ("settings", "contract"),
-    "lake": ("settings", "contract", "ledger"),
+    "ledger": ("settings", "telemetry", "contract"),
+    "lake": ("settings", "telemetry", "contract", "ledger"),
     "build": ("settings", "contract", "ledger", "lake"),
     "gate": ("settings", "contract", "ledger", "lake"),
-    "extract": ("settings", "contract", "ledger", "lake", "gate"),
+    "extract": ("settings", "telemetry", "contract", "ledger", "lake", "gate"),
     "audit": ("contract", "ledger", "lake"),
     "training": ("settings", "contract", "sources", "ledger", "lake"),
     "publish": ("settings", "contract", "sources", "ledger", "lake"),
     "serve": ("settings", "contract", "sources", "ledger", "lake"),
     "pipeline": (
-        "settings", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit", "training", "publish",
-        "serve",
+        "settings", "telemetry", "contract", "sources", "ledger", "lake", "build", "gate", "extract", "audit",
+        "training", "publish", "serve",
     ),
+    "lineage": ("settings", "contract", "sources", "ledger", "lake", "extract"),
     "local": ("settings", "contract", "sources", "ledger", "extract", "pipeline"),
     "contributing": ("settings", "contract", "sources", "pipeline"),
 }  # fmt: skip
@@ -48,6 +50,7 @@ MAY_IMPORT = {
 MAY_IMPORT["include.local"] += ("transforms.registry",)  # it says what the wiring is about to do
 MAY_IMPORT["include.training"] += ("transforms.registry",)  # people name feature sets, so it knows which there are
 MAY_IMPORT["include.serve"] += ("transforms.registry",)  # what the API says of a table is its declaration
+MAY_IMPORT["include.lineage"] += ("transforms.registry",)  # a task's name is a table's, and its inputs are declared
 MAY_IMPORT["include.contributing"] += ("transforms.registry",)  # its pages are about the tables
 # Nor what else: a transform does no I/O and has no clock; wiring holds no rows, no SQL, no environment.
 MAY_NOT_IMPORT = {
