@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import duckdb
@@ -36,17 +36,19 @@ class Measure:
     Attributes:
         name: unique within the source.
         kind: its kind.
-        where: a DuckDB predicate, over the source's columns: the rows of the day that it is about.
+        where: a predicate over the source's columns: the rows of the day that it is about.
         by: the day column that says which rows are of a day, where it is not the one from which they exist.
     """
 
     name: str
     kind: Kind
-    where: str = ""
-    by: str | None = None
+    where: str = field(default="true", compare=False)
+    by: str | None = field(default=None, compare=False)
 
 
 Days = dict[int, dict[Measure, Value]]
+ROWS: Final = Measure("rows", Kind.COUNT)
+REPEATED: Final = Measure("repeated", Kind.SHARE)
 
 
 def is_measured(source: Source) -> bool:
@@ -88,12 +90,11 @@ def measure(connection: duckdb.DuckDBPyConnection, source: Source, rows: str, da
                 found[day][one] = value
     connection.execute("drop table measured")
     for day in range(first, last + 1):
-        found[day].setdefault(Measure("rows", Kind.COUNT), Value(0, 0))
+        found[day].setdefault(ROWS, Value(0, 0))
     return dict(found)
 
 
 Found = Iterator[tuple[int, Measure, Value]]
-ROWS: Final = Measure("rows", Kind.COUNT)
 
 
 def _of_all(connection: duckdb.DuckDBPyConnection, source: Source) -> Found:
@@ -102,7 +103,7 @@ def _of_all(connection: duckdb.DuckDBPyConnection, source: Source) -> Found:
     columns = ", ".join(["count(*)", *(sql for _, sql in asked)])
     statement = f"select {source.begins}, {_independent(source)}, {columns} from measured group by 1"
     for day, independent, rows, *values in _fetched(connection, statement):
-        yield day, ROWS, Value(rows, rows)
+        yield day, ROWS, Value(rows, independent)
         for (one, _), value in zip(asked, values, strict=True):
             if value is not None:
                 yield day, one, Value(value if one.kind is Kind.COUNT else value / rows, independent)
@@ -111,8 +112,8 @@ def _of_all(connection: duckdb.DuckDBPyConnection, source: Source) -> Found:
 def _figures(source: Source) -> Iterator[tuple[Measure, str]]:
     """The measures of all rows of a day, each with an aggregate: of a share the rows, of a mean the sum."""
     settled = _settled(source)
-    if same := [column.lake_name for column in settled if column.name not in source.primary_key]:
-        yield Measure("repeated", Kind.SHARE), f"count(*) - count(distinct hash({', '.join(same)}))"
+    if same := said(source):
+        yield REPEATED, f"count(*) - count(distinct hash({', '.join(same)}))"
     for column in settled:
         name = column.lake_name
         if column.nullable:
@@ -121,7 +122,7 @@ def _figures(source: Source) -> Iterator[tuple[Measure, str]]:
         if column.key_of:
             yield Measure(f"distinct {column.name}", Kind.COUNT), f"count(distinct {name})"
         if column.type is Type.UNITS or (column.type is Type.CENTS and not source.amount):
-            yield Measure(f"mean {column.name}", Kind.MEAN), f"sum({name}::hugeint)::double"
+            yield Measure(f"mean {column.name}", Kind.MEAN), f"sum({name}::hugeint) / {10**column.places}"
     for column in source.columns:
         if column.part_of:
             yield Measure(f"rows per {column.name}", Kind.MEAN), f"count(*)::double ^ 2 / {_independent(source)}"
@@ -130,10 +131,17 @@ def _figures(source: Source) -> Iterator[tuple[Measure, str]]:
         yield Measure(f"{event} the same day", Kind.SHARE, same_day), f"count(*) filter ({same_day})"
 
 
+def said(source: Source) -> list[str]:
+    """The columns in which two rows that say the same are equal: all but the key, and what is written later."""
+    return [column.lake_name for column in _settled(source) if column.name not in source.primary_key]
+
+
 def _independent(source: Source) -> str:
     """An aggregate: how many rows say something of their own; the lines of one order are alike."""
     parents = [column.lake_name for column in source.columns if column.part_of]
-    return f"count(distinct coalesce({parents[0]}::varchar, {source.primary_key[0]}::varchar))" if parents else "count(*)"
+    return (
+        f"count(distinct coalesce({parents[0]}::varchar, {source.primary_key[0]}::varchar))" if parents else "count(*)"
+    )
 
 
 def _settled(source: Source) -> list[Column]:
@@ -148,7 +156,9 @@ def _of_money(connection: duckdb.DuckDBPyConnection, source: Source) -> Found:
     if not (source.amount and source.currency):
         return
     parts = [one for one in _settled(source) if one.type is Type.CENTS and one.lake_name != source.amount]
-    sums = ", ".join(f"sum({amount}::hugeint)::double" for amount in (f"({source.amount})", *(p.lake_name for p in parts)))
+    sums = ", ".join(
+        f"sum({amount}::hugeint)::double" for amount in (f"({source.amount})", *(p.lake_name for p in parts))
+    )
     statement = f"""
         select {source.begins}, {source.currency}, count(*), {sums}
         from measured
@@ -157,11 +167,11 @@ def _of_money(connection: duckdb.DuckDBPyConnection, source: Source) -> Found:
         having count(*) >= {FEWEST}
     """
     for day, currency, rows, money, *amounts in _fetched(connection, statement):
-        where = f"{source.currency} = {duck.quoted(currency)}"
         if money is None:
             continue
-        yield day, Measure(f"money {currency}", Kind.AMOUNT, where), Value(money, rows)
-        yield day, Measure(f"money {currency} a row", Kind.MEAN, where), Value(money / rows, rows)
+        where, units = f"{source.currency} = {duck.quoted(currency)}", money / 10**source.decimals
+        yield day, Measure(f"money {currency}", Kind.AMOUNT, where), Value(units, rows)
+        yield day, Measure(f"money {currency} a row", Kind.MEAN, where), Value(units / rows, rows)
         for part, amount in zip(parts, amounts, strict=True):
             if money and amount is not None:
                 yield day, Measure(f"{part.name} of money {currency}", Kind.RATIO, where), Value(amount / money, rows)
@@ -188,8 +198,21 @@ def _of_values(connection: duckdb.DuckDBPyConnection, source: Source) -> Found:
             qualify row_number() over (partition by day order by rows desc, value) <= {_MOST_VALUES}
         """
         for day, value, share, rows in _fetched(connection, statement):
-            one = Measure(f"{column} {value}", Kind.SHARE, f"{column}::varchar = {duck.quoted(value)}")
-            yield day, one, Value(share, rows)
+            yield day, of_value(column, value), Value(share, rows)
+
+
+def of_value(column: str, value: str) -> Measure:
+    """The share of the rows with a value in a column."""
+    return Measure(f"{column} {value}", Kind.SHARE, f"{column} = {duck.quoted(value)}")
+
+
+def named(source: Source, name: str, kind: Kind) -> Measure:
+    """A measure that a day has not, by its name: no row has that value, or that event, on it."""
+    for column in categories(source):
+        if kind is Kind.SHARE and name.startswith(f"{column} "):
+            return of_value(column, name.removeprefix(f"{column} "))
+    event = name.removeprefix("rows by ")
+    return Measure(name, kind, by=event if event in source.later else None)
 
 
 def categories(source: Source) -> list[str]:

@@ -15,6 +15,8 @@ from psycopg import IsolationLevel
 from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg.rows import dict_row
 
+from include.ledger import anomalies
+from include.ledger.anomalies import Finding
 from include.ledger.connection import connect
 from include.sources import SOURCES
 
@@ -92,6 +94,8 @@ class Night:
         restated: figures of earlier days that it changed, tables with the fewest keys and the latest days first;
             ``total`` is the number of all figures.
         approvals: the questions to operators, and their answers.
+        unusual: figures of the day that are not as expected, the furthest off first.
+        judged: how many figures of the day were compared with earlier days, and how many there are.
     """
 
     run: Row
@@ -106,6 +110,8 @@ class Night:
     proofs: list[Row]
     restated: list[Row]
     approvals: list[Row]
+    unusual: list[Finding]
+    judged: tuple[int, int]
 
     @property
     def at_stake(self) -> dict[str, Decimal]:
@@ -156,6 +162,8 @@ def night(run_id: str) -> Night:
                 proofs=_proofs(cursor, run_id),
                 restated=_restated(cursor, run),
                 approvals=_approvals(cursor, run_id),
+                unusual=anomalies.of_run(run_id),
+                judged=_judged(cursor, run),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -411,3 +419,11 @@ def _restated(cursor: _Cursor, run: Row) -> list[Row]:
 
 def _approvals(cursor: _Cursor, run_id: str) -> list[Row]:
     return cursor.execute("select * from audit.approvals where run_id = %s order by approval_id", [run_id]).fetchall()
+
+
+def _judged(cursor: _Cursor, run: Row) -> tuple[int, int]:
+    row = cursor.execute(
+        "select count(high) as judged, count(*) as measured from audit.measures where run_id = %s and day = %s",
+        [run["run_id"], run["night"]],
+    ).fetchone()
+    return (row["judged"], row["measured"]) if row else (0, 0)

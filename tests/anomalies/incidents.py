@@ -174,7 +174,10 @@ IN_REAL_PURCHASES: Final = (
     Incident("the afternoon is missing", _until(840)),
     Incident("the morning is missing", _until(-840)),
     Incident("prices times 100", {"orders": _times(_ORDER_MONEY, "100"), "order_items": _times(_LINE_MONEY, "100")}),
-    Incident("the largest store is silent", {"orders": _only("store_id <> '367'"), "order_items": _only("warehouse_id <> 367")}),
+    Incident(
+        "the largest store is silent",
+        {"orders": _only("store_id <> '367'"), "order_items": _only("warehouse_id <> 367")},
+    ),
     Incident(
         "every basket twice",
         {"orders": _twice("order_id"), "order_items": _twice("order_item_id", "true", "order_id")},

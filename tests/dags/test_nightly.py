@@ -26,6 +26,7 @@ from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
 DAGS = {
+    "explain_day",
     "features",
     "housekeeping",
     "nightly",
