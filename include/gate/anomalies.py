@@ -106,30 +106,42 @@ def measure_past(
     return {day: found[day] for day in sorted(wanted) if day >= first}
 
 
-def judge(source: Source, day: int, found: Mapping[Measure, Value], past: Past) -> list[Judged]:
-    """Compare a day's measures with the days before it.
+class Baselines:
+    """What is expected of the measures of a source, day by day; each day by the days before it alone."""
 
-    Args:
-        source: whose rows were measured.
-        day: the day.
-        found: its measures.
-        past: the measures of earlier days that count.
-    """
-    figures = {(one.name, one.kind): (one, value) for one, value in found.items()}
-    rows = found[ROWS]
-    for name, kind in past:
-        if (name, kind) not in figures and (value := _of_none(kind, rows)):
-            figures[name, kind] = (named(source, name, kind), value)
-    counted = past.get((ROWS.name, ROWS.kind), {})
-    return [
-        Judged(
-            source.name,
-            one,
-            value,
-            Baseline(kind, _filled(kind, past.get((name, kind), {}), counted)).expect(day, value.rows),
-        )
-        for (name, kind), (one, value) in figures.items()
-    ]
+    def __init__(self, source: Source, past: Past) -> None:
+        """Take the past of a source.
+
+        Args:
+            source: its contract.
+            past: by measure, what it was on the days that count.
+        """
+        self._source, self._past = source, past
+        self._baselines: dict[tuple[str, Kind], Baseline] = {}
+
+    def judge(self, day: int, found: Mapping[Measure, Value]) -> list[Judged]:
+        """Compare a day's measures with the days before it.
+
+        Args:
+            day: the day.
+            found: its measures; one that only earlier days have is one of which this day has none.
+        """
+        figures = {(one.name, one.kind): (one, value) for one, value in found.items()}
+        for name, kind in self._past:
+            if (name, kind) not in figures and (value := _of_none(kind, found[ROWS])):
+                figures[name, kind] = (named(self._source, name, kind), value)
+        return [
+            Judged(self._source.name, one, value, self._of(name, kind).expect(day, value.rows))
+            for (name, kind), (one, value) in figures.items()
+        ]
+
+    def _of(self, name: str, kind: Kind) -> Baseline:
+        """The past of a measure, with what it was on days that were measured and have none of it."""
+        if (name, kind) not in self._baselines:
+            past, counted = self._past.get((name, kind), {}), self._past.get((ROWS.name, ROWS.kind), {})
+            none = {day: value for day, rows in counted.items() if day not in past and (value := _of_none(kind, rows))}
+            self._baselines[name, kind] = Baseline(kind, {**none, **past})
+        return self._baselines[name, kind]
 
 
 def findings(judged: Collection[Judged]) -> list[Judged]:
@@ -175,12 +187,6 @@ def _of_none(kind: Kind, rows: Value) -> Value | None:
     if kind is Kind.COUNT:
         return Value(0, rows.rows)
     return Value(0, rows.rows) if kind is Kind.SHARE and rows.value else None
-
-
-def _filled(kind: Kind, past: Mapping[int, Value], counted: Mapping[int, Value]) -> Mapping[int, Value]:
-    """The past of a measure, with what it was on days that were measured and have none of it."""
-    none = {day: value for day, rows in counted.items() if day not in past and (value := _of_none(kind, rows))}
-    return {**none, **past}
 
 
 def pasts(days: Mapping[int, Mapping[Measure, Value]]) -> Past:

@@ -179,16 +179,18 @@ class Baseline:
             None where too few days, or rows, say anything.
         """
         recent = [one for one in range(day - _RECENT, day) if one in self._at]
-        offs = [off for one in recent if (off := self.off(one)) is not None]
+        known = {one: off for one in recent if (off := self.off(one)) is not None}
         center = self._predicted(day)
-        if len(recent) < FEWEST_DAYS or len(offs) < FEWEST_DAYS // 2 or center is None:
+        if len(recent) < FEWEST_DAYS or len(known) < FEWEST_DAYS // 2 or center is None:
             return None
         if self._kind in (Kind.MEAN, Kind.RATIO) and rows < _FEWEST_ROWS:
             return None
+        months = self._months(day, _MAD * median(map(abs, known.values())))
+        offs = [off - months.get(_place_in_month(one), 0.0) for one, off in known.items()]
         spread = max(_MAD * median(map(abs, offs)), self._scale.least)
         spread *= self._for_fewer(rows, recent) * (1 + 6 / len(offs))
         basis = f"{len(recent)} days before"
-        if shift := self._month_shift(day, spread):
+        if shift := months.get(_place_in_month(day)):
             center, basis = center + shift, f"{basis}, and the same day of other months"
         up, down = (self._allowed(side, offs, spread) for side in (1, -1))
         year = [off for ago in _YEAR if (off := self.off(day - ago)) is not None]
@@ -225,18 +227,17 @@ class Baseline:
             return 1.0
         return max(1.0, math.sqrt(median(self._past[one].rows for one in recent) / max(rows, 1)))
 
-    def _month_shift(self, day: int, spread: float) -> float:
-        """What the first or last days of months were off by, where that is more than chance; 0 for any other day."""
-        place = _place_in_month(day)
-        if place is None:
-            return 0.0
-        offs = [
-            off
-            for one in range(day - LONGEST_PAST, day)
-            if _place_in_month(one) == place and (off := self.off(one)) is not None
-        ]
-        shift = median(offs) if len(offs) >= _FEWEST_MONTHS else 0.0
-        return shift if abs(shift) > 2 * spread / math.sqrt(len(offs) or 1) else 0.0
+    def _months(self, day: int, spread: float) -> dict[str | None, float]:
+        """What the first and the last days of months were off by, where that is more than chance."""
+        found: dict[str | None, list[float]] = {}
+        for one in range(day - LONGEST_PAST, day):
+            if (place := _place_in_month(one)) and (off := self.off(one)) is not None:
+                found.setdefault(place, []).append(off)
+        return {
+            place: median(offs)
+            for place, offs in found.items()
+            if len(offs) >= _FEWEST_MONTHS and abs(median(offs)) > 2 * spread / math.sqrt(len(offs))
+        }
 
     def _off(self, day: int) -> float | None:
         """What a past day was off by; None where it, or what it would have been, is not known."""

@@ -59,7 +59,7 @@ def search(
         today = measure(connection, source, rows, (day, day))[day]
         before = gate.measure_past(connection, source, rows, day, [day_number(one) for one in known.get(name, ())])
         measures += (_measured(name, one, value, at) for at, of in before.items() for one, value in of.items())
-        judged = gate.judge(source, day, today, _joined(past.get(name, {}), gate.pasts(before)))
+        judged = gate.Baselines(source, _joined(past.get(name, {}), gate.pasts(before))).judge(day, today)
         measures += map(_as_judged(night), judged)
         found += [_anomaly(connection, sources, rows, one, night) for one in gate.findings(judged)]
     found = sorted(found, key=lambda one: -one.excess)[:_KEPT]

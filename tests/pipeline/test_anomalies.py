@@ -56,3 +56,56 @@ def test_a_day_is_compared_with_the_past_that_a_first_night_finds(nights: Nights
     page = render(run)
     assert one.sentence in page
     assert "channel = &#39;phone&#39;" in page
+
+
+def test_a_day_without_a_past_is_not_judged_and_the_report_says_so(nights: Nights) -> None:
+    run, asked = judge(nights, LAST_DAY - timedelta(days=45))
+    assert not asked
+    assert anomalies.of_run(run) == []
+    assert nights.ask("select count(*) > 50, count(high) from audit.measures where run_id = %s and day = %s", run, LAST_DAY - timedelta(days=45)) == [(True, 0)]  # fmt: skip # noqa: E501
+    assert "Nothing was compared: too few days" in render(run)
+
+
+def test_where_the_contract_asks_the_night_waits_for_these_figures_alone(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "orders", replace(SOURCES["orders"], asks_about=("channel *",)))
+    one_channel(nights)
+    run, asked = judge(nights)
+    assert asked
+    question_ = approvals.latest(run)
+    assert question_ is not None
+    subject, body = question(question_.evidence)
+    assert subject.startswith("Figures of the day are unusual: orders: channel phone 100.0%, expected")
+    assert "The day is published as it is." in body
+    with pytest.raises(NightStopped, match=r"orders: channel phone 100\.0%"):
+        nightly.accept(run)
+    approvals.record_answer(run, approvals.Answer.APPROVED, "ada")
+    nightly.accept(run)
+    nights.build(run, nights.reporting)
+    nightly.publish(run, nights.reporting)
+    assert "figures of the day are <a href" in render(run)
+
+    explanation.explain({"date": str(LAST_DAY), "reason": "the web shop was down", "source": "orders"}, "ada")
+    again, asked = judge(nights)
+    assert not asked, "who has explained a day is not asked about it"
+    finding = found(again)["orders", "channel phone"]
+    assert (finding.reason, finding.explained_by, finding.asks) == ("the web shop was down", "ada", True)
+    assert "the web shop was down (ada)" in render(again)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"date": "2026-03-31"}, "say why the day was as it was"),
+        ({"reason": "a sale"}, "there is no day None"),
+        ({"date": "31.3.", "reason": "a sale"}, "there is no day '31.3.'"),
+        ({"date": "2026-03-31", "reason": "a sale", "table": "orders"}, "unknown parameter table"),
+        ({"date": "2026-03-31", "reason": "a sale", "source": "order"}, "order has no measure None"),
+    ],
+)
+def test_an_explanation_of_nothing_is_refused(empty_ledger: Database, form: dict[str, str], message: str) -> None:
+    with pytest.raises(WrongRequest, match=message):
+        explanation.explain(form, "ada")
+    with empty_ledger.connect("analyst") as warehouse:
+        assert warehouse.execute("select count(*) from audit.explanations").fetchone() == (0,)
