@@ -96,7 +96,8 @@ def measure_past(
         before: the day.
         known: the days that need not be measured.
     """
-    wanted = set(range(before - LONGEST, before)) - set(known)
+    # Once measured, it is measured from its first day on: what is wanted then are days that had no night.
+    wanted = set(range(max(before - LONGEST, min(known, default=0)), before)) - set(known)
     if not wanted:
         return {}
     found = measure(connection, source, rows, (min(wanted), max(wanted)))
