@@ -1,4 +1,4 @@
-"""The question to an operator: more rows would be in quarantine, or are gone, than is tolerated; may the run go on?
+"""The question to an operator: more is in quarantine, or gone, than tolerated, or unusual; may the run go on?
 
 Belongs here: how it is put in Airflow's form, and what each answer does. Does not: what is too much (the gate).
 """

@@ -128,7 +128,7 @@ comment on column audit.quarantine.outcome is
 'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
 
 comment on table audit.approvals is
-'One row per time that a run asked an operator whether it may go on with more rows in quarantine, or gone from the shop, than is tolerated; a question that nobody answered before the run asked anew is not kept.';
+'One row per time that a run asked an operator whether it may go on with more rows in quarantine, or gone from the shop, than is tolerated, or with a day that is unusual; a question that nobody answered before the run asked anew is not kept.';
 comment on column audit.approvals.figures is
 'A digest of every row that would be held, its rules and its money, and of the keys that are gone: an approval is good for these rows alone.';
 comment on column audit.approvals.evidence is
