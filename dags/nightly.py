@@ -17,9 +17,10 @@ For as long as it alters a table, readers of that table wait.
 day's slices of the tables by night; all other tables keep their later days.
 
 **When it waits** at `approve`, more rows would be in quarantine, or are gone from the shop, than the contract
-tolerates. Its page, under Required Actions, shows how many, their money, the worst rules, the days and some rows.
-Approve publishes the night without them; Reject, or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's
-tables. The next night begins after the answer.
+tolerates, or a figure of the day is unusual of which the contract asks. Its page, under Required Actions, shows how
+many, their money, the worst rules, the days and some rows. Approve publishes the night without them, and an unusual day
+as it is; Reject, or no answer within `STOCKTAKE_APPROVAL_HOURS`, leaves yesterday's tables. The next
+night begins after the answer.
 
 **Parameters** (all optional)
 

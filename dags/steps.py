@@ -32,7 +32,7 @@ def validates(run: str, sources: Iterable[str]) -> TaskGroup:
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)  # accept runs all the same
 def check_tolerance(run: str) -> bool:
-    """Ask for an approval if more rows would be in quarantine than is tolerated; else the question is skipped."""
+    """Ask for an approval if more is in quarantine than tolerated, or the day unusual; else the question is skipped."""
     from include.pipeline import nightly
 
     return nightly.check_tolerance(run)

@@ -9,6 +9,7 @@ once when it is over. A run that fails is told at once, by the DAG itself. What 
 | a night, or a DAG of your own, failed | at once, with the reason | the same night, or a later one, is published |
 | a night waits for an approval | at the next look: until when, and how much money | it is answered |
 | a night is not published by `STOCKTAKE_PUBLISHED_BY` | then, with what its run is doing | it is published |
+| figures of the last night's day are unusual | at the next look | they are explained, or another night is published |
 | a published night has no features | they failed: at once; never begun: after 30 minutes | they are published |
 | Airflow was away, and a night is late for it | when it is back | the night is published |
 

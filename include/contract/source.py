@@ -82,6 +82,9 @@ class Source(Table):
         begins: the day column from which the row exists (an order's ``ordered_on``); None for one without a day.
         opens_calendar: whether its first row is the shop's first day (a customer may be older than the shop).
         later: for each later event's day column, the columns unknown before it (a cancellation and its reason).
+        unsettled: other columns that the shop still writes after a row's first day.
+        asks_about: the measures of its days (``gate.measures``) of which an unusual one waits for an operator's
+            approval, as patterns of their names (``rows``, ``tax of *``, ``*``); any other is a warning.
         derived: columns computed before the gate.
         whole: what the accepted parts of a row must add up to; None where a row has no parts.
         amount: a DuckDB expression of the money a row stands for, in cents; None where it stands for none.
@@ -104,6 +107,8 @@ class Source(Table):
     begins: str | None = None
     opens_calendar: bool = False
     later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unsettled: tuple[str, ...] = ()
+    asks_about: tuple[str, ...] = ()
     derived: tuple[Derived, ...] = ()
     whole: Whole | None = None
     amount: str | None = None

@@ -6,7 +6,7 @@ Which versions of products, customers and warehouses begin and end with that goe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -38,6 +38,7 @@ def accept(
     found: LayerVersions | None = None,
     begin: Callable[[], None] = lambda: None,
     absent: Collection[str] = (),
+    unusual: Sequence[str] = (),
 ) -> dict[str, dict[str, int]]:
     """Merge accepted rows into lake/clean and write rejected rows, with all their columns, to lake/quarantine.
 
@@ -55,6 +56,7 @@ def accept(
             count from what the first try wrote: a row released by the first try is released by the retry too.
         begin: called before anything is written.
         absent: the sources that the shop has no statement for.
+        unusual: the figures that wait for an approval too, as ``tolerance.find_excess`` was told.
 
     Returns:
         Per source: accepted, quarantined (both of the rows read tonight), released, recalled, clean_rows, held_rows,
@@ -70,7 +72,7 @@ def accept(
         open_night(connection, sources, run, full, found)
         load_checked_rows(connection, sources, run)
         counts = {name: counts_of(connection, source, full=full[name]) for name, source in sources.items()}
-        stop_unless_allowed(connection, sources, outcomes, counts, approved)
+        stop_unless_allowed(connection, sources, outcomes, counts, approved, unusual)
         begin()
         versions.start(connection, sources.values())
         for name, source in sources.items():

@@ -9,7 +9,7 @@ the same. The approval is for exactly these rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,13 +31,13 @@ Counts = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Excess:
-    """More rows would be in quarantine, or are gone from the shop, than is tolerated.
+    """More rows would be in quarantine, or are gone from the shop, than is tolerated, or a figure is unusual.
 
     Attributes:
         figures: a digest of every row that would be held, with its rules and its money, and of every key that is gone
             where these are too many; other rows have another digest.
         evidence: what an operator is shown: per source ``evidence.deleted`` and ``evidence.held``, what is more than
-            tolerated first.
+            tolerated first; then ``unusual``, a sentence each.
         reasons: what is more than tolerated, a sentence each.
     """
 
@@ -57,14 +57,22 @@ def tolerated(source: Source, rows: int) -> int:
     return some if source.optional else max(0, min(some, rows - 1))
 
 
-def find_excess(sources: Mapping[str, Source], outcomes: Outcomes, run: str, full: Mapping[str, bool]) -> Excess | None:
-    """Compare the rows at the gate with the tolerance; None where it is not exceeded. Nothing is written.
+def find_excess(
+    sources: Mapping[str, Source],
+    outcomes: Outcomes,
+    run: str,
+    full: Mapping[str, bool],
+    unusual: Callable[[duckdb.DuckDBPyConnection], Sequence[str]] = lambda _: (),
+) -> Excess | None:
+    """Compare the rows at the gate with the tolerance; None where there is nothing to ask. Nothing is written.
 
     Args:
         sources: the shop's sources.
         outcomes: per source, the outcome of each rule (``ledger.outcomes_of``).
         run: the run whose rows are at the gate.
         full: per source, whether this run read the whole table.
+        unusual: what else waits for an approval, a sentence each: figures of the day that are not as expected. It is
+            called once, with the session that has the views of the night and the checked rows.
 
     Raises:
         NightStopped: when a rule that stops a night was broken; then nobody is asked.
@@ -73,9 +81,9 @@ def find_excess(sources: Mapping[str, Source], outcomes: Outcomes, run: str, ful
         open_night(connection, sources, run, full)
         load_checked_rows(connection, sources, run)
         counts = {name: counts_of(connection, source, full=full[name]) for name, source in sources.items()}
-        weighed = _Weighed(connection, sources, counts)
         if reasons := _stopping(outcomes):
-            raise _stopped([*reasons, *weighed.sentences()])
+            raise _stopped([*reasons, *_Weighed(connection, sources, counts).sentences()])
+        weighed = _Weighed(connection, sources, counts, unusual(connection))
         return Excess(weighed.figures(), weighed.evidence(), weighed.sentences()) if weighed.exceeds else None
 
 
@@ -85,6 +93,7 @@ def stop_unless_allowed(
     outcomes: Outcomes,
     counts: Counts,
     approved: str | None,
+    unusual: Sequence[str] = (),
 ) -> None:
     """Stop the night if it may not go on; the message gives all reasons at once.
 
@@ -94,12 +103,13 @@ def stop_unless_allowed(
         outcomes: per source, the outcome of each rule.
         counts: per source, what the night does to it.
         approved: the figures that an operator approved; None where nobody did.
+        unusual: what else waits for an approval, as ``find_excess`` was told.
 
     Raises:
         NightStopped: when a rule that stops a night was broken, or when more rows than tolerated would be held, or are
-            gone, without an approval.
+            gone, or a figure is unusual of which the contract asks, without an approval.
     """
-    reasons, weighed = _stopping(outcomes), _Weighed(connection, sources, counts)
+    reasons, weighed = _stopping(outcomes), _Weighed(connection, sources, counts, unusual)
     if weighed.exceeds and approved != weighed.figures():
         reasons += weighed.sentences()
         if approved:
@@ -131,11 +141,12 @@ class _Weighed:
     connection: duckdb.DuckDBPyConnection
     sources: Mapping[str, Source]
     counts: Counts
+    unusual: Sequence[str] = ()
 
     @property
     def exceeds(self) -> bool:
         """Whether an operator must be asked."""
-        return bool(self.held_over or self.gone_over)
+        return bool(self.held_over or self.gone_over or self.unusual)
 
     @cached_property
     def held_over(self) -> list[str]:
@@ -165,8 +176,8 @@ class _Weighed:
         return over
 
     def sentences(self) -> list[str]:
-        """One sentence per source and excess: how many rows, of how many, and which."""
-        return [*map(self._too_many_gone, self.gone_over), *map(self._too_many_held, self.held_over)]
+        """One sentence per source and excess: how many rows, of how many, and which; then what is unusual."""
+        return [*map(self._too_many_gone, self.gone_over), *map(self._too_many_held, self.held_over), *self.unusual]
 
     def evidence(self) -> list[dict[str, Any]]:
         """What an operator is shown (see ``Excess``)."""
@@ -188,6 +199,7 @@ class _Weighed:
                 )
                 for name in held
             ),
+            *({"unusual": sentence} for sentence in self.unusual),
         ]
 
     def figures(self) -> str:
@@ -198,6 +210,8 @@ class _Weighed:
             digest.update(f"{name} {self._sum(text, f'checked_{name} where len(_broken) > 0')}\n".encode())
         for name in sorted(self.gone_over):
             digest.update(f"deleted {name} {self._sum(row_key(self.sources[name]), f'deleted_{name}')}\n".encode())
+        for sentence in self.unusual:
+            digest.update(f"unusual {sentence}\n".encode())
         return digest.hexdigest()
 
     def _sum(self, text: str, rows: str) -> tuple[Any, ...] | None:

@@ -48,6 +48,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     """A new DuckDB connection; what exceeds its memory limit spills to a folder that is removed with it.
 
     The SQL function ``business_day(instant)`` returns the business day of an instant, as days since 1970-01-01.
+    ``minute_of_day(instant)`` is the minute of that day, by the clock on the wall, from 0 to 1439.
     ``smallest_unit(currency, decimals)`` is that of a currency, in minor units of a lake with as many decimals.
     ``convert_to(text, 'UTF8')`` is there so that an expression can be the same as in Postgres.
 
@@ -69,6 +70,13 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
             f"""
             create macro business_day(instant) as
             date_diff('day', date '1970-01-01', cast(timezone({quoted(settings().timezone)}, instant) as date))
+            """
+        )
+        connection.execute(
+            f"""
+            create macro minute_of_day(instant) as
+            date_part('hour', timezone({quoted(settings().timezone)}, instant)) * 60
+            + date_part('minute', timezone({quoted(settings().timezone)}, instant))
             """
         )
         connection.execute(f"create macro smallest_unit(currency, decimals) as {SMALLEST_UNIT}")

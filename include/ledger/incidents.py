@@ -20,6 +20,7 @@ class IncidentKind(StrEnum):
     LATE = "late"  # a night is not published by the time that it is to be
     FEATURES = "features"  # a published night has no features
     SCHEDULER = "scheduler"  # nothing ran while a night was due
+    ANOMALY = "anomaly"  # figures of a night's day are not as expected
 
 
 # There is one per night at most, also when it is long over: a night is late once.

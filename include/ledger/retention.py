@@ -59,6 +59,8 @@ _VERSIONS = f"""
     where (publication_id, schema_name, table_name) in ({_KEPT_TABLES})
 """
 
+_YEARS_OF_MEASURES = 2  # beside what is kept anyway: a day is compared with those of a year ago
+
 _DELETIONS = {
     **{
         table: f"delete from audit.{table} where run_id not in ({_KEPT_RUNS})"
@@ -69,6 +71,14 @@ _DELETIONS = {
     f" and (publication_id, schema_name, table_name) not in ({_KEPT_TABLES})",
     "exports": "delete from audit.exports"
     " where state in ('failed', 'cancelled', 'expired') and coalesce(finished_at, asked_at) < %(since)s",
+    # Measures are kept for the yearly comparison; a run that has some is a published one, which is kept forever.
+    "measures": f"""
+        delete from audit.measures where run_id not in ({_KEPT_RUNS}) and (
+            run_id not in (select run_id from audit.publications)
+            or day < %(since)s - interval '{_YEARS_OF_MEASURES} years'
+        )
+    """,
+    "anomalies": f"delete from audit.anomalies where run_id not in ({_KEPT_RUNS})",
     "incidents": "delete from audit.incidents where closed_at < %(since)s",
     "quarantine": "delete from audit.quarantine where outcome <> 'open' and resolved_at < %(since)s",
 }

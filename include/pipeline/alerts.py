@@ -5,12 +5,13 @@ Belongs here: words. Does not: what is an incident (``watch``), or how a message
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from include.ledger.anomalies import Finding
 from include.ledger.approvals import Question
 from include.ledger.incidents import Found, Incident, IncidentKind
 from include.ledger.publications import Published
@@ -21,6 +22,7 @@ from include.serve.verdict import verdict
 from include.settings import NIGHT_AT, settings
 
 _LONGEST = 700  # characters of a reason: the run's page has the rest
+_NAMED = 5  # figures that a message has
 FEATURES = "features"
 _CLEAR = "clear `begin` of the run with all that follows, or run the night again; the DAG's run-book says more by task"
 _TO_DO = {
@@ -66,7 +68,8 @@ def failed_unentered(run_id: str, dag: str, night: date, standing: date | None, 
 def waits(run: Mapping[str, Any], asked: Question, standing: date | None) -> Found:
     """A night waits for an approval."""
     until = asked.asked_at + timedelta(hours=settings().approval_hours)
-    at_stake = "; ".join(f"{one['source']}{told}" for one in asked.evidence if (told := money(one["amounts"])))
+    weighed = [one for one in asked.evidence if "source" in one]
+    at_stake = "; ".join(f"{one['source']}{told}" for one in weighed if (told := money(one["amounts"])))
     return _found(
         IncidentKind.WAITS, run["night"], run["dag"], run["run_id"],
         title=f"night of {run['night']}: it waits for an approval until {_clock(until)}",
@@ -123,7 +126,35 @@ def away(night: date, since: datetime, until: datetime, run: Mapping[str, Any] |
     )  # fmt: skip
 
 
-def over(incident: Incident, published: Published | None, run: Mapping[str, Any] | None, asked: Question | None) -> str:
+def unusual(run: Mapping[str, Any], found: Sequence[Finding], standing: date | None) -> Found:
+    """Figures of a night's day are not as expected.
+
+    Args:
+        run: its row of ``figures.runs``.
+        found: what was found, the furthest off first.
+        standing: the last whole business day that readers have.
+    """
+    told = [one.sentence for one in found[:_NAMED]]
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    count = "1 figure is" if len(found) == 1 else f"{len(found)} figures are"
+    head = verdict(run).sentence.partition(": ")[0].rstrip(".")
+    return _found(
+        IncidentKind.ANOMALY, run["night"], run["dag"], run["run_id"],
+        title=f"night of {run['night']}: {count} unusual",
+        reason=f"{'; '.join(told)}{more}",
+        verdict=f"{head}. {_readers_have(standing)}",
+        to_do="look at Unusual in the night's report, which has the rows; if the day was what it was, trigger"
+        f" explain_day with the date {run['night']}; if not, have the rows put right and run the night again",
+    )  # fmt: skip
+
+
+def over(
+    incident: Incident,
+    published: Published | None,
+    run: Mapping[str, Any] | None,
+    asked: Question | None,
+    why: str | None = None,
+) -> str:
     """What people are told when an incident is over.
 
     Args:
@@ -131,10 +162,13 @@ def over(incident: Incident, published: Published | None, run: Mapping[str, Any]
         published: what ended it, if a publication did.
         run: the run that it was about, a row of ``figures.runs``.
         asked: the question that it waited for an answer to.
+        why: a sentence, where it is over for another reason.
     """
     shop, _, title = incident.message.partition("\n")[0].partition(": ")
     head = f"{shop}: over: {title}"
-    if published is not None:
+    if why is not None:
+        said = why
+    elif published is not None:
         said = f"Published at {_instant(published.published_at)}"
         said += "." if published.has_features else f": readers have whole days up to {published.horizon}."
     elif asked and asked.answer:

@@ -1,4 +1,4 @@
-"""The question to an operator: more rows would be in quarantine, or are gone, than is tolerated; may the run go on?
+"""The question to an operator: more is in quarantine, or gone, than tolerated, or unusual; may the run go on?
 
 Belongs here: how it is put in Airflow's form, and what each answer does. Does not: what is too much (the gate).
 """
@@ -90,6 +90,7 @@ def question(evidence: list[dict[str, Any]]) -> tuple[str, str]:
     gone = [one for one in evidence if "deleted" in one]
     held = [one for one in evidence if "held" in one and one["over"]]
     also = [one for one in evidence if "held" in one and not one["over"]]
+    unusual = [one["unusual"] for one in evidence if "unusual" in one]
     subjects = []
     if gone:
         listed = ", ".join(f"{one['deleted']:,} of {one['total']:,} {one['source']}" for one in gone)
@@ -97,10 +98,15 @@ def question(evidence: list[dict[str, Any]]) -> tuple[str, str]:
     if held:
         listed = ", ".join(f"{one['held']:,} of {one['total']:,} {one['source']}" for one in held)
         subjects.append(f"More rows in quarantine than tolerated: {listed}")
-    approve = " ".join([*([_TAKEN_OUT] if gone else []), *([_KEPT] if held else [])])
+    if unusual:
+        subjects.append(f"Figures of the day are unusual: {'; '.join(unusual)}")
+    approve = " ".join([*([_TAKEN_OUT] if gone else []), *([_KEPT] if held else []), *([_AS_IT_IS] if unusual else [])])
     parts = [_ANSWERS.format(approve=approve, hours=f"{settings().approval_hours:g}")]
     parts += map(_deleted, gone)
     parts += map(_held, held)
+    if unusual:
+        listed = "\n".join(f"- {_code(one)}" for one in unusual)
+        parts.append(f"### Unusual figures of the day\n\n{listed}\n\n`audit.anomalies` has the rows behind each.")
     if also:
         listed = ", ".join(
             f"{one['held']:,} of {one['total']:,} {one['source']}{money(one['amounts'])}" for one in also
@@ -114,6 +120,7 @@ _KEPT = (
     "The rows that break a rule, and no others, are kept in quarantine; everything else is published without them. They"
     " flow in as soon as they pass their rules."
 )
+_AS_IT_IS = "The day is published as it is. Trigger `explain_day` too, so that it does not count for later days."
 _ANSWERS = """\
 - **Approve**: {approve}
 - **Reject**: nothing is published, yesterday's tables stay and this run fails. Have the rows put right, then clear \

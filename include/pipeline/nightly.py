@@ -19,12 +19,12 @@ from include.extract.completeness import Scope, kept_proof
 from include.gate import handoff
 from include.gate.selection import keep_touched
 from include.lake import tables as lake
-from include.ledger import approvals, builds, copies, expectations, publications, runs
+from include.ledger import anomalies, approvals, builds, copies, expectations, publications, runs
 from include.ledger import drift as schema_ledger
 from include.ledger.connection import connect
 from include.ledger.locks import held
 from include.ledger.migrations import prepare
-from include.ledger.runs import Run
+from include.ledger.runs import Kind, Run
 from include.pipeline.declarations import changed_definitions, typed
 from include.pipeline.first_day import find_first_day, refuse_before
 from include.pipeline.one_shop import keep_shop, refuse_other_shop
@@ -134,6 +134,9 @@ def validate(run_id: str, name: str) -> dict[str, int]:
 def check_tolerance(run_id: str) -> bool:
     """Ask for an operator's approval, in the ledger, where more rows would be in quarantine than is tolerated.
 
+    Of a night its day is compared with the days before it; what is unusual is recorded, and asked about where the
+    contract says so.
+
     Returns:
         Whether it is needed.
 
@@ -141,13 +144,16 @@ def check_tolerance(run_id: str) -> bool:
         NightStopped: when a rule that stops was broken.
     """
     from include.gate.tolerance import find_excess
+    from include.pipeline.anomalies import search
 
     run = runs.find_run(run_id)
     _, since = copies.snapshot_of(run_id)
     sources = shop_sources(settings().sources)
     with stage(run_id, "check_tolerance"):
         approvals.withdraw(run_id)  # what an earlier try asked is asked anew, or no longer
-        excess = find_excess(sources, _outcomes(run_id, sources), run.slug, _full(since))
+        full, is_night = _full(since), run.kind is Kind.NIGHT
+        unusual = [partial(search, run, sources, full)] if is_night else []
+        excess = find_excess(sources, _outcomes(run_id, sources), run.slug, full, *unusual)
         if excess:
             approvals.ask(run_id, excess.figures, excess.evidence)
     return excess is not None
@@ -181,7 +187,10 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
         found_on = FoundOn.night(run.night, publications.published_horizon(), last_whole_day(snapshot_at))
         proof = kept_proof(run.slug, sources)
         absent = {name for name, source in sources.items() if sql_files.is_absent(source)}
-        counts = accept_rows(sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin, absent)
+        unusual = anomalies.asked_about(run_id)
+        counts = accept_rows(
+            sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin, absent, unusual
+        )
         for name, source in lake_sources(settings().sources).items():
             if source.counted:
                 inventory = sources[COUNTED_FROM[name]]

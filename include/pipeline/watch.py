@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from include.ledger import approvals, incidents, publications
+from include.ledger import anomalies, approvals, incidents, publications
 from include.ledger.incidents import Found, Incident, IncidentKind
 from include.ledger.locks import LockBusy, held
 from include.ledger.migrations import prepare
@@ -109,6 +109,7 @@ def found(state: State) -> Iterator[Found]:
     yield from _waiting(state)
     yield from _late_or_away(state)
     yield from _without_features(state)
+    yield from _unusual(state)
 
 
 def _failed_runs(state: State) -> Iterator[Found]:
@@ -183,6 +184,15 @@ def _without_features(state: State) -> Iterator[Found]:
         yield alerts.no_features(night.night, night.published_at)
 
 
+def _unusual(state: State) -> Iterator[Found]:
+    """The last night, where figures of its day are not as expected and nobody has explained them."""
+    run = next((one for one in state.runs if one["kind"] == Kind.NIGHT and not one["dry_run"]), None)
+    if run is None or run["waits"]:  # what waits for an approval says itself why
+        return
+    if found := [one for one in anomalies.of_run(run["run_id"]) if one.reason is None]:
+        yield alerts.unusual(run, found, state.standing)
+
+
 def _over(incident: Incident, state: State) -> str | None:
     """What people are told, where an incident is over."""
     run = state.run(incident.run_id)
@@ -191,12 +201,30 @@ def _over(incident: Incident, state: State) -> str | None:
             return None
         asked = approvals.latest(incident.run_id) if incident.run_id else None
         return alerts.over(incident, None, run, asked)
+    if incident.kind == IncidentKind.ANOMALY:
+        return alerts.over(incident, None, run, None, why) if (why := _no_longer_unusual(incident, state)) else None
     if incident.kind in (IncidentKind.LATE, IncidentKind.SCHEDULER):
         published = state.first_published(incident.night)
     else:
         since = run["started_at"] if run else incident.opened_at
         published = state.ended(incident.kind, incident.dag, incident.night, since)
     return alerts.over(incident, published, run, None) if published else None
+
+
+def _no_longer_unusual(incident: Incident, state: State) -> str | None:
+    """What people are told, where a night's figures are explained, as expected now, or those of an earlier night."""
+    latest = next((one for one in state.runs if one["kind"] == Kind.NIGHT and not one["dry_run"]), None)
+    if latest is not None and latest["night"] > incident.night and latest["published_at"]:
+        return f"The night of {latest['night']} is published; what is unusual of it is told by itself."
+    run = state.run_of(incident.night)
+    found = anomalies.of_run(run["run_id"]) if run else []
+    if any(one.reason is None for one in found):
+        return None
+    if found:
+        return f"Explained by {found[0].explained_by}: {found[0].reason}"
+    if run is None or run["published_at"]:
+        return "The night was run again, and its figures are as expected."
+    return None  # it is under way again
 
 
 def _tell(at: datetime) -> int:

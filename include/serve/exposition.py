@@ -162,6 +162,17 @@ GAUGES: Final = (
         where answer is null and state = 'running'""",
     ),
     Gauge(
+        "stocktake_unusual_figures",
+        "Figures of the last published night's day that are not as expected and that nobody has explained.",
+        f"""{_LAST} select count(*) as value from audit.anomalies join published using (run_id)
+        where not exists (
+            select from audit.explanations
+            where explanations.day = anomalies.day
+                and (explanations.source is null or explanations.source = anomalies.source)
+                and (explanations.measure is null or explanations.measure = anomalies.measure)
+        )""",
+    ),
+    Gauge(
         "stocktake_incidents_open",
         "Incidents that are not over; none where STOCKTAKE_ALERTS names nobody.",
         "select kind, count(*) as value from audit.incidents where closed_at is null group by kind",

@@ -8,6 +8,8 @@ from decimal import Decimal
 
 from psycopg.errors import UndefinedTable
 
+from include.ledger import anomalies
+from include.ledger.anomalies import Finding
 from include.serve.figures import RUNS, Cursor, Row, snapshot
 from include.sources import SOURCES
 
@@ -42,6 +44,8 @@ class Night:
         restated: figures of earlier days that it changed, tables with the fewest keys and the latest days first;
             ``total`` is the number of all figures.
         approvals: the questions to operators, and their answers.
+        unusual: figures of the day that are not as expected, the furthest off first.
+        judged: how many figures of the day were compared with earlier days, and how many there are.
     """
 
     run: Row
@@ -56,6 +60,8 @@ class Night:
     proofs: list[Row]
     restated: list[Row]
     approvals: list[Row]
+    unusual: list[Finding]
+    judged: tuple[int, int]
 
     @property
     def at_stake(self) -> dict[str, Decimal]:
@@ -106,6 +112,8 @@ def read(run_id: str) -> Night:
                 proofs=_proofs(cursor, run_id),
                 restated=_restated(cursor, run),
                 approvals=_approvals(cursor, run_id),
+                unusual=anomalies.of_run(run_id) if _measures(cursor) else [],
+                judged=_judged(cursor, run) if _measures(cursor) else (0, 0),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -253,3 +261,17 @@ def _restated(cursor: Cursor, run: Row) -> list[Row]:
 
 def _approvals(cursor: Cursor, run_id: str) -> list[Row]:
     return cursor.execute("select * from audit.approvals where run_id = %s order by approval_id", [run_id]).fetchall()
+
+
+def _measures(cursor: Cursor) -> bool:
+    """Whether the ledger has measures of days: after an upgrade it has them from its next night on."""
+    row = cursor.execute("select to_regclass('audit.measures') is not null as there").fetchone()
+    return row is not None and bool(row["there"])
+
+
+def _judged(cursor: Cursor, run: Row) -> tuple[int, int]:
+    row = cursor.execute(
+        "select count(high) as judged, count(*) as measured from audit.measures where run_id = %s and day = %s",
+        [run["run_id"], run["night"]],
+    ).fetchone()
+    return (row["judged"], row["measured"]) if row else (0, 0)

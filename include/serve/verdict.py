@@ -76,8 +76,8 @@ def verdict(run: Mapping[str, Any], *, last_task: bool = False) -> Verdict:
         return Verdict(
             Mood.ATTENTION,
             "Waits for you",
-            "More rows would be in quarantine, or are gone from the shop, than is tolerated. Answer in Airflow: task"
-            " approve, Required Actions.",
+            "More rows would be in quarantine, or are gone from the shop, than is tolerated, or the day is unusual."
+            " Answer in Airflow: task approve, Required Actions.",
         )
     last = f"; last finished: {run['last_stage']}" if run["last_stage"] else ""
     return Verdict(Mood.WAITING, "Running", f"Not finished yet{last}.")

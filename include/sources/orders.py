@@ -243,6 +243,7 @@ ORDERS = Source(
         "delivered_on": ("delivered_at", "seconds_to_deliver"),
         "cancelled_on": ("cancelled_at", "cancelled_by", "cancellation_reason", "voided_on"),
     },
+    unsettled=("status", "payment_id"),
     derived=(
         _day("ordered_at"),
         _day("shipped_at"),

@@ -27,6 +27,7 @@ from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
 DAGS = {
+    "explain_day",
     "exports",
     "features",
     "housekeeping",

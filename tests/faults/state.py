@@ -29,7 +29,7 @@ State = dict[str, list[str]]  # by section, its lines in order
 
 _LOGGED = re.compile(r"\d{20}\.(json|checkpoint\.parquet)$|_last_checkpoint$")
 _CLOCKS = ("timestamp with time zone", "double precision")
-_NUMBERS = frozenset({"quarantine_id", "approval_id", "accepting_from"})
+_NUMBERS = frozenset({"quarantine_id", "approval_id", "anomaly_id", "explanation_id", "accepting_from"})
 _PUBLICATIONS = frozenset({"publication_id", "built_from"})
 _OF_SOURCES = {"clean_version": "clean", "held_version": "quarantine"}
 

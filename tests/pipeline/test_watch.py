@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.ledger import approvals, incidents, runs
+from include.ledger import anomalies, approvals, incidents, runs
+from include.ledger.anomalies import Anomaly
 from include.ledger.redaction import redacted
 from include.ledger.runs import Kind, Run
 from include.pipeline import alerts, watch
@@ -473,3 +474,83 @@ def test_a_mail_is_plain_text_without_secrets(ledger: psycopg.Connection[Any], m
     ((_, body),) = mail.taken
     assert "hunter22" not in body
     assert body.startswith("<script>alert(1)</script> at postgresql://a:***@b/c")
+
+
+def unusual(*measures: str) -> list[Anomaly]:
+    """Figures of the orders that are not as expected."""
+    told = "orders: {} 61, expected 95 to 170 (usual 125; 84 days before)"
+    return [
+        Anomaly("orders", one, "count", 61, 125, 95, 170, 2.1, told.format(one), False, 61, [], "select 1")
+        for one in measures
+    ]
+
+
+def test_unusual_figures_are_told_once_and_once_when_they_are_explained(
+    told: Receiver, ledger: psycopg.Connection[Any]
+) -> None:
+    begun(ledger)
+    anomalies.record("night", [], unusual("rows", "blank method", "c", "d", "e", "f"), NIGHT)
+    published(ledger, "night", at(4, 5))
+    for minute in (10, 15, 20):
+        watch.look(at(4, minute))
+    assert told.titles == ["demo_shop: night of 2026-11-21: 6 figures are unusual"]
+    reason, verdict, to_do, link = told.taken[0][1].splitlines()
+    assert reason.startswith("Orders: rows 61, expected 95 to 170 (usual 125; 84 days before); orders: blank method 61")
+    assert reason.endswith("; and 1 more")
+    assert verdict == "Published. Readers have whole days up to 2026-11-21."
+    assert "trigger explain_day with the date 2026-11-21" in to_do
+    assert link == f"{LINK}/night"
+    anomalies.explain(NIGHT, "orders", "rows", lasting=False, reason="a strike", explained_by="ada")
+    watch.look(at(4, 25))
+    assert told.titles[1:] == ["demo_shop: night of 2026-11-21: 5 figures are unusual"], "what is left of them"
+    anomalies.explain(NIGHT, None, None, lasting=False, reason="a strike", explained_by="ada")
+    for minute in (30, 35):
+        watch.look(at(4, minute))
+    assert told.titles[2:] == ["demo_shop: over: night of 2026-11-21: 5 figures are unusual"]
+    assert "Explained by ada: a strike" in told.taken[2][1]
+
+
+def test_unusual_figures_are_over_when_the_night_is_run_again_without_them(
+    told: Receiver, ledger: psycopg.Connection[Any]
+) -> None:
+    begun(ledger)
+    anomalies.record("night", [], unusual("rows"), NIGHT)
+    published(ledger, "night", at(4, 5))
+    watch.look(at(4, 10))
+    begun(ledger, "again", at(5))
+    watch.look(at(5, 5))
+    assert told.titles == ["demo_shop: night of 2026-11-21: 1 figure is unusual"], "it is under way"
+    published(ledger, "again", at(5, 10))
+    watch.look(at(5, 15))
+    assert "The night was run again, and its figures are as expected." in told.taken[1][1]
+
+
+def test_unusual_figures_of_a_night_are_over_with_the_next_one(told: Receiver, ledger: psycopg.Connection[Any]) -> None:
+    begun(ledger)
+    anomalies.record("night", [], unusual("rows"), NIGHT)
+    published(ledger, "night", at(4, 5))
+    watch.look(at(4, 10))
+    later = NIGHT + timedelta(days=1)
+    begun(ledger, "next", at(4, days=1), later)
+    anomalies.record("next", [], unusual("rows"), later)
+    published(ledger, "next", at(4, 5, days=1), later)
+    watch.look(at(4, 10, days=1))
+    assert sorted(told.titles[1:]) == [
+        "demo_shop: night of 2026-11-22: 1 figure is unusual",
+        "demo_shop: over: night of 2026-11-21: 1 figure is unusual",
+    ]
+    assert "The night of 2026-11-22 is published; what is unusual of it is told by itself." in str(told.taken)
+
+
+def test_what_waits_for_an_approval_because_it_is_unusual_is_told_once(
+    told: Receiver, ledger: psycopg.Connection[Any]
+) -> None:
+    begun(ledger)
+    anomalies.record("night", [], unusual("rows"), NIGHT)
+    approvals.ask("night", "digest", [{"unusual": unusual("rows")[0].sentence}])
+    watch.look(at(4, 10))
+    watch.look(at(4, 15))
+    assert [title.partition(" until")[0] for title in told.titles] == [
+        "demo_shop: night of 2026-11-21: it waits for an approval"
+    ]
+    assert "Figures of the day are unusual: orders: rows 61, expected 95 to 170" in told.taken[0][1]

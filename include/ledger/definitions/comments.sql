@@ -128,7 +128,7 @@ comment on column audit.quarantine.outcome is
 'open; released: accepted since; changed: still held, as another version; deleted: gone from the shop.';
 
 comment on table audit.approvals is
-'One row per time that a run asked an operator whether it may go on with more rows in quarantine, or gone from the shop, than is tolerated; a question that nobody answered before the run asked anew is not kept.';
+'One row per time that a run asked an operator whether it may go on with more rows in quarantine, or gone from the shop, than is tolerated, or with a day that is unusual; a question that nobody answered before the run asked anew is not kept.';
 comment on column audit.approvals.figures is
 'A digest of every row that would be held, its rules and its money, and of the keys that are gone: an approval is good for these rows alone.';
 comment on column audit.approvals.evidence is
@@ -139,7 +139,7 @@ comment on column audit.approvals.answered_by is 'As Airflow knows them. Null wh
 comment on table audit.incidents is
 'One row per incident of which the channels of STOCKTAKE_ALERTS are told: once when it is found, once when it is over.';
 comment on column audit.incidents.kind is
-'failed: a run that publishes failed; waits: a night waits for an approval; late: not published by STOCKTAKE_PUBLISHED_BY; features: a published night has none; scheduler: nothing ran while a night was due.';
+'failed: a run that publishes failed; waits: a night waits for an approval; late: not published by STOCKTAKE_PUBLISHED_BY; features: a published night has none; scheduler: nothing ran while a night was due; anomaly: figures of a night''s day are not as expected.';
 comment on column audit.incidents.run_id is
 'The run that it is about; null where there is none. The ledger may not know it: it may have failed before it was entered.';
 comment on column audit.incidents.reason is 'What opened it. The same run with another reason is another incident.';
@@ -149,6 +149,31 @@ comment on column audit.incidents.over is
 comment on column audit.incidents.told is
 'The channels that have taken the message: their place in STOCKTAKE_ALERTS and their scheme, never their URL.';
 comment on column audit.incidents.told_over is 'The channels that have been told that it is over.';
+
+comment on table audit.measures is
+'One row per figure of a source''s business day that a run measured: of its own day, and of earlier ones that nobody had measured.';
+comment on column audit.measures.measure is
+'rows, repeated (share of rows that say the same as another), blank …, distinct …, money …, … of money …, a value of a column, ….';
+comment on column audit.measures.kind is 'count, amount (units of a currency), mean, ratio, share (of 1) or minutes.';
+comment on column audit.measures.measured_rows is 'How many rows it is of, those that are parts of one row counted once.';
+comment on column audit.measures.usual is
+'What it would be on a day like those before; null of earlier days, and where too few days were known to compare with.';
+comment on column audit.measures.low is 'The least that is nothing unusual.';
+comment on column audit.measures.high is 'The most that is nothing unusual.';
+
+comment on table audit.anomalies is
+'One row per figure of a night''s day that is not as expected. At most 50 a night, the furthest off.';
+comment on column audit.anomalies.excess is 'How far it is outside: what it is off by, over what it may be off by.';
+comment on column audit.anomalies.asks is 'Whether the contract has an operator asked before it is published.';
+comment on column audit.anomalies.rows_behind is 'How many rows of the day it is about.';
+comment on column audit.anomalies.examples is 'Keys of some of them.';
+comment on column audit.anomalies.rows_sql is 'A query on the shop''s own database that gives them.';
+
+comment on table audit.explanations is 'One row per explanation of an operator why a day was as it was.';
+comment on column audit.explanations.source is 'Of which source alone; null: of all.';
+comment on column audit.explanations.measure is 'Of which figure alone; null: of all.';
+comment on column audit.explanations.lasting is
+'False: the day counts for no later one. True: it is so from this day on, and no earlier day counts any more.';
 
 comment on table audit.looks is 'One row: when incidents were first looked for, and last.';
 

@@ -1,0 +1,272 @@
+"""Anomalies in the ledger: what days look like, which figures were not as expected, and what operators explained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from psycopg.rows import class_row
+
+from include.ledger.connection import connect
+
+# Whether an explanation, if there is one, is about a measure of a day.
+_ABOUT: Final = """
+    (explanations.source is null or explanations.source = {of}.source)
+    and (explanations.measure is null or explanations.measure = {of}.measure)
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure of a day, as ``audit.measures`` has it: what is expected is null where it was not judged."""
+
+    source: str
+    day: date
+    measure: str
+    kind: str
+    value: float
+    measured_rows: int
+    usual: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """A figure that is not what was expected, as ``audit.anomalies`` has it."""
+
+    source: str
+    measure: str
+    kind: str
+    value: float
+    usual: float
+    low: float
+    high: float
+    excess: float
+    sentence: str
+    asks: bool
+    rows_behind: int
+    examples: list[str]
+    rows_sql: str
+
+
+@dataclass(frozen=True)
+class Finding(Anomaly):
+    """An anomaly of a night, and whether it is explained; ``published`` says whether its run was."""
+
+    anomaly_id: int
+    run_id: str
+    day: date
+    found_at: datetime
+    published: bool
+    reason: str | None
+    explained_by: str | None
+    explained_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a measure was on earlier days that count, as day numbers, values and rows."""
+
+    source: str
+    measure: str
+    kind: str
+    days: list[int]
+    measured: list[float]
+    rows: list[int]
+
+
+def known_days(before: date) -> dict[str, list[date]]:
+    """By source, the days before one that need not be measured: their own night did, or a night that was published."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select source, array_agg(distinct day)
+            from audit.measures
+            join audit.runs using (run_id)
+            where
+                measure = 'rows' and day < %(before)s
+                and (day = night or run_id in (select run_id from audit.publications))
+            group by source
+            """,
+            {"before": before},
+        ).fetchall()
+    return dict(rows)
+
+
+def past(before: date, since: date) -> list[Series]:
+    """What the measures were on days that count: those of published nights, without what operators explained.
+
+    A day is what its own night said last, however it was edited since; a day that had no night, what the first night
+    after it found.
+
+    Args:
+        before: the day that is judged.
+        since: the first day.
+    """
+    with connect() as connection, connection.cursor(row_factory=class_row(Series), binary=True) as cursor:
+        return cursor.execute(
+            f"""
+            with counts as (
+                select distinct on (source, day) source, day, run_id
+                from audit.measures
+                join audit.runs using (run_id)
+                join audit.publications using (run_id)
+                where measure = 'rows' and day >= %(since)s and day < %(before)s
+                order by source, day, (runs.night = day) desc, publication_id desc
+            )
+            select
+                source,
+                measure,
+                kind,
+                array_agg(day - date '1970-01-01' order by day) as days,
+                array_agg(value order by day) as measured,
+                array_agg(measured_rows order by day) as rows
+            from audit.measures
+            join counts using (source, day, run_id)
+            where not exists (
+                select from audit.explanations
+                where {_ABOUT.format(of="measures")} and (
+                    not explanations.lasting and explanations.day = measures.day
+                    or explanations.lasting and explanations.day > measures.day and explanations.day <= %(before)s
+                )
+            )
+            group by source, measure, kind
+            """.encode(),
+            {"before": before, "since": since},
+        ).fetchall()
+
+
+def record(run_id: str, measures: Iterable[Measured], anomalies: Collection[Anomaly], day: date) -> None:
+    """Record what a run measured and found, replacing what an earlier attempt did.
+
+    Args:
+        run_id: the run.
+        measures: of the day, and of earlier days that nobody had measured.
+        anomalies: of the day.
+        day: its business day.
+    """
+    with connect() as connection, connection.cursor() as cursor:
+        cursor.execute("delete from audit.measures where run_id = %s", [run_id])
+        cursor.execute("delete from audit.anomalies where run_id = %s", [run_id])
+        with cursor.copy(
+            """
+            copy audit.measures (run_id, source, day, measure, kind, value, measured_rows, usual, low, high) from stdin
+            """
+        ) as copy:
+            for one in measures:
+                copy.write_row([run_id, *vars(one).values()])
+        cursor.executemany(
+            """
+            insert into audit.anomalies (
+                run_id, day, source, measure, kind, value, usual, low, high, excess, sentence, asks, rows_behind,
+                examples, rows_sql
+            )
+            values (
+                %(run_id)s, %(day)s, %(source)s, %(measure)s, %(kind)s, %(value)s, %(usual)s, %(low)s, %(high)s,
+                %(excess)s, %(sentence)s, %(asks)s, %(rows_behind)s, %(examples)s, %(rows_sql)s
+            )
+            """,
+            [vars(one) | {"run_id": run_id, "day": day} for one in anomalies],
+        )
+
+
+def asked_about(run_id: str) -> list[str]:
+    """What of a run's day waits for an approval: a sentence each, but for what is explained."""
+    return [one.sentence for one in of_run(run_id) if one.asks and one.reason is None]
+
+
+def of_run(run_id: str) -> list[Finding]:
+    """What was found of a run's day, the furthest off first."""
+    return _findings("anomalies.run_id = %(run)s", {"run": run_id})
+
+
+def latest(nights: int = 14) -> list[Finding]:
+    """What was found in the latest nights, the newest first; of each its last run, published or not."""
+    return _findings(
+        """
+        anomalies.run_id in (
+            select distinct on (night) run_id from audit.runs
+            where kind = 'night' and not dry_run and night in (
+                select distinct night from audit.runs where kind = 'night' and not dry_run order by 1 desc
+                limit %(nights)s
+            )
+            order by night, started_at desc
+        )
+        """,
+        {"nights": nights},
+    )
+
+
+def was_measured(source: str | None, measure: str | None) -> bool:
+    """Whether there is such a measure of such a source; None: any."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select from audit.measures
+            where source = coalesce(%(source)s, source) and measure = coalesce(%(measure)s, measure) limit 1
+            """,
+            {"source": source, "measure": measure},
+        ).fetchone()
+    return row is not None
+
+
+def explain(
+    day: date, source: str | None, measure: str | None, *, lasting: bool, reason: str, explained_by: str
+) -> int:
+    """Record that a day was what it was: it counts for no later one.
+
+    Args:
+        day: the business day.
+        source: of which source; None: of all.
+        measure: of which measure; None: of all.
+        lasting: whether it is so from now on: no earlier day counts any more.
+        reason: why, in the operator's words.
+        explained_by: who says so.
+
+    Returns:
+        How many findings of the day this explains.
+    """
+    given = {
+        "day": day, "source": source, "measure": measure, "lasting": lasting, "reason": reason, "by": explained_by,
+    }  # fmt: skip
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into audit.explanations (day, source, measure, lasting, reason, explained_by)
+            values (%(day)s, %(source)s, %(measure)s, %(lasting)s, %(reason)s, %(by)s)
+            """,
+            given,
+        )
+        row = connection.execute(
+            """
+            select count(*) from audit.anomalies
+            where day = %(day)s and source = coalesce(%(source)s, source) and measure = coalesce(%(measure)s, measure)
+            """,
+            given,
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _findings(which: str, asked: Mapping[str, object]) -> list[Finding]:
+    with connect() as connection, connection.cursor(row_factory=class_row(Finding)) as cursor:
+        return cursor.execute(
+            f"""
+            select
+                anomaly_id, run_id, anomalies.day, anomalies.source, anomalies.measure, kind, value, usual, low, high,
+                excess, sentence, asks, rows_behind, examples, rows_sql, found_at,
+                run_id in (select run_id from audit.publications) as published,
+                explained.reason, explained.explained_by, explained.explained_at
+            from audit.anomalies
+            left join lateral (
+                select reason, explained_by, explained_at from audit.explanations
+                where {_ABOUT.format(of="anomalies")} and explanations.day = anomalies.day
+                order by explanation_id desc limit 1
+            ) as explained on true
+            where {which}
+            order by anomalies.day desc, excess desc, anomaly_id
+            """.encode(),
+            asked,
+        ).fetchall()

@@ -1,0 +1,115 @@
+"""Which days count: published nights, each as its own night said it, without what operators explained."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from include.ledger import anomalies, runs
+from include.ledger.anomalies import Anomaly, Measured
+from include.ledger.runs import Run
+from tests.conftest import Database
+
+NIGHT = date(2026, 11, 21)
+
+
+def days_before(days: int) -> date:
+    return NIGHT - timedelta(days=days)
+
+
+def a_night(
+    ledger: psycopg.Connection[Any], run: str, night: date, rows: dict[date, int], *, published: bool = True
+) -> None:
+    """A night that measured the orders of some days, and tax on each."""
+    runs.open_run(Run(run, night, night))
+    measures = [
+        Measured("orders", day, name, "count", value, value)
+        for day, count in rows.items()
+        for name, value in (("rows", count), ("tax", 7))
+    ]
+    anomalies.record(run, measures, [], night)
+    if published:
+        ledger.execute(
+            "insert into audit.publications (run_id, night, horizon, snapshot_at) values (%s, %s, %s, now())",
+            [run, night, night],
+        )
+
+
+def counted(measure: str = "rows", before: date = NIGHT) -> dict[date, float]:
+    """What the orders were on days that count."""
+    return {
+        date(1970, 1, 1) + timedelta(days=day): value
+        for one in anomalies.past(before, before - timedelta(days=400))
+        if one.measure == measure
+        for day, value in zip(one.days, one.measured, strict=True)
+    }
+
+
+@pytest.fixture
+def ledger(empty_ledger: Database) -> Any:
+    """The ledger, as its owner."""
+    with empty_ledger.connect("loader") as connection:
+        yield connection
+
+
+def test_a_day_is_what_its_own_night_said_last(ledger: psycopg.Connection[Any]) -> None:
+    a_night(ledger, "first", days_before(3), {days_before(5): 50, days_before(4): 40, days_before(3): 30})
+    a_night(ledger, "second", days_before(2), {days_before(2): 20})
+    a_night(ledger, "again", days_before(2), {days_before(2): 21})
+    assert counted() == {days_before(5): 50, days_before(4): 40, days_before(3): 30, days_before(2): 21}
+
+
+def test_neither_the_day_itself_counts_nor_a_later_one(ledger: psycopg.Connection[Any]) -> None:
+    a_night(ledger, "first", NIGHT, {days_before(1): 10, NIGHT: 0})
+    a_night(ledger, "later", NIGHT + timedelta(days=1), {NIGHT + timedelta(days=1): 5})
+    assert counted() == {days_before(1): 10}
+
+
+def test_a_night_that_failed_does_not_count_and_what_it_found_of_other_days_is_measured_again(
+    ledger: psycopg.Connection[Any],
+) -> None:
+    a_night(ledger, "failed", days_before(2), {days_before(3): 30, days_before(2): 2}, published=False)
+    assert counted() == {}
+    assert anomalies.known_days(NIGHT) == {"orders": [days_before(2)]}, "it had its night, which does not count"
+    a_night(ledger, "next", days_before(1), {days_before(3): 33, days_before(1): 10})
+    assert counted() == {days_before(3): 33, days_before(1): 10}
+    assert anomalies.known_days(NIGHT) == {"orders": [days_before(3), days_before(2), days_before(1)]}
+
+
+def test_what_is_explained_does_not_count(ledger: psycopg.Connection[Any]) -> None:
+    a_night(ledger, "first", days_before(1), {days_before(one): 10 * one for one in range(1, 5)})
+    about = ((2, None, None), (3, "orders", "tax"), (4, "payments", None))
+    for back, source, measure in about:
+        anomalies.explain(days_before(back), source, measure, lasting=False, reason="a sale", explained_by="ada")
+    assert counted() == {days_before(1): 10, days_before(3): 30, days_before(4): 40}
+    assert list(counted("tax")) == [days_before(4), days_before(1)]
+
+
+def test_what_is_lasting_leaves_out_the_days_before_it(ledger: psycopg.Connection[Any]) -> None:
+    a_night(ledger, "first", days_before(1), {days_before(one): 10 * one for one in range(1, 5)})
+    anomalies.explain(days_before(2), "orders", "tax", lasting=True, reason="a new rate", explained_by="ada")
+    assert list(counted("tax")) == [days_before(2), days_before(1)]
+    assert len(counted()) == 4
+    assert list(counted("tax", days_before(3))) == [days_before(4)], "for a day before it they count"
+
+
+def test_the_latest_nights_have_their_findings_with_who_explained_them(ledger: psycopg.Connection[Any]) -> None:
+    found = Anomaly("orders", "rows", "count", 3, 10, 6, 15, 1.8, "orders: rows 3", True, 3, ["7"], "select 1")
+    for back in (3, 2, 1):
+        a_night(ledger, f"night-{back}", days_before(back), {days_before(back): 3}, published=back != 2)
+        anomalies.record(f"night-{back}", [], [found, found], days_before(back))
+    a_night(ledger, "again", days_before(1), {days_before(1): 3})
+    anomalies.record("again", [], [found], days_before(1))
+    assert anomalies.explain(days_before(2), None, "rows", lasting=False, reason="a strike", explained_by="ada") == 2
+    listed = [(one.run_id, one.published, one.reason, one.explained_by) for one in anomalies.latest(2)]
+    assert listed == [
+        ("again", True, None, None),
+        ("night-2", False, "a strike", "ada"),
+        ("night-2", False, "a strike", "ada"),
+    ]
+    assert len(anomalies.latest()) == 5
+    assert anomalies.asked_about("again") == ["orders: rows 3"]
+    assert anomalies.asked_about("night-2") == []
