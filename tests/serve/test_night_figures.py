@@ -21,6 +21,7 @@ from tests.serve.conftest import NIGHT, extracted, published
 
 API = "/stocktake/api/v1"
 FIRST, FAILED, SECOND = "scheduled__first", "scheduled__failed", "scheduled__second"
+UNUSUAL = "rows: 5; expected 20 to 60"
 SINCE = "2026-11-21T02:00:00Z"
 BEFORE = NIGHT - timedelta(days=1)
 
@@ -45,6 +46,15 @@ select
 from audit.publications
 cross join (values ('net_sales'), ('total')) as figure (name)
 where run_id = '{SECOND}';
+insert into audit.anomalies (
+    run_id, day, source, measure, kind, value, usual, low, high, excess, sentence, asks, rows_behind, examples, rows_sql
+)
+select run_id, '{NIGHT}', 'orders', measure, 'count', 5, 40, 20, 60, 15, '{UNUSUAL}', false, 5, '{{}}', ''
+from (values ('{SECOND}', 'rows'), ('{SECOND}', 'money EUR'), ('{FAILED}', 'rows')) as found (run_id, measure);
+insert into audit.explanations (day, source, measure, lasting, reason, explained_by) values
+    ('{NIGHT}', null, 'rows', false, 'a first word', 'admin'),
+    ('{NIGHT}', 'orders', 'rows', false, 'a strike', 'admin'),
+    ('{BEFORE}', null, null, false, 'another day', 'admin');
 update audit.quarantine set quarantined_at = '2026-11-21 02:00Z';
 """
 
@@ -78,6 +88,13 @@ OF_THE_LEDGER: dict[str, list[dict[str, Any]]] = {
             ("total_equals_parts", "USD", "70.000"),
             ("status_known", "EUR", "110.000"),
         )
+    ],
+    "anomalies": [
+        {
+            "night": "2026-11-21", "run_id": SECOND, "source": "orders", "measure": measure,
+            "sentence": UNUSUAL, "value": 5, "low": 20, "high": 60, "rows_behind": 5, "asks": False, "reason": reason,
+        }
+        for measure, reason in (("rows", "a strike"), ("money EUR", None))
     ],
     "restatements": [
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -68,6 +68,11 @@ def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> N
         ("orders", row["rule"], "1", f"{row['currency']} {row['amount'][:-1]}")
         for row in OF_THE_LEDGER["in_quarantine"]
     ]
+    unusual = _cells(_panel(page, "Unusual days"))
+    assert [row[:5] for row in unusual] == [
+        ["2026-11-21", "orders", "rows: 5; expected 20 to 60", "5", explained]
+        for explained in ("a strike", "Explain …")
+    ]
     because = _cells(_panel(page, "What changed last, and why"))
     assert [row[1:] for row in because] == [
         ["reporting.orders", "2026-11-20", "order id 7", metric, "1.00", "2.00", "orders 7"]
@@ -123,6 +128,22 @@ def test_operators_see_the_rows_and_are_asked_before_anything_starts(page: Page)
     page.get_by_role("button", name="Put back", exact=True).click()
     # Airflow answers, which has no DAG here.
     expect(publications.locator("[role=status]")).to_contain_text("'republish'")
+
+
+@pytest.mark.parametrize("page", ["operator"], indirect=True)
+def test_a_day_is_explained_with_a_reason(page: Page) -> None:
+    unusual = _panel(page, "Unusual days")
+    sent: list[Any] = []
+    page.on("request", lambda asked: sent.append(asked.post_data_json) if asked.method == "POST" else None)
+    unusual.get_by_role("button", name="Explain orders, money EUR, of 2026-11-21").click()
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()  # without a reason nothing is sent
+    page.get_by_label("Reason").fill("Black Friday")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(unusual.locator("[role=status]")).to_contain_text("'explain_day'")  # which is not in this Airflow
+    told = {"date": "2026-11-21", "source": "orders", "measure": "money EUR", "reason": "Black Friday"}
+    assert sent == [{"logical_date": None, "conf": told}]
 
 
 def test_a_report_shows_values_in_quarantine_to_operators_alone(airflow: httpx.Client) -> None:

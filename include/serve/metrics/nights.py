@@ -97,6 +97,58 @@ order by night, source
         ages=True,
     ),
     Metric(
+        name="anomalies",
+        meaning="Figures of a night's day that are not what the days before it make one expect, and what an operator "
+        "said of them.",
+        unit="figures",
+        grain="One row per night, source and measure, of the night's last run; the latest night first, then the "
+        "furthest off.",
+        tables=("audit.runs", "audit.anomalies", "audit.explanations"),
+        columns=(
+            _NIGHT,
+            _RUN,
+            _SOURCE,
+            Column("measure", Type.TEXT, "The figure."),
+            Column("sentence", Type.TEXT, "What it is, and what was expected."),
+            Column("value", Type.RATIO, "What it is."),
+            Column("low", Type.RATIO, "The least that was expected."),
+            Column("high", Type.RATIO, "The most that was expected."),
+            Column("rows_behind", Type.INTEGER, "Rows that it was measured on, or that are unusual."),
+            Column("asks", Type.BOOLEAN, "Whether the contract has it wait for an approval."),
+            Column("reason", Type.TEXT, "What an operator explained it by.", nullable=True),
+        ),
+        sql=_LAST_RUNS
+        + """
+select
+    night,
+    run_id,
+    anomalies.source,
+    anomalies.measure,
+    anomalies.sentence,
+    anomalies.value,
+    anomalies.low,
+    anomalies.high,
+    anomalies.rows_behind,
+    anomalies.asks,
+    (
+        select explanations.reason
+        from audit.explanations
+        where explanations.day = anomalies.day
+            and coalesce(explanations.source, anomalies.source) = anomalies.source
+            and coalesce(explanations.measure, anomalies.measure) = anomalies.measure
+        order by explanations.explanation_id desc
+        limit 1
+    ) as reason
+from last_runs
+join audit.anomalies using (run_id)
+order by night desc, anomalies.excess desc, anomalies.anomaly_id
+limit {limit}
+""",
+        takes=RANGE | {Parameter.LIMIT},
+        days=90,
+        ages=True,
+    ),
+    Metric(
         name="restatements",
         meaning="How many figures of earlier days a publication changed.",
         unit="figures",

@@ -1,10 +1,10 @@
 /* How each figure of the ledger is drawn: a function takes the place and what the API answered. */
 
-import { ask, page } from "./api.js";
+import { page } from "./api.js";
 import { NIGHT, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
-import { chart, element, money, moment, table, whole } from "./show.js";
+import { chart, element, moment, table, whole } from "./show.js";
 import { started } from "./starting.js";
 
 const LATEST = 14; // runs in the list
@@ -108,89 +108,6 @@ export async function sources(place, { rows }) {
     });
 }
 
-export function held(place, { rows }) {
-  const columns = [
-    { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
-    { title: "Rule", of: (row) => element("code", {}, row.rule) },
-    { title: "Meaning", of: (row) => row.meaning ?? "" },
-    count("Rows", "rows"),
-    {
-      title: "Money",
-      number: true,
-      of: (row) => (Number(row.amount) && row.currency ? money(row.amount, row.currency) : "–"),
-    },
-    { title: "Since", narrow: true, of: (row) => moment(row.oldest_at) },
-    { title: "", of: (row) => rowsButton(row, place) },
-  ];
-  const replay = element("button", { type: "button" }, "Replay the quarantine …");
-  const said = element("span", { role: "status" });
-  replay.onclick = () =>
-    started(
-      said,
-      "replay",
-      {},
-      {
-        question: "Check the quarantine again?",
-        consequence:
-          "Every row in quarantine is checked by the rules as they are now, without reading the shop. Rows that pass are " +
-          "accepted, and what changes is published. The DAG replay says what else it does.",
-        yes: "Replay",
-      },
-    );
-  place.append(table(columns, rows), element("p", {}, replay, " ", said));
-}
-
-/** A button that shows the rows that break a rule, to those who may see them. */
-function rowsButton(row, place) {
-  const button = element(
-    "button",
-    { type: "button", "aria-label": `Rows of ${row.source} that break ${row.rule}` },
-    "Rows",
-  );
-  button.onclick = async () => {
-    place.querySelector(".held")?.remove();
-    const shown = element("div", { class: "held", tabindex: "-1" }, element("h3", {}, `${row.source}: ${row.rule}`));
-    place.append(shown);
-    try {
-      await heldRows(shown, row, 0);
-    } catch (problem) {
-      const said = problem.status === 403 ? "Rows hold personal data: only operators see them." : problem.message;
-      shown.append(element("p", { class: "bad" }, said));
-    }
-    shown.focus();
-  };
-  return button;
-}
-
-async function heldRows(shown, row, after) {
-  const found = await ask("quarantine", { source: row.source, rule: row.rule, after, limit: 20 });
-  for (const one of found.rows) {
-    const values = Object.entries(one.row_values).map(([name, value]) =>
-      element(
-        "div",
-        {},
-        element("dt", {}, name),
-        element(
-          "dd",
-          { class: "key" },
-          value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value),
-        ),
-      ),
-    );
-    const rules = one.rules.map((rule) => element("span", { class: "tag attention" }, rule));
-    const since = element("span", { class: "soft" }, ` since ${moment(one.quarantined_at)}`);
-    const head = [element("strong", { class: "key" }, one.row_key), " ", ...rules, since];
-    shown.append(element("div", { class: "row" }, ...head, element("dl", { class: "values" }, ...values)));
-  }
-  if (found.next == null) return;
-  const more = element("button", { type: "button" }, "More rows");
-  more.onclick = () => {
-    more.remove();
-    heldRows(shown, row, found.next).catch((problem) => shown.append(element("p", { class: "bad" }, problem.message)));
-  };
-  shown.append(more);
-}
-
 export function restated(place, { rows }) {
   const total = rows.reduce((sum, row) => sum + row.figures, 0);
   return chart(place, `${whole(total)} figures of earlier days changed, by night and table`, {
@@ -247,6 +164,37 @@ function cause({ causes: found }) {
   return said.join("; ") || "the table's definition changed";
 }
 
+export function unusual(place, { rows }) {
+  const said = element("p", { role: "status" });
+  const explain = (row) => {
+    if (row.reason != null) return row.reason;
+    const label = { type: "button", "aria-label": `Explain ${row.source}, ${row.measure}, of ${row.night}` };
+    const button = element("button", label, "Explain …");
+    button.onclick = () =>
+      started(
+        said,
+        "explain_day",
+        (reason) => ({ date: row.night, source: row.source, measure: row.measure, reason }),
+        {
+          question: `Why was ${row.measure} of ${row.source} so on ${row.night}?`,
+          consequence:
+            "The day then counts for no later one. For all of a day, or for good, trigger explain_day in Airflow.",
+          yes: "Explain",
+          asks: "Reason",
+        },
+      );
+    return button;
+  };
+  const columns = [
+    { title: "Night", narrow: true, of: (row) => report(row.night, row.run_id) },
+    { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
+    { title: "What", of: (row) => row.sentence },
+    count("Rows", "rows_behind"),
+    { title: "Explained", of: explain },
+  ];
+  place.append(table(columns, rows.slice(0, LATEST)), said);
+}
+
 export function publications(place, { rows }) {
   const said = element("p", { role: "status" });
   const back = (row) => {
@@ -254,18 +202,13 @@ export function publications(place, { rows }) {
     const label = { type: "button", "aria-label": `Put back publication ${row.publication_id}` };
     const button = element("button", label, "Put back …");
     button.onclick = () =>
-      started(
-        said,
-        "republish",
-        { night: row.night, publication: row.publication_id },
-        {
-          question: `Put back the night of ${row.night}?`,
-          consequence:
-            `Every reporting table becomes again what publication ${row.publication_id} left, up to ${row.horizon}, in one ` +
-            "transaction. The next night brings them forward again: pause the DAG nightly if it is not to.",
-          yes: "Put back",
-        },
-      );
+      started(said, "republish", () => ({ night: row.night, publication: row.publication_id }), {
+        question: `Put back the night of ${row.night}?`,
+        consequence:
+          `Every reporting table becomes again what publication ${row.publication_id} left, up to ${row.horizon}, in one ` +
+          "transaction. The next night brings them forward again: pause the DAG nightly if it is not to.",
+        yes: "Put back",
+      });
     return button;
   };
   const columns = [

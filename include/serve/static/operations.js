@@ -2,8 +2,9 @@
 
 import { ask, figure } from "./api.js";
 import { none } from "./drawings.js";
-import { causes, held, publications, quarantined, restated, runs, sources, stages } from "./nights.js";
+import { causes, publications, quarantined, restated, runs, sources, stages, unusual } from "./nights.js";
 import { all, fill, panel } from "./panels.js";
+import { held } from "./quarantine.js";
 import { behind, trouble } from "./show.js";
 
 const at = (id) => document.getElementById(id);
@@ -15,6 +16,7 @@ const PANELS = [
   { title: "Rows put in quarantine, by rule", figure: "newly_quarantined", range: true, draw: quarantined },
   { title: "Rows read per source", figure: "source_rows", range: true, wide: true, draw: sources },
   { title: "In quarantine now", figure: "in_quarantine", wide: true, draw: held },
+  { title: "Unusual days", figure: "anomalies", range: true, limit: ROWS, wide: true, draw: unusual },
   { title: "What changed of the past", figure: "restatements", range: true, draw: restated },
   { title: "Publications", figure: "publications", range: true, limit: ROWS, wide: true, draw: publications },
   {

@@ -5,18 +5,27 @@ import { inAirflow } from "./links.js";
 
 const at = (id) => document.getElementById(id);
 
-/** Ask whether something is to be started, start it by Airflow's own API, and say where it is. */
-export function started(said, dag, parameters, { question, consequence, yes }) {
+/**
+ * Ask whether something is to be started, start it by Airflow's own API, and say where it is.
+ *
+ * `parameters` gives what the DAG is told; where `asks` names a text that the operator is to write, it is given that.
+ */
+export function started(said, dag, parameters, { question, consequence, yes, asks }) {
   const dialog = at("sure");
+  const words = at("words");
   at("question").textContent = question;
   at("consequence").textContent = consequence;
   at("yes").textContent = yes;
+  at("asked").hidden = !asks;
+  at("asks").textContent = asks ?? "";
+  words.required = Boolean(asks);
+  words.value = "";
   dialog.onclose = async () => {
     if (dialog.returnValue !== "yes") return;
     said.className = "soft";
     said.textContent = "Starting …";
     try {
-      const run = await trigger(dag, parameters);
+      const run = await trigger(dag, parameters(words.value));
       said.replaceChildren("It was started: ", inAirflow(dag, run.dag_run_id), ".");
     } catch (problem) {
       said.className = "bad";

@@ -1,0 +1,90 @@
+/* What is in quarantine: by rule, with the rows for those who may see them, and checking it again. */
+
+import { ask } from "./api.js";
+import { pageOf } from "./lineage.js";
+import { link } from "./links.js";
+import { element, money, moment, table, whole } from "./show.js";
+import { started } from "./starting.js";
+
+export function held(place, { rows }) {
+  const columns = [
+    { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
+    { title: "Rule", of: (row) => element("code", {}, row.rule) },
+    { title: "Meaning", of: (row) => row.meaning ?? "" },
+    { title: "Rows", number: true, of: (row) => whole(row.rows) },
+    {
+      title: "Money",
+      number: true,
+      of: (row) => (Number(row.amount) && row.currency ? money(row.amount, row.currency) : "–"),
+    },
+    { title: "Since", narrow: true, of: (row) => moment(row.oldest_at) },
+    { title: "", of: (row) => rowsButton(row, place) },
+  ];
+  const replay = element("button", { type: "button" }, "Replay the quarantine …");
+  const said = element("span", { role: "status" });
+  replay.onclick = () =>
+    started(
+      said,
+      "replay",
+      {},
+      {
+        question: "Check the quarantine again?",
+        consequence:
+          "Every row in quarantine is checked by the rules as they are now, without reading the shop. Rows that pass are " +
+          "accepted, and what changes is published. The DAG replay says what else it does.",
+        yes: "Replay",
+      },
+    );
+  place.append(table(columns, rows), element("p", {}, replay, " ", said));
+}
+
+/** A button that shows the rows that break a rule, to those who may see them. */
+function rowsButton(row, place) {
+  const button = element(
+    "button",
+    { type: "button", "aria-label": `Rows of ${row.source} that break ${row.rule}` },
+    "Rows",
+  );
+  button.onclick = async () => {
+    place.querySelector(".held")?.remove();
+    const shown = element("div", { class: "held", tabindex: "-1" }, element("h3", {}, `${row.source}: ${row.rule}`));
+    place.append(shown);
+    try {
+      await heldRows(shown, row, 0);
+    } catch (problem) {
+      const said = problem.status === 403 ? "Rows hold personal data: only operators see them." : problem.message;
+      shown.append(element("p", { class: "bad" }, said));
+    }
+    shown.focus();
+  };
+  return button;
+}
+
+async function heldRows(shown, row, after) {
+  const found = await ask("quarantine", { source: row.source, rule: row.rule, after, limit: 20 });
+  for (const one of found.rows) {
+    const values = Object.entries(one.row_values).map(([name, value]) =>
+      element(
+        "div",
+        {},
+        element("dt", {}, name),
+        element(
+          "dd",
+          { class: "key" },
+          value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value),
+        ),
+      ),
+    );
+    const rules = one.rules.map((rule) => element("span", { class: "tag attention" }, rule));
+    const since = element("span", { class: "soft" }, ` since ${moment(one.quarantined_at)}`);
+    const head = [element("strong", { class: "key" }, one.row_key), " ", ...rules, since];
+    shown.append(element("div", { class: "row" }, ...head, element("dl", { class: "values" }, ...values)));
+  }
+  if (found.next == null) return;
+  const more = element("button", { type: "button" }, "More rows");
+  more.onclick = () => {
+    more.remove();
+    heldRows(shown, row, found.next).catch((problem) => shown.append(element("p", { class: "bad" }, problem.message)));
+  };
+  shown.append(more);
+}
