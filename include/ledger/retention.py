@@ -67,10 +67,10 @@ _DELETIONS = {
     "publication_sources": f"delete from audit.publication_sources where publication_id not in ({_KEPT_SOURCES})",
     "publication_tables": "delete from audit.publication_tables where schema_name <> 'features'"
     f" and (publication_id, schema_name, table_name) not in ({_KEPT_TABLES})",
-    "exports": "delete from audit.exports"
-    " where state in ('failed', 'cancelled', 'expired') and coalesce(finished_at, asked_at) < %(since)s",
     "incidents": "delete from audit.incidents where closed_at < %(since)s",
     "quarantine": "delete from audit.quarantine where outcome <> 'open' and resolved_at < %(since)s",
+    "exports": "delete from audit.exports"
+    " where state in ('failed', 'cancelled', 'expired') and coalesce(finished_at, asked_at) < %(since)s",
 }
 
 
