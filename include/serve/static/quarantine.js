@@ -26,7 +26,7 @@ export function held(place, { rows }) {
     started(
       said,
       "replay",
-      {},
+      () => ({}),
       {
         question: "Check the quarantine again?",
         consequence:
