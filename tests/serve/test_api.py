@@ -114,6 +114,16 @@ def test_only_rows_may_be_kept_and_nothing_is_guessed(operator: httpx.Client, ro
         assert headers["cache-control"] == ("private, no-cache" if route == SALES else "no-store"), route
 
 
+def test_each_role_is_answered_by_the_routes_that_are_for_it(airflow: httpx.Client, routes: list[str]) -> None:
+    refused = {}
+    for user in ("viewer", "operator", "admin"):
+        with logged_in(airflow, user) as client:
+            answers = {route: client.get(route).status_code for route in routes}
+        assert 401 not in answers.values()
+        refused[user] = [route for route, status in answers.items() if status == 403]
+    assert refused == {"viewer": [f"{API}/quarantine"], "operator": [], "admin": []}
+
+
 def test_only_operators_read_the_quarantine(viewer: httpx.Client, operator: httpx.Client) -> None:
     assert problem(viewer.get(f"{API}/quarantine"), 403)
     rows = operator.get(f"{API}/quarantine").json()["rows"]
