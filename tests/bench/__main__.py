@@ -22,6 +22,7 @@ from include.local.profile import state_folder
 from include.settings import ROOT
 from tests.bench import rivals
 from tests.bench.place import DAYS, FULL_ORDERS, LAST_DAY, NEXT_DAY, SERVER, TOUCHED, Place
+from tests.bench.readers import READERS, readers
 from tests.bench.report import Found, cells
 from tests.bench.stages import Line, builds, features, night
 from transforms.engines import ENGINES
@@ -67,6 +68,8 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         incremental = night(place, "incremental", NEXT_DAY, engines[0], _say)
         typer.echo("Its features")
         second = features(place, "next features", engines[0], _say)
+        typer.echo(f"{READERS} readers of the API beside a publication")
+        read = readers(place, (LAST_DAY, NEXT_DAY), _say)
     orders = next(line.rows for line in full.lines if line.work == "validate orders")
     about = {
         "scale": f"{scale:g}: {orders:,} orders of {DAYS} days, {place.size.products:,} products",
@@ -78,7 +81,7 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at {_revision()}; the bench took"
         f" {time.monotonic() - started:,.0f} s",
     }
-    return Found(about, full, first, incremental, second, built, extraction, loading, sql, engines)
+    return Found(about, full, first, incremental, second, built, extraction, loading, sql, read, engines)
 
 
 def _say(line: Line) -> None:

@@ -107,6 +107,16 @@ def publish(run_id: str, tables: Sequence[str]) -> Done:
     return 0, row[0] if row else None
 
 
+def republish(run_id: str, night: str) -> Done:
+    """Put a past night back: one transaction over all tables that differ from it."""
+    from include.pipeline import republish as putting_back
+    from transforms.registry import TABLES
+
+    putting_back.begin(run_id, {"night": night})
+    reporting = [one.table for one in TABLES.values() if one.table.schema == "reporting"]
+    return 0, putting_back.publish(run_id, reporting)
+
+
 def begin_features(run_id: str, engine: str) -> Done:
     """Enter a run of the DAG ``features``, for the night that was published last."""
     from include.pipeline import tables_dag
@@ -263,6 +273,7 @@ JOBS: Final[Mapping[str, Job]] = {
     "build": Job(build, (*_FORKED, "include.pipeline.table_build", "transforms.build")),
     "audit": Job(audit, (*_GATE, "transforms.registry")),
     "publish": Job(publish, (*_FORKED, "transforms.registry")),
+    "republish": Job(republish, (*_FORKED, "transforms.registry")),
     "begin_features": Job(begin_features),
     "publish_features": Job(publish_features, (*_FORKED, "transforms.registry")),
     "report": Job(report, _FORKED),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.bench import plain_sql, rivals
+from tests.bench import plain_sql, readers, rivals
 from tests.bench.stages import Line, Night, total
 
 MEGABYTE: Final = 1024 * 1024
@@ -45,6 +45,7 @@ class Found:
         extraction: other ways to read the shop.
         loading: other ways to write the tables.
         sql: the main tables as SQL in Postgres.
+        read: what a publication takes beside readers of the API.
     """
 
     about: Mapping[str, str]
@@ -56,6 +57,7 @@ class Found:
     extraction: Mapping[str, Line]
     loading: Mapping[str, Line]
     sql: Mapping[str, Line]
+    read: readers.Found
     engines: Sequence[str] = field(default_factory=list)
 
     @property
@@ -71,9 +73,16 @@ class Found:
             _at_most("extract / DuckDB's plain scan", extract, self.extraction[rivals.SCAN].seconds, 1.3),
             _at_most("publish / DuckDB's plain insert, bare tables", publish, self.loading[rivals.INSERT].seconds, 1.3),
             _at_most("incremental night / full night", self.incremental.seconds, full, 0.1),
+            Ratio(
+                f"a publication beside {readers.READERS} readers / alone",
+                self.read.slower,
+                "≤ 1.1",
+                self.read.slower <= 1.1,
+            ),
             Ratio("peak memory of any task of both nights, MB", peak, "≤ 1024", peak <= 1024),
             _at_most("full night / six of its tables as SQL in Postgres", full, sql, 1.0),
             _at_least("read_sql + builds on pandas + to_sql / full night", naive, full, 5.0),
+            _at_most(f"a publication beside {readers.READERS} readers / alone", self.read.slower, 1.0, 1.1),
             _plain("extract / the floor, COPY out", extract, self.extraction[rivals.FLOOR_OUT].seconds),
             _plain("publish / the floor, COPY in", publish, self.loading[rivals.FLOOR_IN].seconds),
             _plain("publish / plain insert, tables with keys", publish, self.loading[rivals.INSERT_KEYED].seconds),
@@ -115,6 +124,7 @@ class Found:
                 *_section("Other ways to read the shop", _line_table(self.extraction.values())),
                 *_section("Other ways to write the tables", _line_table(self.loading.values())),
                 *_section("The main tables as SQL in Postgres", _line_table(self.sql.values())),
+                *_section("Read beside a publication", _line_table(self.read.lines)),
                 "",
                 _NOTES,
             ]
@@ -130,6 +140,7 @@ class Found:
                 "features": [asdict(line) for line in self.features.lines],
                 "incremental": [asdict(line) for line in self.incremental.lines],
                 "next_features": [asdict(line) for line in self.next_features.lines],
+                "read": [asdict(line) for line in self.read.lines],
                 "builds": {
                     table: {engine: asdict(line) for engine, line in lines.items()}
                     for table, lines in self.builds.items()

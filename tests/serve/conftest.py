@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -44,16 +44,26 @@ SECRET = "a-secret-of-the-test-that-is-long-enough-for-every-signature-there-is"
 USERS = {"admin": "admin", "operator": "user", "viewer": "viewer"}  # and their roles in Airflow
 
 
+class HasLogins(Protocol):
+    """A database with a URL for each of its roles."""
+
+    def url(self, role: str) -> str:
+        """The URL of a role."""
+
+
 @contextmanager
-def airflow_of(warehouse: Database, home: Path, **more: str) -> Iterator[httpx.Client]:
+def airflow_of(
+    warehouse: HasLogins, home: Path, users: Mapping[str, str] = USERS, **more: str
+) -> Iterator[httpx.Client]:
     """Airflow's API server with the plugin over a warehouse, for a visitor who has not logged in.
 
     Args:
         warehouse: what its pages and its API read.
         home: an empty folder for Airflow.
+        users: who can log in, and their roles.
         more: further variables of its environment.
     """
-    (home / "logins.json").write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))
+    (home / "logins.json").write_text(json.dumps(dict.fromkeys(users, PASSWORD)))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -66,7 +76,7 @@ def airflow_of(warehouse: Database, home: Path, **more: str) -> Iterator[httpx.C
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in users.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "logins.json"),
         "AIRFLOW__API_AUTH__JWT_SECRET": SECRET,
         "STOCKTAKE_WAREHOUSE_URL": warehouse.url("loader"),
