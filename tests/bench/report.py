@@ -73,12 +73,6 @@ class Found:
             _at_most("extract / DuckDB's plain scan", extract, self.extraction[rivals.SCAN].seconds, 1.3),
             _at_most("publish / DuckDB's plain insert, bare tables", publish, self.loading[rivals.INSERT].seconds, 1.3),
             _at_most("incremental night / full night", self.incremental.seconds, full, 0.1),
-            Ratio(
-                f"a publication beside {readers.READERS} readers / alone",
-                self.read.slower,
-                "≤ 1.1",
-                self.read.slower <= 1.1,
-            ),
             Ratio("peak memory of any task of both nights, MB", peak, "≤ 1024", peak <= 1024),
             _at_most("full night / six of its tables as SQL in Postgres", full, sql, 1.0),
             _at_least("read_sql + builds on pandas + to_sql / full night", naive, full, 5.0),
