@@ -31,14 +31,23 @@ class Outcome:
 
 def outcomes_of(run_id: str, table: str) -> list[dict[str, Any]]:
     """A table's result for each of its rules in a run: rule, meaning, severity, evaluated, broken, examples."""
+    return outcomes_by_table(run_id, [table])[table]
+
+
+def outcomes_by_table(run_id: str, tables: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The same of several tables, by the table."""
+    found: dict[str, list[dict[str, Any]]] = {table: [] for table in tables}
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
+        rows = cursor.execute(
             """
-            select rule, meaning, severity, evaluated, broken, examples from audit.expectation_results
-            where run_id = %s and table_name = %s order by rule
+            select table_name, rule, meaning, severity, evaluated, broken, examples from audit.expectation_results
+            where run_id = %s and table_name = any(%s) order by rule
             """,
-            [run_id, table],
+            [run_id, list(found)],
         ).fetchall()
+    for row in rows:
+        found[row.pop("table_name")].append(row)
+    return found
 
 
 def record_outcomes(run_id: str, table: str, outcomes: Iterable[Outcome]) -> None:

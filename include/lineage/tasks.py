@@ -120,21 +120,22 @@ def _build(run: Run, name: str) -> Lineage:
 
 def _audit(run: Run, _: str) -> Lineage:
     """What was built, with what was checked of it."""
-    inputs = []
-    for one in built_tables(run.run_id):
-        [table] = _typed(one.table_name)
-        outcomes = expectations.outcomes_of(run.run_id, table.qualified_name)
-        inputs.append(read(in_lake(table.schema, table.name), one.lake_version, outcomes, table))
-    return Lineage(inputs)
+    built = built_tables(run.run_id)
+    tables = _typed(*(one.table_name for one in built))
+    outcomes = expectations.outcomes_by_table(run.run_id, [table.qualified_name for table in tables])
+    return Lineage(
+        [
+            read(in_lake(table.schema, table.name), one.lake_version, outcomes[table.qualified_name], table)
+            for one, table in zip(built, tables, strict=True)
+        ]
+    )
 
 
 def _publish(run: Run, _: str) -> Lineage:
     """Versions of tables in the lake, into the warehouse: of tonight, or of the past night that is put back."""
     inputs, outputs = [], []
-    for one in published_tables(run.run_id):
-        if one.table_name not in TABLES:
-            continue
-        [table] = _typed(one.table_name)
+    published = [one for one in published_tables(run.run_id) if one.table_name in TABLES]
+    for one, table in zip(published, _typed(*(one.table_name for one in published)), strict=True):
         inputs.append(read(in_lake(table.schema, table.name), one.lake_version))
         place = in_warehouse(table.schema, table.name)
         origins = columns.of_published(table)
@@ -167,8 +168,9 @@ def _of_sets(schema: list[tuple[str, str, str]], sets: list[str]) -> Origins:
     }
 
 
-def _typed(name: str) -> list[Table]:
-    return shop_tables([TABLES[name].table], settings().sources)
+def _typed(*names: str) -> list[Table]:
+    """Tables as this shop has them, in this order."""
+    return shop_tables([TABLES[name].table for name in names], settings().sources)
 
 
 _STEPS: Final[Mapping[str, Callable[[Run, str], Lineage]]] = MappingProxyType(

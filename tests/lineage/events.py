@@ -43,3 +43,12 @@ def one(event: Event, kind: str, name: str) -> Event:
     """The dataset of a name."""
     [found] = [dataset for dataset in event[kind] if dataset["name"].endswith(name)]
     return dict(found)
+
+
+def origins(dataset: Event) -> dict[str, list[str]]:
+    """Per column, the columns that it is said to be made of: with the last part of their dataset's name."""
+    told = dataset["facets"].get("columnLineage", {"fields": {}})["fields"]
+    return {
+        name: [f"{of['name'].rpartition('/')[2].rpartition('.')[2]}.{of['field']}" for of in found["inputFields"]]
+        for name, found in told.items()
+    }

@@ -1,11 +1,13 @@
-"""The datasets of runs that are no night: a replay reads the quarantine, a past night comes back from the lake."""
+"""The datasets of runs that are no night: a replay reads the quarantine, a past night comes back from the lake, …"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from include.pipeline import republish
-from tests.lineage.events import event_of, names, one
+from include.pipeline import republish, training_set
+from tests.lineage.events import event_of, names, one, origins
 from tests.nights import LAST_DAY, Nights
 
 
@@ -19,3 +21,19 @@ def test_a_replay_checks_the_quarantine_and_a_past_night_is_put_back_from_the_la
     event = event_of("back", "publish")
     assert "reporting/orders" in names(event, "inputs")
     assert one(event, "outputs", "reporting.orders")["outputFacets"]["outputStatistics"]["rowCount"] == 0
+
+
+@pytest.mark.after_a_night
+def test_a_set_of_training_rows_is_made_of_features(nights: Nights) -> None:
+    form: dict[str, Any] = {
+        "name": "churn", "entities_parquet": None, "entities_sql": None, "entities_of": "customer_activity",
+        "dates": [LAST_DAY.isoformat()], "timestamp": "timestamp", "features": ["customer_activity"], "labels": [],
+        "ttl_days": 7, "known_only": False, "publication": None,
+    }  # fmt: skip
+    training_set.make("run", form, training_set.check({}, form))
+    event = event_of("run", "write", **form)
+    assert names(event, "inputs") == ["features/customer_activity"]
+    [made] = event["outputs"]
+    assert made["outputFacets"]["outputStatistics"]["rowCount"] > 100
+    assert origins(made)["customer_activity__recency_days"] == ["customer_activity.recency_days"]
+    assert nights.names

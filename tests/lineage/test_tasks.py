@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 import pytest
@@ -13,18 +12,9 @@ import pytest
 from include.settings import settings
 from include.sources import shop_sources
 from tests.conftest import Done, nights_between
-from tests.lineage.events import Event, event_of, names, one
+from tests.lineage.events import event_of, names, one, origins
 from tests.lineage.schemas import faults
-from tests.nights import FEW, LAST_DAY, Nights
-
-
-def origins(dataset: Event) -> dict[str, list[str]]:
-    """Per column, the columns that it is said to be made of: with the last part of their dataset's name."""
-    told = dataset["facets"].get("columnLineage", {"fields": {}})["fields"]
-    return {
-        name: [f"{of['name'].rpartition('/')[2].rpartition('.')[2]}.{of['field']}" for of in found["inputFields"]]
-        for name, found in told.items()
-    }
+from tests.nights import FEW, Nights
 
 
 @pytest.fixture(scope="module")
@@ -147,23 +137,6 @@ def test_no_event_has_a_secret_or_a_row(done: Nights, night: str) -> None:
     emails = done.shop.execute("select email from customers where email is not null limit 50").fetchall()
     assert emails
     assert not any(email in told for (email,) in emails)
-
-
-def test_a_set_of_training_rows_is_made_of_features(done: Nights) -> None:
-    from include.pipeline import training_set
-
-    form: dict[str, Any] = {
-        "name": "churn", "entities_parquet": None, "entities_sql": None, "entities_of": "customer_activity",
-        "dates": [LAST_DAY.isoformat()], "timestamp": "timestamp", "features": ["customer_activity"], "labels": [],
-        "ttl_days": 7, "known_only": False, "publication": None,
-    }  # fmt: skip
-    training_set.make("run", form, training_set.check({}, form))
-    event = event_of("run", "write", **form)
-    assert names(event, "inputs") == ["features/customer_activity"]
-    [made] = event["outputs"]
-    assert made["outputFacets"]["outputStatistics"]["rowCount"] > 100
-    assert origins(made)["customer_activity__recency_days"] == ["customer_activity.recency_days"]
-    assert done.names
 
 
 def test_a_server_that_is_a_socket_of_this_machine_has_a_name_too(
