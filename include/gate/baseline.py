@@ -6,7 +6,7 @@ them. The same is asked of every earlier day, and what it was off by says how fa
 (MAD, as a deviation), and never less than chance alone makes of so few rows. Medians, because an unusual day must not
 make the next one usual.
 
-Many measures are judged every night, so the limits are wide: six deviations, and wider than all but one of the earlier
+Many measures are judged every night, so the limits are wide: five deviations, and wider than all but one of the earlier
 days; a shop's sale once a month is nothing to be woken for. The first and the last day of a month may be off by what
 they were off by in other months, and a day by what the same days were off by a year ago, where there is as much past.
 """
@@ -14,9 +14,8 @@ they were off by in other months, and a day by what the same days were off by a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import Final
 
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.contract.types import day_of
+from include.gate.scales import SCALES, STRAIGHT, Kind, Value, least_by_chance, most_by_chance
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -37,36 +37,10 @@ _LEVEL: Final = 10  # days that the level is taken from
 _RECENT: Final = 84  # days that say how far a day may be off
 _DEVIATIONS: Final = 5.0
 _BEYOND: Final = 1.15  # times what all but one of the recent days were off by
-_CHANCE: Final = 4.5  # deviations of chance: about one in three million
 _FEWEST_ROWS: Final = 20  # behind a mean or a ratio; of fewer it says nothing
 _YEAR: Final = (363, 364, 365, 366)  # days ago: the same weekday, the same date, and one to each side
 _FEWEST_MONTHS: Final = 6
-_TOGETHER: Final = 0.01  # of a count, how much all rows come and go together: a tenth, squared
 _MAD: Final = 1.4826  # of a normal distribution, its deviation by its MAD
-
-
-class Kind(StrEnum):
-    """What kind of figure a measure is, which says how far two days may be apart."""
-
-    COUNT = "count"  # of rows, or of what they name
-    AMOUNT = "amount"  # money, in minor units of one currency
-    MEAN = "mean"  # of a row
-    RATIO = "ratio"  # of two sums of money in one currency
-    SHARE = "share"  # of the rows
-    MINUTES = "minutes"  # of a day
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a measure is on a day.
-
-    Attributes:
-        value: the figure.
-        rows: how many rows it is of.
-    """
-
-    value: float
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -98,62 +72,6 @@ class Expected:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """How values of a kind are compared: on which scale two days differ alike, whatever their size.
-
-    Attributes:
-        to: from a value to the scale.
-        back: from the scale to a value.
-        least: the least deviation, on the scale.
-        matters: the least difference of a value from the usual one that anybody wants to know of.
-    """
-
-    to: Callable[[Value], float]
-    back: Callable[[float], float]
-    least: float
-    matters: Callable[[float], float]
-
-
-def _log(plus: float, least: float, matters: Callable[[float], float]) -> _Scale:
-    return _Scale(
-        lambda one: math.log(max(one.value, 0) + plus),
-        lambda at: max(0.0, math.exp(min(at, 700.0)) - plus),
-        least,
-        matters,
-    )
-
-
-def _of_count(one: Value) -> float:
-    """As a logarithm for many rows, as a root for few: chance makes of 4 rows 8, and never of 4,000."""
-    return math.asinh(math.sqrt(_TOGETHER * (max(one.value, 0) + 0.375)))
-
-
-def _to_count(at: float) -> float:
-    return max(0.0, math.sinh(min(max(at, 0.0), 300.0)) ** 2 / _TOGETHER - 0.375)
-
-
-def _of_share(one: Value) -> float:
-    """The angle whose squared sine it is: chance moves it as far for any share of as many rows."""
-    return math.asin(math.sqrt(min(1.0, (one.value * one.rows + 0.375) / (one.rows + 0.75))))
-
-
-def _to_share(at: float) -> float:
-    return math.sin(min(max(at, 0.0), math.pi / 2)) ** 2
-
-
-_SCALES: Final[Mapping[Kind, _Scale]] = {
-    Kind.COUNT: _Scale(_of_count, _to_count, 0.015, lambda usual: 0.2 * usual),
-    Kind.AMOUNT: _log(1, 0.03, lambda usual: 0.2 * usual),
-    Kind.MEAN: _log(1e-9, 0.01, lambda usual: 0.1 * usual),
-    Kind.RATIO: _log(1e-9, 0.005, lambda usual: max(0.03 * usual, 0.002)),
-    Kind.SHARE: _Scale(_of_share, _to_share, 0.005, lambda _: 0.025),
-    Kind.MINUTES: _log(30, 0.1, lambda _: 60.0),
-}
-# Of figures that may be negative: a mean of units that come and go.
-_STRAIGHT: Final = _Scale(lambda one: one.value, lambda at: at, 0.0, lambda usual: 0.1 * abs(usual))
-
-
 class Baseline:
     """The past of one measure."""
 
@@ -167,7 +85,7 @@ class Baseline:
         counted = kind in (Kind.MEAN, Kind.RATIO)
         known = {day: one for day, one in past.items() if not counted or one.rows >= _FEWEST_ROWS}
         signed = counted and any(one.value <= 0 for one in known.values())
-        self._kind, self._scale = kind, _STRAIGHT if signed else _SCALES[kind]
+        self._kind, self._scale = kind, STRAIGHT if signed else SCALES[kind]
         # By day, from the first that is known to as long after the last as anything is expected.
         self._first = min(known, default=0)
         places = max(known, default=0) - self._first + 1 + _LEVEL
@@ -223,11 +141,11 @@ class Baseline:
         if self._kind is Kind.SHARE and rows:  # of none, the scale says a part of a row
             low, high = ((share * (rows + 0.75) - 0.375) / rows for share in (low, high))
         if self._kind is Kind.COUNT:
-            low, high = min(low, _least(usual, math.inf)), max(high, _most(usual, math.inf))
+            low, high = min(low, least_by_chance(usual, math.inf)), max(high, most_by_chance(usual, math.inf))
         elif self._kind is Kind.SHARE and rows:
-            low = min(low, _least(usual * rows, rows) / rows)
-            high = max(high, _most(usual * rows, rows) / rows)
-        if self._scale is not _STRAIGHT:
+            low = min(low, least_by_chance(usual * rows, rows) / rows)
+            high = max(high, most_by_chance(usual * rows, rows) / rows)
+        if self._scale is not STRAIGHT:
             low = max(low, 0.0)
         return Expected(usual, low, min(high, 1.0) if self._kind is Kind.SHARE else high, days, basis)
 
@@ -303,38 +221,3 @@ def _place_in_month(day: int) -> str | None:
     if day_of(day).day == 1:
         return "first"
     return "last" if day_of(day + 1).day == 1 else None
-
-
-def _least(expected: float, of: float) -> float:
-    """The least number of rows that chance makes of an expected one, of so many."""
-    low, high = 0, math.floor(expected)
-    if high <= 0 or _chance(0.5, expected, of) < _CHANCE:
-        return 0.0
-    while low < high:  # the least number that is not too far off
-        middle = (low + high) // 2
-        low, high = (low, middle) if _chance(middle + 0.5, expected, of) < _CHANCE else (middle + 1, high)
-    return float(low)
-
-
-def _most(expected: float, of: float) -> float:
-    """The most rows that chance makes of an expected number, of so many."""
-    expected = max(expected, 0.5)
-    most = of if math.isfinite(of) else 10 * expected + 100
-    low, high = math.ceil(expected), math.floor(most)
-    while low < high:  # the greatest number that is not too far off
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _chance(middle - 0.5, expected, of) < _CHANCE else (low, middle - 1)
-    return float(low)
-
-
-def _chance(rows: float, expected: float, of: float) -> float:
-    """How many deviations of chance lie between a number of rows and the expected one: the root of the deviance."""
-    others = 0.0
-    if math.isfinite(of):
-        rows, expected = min(rows, of), min(expected, of - 0.5)
-        others = _deviance(of - rows, of - expected)
-    return math.sqrt(max(0.0, 2 * (_deviance(rows, expected) + others)))
-
-
-def _deviance(rows: float, expected: float) -> float:
-    return (rows * math.log(rows / expected) if rows > 0 else 0.0) - rows + expected
