@@ -59,7 +59,10 @@ def test_a_day_is_what_its_own_night_said_last(ledger: psycopg.Connection[Any]) 
     a_night(ledger, "first", days_before(3), {days_before(5): 50, days_before(4): 40, days_before(3): 30})
     a_night(ledger, "second", days_before(2), {days_before(2): 20})
     a_night(ledger, "again", days_before(2), {days_before(2): 21})
-    assert counted() == {days_before(5): 50, days_before(4): 40, days_before(3): 30, days_before(2): 21}
+    a_night(ledger, "later", days_before(1), {days_before(4): 44, days_before(2): 22, days_before(1): 10})
+    assert counted() == {
+        days_before(5): 50, days_before(4): 44, days_before(3): 30, days_before(2): 21, days_before(1): 10,
+    }  # fmt: skip
 
 
 def test_neither_the_day_itself_counts_nor_a_later_one(ledger: psycopg.Connection[Any]) -> None:
