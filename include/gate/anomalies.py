@@ -15,8 +15,9 @@ from typing import Final
 import duckdb
 
 from include.contract import Source
-from include.gate.baseline import Baseline, Expected, Kind, Value
+from include.gate.baseline import Baseline, Expected
 from include.gate.measures import REPEATED, ROWS, Days, Measure, is_measured, measure, named, said
+from include.gate.scales import Kind, Value
 from include.lake.night_views import lacks_key, row_key
 
 LONGEST: Final = 400  # days of past that are measured at once: those that are compared, and what they are compared with

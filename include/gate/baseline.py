@@ -6,7 +6,7 @@ them. The same is asked of every earlier day, and what it was off by says how fa
 (MAD, as a deviation), and never less than chance alone makes of so few rows. Medians, because an unusual day must not
 make the next one usual.
 
-Many measures are judged every night, so the limits are wide: six deviations, and wider than all but one of the earlier
+Many measures are judged every night, so the limits are wide: five deviations, and wider than all but one of the earlier
 days; a shop's sale once a month is nothing to be woken for. The first and the last day of a month may be off by what
 they were off by in other months, and a day by what the same days were off by a year ago, where there is as much past.
 """
@@ -14,52 +14,33 @@ they were off by in other months, and a day by what the same days were off by a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from include.contract.types import day_of
+from include.gate.scales import SCALES, STRAIGHT, Kind, Value, least_by_chance, most_by_chance
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 FEWEST_DAYS: Final = 28  # of past, before anything is judged
 LONGEST_PAST: Final = 372  # days that can matter: the same days a year ago
 
 _WEEKS: Final = 10  # that a weekday's part is taken from
+_OF_A_WEEK: Final = 5  # days that are known of it, at least
 _LEVEL: Final = 10  # days that the level is taken from
 _RECENT: Final = 84  # days that say how far a day may be off
 _DEVIATIONS: Final = 5.0
 _BEYOND: Final = 1.15  # times what all but one of the recent days were off by
-_CHANCE: Final = 4.5  # deviations of chance: about one in three million
 _FEWEST_ROWS: Final = 20  # behind a mean or a ratio; of fewer it says nothing
 _YEAR: Final = (363, 364, 365, 366)  # days ago: the same weekday, the same date, and one to each side
 _FEWEST_MONTHS: Final = 6
-_TOGETHER: Final = 0.01  # of a count, how much all rows come and go together: a tenth, squared
 _MAD: Final = 1.4826  # of a normal distribution, its deviation by its MAD
-
-
-class Kind(StrEnum):
-    """What kind of figure a measure is, which says how far two days may be apart."""
-
-    COUNT = "count"  # of rows, or of what they name
-    AMOUNT = "amount"  # money, in minor units of one currency
-    MEAN = "mean"  # of a row
-    RATIO = "ratio"  # of two sums of money in one currency
-    SHARE = "share"  # of the rows
-    MINUTES = "minutes"  # of a day
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a measure is on a day.
-
-    Attributes:
-        value: the figure.
-        rows: how many rows it is of.
-    """
-
-    value: float
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -91,64 +72,8 @@ class Expected:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """How values of a kind are compared: on which scale two days differ alike, whatever their size.
-
-    Attributes:
-        to: from a value to the scale.
-        back: from the scale to a value.
-        least: the least deviation, on the scale.
-        matters: the least difference of a value from the usual one that anybody wants to know of.
-    """
-
-    to: Callable[[Value], float]
-    back: Callable[[float], float]
-    least: float
-    matters: Callable[[float], float]
-
-
-def _log(plus: float, least: float, matters: Callable[[float], float]) -> _Scale:
-    return _Scale(
-        lambda one: math.log(max(one.value, 0) + plus),
-        lambda at: max(0.0, math.exp(min(at, 700.0)) - plus),
-        least,
-        matters,
-    )
-
-
-def _of_count(one: Value) -> float:
-    """As a logarithm for many rows, as a root for few: chance makes of 4 rows 8, and never of 4,000."""
-    return math.asinh(math.sqrt(_TOGETHER * (max(one.value, 0) + 0.375)))
-
-
-def _to_count(at: float) -> float:
-    return max(0.0, math.sinh(min(max(at, 0.0), 300.0)) ** 2 / _TOGETHER - 0.375)
-
-
-def _of_share(one: Value) -> float:
-    """The angle whose squared sine it is: chance moves it as far for any share of as many rows."""
-    return math.asin(math.sqrt(min(1.0, (one.value * one.rows + 0.375) / (one.rows + 0.75))))
-
-
-def _to_share(at: float) -> float:
-    return math.sin(min(max(at, 0.0), math.pi / 2)) ** 2
-
-
-_SCALES: Final[Mapping[Kind, _Scale]] = {
-    Kind.COUNT: _Scale(_of_count, _to_count, 0.015, lambda usual: 0.2 * usual),
-    Kind.AMOUNT: _log(1, 0.03, lambda usual: 0.2 * usual),
-    Kind.MEAN: _log(1e-9, 0.01, lambda usual: 0.1 * usual),
-    Kind.RATIO: _log(1e-9, 0.005, lambda usual: max(0.03 * usual, 0.002)),
-    Kind.SHARE: _Scale(_of_share, _to_share, 0.005, lambda _: 0.025),
-    Kind.MINUTES: _log(30, 0.1, lambda _: 60.0),
-}
-# Of figures that may be negative: a mean of units that come and go.
-_STRAIGHT: Final = _Scale(lambda one: one.value, lambda at: at, 0.0, lambda usual: 0.1 * abs(usual))
-
-
 class Baseline:
-    """The past of one measure; asked day by day, it remembers what it has worked out."""
+    """The past of one measure."""
 
     def __init__(self, kind: Kind, past: Mapping[int, Value]) -> None:
         """Take the past of a measure.
@@ -158,14 +83,17 @@ class Baseline:
             past: by day number, what it was; days that are not to count are left out.
         """
         counted = kind in (Kind.MEAN, Kind.RATIO)
-        self._kind = kind
-        self._past = {day: one for day, one in past.items() if not counted or one.rows >= _FEWEST_ROWS}
-        signed = counted and any(one.value <= 0 for one in self._past.values())
-        self._scale = _STRAIGHT if signed else _SCALES[kind]
-        self._at = {day: self._scale.to(one) for day, one in self._past.items()}
-        self._off_week = cache(self._off_its_week)
-        self._part = cache(self._weekday_part)
-        self.off = cache(self._off)
+        known = {day: one for day, one in past.items() if not counted or one.rows >= _FEWEST_ROWS}
+        signed = counted and any(one.value <= 0 for one in known.values())
+        self._kind, self._scale = kind, STRAIGHT if signed else SCALES[kind]
+        # By day, from the first that is known to as long after the last as anything is expected.
+        self._first = min(known, default=0)
+        places = max(known, default=0) - self._first + 1 + _LEVEL
+        self._at, self._rows = np.full(places, np.nan), np.full(places, np.nan)
+        for day, one in known.items():
+            self._at[day - self._first], self._rows[day - self._first] = self._scale.to(one), one.rows
+        self._predicted = _predictions(self._at)
+        self._off = self._at - self._predicted
 
     def expect(self, day: int, rows: int) -> Expected | None:
         """What the measure is expected to be on a day, from the days before it.
@@ -177,22 +105,28 @@ class Baseline:
         Returns:
             None where too few days, or rows, say anything.
         """
-        recent = [one for one in range(day - _RECENT, day) if one in self._at]
-        known = {one: off for one in recent if (off := self.off(one)) is not None}
-        center = self._predicted(day)
-        if len(recent) < FEWEST_DAYS or len(known) < FEWEST_DAYS // 2 or center is None:
+        place = day - self._first
+        if not 0 < place < len(self._at) or np.isnan(self._predicted[place]):
+            return None
+        since = max(0, place - _RECENT)
+        recent = np.flatnonzero(~np.isnan(self._at[since:place])) + since
+        known = recent[~np.isnan(self._off[recent])]
+        if len(recent) < FEWEST_DAYS or len(known) < FEWEST_DAYS // 2:
             return None
         if self._kind in (Kind.MEAN, Kind.RATIO) and rows < _FEWEST_ROWS:
             return None
-        months = self._months(day, _MAD * _median(map(abs, known.values())))
-        offs = [off - months.get(_place_in_month(one), 0.0) for one, off in known.items()]
-        spread = max(_MAD * _median(map(abs, offs)), self._scale.least)
+        center = float(self._predicted[place])
+        offs = self._off[known]
+        months = self._months(day, _MAD * float(np.median(np.abs(offs))))
+        if months:
+            offs = offs - [months.get(_place_in_month(one + self._first), 0.0) for one in known.tolist()]
+        spread = max(_MAD * float(np.median(np.abs(offs))), self._scale.least)
         spread *= self._for_fewer(rows, recent) * (1 + 6 / len(offs))
         basis = f"{len(recent)} days before"
         if shift := months.get(_place_in_month(day)):
             center, basis = center + shift, f"{basis}, and the same day of other months"
         up, down = (self._allowed(side, offs, spread) for side in (1, -1))
-        year = [off for ago in _YEAR if (off := self.off(day - ago)) is not None]
+        year = [off for ago in _YEAR if (off := self._off_on(day - ago)) is not None]
         if year and max(year) > up / 2:
             up, basis = max(up, max(year) + up / 2), f"{basis}, and the same days a year ago"
         if year and -min(year) > down / 2:
@@ -207,67 +141,79 @@ class Baseline:
         if self._kind is Kind.SHARE and rows:  # of none, the scale says a part of a row
             low, high = ((share * (rows + 0.75) - 0.375) / rows for share in (low, high))
         if self._kind is Kind.COUNT:
-            low, high = min(low, _least(usual, math.inf)), max(high, _most(usual, math.inf))
+            low, high = min(low, least_by_chance(usual, math.inf)), max(high, most_by_chance(usual, math.inf))
         elif self._kind is Kind.SHARE and rows:
-            low = min(low, _least(usual * rows, rows) / rows)
-            high = max(high, _most(usual * rows, rows) / rows)
-        if self._scale is not _STRAIGHT:
+            low = min(low, least_by_chance(usual * rows, rows) / rows)
+            high = max(high, most_by_chance(usual * rows, rows) / rows)
+        if self._scale is not STRAIGHT:
             low = max(low, 0.0)
         return Expected(usual, low, min(high, 1.0) if self._kind is Kind.SHARE else high, days, basis)
 
-    def _allowed(self, side: int, offs: Iterable[float], spread: float) -> float:
+    def _allowed(self, side: int, offs: Floats, spread: float) -> float:
         """How far a day may be off to one side: more than all recent days but one were."""
-        furthest = sorted((side * off for off in offs), reverse=True)
-        return max(_DEVIATIONS * spread, _BEYOND * furthest[1])
+        return max(_DEVIATIONS * spread, _BEYOND * float(np.sort(side * offs)[-2]))
 
-    def _for_fewer(self, rows: int, recent: Iterable[int]) -> float:
+    def _for_fewer(self, rows: int, recent: Places) -> float:
         """By what the deviation grows on a day with fewer rows than others have."""
         if self._kind not in (Kind.MEAN, Kind.RATIO, Kind.SHARE):
             return 1.0
-        return max(1.0, math.sqrt(_median(self._past[one].rows for one in recent) / max(rows, 1)))
+        return max(1.0, math.sqrt(float(np.median(self._rows[recent])) / max(rows, 1)))
 
-    def _months(self, day: int, spread: float) -> dict[str | None, float]:
+    def _months(self, day: int, spread: float) -> Mapping[str | None, float]:
         """What the first and the last days of months were off by, where that is more than chance."""
-        found: dict[str | None, list[float]] = {}
-        for one in range(day - LONGEST_PAST, day):
-            if (place := _place_in_month(one)) and (off := self.off(one)) is not None:
+        found: dict[str, list[float]] = {}
+        for one, place in _month_days(day):
+            if (off := self._off_on(one)) is not None:
                 found.setdefault(place, []).append(off)
+        middle = {place: float(np.median(offs)) for place, offs in found.items() if len(offs) >= _FEWEST_MONTHS}
         return {
-            place: _median(offs)
-            for place, offs in found.items()
-            if len(offs) >= _FEWEST_MONTHS and abs(_median(offs)) > 2 * spread / math.sqrt(len(offs))
+            place: shift for place, shift in middle.items() if abs(shift) > 2 * spread / math.sqrt(len(found[place]))
         }
 
-    def _off(self, day: int) -> float | None:
+    def _off_on(self, day: int) -> float | None:
         """What a past day was off by; None where it, or what it would have been, is not known."""
-        predicted = self._predicted(day) if day in self._at else None
-        return None if predicted is None else self._at[day] - predicted
-
-    def _predicted(self, day: int) -> float | None:
-        """What a day like others would be, on the scale: from the days before it."""
-        known = [one for one in range(day - _LEVEL, day) if one in self._at]
-        if len(known) < _LEVEL // 2:
-            return None
-        latest = day - 4  # the week around a day is over three days later
-        parts = [self._part(latest - (latest - weekday) % 7) for weekday in range(7)]
-        return _median([self._at[one] - parts[one % 7] for one in known]) + parts[day % 7]
-
-    def _weekday_part(self, latest: int) -> float:
-        found = [off for week in range(_WEEKS) if (off := self._off_week(latest - 7 * week)) is not None]
-        # Two weeks say little of a weekday, ten much.
-        return _median(found) * len(found) / (len(found) + 1) if found else 0.0
-
-    def _off_its_week(self, day: int) -> float | None:
-        """What a day differs from the week around it by."""
-        week = [self._at[one] for one in range(day - 3, day + 4) if one in self._at]
-        return self._at[day] - _median(week) if day in self._at and len(week) > 4 else None
+        place = day - self._first
+        off = self._off[place] if 0 <= place < len(self._off) else np.nan
+        return None if np.isnan(off) else float(off)
 
 
-def _median(values: Iterable[float]) -> float:
-    """The median; ``statistics`` has one too, which takes half as long again: a night asks for tens of thousands."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return (ordered[middle] + ordered[~middle]) / 2
+def _predictions(at: Floats) -> Floats:
+    """What each day would be if it were like others: from the days before it.
+
+    Args:
+        at: what each day was, on the scale; of a day that is not known, no number.
+    """
+    off_week = at - _medians(_shifted(at, range(-3, 4)), _OF_A_WEEK)
+    weeks = _shifted(off_week, range(0, -7 * _WEEKS, -7))
+    counted = np.sum(~np.isnan(weeks), axis=1)
+    # Two weeks say little of a weekday, ten much.
+    part = np.nan_to_num(_medians(weeks, 1)) * counted / (counted + 1)
+    # The week around a day is over three days later: a weekday's part is known from its last day that is longer ago.
+    ago = range(_LEVEL + 1)
+    parts = np.nan_to_num(_shifted(part, [-4 - (days - 4) % 7 for days in ago]))
+    level = _medians(_shifted(at, [-days for days in ago[1:]]) - parts[:, 1:], _LEVEL // 2)
+    return np.asarray(level + parts[:, 0])
+
+
+def _shifted(values: Floats, by: Iterable[int]) -> Floats:
+    """For each place the values as many places away, side by side."""
+    places = np.arange(len(values))[:, None] + np.array(list(by))
+    inside = (places >= 0) & (places < len(values))
+    return np.where(inside, values[np.clip(places, 0, len(values) - 1)], np.nan)
+
+
+def _medians(rows: Floats, fewest: int) -> Floats:
+    """The median of each row's numbers; none of a row with fewer than so many."""
+    ordered, counted = np.sort(rows, axis=1), np.sum(~np.isnan(rows), axis=1)  # what is no number comes last
+    each = np.arange(len(rows))
+    middle = (ordered[each, np.maximum(counted - 1, 0) // 2] + ordered[each, np.maximum(counted, 1) // 2]) / 2
+    return np.where(counted < fewest, np.nan, middle)
+
+
+@cache
+def _month_days(before: int) -> list[tuple[int, str]]:
+    """The first and the last days of the months of a year."""
+    return [(day, place) for day in range(before - LONGEST_PAST, before) if (place := _place_in_month(day))]
 
 
 @cache
@@ -275,38 +221,3 @@ def _place_in_month(day: int) -> str | None:
     if day_of(day).day == 1:
         return "first"
     return "last" if day_of(day + 1).day == 1 else None
-
-
-def _least(expected: float, of: float) -> float:
-    """The least number of rows that chance makes of an expected one, of so many."""
-    low, high = 0, math.floor(expected)
-    if high <= 0 or _chance(0.5, expected, of) < _CHANCE:
-        return 0.0
-    while low < high:  # the least number that is not too far off
-        middle = (low + high) // 2
-        low, high = (low, middle) if _chance(middle + 0.5, expected, of) < _CHANCE else (middle + 1, high)
-    return float(low)
-
-
-def _most(expected: float, of: float) -> float:
-    """The most rows that chance makes of an expected number, of so many."""
-    expected = max(expected, 0.5)
-    most = of if math.isfinite(of) else 10 * expected + 100
-    low, high = math.ceil(expected), math.floor(most)
-    while low < high:  # the greatest number that is not too far off
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _chance(middle - 0.5, expected, of) < _CHANCE else (low, middle - 1)
-    return float(low)
-
-
-def _chance(rows: float, expected: float, of: float) -> float:
-    """How many deviations of chance lie between a number of rows and the expected one: the root of the deviance."""
-    others = 0.0
-    if math.isfinite(of):
-        rows, expected = min(rows, of), min(expected, of - 0.5)
-        others = _deviance(of - rows, of - expected)
-    return math.sqrt(max(0.0, 2 * (_deviance(rows, expected) + others)))
-
-
-def _deviance(rows: float, expected: float) -> float:
-    return (rows * math.log(rows / expected) if rows > 0 else 0.0) - rows + expected

@@ -19,7 +19,7 @@ from typing import Any, Final
 import duckdb
 
 from include.contract import Column, Source, Type
-from include.gate.baseline import Kind, Value
+from include.gate.scales import Kind, Value
 from include.lake import duckdb_session as duck
 
 FEWEST: Final = 5  # rows in a currency, for its money to be measured

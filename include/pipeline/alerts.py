@@ -137,12 +137,11 @@ def unusual(run: Mapping[str, Any], found: Sequence[Finding], standing: date | N
     told = [one.sentence for one in found[:_NAMED]]
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     count = "1 figure is" if len(found) == 1 else f"{len(found)} figures are"
-    head = verdict(run).sentence.partition(": ")[0].rstrip(".")
     return _found(
         IncidentKind.ANOMALY, run["night"], run["dag"], run["run_id"],
         title=f"night of {run['night']}: {count} unusual",
         reason=f"{'; '.join(told)}{more}",
-        verdict=f"{head}. {_readers_have(standing)}",
+        verdict=f"{verdict(run).word}. {_readers_have(standing)}",
         to_do="look at Unusual in the night's report, which has the rows; if the day was what it was, trigger"
         f" explain_day with the date {run['night']}; if not, have the rows put right and run the night again",
     )  # fmt: skip

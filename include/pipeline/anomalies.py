@@ -20,8 +20,8 @@ from include.contract.types import day_number, day_of
 from include.extract import sql_files
 from include.gate import anomalies as gate
 from include.gate.anomalies import Judged, Past
-from include.gate.baseline import Kind, Value
 from include.gate.measures import REPEATED, Measure, measure, said
+from include.gate.scales import Kind, Value
 from include.ledger import anomalies as ledger
 from include.ledger.anomalies import Anomaly, Measured
 from include.ledger.runs import Run

@@ -1,7 +1,8 @@
 """The parts that are measured, and what came of each.
 
 What decides how wide the limits are was chosen on the parts that are not ``reported``; the figures that the project
-gives are of the others, which were looked at when nothing was changed any more.
+gives are of the others, which were looked at when nothing was changed any more; but for the quiet nights of the real
+purchases, of which the whole year was looked at on the way.
 """
 
 from __future__ import annotations

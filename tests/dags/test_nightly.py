@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from include.contributing.dag_bag import environment, parsed
+from include.pipeline.explanation import FORM as EXPLANATION_FORM
 from include.pipeline.exports import FORM as EXPORTS_FORM
 from include.pipeline.housekeeping import FORM as HOUSEKEEPING_FORM
 from include.pipeline.replay import FORM as REPLAY_FORM
@@ -344,6 +345,14 @@ def test_slices_are_removed_when_somebody_says_of_which_night_and_starts_nothing
     assert [task["outlets"] for task in dag["tasks"].values()] == [[], [], []]
     assert tuple(dag["params"]) == REMOVAL_FORM
     assert dag["max_active_runs"] == 1
+
+
+def test_a_day_is_explained_when_somebody_says_why_and_starts_nothing(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["explain_day"]
+    assert list(dag["tasks"]) == ["explain"]
+    assert dag["tasks"]["explain"]["outlets"] == []
+    assert "NullTimetable" in dag["schedule"]
+    assert tuple(dag["params"]) == EXPLANATION_FORM
 
 
 def test_a_replay_is_a_night_without_a_shop_and_starts_the_features(

@@ -10,7 +10,8 @@ from datetime import date
 import pytest
 
 from include.contract.types import day_number, day_of
-from include.gate.baseline import FEWEST_DAYS, Baseline, Expected, Kind, Value
+from include.gate.baseline import FEWEST_DAYS, Baseline, Expected
+from include.gate.scales import Kind, Value
 
 DAY = day_number(date(2026, 3, 31))
 _WEEK = (1.0, 0.9, 0.9, 1.0, 1.1, 1.3, 0.5)

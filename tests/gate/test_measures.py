@@ -13,8 +13,8 @@ from include.contract import Column, Derived, Source, Type
 from include.contract.rules import one_of
 from include.contract.table import key
 from include.gate.anomalies import Baselines, keys_behind, measure_past, pasts
-from include.gate.baseline import Kind, Value
 from include.gate.measures import Days, measure
+from include.gate.scales import Kind, Value
 from include.lake import duckdb_session as duck
 
 SALES = Source(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -10,7 +10,9 @@ import pytest
 
 from include.ledger import anomalies, runs
 from include.ledger.anomalies import Anomaly, Measured
+from include.ledger.retention import forget
 from include.ledger.runs import Run
+from include.serve.exposition import GAUGES
 from tests.conftest import Database
 
 NIGHT = date(2026, 11, 21)
@@ -59,7 +61,10 @@ def test_a_day_is_what_its_own_night_said_last(ledger: psycopg.Connection[Any]) 
     a_night(ledger, "first", days_before(3), {days_before(5): 50, days_before(4): 40, days_before(3): 30})
     a_night(ledger, "second", days_before(2), {days_before(2): 20})
     a_night(ledger, "again", days_before(2), {days_before(2): 21})
-    assert counted() == {days_before(5): 50, days_before(4): 40, days_before(3): 30, days_before(2): 21}
+    a_night(ledger, "later", days_before(1), {days_before(4): 44, days_before(2): 22, days_before(1): 10})
+    assert counted() == {
+        days_before(5): 50, days_before(4): 44, days_before(3): 30, days_before(2): 21, days_before(1): 10,
+    }  # fmt: skip
 
 
 def test_neither_the_day_itself_counts_nor_a_later_one(ledger: psycopg.Connection[Any]) -> None:
@@ -113,3 +118,27 @@ def test_the_latest_nights_have_their_findings_with_who_explained_them(ledger: p
     assert len(anomalies.latest()) == 5
     assert anomalies.asked_about("again") == ["orders: rows 3"]
     assert anomalies.asked_about("night-2") == []
+
+
+def test_prometheus_counts_what_nobody_has_explained_of_the_last_night(ledger: psycopg.Connection[Any]) -> None:
+    gauge = next(one for one in GAUGES if one.name == "stocktake_unusual_figures")
+    names = ("rows", "tax", "channel web")
+    found = [Anomaly("orders", name, "count", 3, 10, 6, 15, 1.8, name, False, 3, ["7"], "select 1") for name in names]
+    for back, some in ((2, found[:1]), (1, found)):
+        a_night(ledger, f"night-{back}", days_before(back), {days_before(back): 3})
+        anomalies.record(f"night-{back}", [], some, days_before(back))
+    assert ledger.execute(gauge.sql).fetchall() == [(3,)]
+    anomalies.explain(days_before(1), "orders", "tax", lasting=False, reason="a sale", explained_by="ada")
+    assert ledger.execute(gauge.sql).fetchall() == [(2,)]
+
+
+def test_the_measures_of_published_nights_are_kept_for_two_years_more(ledger: psycopg.Connection[Any]) -> None:
+    old, older = days_before(700), days_before(1200)
+    a_night(ledger, "published", old, {older: 1, old: 2})
+    a_night(ledger, "failed", old, {old: 3}, published=False)
+    a_night(ledger, "recent", days_before(1), {days_before(1): 4})
+    ledger.execute("update audit.runs set started_at = night, state = 'failed'")
+    ledger.execute("update audit.publications set published_at = night")
+    forget(datetime(2026, 8, 1, tzinfo=UTC), dry_run=False)
+    left = ledger.execute("select run_id, day from audit.measures where measure = 'rows' order by day").fetchall()
+    assert left == [("published", old), ("recent", days_before(1))]

@@ -37,6 +37,7 @@ def judge(nights: Nights, day: date = LAST_DAY) -> tuple[str, bool]:
     return run, nightly.check_tolerance(run)
 
 
+@pytest.mark.long
 def test_a_day_is_compared_with_the_past_that_a_first_night_finds(nights: Nights, old_shop: Database) -> None:
     one_channel(nights)
     run, asked = judge(nights)
@@ -58,6 +59,7 @@ def test_a_day_is_compared_with_the_past_that_a_first_night_finds(nights: Nights
     assert "channel = &#39;phone&#39;" in page
 
 
+@pytest.mark.long
 def test_a_day_without_a_past_is_not_judged_and_the_report_says_so(nights: Nights) -> None:
     run, asked = judge(nights, LAST_DAY - timedelta(days=45))
     assert not asked
@@ -66,6 +68,7 @@ def test_a_day_without_a_past_is_not_judged_and_the_report_says_so(nights: Night
     assert "Nothing was compared: too few days" in render(run)
 
 
+@pytest.mark.long
 def test_where_the_contract_asks_the_night_waits_for_these_figures_alone(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
