@@ -15,8 +15,7 @@ from psycopg import IsolationLevel
 from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg.rows import dict_row
 
-from include.ledger import anomalies
-from include.ledger.anomalies import Finding
+from include.ledger.anomalies import OF_RUN
 from include.ledger.connection import connect
 from include.sources import SOURCES
 
@@ -110,7 +109,7 @@ class Night:
     proofs: list[Row]
     restated: list[Row]
     approvals: list[Row]
-    unusual: list[Finding]
+    unusual: list[Row]
     judged: tuple[int, int]
 
     @property
@@ -162,7 +161,7 @@ def night(run_id: str) -> Night:
                 proofs=_proofs(cursor, run_id),
                 restated=_restated(cursor, run),
                 approvals=_approvals(cursor, run_id),
-                unusual=anomalies.of_run(run_id),
+                unusual=_unusual(cursor, run_id),
                 judged=_judged(cursor, run),
             )
     except UndefinedTable:
@@ -421,9 +420,21 @@ def _approvals(cursor: _Cursor, run_id: str) -> list[Row]:
     return cursor.execute("select * from audit.approvals where run_id = %s order by approval_id", [run_id]).fetchall()
 
 
+def _unusual(cursor: _Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(OF_RUN.encode(), {"run": run_id}).fetchall() if _has_measures(cursor) else []
+
+
 def _judged(cursor: _Cursor, run: Row) -> tuple[int, int]:
+    if not _has_measures(cursor):
+        return (0, 0)
     row = cursor.execute(
         "select count(high) as judged, count(*) as measured from audit.measures where run_id = %s and day = %s",
         [run["run_id"], run["night"]],
     ).fetchone()
     return (row["judged"], row["measured"]) if row else (0, 0)
+
+
+def _has_measures(cursor: _Cursor) -> bool:
+    """Whether the ledger has them: the first night after an update makes their tables."""
+    row = cursor.execute("select to_regclass('audit.anomalies') is not null as known").fetchone()
+    return bool(row and row["known"])
