@@ -17,6 +17,25 @@ _ABOUT: Final = """
     and (explanations.measure is null or explanations.measure = {of}.measure)
 """
 
+_FINDINGS: Final = f"""
+    select
+        anomaly_id, run_id, anomalies.day, anomalies.source, anomalies.measure, kind, value, usual, low, high,
+        excess, sentence, asks, rows_behind, examples, rows_sql, found_at,
+        run_id in (select run_id from audit.publications) as published,
+        explained.reason, explained.explained_by, explained.explained_at
+    from audit.anomalies
+    left join lateral (
+        select reason, explained_by, explained_at from audit.explanations
+        where {_ABOUT.format(of="anomalies")} and explanations.day = anomalies.day
+        order by explanation_id desc limit 1
+    ) as explained on true
+    where {{which}}
+    order by anomalies.day desc, excess desc, anomaly_id
+"""
+_OF_RUN: Final = "anomalies.run_id = %(run)s"
+# Rows of ``Finding`` of the run ``run``, for whoever has a connection of their own.
+OF_RUN: Final = _FINDINGS.format(which=_OF_RUN)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -180,7 +199,7 @@ def asked_about(run_id: str) -> list[str]:
 
 def of_run(run_id: str) -> list[Finding]:
     """What was found of a run's day, the furthest off first."""
-    return _findings("anomalies.run_id = %(run)s", {"run": run_id})
+    return _findings(_OF_RUN, {"run": run_id})
 
 
 def latest(nights: int = 14) -> list[Finding]:
@@ -252,21 +271,4 @@ def explain(
 
 def _findings(which: str, asked: Mapping[str, object]) -> list[Finding]:
     with connect() as connection, connection.cursor(row_factory=class_row(Finding)) as cursor:
-        return cursor.execute(
-            f"""
-            select
-                anomaly_id, run_id, anomalies.day, anomalies.source, anomalies.measure, kind, value, usual, low, high,
-                excess, sentence, asks, rows_behind, examples, rows_sql, found_at,
-                run_id in (select run_id from audit.publications) as published,
-                explained.reason, explained.explained_by, explained.explained_at
-            from audit.anomalies
-            left join lateral (
-                select reason, explained_by, explained_at from audit.explanations
-                where {_ABOUT.format(of="anomalies")} and explanations.day = anomalies.day
-                order by explanation_id desc limit 1
-            ) as explained on true
-            where {which}
-            order by anomalies.day desc, excess desc, anomaly_id
-            """.encode(),
-            asked,
-        ).fetchall()
+        return cursor.execute(_FINDINGS.format(which=which).encode(), asked).fetchall()

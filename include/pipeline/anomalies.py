@@ -70,7 +70,8 @@ def search(
 def _past(night: date) -> dict[str, Past]:
     """What the ledger has of earlier days that count, by source."""
     found: dict[str, dict[tuple[str, Kind], Mapping[int, Value]]] = defaultdict(dict)
-    for one in ledger.past(night, night - timedelta(days=gate.LONGEST)):
+    since = date.fromordinal(max(1, night.toordinal() - gate.LONGEST))  # a night may be asked for any day there is
+    for one in ledger.past(night, since):
         values = map(Value, one.measured, one.rows)
         found[one.source][one.measure, Kind(one.kind)] = dict(zip(one.days, values, strict=True))
     return dict(found)

@@ -8,8 +8,7 @@ from decimal import Decimal
 
 from psycopg.errors import UndefinedTable
 
-from include.ledger import anomalies
-from include.ledger.anomalies import Finding
+from include.ledger.anomalies import OF_RUN
 from include.serve.figures import RUNS, Cursor, Row, snapshot
 from include.sources import SOURCES
 
@@ -60,7 +59,7 @@ class Night:
     proofs: list[Row]
     restated: list[Row]
     approvals: list[Row]
-    unusual: list[Finding]
+    unusual: list[Row]
     judged: tuple[int, int]
 
     @property
@@ -112,8 +111,8 @@ def read(run_id: str) -> Night:
                 proofs=_proofs(cursor, run_id),
                 restated=_restated(cursor, run),
                 approvals=_approvals(cursor, run_id),
-                unusual=anomalies.of_run(run_id) if _measures(cursor) else [],
-                judged=_judged(cursor, run) if _measures(cursor) else (0, 0),
+                unusual=_unusual(cursor, run_id),
+                judged=_judged(cursor, run),
             )
     except UndefinedTable:
         raise KeyError(f"the ledger has no run {run_id!r}: no night has begun yet") from None
@@ -263,15 +262,21 @@ def _approvals(cursor: Cursor, run_id: str) -> list[Row]:
     return cursor.execute("select * from audit.approvals where run_id = %s order by approval_id", [run_id]).fetchall()
 
 
-def _measures(cursor: Cursor) -> bool:
-    """Whether the ledger has measures of days: after an upgrade it has them from its next night on."""
-    row = cursor.execute("select to_regclass('audit.measures') is not null as there").fetchone()
-    return row is not None and bool(row["there"])
+def _unusual(cursor: Cursor, run_id: str) -> list[Row]:
+    return cursor.execute(OF_RUN.encode(), {"run": run_id}).fetchall() if _has_measures(cursor) else []
 
 
 def _judged(cursor: Cursor, run: Row) -> tuple[int, int]:
+    if not _has_measures(cursor):
+        return (0, 0)
     row = cursor.execute(
         "select count(high) as judged, count(*) as measured from audit.measures where run_id = %s and day = %s",
         [run["run_id"], run["night"]],
     ).fetchone()
     return (row["judged"], row["measured"]) if row else (0, 0)
+
+
+def _has_measures(cursor: Cursor) -> bool:
+    """Whether the ledger has them: the first night after an update makes their tables."""
+    row = cursor.execute("select to_regclass('audit.anomalies') is not null as known").fetchone()
+    return bool(row and row["known"])

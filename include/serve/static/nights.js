@@ -4,12 +4,13 @@ import { page } from "./api.js";
 import { NIGHT, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
-import { chart, element, moment, table, whole } from "./show.js";
+import { chart, element, moment, shortTable, table, whole } from "./show.js";
 import { started } from "./starting.js";
 
 const LATEST = 14; // runs in the list
 const RULES = 5; // that have a colour of their own
-const SHOWN = 12; // figures of one table that changed
+const SHOWN = 12; // rows of a table at first
+const NAMED = 3; // rows of the shop that a changed figure names
 
 const count = (title, name) => ({ title, number: true, of: (row) => whole(row[name]) });
 
@@ -141,25 +142,16 @@ export function causes(place, { rows }) {
     { title: "Is", number: true, of: (row) => value(row.new_value) },
     { title: "Because of", of: cause },
   ];
-  const list = (from) => table(columns, rows.slice(0, from));
-  const shown = element("div", {}, list(SHOWN));
-  place.append(shown);
-  if (rows.length > SHOWN) {
-    const more = element("button", { type: "button" }, `Show ${whole(rows.length)}`);
-    more.onclick = () => {
-      shown.replaceChildren(list(rows.length));
-      more.remove();
-    };
-    place.append(more);
-  }
+  place.append(shortTable(columns, rows, SHOWN));
 }
 
 /** The rows of the shop that changed a figure. */
 function cause({ causes: found }) {
   if (found == null) return "no longer known";
   const said = Object.entries(found).map(([source, { keys, rows }]) => {
-    const more = rows > keys.length ? ` and ${whole(rows - keys.length)} more` : "";
-    return `${source} ${keys.join(", ")}${more}`;
+    const named = keys.slice(0, NAMED);
+    const more = rows > named.length ? ` and ${whole(rows - named.length)} more` : "";
+    return `${source} ${named.join(", ")}${more}`;
   });
   return said.join("; ") || "the table's definition changed";
 }
@@ -192,7 +184,7 @@ export function unusual(place, { rows }) {
     count("Rows", "rows_behind"),
     { title: "Explained", of: explain },
   ];
-  place.append(table(columns, rows.slice(0, LATEST)), said);
+  place.append(shortTable(columns, rows, SHOWN), said);
 }
 
 export function publications(place, { rows }) {
@@ -221,5 +213,5 @@ export function publications(place, { rows }) {
     count("Rows out", "deleted"),
     { title: "", of: back },
   ];
-  place.append(table(columns, rows.slice(0, LATEST)), said);
+  place.append(shortTable(columns, rows, SHOWN), said);
 }

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { pageOf } from "./lineage.js";
 import { link } from "./links.js";
-import { element, money, moment, table, whole } from "./show.js";
+import { element, money, moment, shortTable, whole } from "./show.js";
 import { started } from "./starting.js";
 
 export function held(place, { rows }) {
@@ -23,20 +23,17 @@ export function held(place, { rows }) {
   const replay = element("button", { type: "button" }, "Replay the quarantine …");
   const said = element("span", { role: "status" });
   replay.onclick = () =>
-    started(
-      said,
-      "replay",
-      () => ({}),
-      {
-        question: "Check the quarantine again?",
-        consequence:
-          "Every row in quarantine is checked by the rules as they are now, without reading the shop. Rows that pass are " +
-          "accepted, and what changes is published. The DAG replay says what else it does.",
-        yes: "Replay",
-      },
-    );
-  place.append(table(columns, rows), element("p", {}, replay, " ", said));
+    started(said, "replay", () => ({}), {
+      question: "Check the quarantine again?",
+      consequence:
+        "Every row in quarantine is checked by the rules as they are now, without reading the shop. Rows that pass are " +
+        "accepted, and what changes is published. The DAG replay says what else it does.",
+      yes: "Replay",
+    });
+  place.append(shortTable(columns, rows, SHOWN), element("p", {}, replay, " ", said));
 }
+
+const SHOWN = 12; // rules at first
 
 /** A button that shows the rows that break a rule, to those who may see them. */
 function rowsButton(row, place) {

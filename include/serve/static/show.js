@@ -74,6 +74,17 @@ export function table(columns, rows) {
   );
 }
 
+/** A table that begins with its first rows; a button shows the others. */
+export function shortTable(columns, rows, most) {
+  const shown = element("div", {}, table(columns, rows.slice(0, most)));
+  if (rows.length > most) {
+    const more = element("button", { type: "button" }, `Show all ${whole(rows.length)}`);
+    more.onclick = () => shown.replaceChildren(table(columns, rows));
+    shown.append(element("p", {}, more));
+  }
+  return shown;
+}
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 function theme() {
