@@ -10,6 +10,7 @@ import { started } from "./starting.js";
 const LATEST = 14; // runs in the list
 const RULES = 5; // that have a colour of their own
 const SHOWN = 12; // rows of a table at first
+const STRIP = 220; // pixels
 const NAMED = 3; // rows of the shop that a changed figure names
 
 const count = (title, name) => ({ title, number: true, of: (row) => whole(row[name]) });
@@ -96,6 +97,7 @@ export async function sources(place, { rows }) {
   place.append(table(columns, [...bySource]));
   for (const [made, source, nights] of strips)
     await chart(made, `Rows read of ${source} in ${nights.length} nights`, {
+      width: STRIP, // its place grows with the others
       height: 32,
       padding: 0,
       view: { stroke: null },

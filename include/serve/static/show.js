@@ -116,7 +116,7 @@ function theme() {
     rect: { stroke: colour("card"), strokeWidth: 1 },
     text: { color: ink },
     range: {
-      category: [1, 2, 3, 4, 5, 6].map((place) => colour(`series-${place}`)),
+      category: [1, 2, 3, 4, 5, 6, 7, 8].map((place) => colour(`series-${place}`)),
       heatmap: [colour("card"), colour("series-1")],
     },
   };
