@@ -7,7 +7,7 @@ measure (``measures``), what is expected (``baseline``), or what becomes of a fi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -111,14 +111,17 @@ def measure_past(
 class Baselines:
     """What is expected of the measures of a source, day by day; each day by the days before it alone."""
 
-    def __init__(self, source: Source, past: Past) -> None:
+    def __init__(
+        self, source: Source, past: Past, explained: Callable[[str], Collection[range]] = lambda _: ()
+    ) -> None:
         """Take the past of a source.
 
         Args:
             source: its contract.
-            past: by measure, what it was on the days that count.
+            past: by measure, what it was on earlier days.
+            explained: gives, by the name of a measure, the days on which it does not count.
         """
-        self._source, self._past = source, past
+        self._source, self._past, self._explained = source, past, explained
         self._baselines: dict[tuple[str, Kind], Baseline] = {}
 
     def judge(self, day: int, found: Mapping[Measure, Value]) -> list[Judged]:
@@ -142,7 +145,9 @@ class Baselines:
         if (name, kind) not in self._baselines:
             past, counted = self._past.get((name, kind), {}), self._past.get((ROWS.name, ROWS.kind), {})
             none = {day: value for day, rows in counted.items() if day not in past and (value := _of_none(kind, rows))}
-            self._baselines[name, kind] = Baseline(kind, {**none, **past})
+            left_out = self._explained(name)  # after the zeros: a day that is left out is not one without any
+            known = {day: value for day, value in {**none, **past}.items() if not any(day in days for days in left_out)}
+            self._baselines[name, kind] = Baseline(kind, known)
         return self._baselines[name, kind]
 
 

@@ -9,13 +9,13 @@ from typing import Final
 
 from psycopg.rows import class_row
 
+from include.contract.types import day_number
 from include.ledger.connection import connect
 
-# Whether an explanation, if there is one, is about a measure of a day.
-_ABOUT: Final = """
-    (explanations.source is null or explanations.source = {of}.source)
-    and (explanations.measure is null or explanations.measure = {of}.measure)
-"""
+# Whether an explanation is about an anomaly: of its day, and of its source and measure or of all of them.
+EXPLAINS: Final = """explanations.day = anomalies.day
+            and (explanations.source is null or explanations.source = anomalies.source)
+            and (explanations.measure is null or explanations.measure = anomalies.measure)"""
 
 _FINDINGS: Final = f"""
     select
@@ -26,7 +26,7 @@ _FINDINGS: Final = f"""
     from audit.anomalies
     left join lateral (
         select reason, explained_by, explained_at from audit.explanations
-        where {_ABOUT.format(of="anomalies")} and explanations.day = anomalies.day
+        where {EXPLAINS}
         order by explanation_id desc limit 1
     ) as explained on true
     where {{which}}
@@ -87,7 +87,7 @@ class Finding(Anomaly):
 
 @dataclass(frozen=True)
 class Series:
-    """What a measure was on earlier days that count, as day numbers, values and rows."""
+    """What a measure was on earlier days, as day numbers, values and rows."""
 
     source: str
     measure: str
@@ -95,6 +95,25 @@ class Series:
     days: list[int]
     measured: list[float]
     rows: list[int]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Days that count for no later one, because an operator explained them.
+
+    Attributes:
+        source: of this source alone; None: of all.
+        measure: of this measure alone; None: of all.
+        days: their day numbers.
+    """
+
+    source: str | None
+    measure: str | None
+    days: range
+
+    def is_about(self, source: str, measure: str) -> bool:
+        """Whether it is about a measure of a source."""
+        return self.source in (None, source) and self.measure in (None, measure)
 
 
 def known_days(before: date) -> dict[str, list[date]]:
@@ -116,7 +135,7 @@ def known_days(before: date) -> dict[str, list[date]]:
 
 
 def past(before: date, since: date) -> list[Series]:
-    """What the measures were on days that count: those of published nights, without what operators explained.
+    """What the measures were on days of published nights, with those that operators explained (``explained``).
 
     A day is what its own night said last, however it was edited since; a day that had no night, what the first night
     after it found.
@@ -127,7 +146,7 @@ def past(before: date, since: date) -> list[Series]:
     """
     with connect() as connection, connection.cursor(row_factory=class_row(Series), binary=True) as cursor:
         return cursor.execute(
-            f"""
+            """
             with counts as (
                 select distinct on (source, day) source, day, run_id
                 from audit.measures
@@ -145,17 +164,23 @@ def past(before: date, since: date) -> list[Series]:
                 array_agg(measured_rows order by day) as rows
             from audit.measures
             join counts using (source, day, run_id)
-            where not exists (
-                select from audit.explanations
-                where {_ABOUT.format(of="measures")} and (
-                    not explanations.lasting and explanations.day = measures.day
-                    or explanations.lasting and explanations.day > measures.day and explanations.day <= %(before)s
-                )
-            )
             group by source, measure, kind
-            """.encode(),
+            """,
             {"before": before, "since": since},
         ).fetchall()
+
+
+def explained(before: date) -> list[Explained]:
+    """What operators explained of the days before one: a day itself, or all days before what is lasting since then."""
+    with connect() as connection:
+        found = connection.execute(
+            "select source, measure, day, lasting from audit.explanations where day <= %s order by explanation_id",
+            [before],
+        ).fetchall()
+    return [
+        Explained(source, measure, range(day_number(date.min if lasting else day), day_number(day) + (not lasting)))
+        for source, measure, day, lasting in found
+    ]
 
 
 def record(run_id: str, measures: Iterable[Measured], anomalies: Collection[Anomaly], day: date) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from include.gate.anomalies import Judged, Past
 from include.gate.measures import REPEATED, Measure, measure, said
 from include.gate.scales import Kind, Value
 from include.ledger import anomalies as ledger
-from include.ledger.anomalies import Anomaly, Measured
+from include.ledger.anomalies import Anomaly, Explained, Measured
 from include.ledger.runs import Run
 from include.settings import settings
 
@@ -51,7 +52,7 @@ def search(
         What waits for an operator's approval, a sentence each.
     """
     day, night = day_number(run.night), run.night
-    known, past = ledger.known_days(night), _past(night)
+    known, past, explained = ledger.known_days(night), _past(night), ledger.explained(night)
     measures: list[Measured] = []
     found: list[Anomaly] = []
     for name in gate.measured(sources):
@@ -59,7 +60,8 @@ def search(
         today = measure(connection, source, rows, (day, day))[day]
         before = gate.measure_past(connection, source, rows, day, [day_number(one) for one in known.get(name, ())])
         measures += (_measured(name, one, value, at) for at, of in before.items() for one, value in of.items())
-        judged = gate.Baselines(source, _joined(past.get(name, {}), gate.pasts(before))).judge(day, today)
+        days = _joined(past.get(name, {}), gate.pasts(before))
+        judged = gate.Baselines(source, days, partial(_left_out, explained, name)).judge(day, today)
         measures += map(_as_judged(night), judged)
         found += [_anomaly(connection, sources, rows, one, night) for one in gate.findings(judged)]
     found = sorted(found, key=lambda one: -one.excess)[:_KEPT]
@@ -68,13 +70,17 @@ def search(
 
 
 def _past(night: date) -> dict[str, Past]:
-    """What the ledger has of earlier days that count, by source."""
+    """What the ledger has of earlier days, by source."""
     found: dict[str, dict[tuple[str, Kind], Mapping[int, Value]]] = defaultdict(dict)
     since = date.fromordinal(max(1, night.toordinal() - gate.LONGEST))  # a night may be asked for any day there is
     for one in ledger.past(night, since):
         values = map(Value, one.measured, one.rows)
         found[one.source][one.measure, Kind(one.kind)] = dict(zip(one.days, values, strict=True))
     return dict(found)
+
+
+def _left_out(explained: Collection[Explained], source: str, measure: str) -> list[range]:
+    return [one.days for one in explained if one.is_about(source, measure)]
 
 
 def _joined(known: Past, more: Past) -> Past:

@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from psycopg.errors import UndefinedTable
 
+from include.ledger.anomalies import EXPLAINS
 from include.serve import figures
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -165,12 +166,7 @@ GAUGES: Final = (
         "stocktake_unusual_figures",
         "Figures of the last published night's day that are not as expected and that nobody has explained.",
         f"""{_LAST} select count(*) as value from audit.anomalies join published using (run_id)
-        where not exists (
-            select from audit.explanations
-            where explanations.day = anomalies.day
-                and (explanations.source is null or explanations.source = anomalies.source)
-                and (explanations.measure is null or explanations.measure = anomalies.measure)
-        )""",
+        where not exists (select from audit.explanations where {EXPLAINS})""",
     ),
     Gauge(
         "stocktake_incidents_open",

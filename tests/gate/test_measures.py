@@ -163,6 +163,28 @@ def test_what_a_day_has_none_of_is_judged_too(session: duckdb.DuckDBPyConnection
     assert not judged["tax of money EUR"].is_finding
 
 
+@pytest.mark.parametrize(
+    ("explained", "finding", "judged"),
+    [((), True, True), ((range(109, 110),), True, True), ((range(109),), False, False)],
+)
+def test_a_measure_counts_on_explained_days_neither_as_it_was_nor_as_none(
+    session: duckdb.DuckDBPyConnection, explained: tuple[range, ...], finding: bool, judged: bool
+) -> None:
+    """From day 109 on a third of the orders come by phone; if that is lasting, nothing is known of it yet."""
+    many = [(n, n, 1, "new", "web" if n % 3 else "phone", "EUR", 1000, 100, 1, n, None) for n in range(300)]
+    [since] = measure(session, SALES, sold(session, many), (1, 1)).values()
+    [before] = measure(session, SALES, sold(session, [row for row in many if row[4] == "web"]), (1, 1)).values()
+    past = pasts({day: before if day < 109 else since for day in range(110)})
+
+    def left_out(name: str) -> tuple[range, ...]:
+        return explained if name == "channel phone" else ()
+
+    found = {one.measure.name: one for one in Baselines(SALES, past, left_out).judge(110, since)}
+    assert found["channel phone"].is_finding == finding
+    assert (found["channel phone"].expected is not None) == judged
+    assert found["channel web"].is_finding, "of another measure the days count"
+
+
 def test_the_rows_behind_a_figure(session: duckdb.DuckDBPyConnection) -> None:
     rows = sold(session, FIRST)
     found = {one.name: one for one in measure(session, SALES, rows, (1, 1))[1]}

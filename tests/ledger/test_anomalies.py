@@ -1,4 +1,4 @@
-"""Which days count: published nights, each as its own night said it, without what operators explained."""
+"""Which days count: published nights, each as its own night said it, but for what operators explained."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def counted(measure: str = "rows", before: date = NIGHT) -> dict[date, float]:
         for one in anomalies.past(before, before - timedelta(days=400))
         if one.measure == measure
         for day, value in zip(one.days, one.measured, strict=True)
+        if not any(day in left.days for left in anomalies.explained(before) if left.is_about(one.source, measure))
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, LiteralString
 
 from include.contract import Column, Type
+from include.ledger.anomalies import EXPLAINS
 from include.serve.metrics.definition import RANGE, Metric, Parameter
 
 # A night that ran again counts as it ran last.
@@ -133,9 +134,9 @@ select
     (
         select explanations.reason
         from audit.explanations
-        where explanations.day = anomalies.day
-            and coalesce(explanations.source, anomalies.source) = anomalies.source
-            and coalesce(explanations.measure, anomalies.measure) = anomalies.measure
+        where """
+        + EXPLAINS
+        + """
         order by explanations.explanation_id desc
         limit 1
     ) as reason
