@@ -42,6 +42,11 @@ class Question:
     answer: str | None
     answered_by: str | None
 
+    @property
+    def unusual(self) -> list[str]:
+        """The unusual figures that it is about, a sentence each."""
+        return [one["unusual"] for one in self.evidence if "unusual" in one]
+
 
 def withdraw(run_id: str) -> None:
     """Delete the unanswered question of a run: a run waits for at most one answer."""
@@ -71,10 +76,10 @@ def latest(run_id: str) -> Question | None:
         ).fetchone()
 
 
-def approved_figures(run_id: str) -> str | None:
-    """The figures that a run may continue with; None unless its last question was approved."""
+def approved(run_id: str) -> Question | None:
+    """The last question of a run, if it was approved: the run may continue with its figures."""
     asked = latest(run_id)
-    return asked.figures if asked and asked.answer == Answer.APPROVED else None
+    return asked if asked and asked.answer == Answer.APPROVED else None
 
 
 def record_answer(run_id: str, answer: Answer, answered_by: str | None) -> None:

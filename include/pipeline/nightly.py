@@ -179,7 +179,7 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
     snapshot_at, since = copies.snapshot_of(run_id)
     sources = shop_sources(settings().sources)
     with stage(run_id, "accept"), runs.turn("accept", run, snapshot_at):
-        broken, approved = _outcomes(run_id, sources), approvals.approved_figures(run_id)
+        broken, approved = _outcomes(run_id, sources), approvals.approved(run_id)
         found = copies.accepting_from(run_id) or {
             name: {layer: lake.version(layer, name) for layer in ("clean", "quarantine")} for name in sources
         }
@@ -187,9 +187,10 @@ def accept(run_id: str) -> dict[str, dict[str, int]]:
         found_on = FoundOn.night(run.night, publications.published_horizon(), last_whole_day(snapshot_at))
         proof = kept_proof(run.slug, sources)
         absent = {name for name, source in sources.items() if sql_files.is_absent(source)}
-        unusual = anomalies.asked_about(run_id)
+        # What was explained since it was asked about is part of what was approved.
+        figures, unusual = (approved.figures, approved.unusual) if approved else (None, anomalies.asked_about(run_id))
         counts = accept_rows(
-            sources, broken, run.slug, _full(since), proof, found_on, approved, found, begin, absent, unusual
+            sources, broken, run.slug, _full(since), proof, found_on, figures, found, begin, absent, unusual
         )
         for name, source in lake_sources(settings().sources).items():
             if source.counted:

@@ -140,7 +140,7 @@ def test_an_approved_night_holds_just_these_rows_and_publishes_the_rest(nights: 
     nightly.extract(later)
     judge(later)
     assert nightly.check_tolerance(later)
-    assert approvals.approved_figures(later) is None
+    assert approvals.approved(later) is None
 
 
 @pytest.mark.after_a_night

@@ -72,18 +72,23 @@ def test_a_day_without_a_past_is_not_judged_and_the_report_says_so(nights: Night
 def test_where_the_contract_asks_the_night_waits_for_these_figures_alone(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SOURCES, "orders", replace(SOURCES["orders"], asks_about=("channel *",)))
+    monkeypatch.setitem(SOURCES, "orders", replace(SOURCES["orders"], asks_about=("channel *", "blank ship*")))
     one_channel(nights)
+    nights.shop.execute(f"update orders set shipping_address = null where {OF_LAST_DAY}".encode())
     run, asked = judge(nights)
     assert asked
     question_ = approvals.latest(run)
     assert question_ is not None
     subject, body = question(question_.evidence)
-    assert subject.startswith("Figures of the day are unusual: orders: channel phone 100.0%, expected")
+    assert subject.startswith("Figures of the day are unusual: orders: blank ship")
+    assert "orders: channel phone 100.0%, expected" in subject
     assert "The day is published as it is." in body
     with pytest.raises(NightStopped, match=r"orders: channel phone 100\.0%"):
         nightly.accept(run)
     approvals.record_answer(run, approvals.Answer.APPROVED, "ada")
+    # As the question asks her to; her approval is of what she was asked.
+    some = {"date": str(LAST_DAY), "reason": "a campaign", "source": "orders", "measure": "channel phone"}
+    explanation.explain(some, "ada")
     nightly.accept(run)
     nights.build(run, nights.reporting)
     nightly.publish(run, nights.reporting)
