@@ -75,7 +75,10 @@ def there() -> list[ExportFile]:
     """All files, those too that a killed process has left unfinished."""
     found = []
     for file in sorted(_folder().glob("*")):
-        state = file.stat()
+        try:
+            state = file.stat()
+        except FileNotFoundError:  # renamed or removed meanwhile: another export was finished, or cancelled
+            continue
         found.append(ExportFile(file.name, datetime.fromtimestamp(state.st_mtime, UTC), state.st_size))
     return found
 

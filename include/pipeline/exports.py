@@ -180,7 +180,8 @@ def _why(error: Exception) -> str:
     if isinstance(error, Problem | WrongExport | GivesWay):
         return redacted(str(error))
     if isinstance(error, MayPass | WillNotPass | psycopg.Error | ConnectionError):
-        return redacted(f"the warehouse: {str(error).strip().splitlines()[0]}")
+        said = str(error).strip().partition("\n")[0]  # psycopg says nothing of some
+        return redacted(f"the warehouse: {said or type(error).__name__}")
     if isinstance(error, OSError) and error.strerror:
         return f"the file could not be written: {error.strerror}"
     return f"{type(error).__name__}: the log of the run says more"

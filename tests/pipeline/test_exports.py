@@ -298,6 +298,38 @@ def test_two_requests_at_once_find_one_place() -> None:
     assert len([one for one in entered if one]) == 3
 
 
+@pytest.mark.usefixtures("warehouse")
+def test_files_are_listed_while_others_are_finished_and_removed() -> None:
+    for number in range(200):
+        with export_files.written(f"{number}.csv"):
+            pass
+
+    def finish_and_remove() -> None:
+        for number in range(200):
+            with export_files.written(f"1-{number}.csv"):
+                pass
+            export_files.remove(f"1-{number}.csv")
+
+    with ThreadPoolExecutor(1) as other:
+        writing = other.submit(finish_and_remove)
+        while not writing.done():
+            assert len(files()) in (200, 201)
+        writing.result()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (psycopg.OperationalError("the server\nwent away"), "the warehouse: the server"),
+        (psycopg.OperationalError(), "the warehouse: OperationalError"),
+        (OSError(28, "No space left on device"), "the file could not be written: No space left on device"),
+        (RuntimeError("s3cret"), "RuntimeError: the log of the run says more"),
+    ],
+)
+def test_who_asked_is_told_why(error: Exception, said: str) -> None:
+    assert exports._why(error) == said
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
 def test_a_million_rows_take_the_memory_of_some(fill: Callable[[int], None], form: str) -> None:
