@@ -6,8 +6,9 @@ import re
 from typing import Final
 
 LONGEST: Final = 4000  # characters; some statements name hundreds of files
-# A text may hold a statement of its own: DuckDB hands Postgres what is in postgres_query('pg', '…').
-_STATEMENT: Final = re.compile(r"\s*(?:select|with|insert|update|delete|copy|create|analyze)\s", re.I)
+# Where a text is a statement of its own: what DuckDB hands Postgres. By its words alone it might be a customer's.
+_HANDED_ON: Final = re.compile(r"\bpostgres_(?:query|execute)\s*\(\s*'(?:''|[^'])*'\s*,\s*\Z", re.I)
+_BEFORE: Final = 200  # characters in which that is said; a statement may have thousands of texts
 # Comments first, for an apostrophe in one begins no text; then texts with their escapes, texts in dollars, numbers.
 # A text that does not end is all that is left.
 _VALUE: Final = re.compile(
@@ -40,6 +41,7 @@ def _told(value: re.Match[str]) -> str:
         return value[0]
     if value["comment"]:
         return " "
-    if value["text"] and _STATEMENT.match(inner := value[0][1:-1].replace("''", "'")):
+    if value["text"] and _HANDED_ON.search(value.string, max(0, value.start() - _BEFORE), value.start()):
+        inner = value[0][1:-1].replace("''", "'")
         return f"'{without_values(inner)}'"
     return "'?'" if value["text"] else "?"

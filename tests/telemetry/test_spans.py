@@ -193,6 +193,8 @@ print([name for name in sys.modules if name.startswith(("opentelemetry", "openli
             "from postgres_query('pg', 'select ''Ada''::text, 5')",
             "from postgres_query('?', 'select '?'::text, ?')",
         ),
+        ("select 'With love, Ada', ('Select Ltd')", "select '?', ('?')"),
+        ("call postgres_execute ( 'pg', 'update t set a = 5')", "call postgres_execute ( '?', 'update t set a = ?')"),
         ("select 'unclosed s3cret", "select '?'"),
         ("select " + "a, " * 5000, None),
     ],
