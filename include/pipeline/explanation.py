@@ -40,10 +40,10 @@ def explain(conf: Mapping[str, Any], who: str | None) -> str:
         raise WrongRequest("say why the day was as it was: reason is empty")
     prepare()
     source, measure = conf.get("source") or None, conf.get("measure") or None
+    about = ": ".join(filter(None, (source, measure))) or "every figure"
     if (source or measure) and not anomalies.was_measured(source, measure):
-        raise WrongRequest(f"{source or 'no source'} has no measure {measure}: audit.measures has all there are")
+        raise WrongRequest(f"nothing was ever measured of {about}: audit.measures has all there is")
     lasting = bool(conf.get("lasting"))
     known = anomalies.explain(day, source, measure, lasting=lasting, reason=reason, explained_by=who or "somebody")
-    about = ": ".join(filter(None, (source, measure))) or "every figure"
     counts = "no earlier day counts any more" if lasting else "it counts for no later day"
     return f"{about} of {day} is explained ({reason}): {known} findings; {counts}"

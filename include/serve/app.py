@@ -56,7 +56,7 @@ def application() -> FastAPI:
     pages.get("/explore")(explored)
     pages.get("/tables/{name}")(one_table)
     pages.get("/sources/{name}")(one_source)
-    pages.get("/shop/{name}")(one_shop_table)
+    pages.get("/shop/{name:path}")(one_shop_table)  # a table of Postgres may have a slash in its name
     pages.get("/operations")(operations)
     pages.get("/read-it-from")(read_it_from)
     app.include_router(pages)
@@ -137,7 +137,7 @@ def read_it_from(
     except KeyError:
         return _unknown(table, home)
     except Problem as problem:
-        return _html(page.render_message("Not so", str(problem), home), status=422)
+        return _html(page.render_message("Wrong request", str(problem), home), status=422)
 
 
 def _of_dictionary(request: Request, render: Callable[[str, str], str], name: str) -> HTMLResponse:

@@ -62,7 +62,7 @@ def render_source(name: str, home: str) -> str:
         source=source,
         columns=[column_entry(column) for column in source.columns],
         rules=source.all_rules,
-        statement=file.read_text() if file.exists() else None,
+        statement=file.read_text(encoding="utf-8") if file.exists() else None,
         counts=figures.counts(name),
         home=home,
         **_flow(f"source.{name}"),

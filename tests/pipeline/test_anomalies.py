@@ -109,7 +109,8 @@ def test_where_the_contract_asks_the_night_waits_for_these_figures_alone(
         ({"reason": "a sale"}, "there is no day None"),
         ({"date": "31.3.", "reason": "a sale"}, "there is no day '31.3.'"),
         ({"date": "2026-03-31", "reason": "a sale", "table": "orders"}, "unknown parameter table"),
-        ({"date": "2026-03-31", "reason": "a sale", "source": "order"}, "order has no measure None"),
+        ({"date": "2026-03-31", "reason": "a sale", "source": "order"}, "nothing was ever measured of order:"),
+        ({"date": "2026-03-31", "reason": "a sale", "measure": "taxes"}, "nothing was ever measured of taxes:"),
     ],
 )
 def test_an_explanation_of_nothing_is_refused(empty_ledger: Database, form: dict[str, str], message: str) -> None:

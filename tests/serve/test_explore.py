@@ -196,11 +196,20 @@ def test_a_filter_that_is_wrong_says_what_is_expected(show: Callable[[str], Page
     wait(page)
     assert len(_shown(page)) > 1
     page = show(f"tables/{SALES}?filter=orders%3C0")
-    expect(page.locator("#count")).to_have_text("No row is so.")
+    expect(page.locator("#count")).to_have_text("No row matches.")
+
+
+def test_an_address_may_be_written_by_hand(show: Callable[[str], Page]) -> None:
+    page = show(f"tables/{SALES}?columns=day,%20currency&sort=%20-currency")
+    assert page.locator("#grid thead th").all_inner_texts() == ["day", "currency ▼"]
+    assert {len(row) for row in _shown(page)} == {2}
+    page = show(f"tables/{SALES}?columns=")
+    assert page.locator("#grid thead th").count() == len(TABLES["daily_sales"].table.columns)
 
 
 def test_what_is_not_there_has_a_page_that_says_so(viewer: httpx.Client) -> None:
-    for path in ("tables/reporting.order", "sources/order", "shop/public.order", "read-it-from?table=reporting.order"):
+    paths = ("tables/reporting.order", "sources/order", "shop/public.a/b", "read-it-from?table=reporting.order")
+    for path in paths:
         answer = viewer.get(f"/stocktake/{path}")
         assert answer.status_code == 404
         assert "Explore lists every table" in answer.text

@@ -4,12 +4,11 @@ import { page } from "./api.js";
 import { NIGHT, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
-import { chart, element, moment, shortTable, table, whole } from "./show.js";
+import { chart, element, moment, plain, shortTable, table, whole } from "./show.js";
 import { started } from "./starting.js";
 
 const LATEST = 14; // runs in the list
 const RULES = 5; // that have a colour of their own
-const SHOWN = 12; // rows of a table at first
 const STRIP = 220; // pixels
 const NAMED = 3; // rows of the shop that a changed figure names
 
@@ -17,8 +16,7 @@ const count = (title, name) => ({ title, number: true, of: (row) => whole(row[na
 
 export function runs(place, { runs: latest }) {
   if (!latest.length) return none(place);
-  const mood = { good: "good", attention: "attention", bad: "bad", waiting: "waiting" };
-  const verdict = (run) => element("span", { class: mood[run.mood] }, run.word);
+  const verdict = (run) => element("span", { class: run.mood }, run.word);
   const took = (run) =>
     run.finished_at ? whole((Date.parse(run.finished_at) - Date.parse(run.started_at)) / 1000) : "–";
   const columns = [
@@ -132,19 +130,18 @@ export function restated(place, { rows }) {
 }
 
 export function causes(place, { rows }) {
-  const value = (said) => (said == null ? "–" : typeof said === "object" ? JSON.stringify(said) : String(said));
-  const keys = (row) => Object.entries(row.row_key).map(([name, key]) => `${words(name)} ${value(key)}`);
+  const keys = (row) => Object.entries(row.row_key).map(([name, key]) => `${words(name)} ${plain(key)}`);
   const columns = [
     { title: "Night", narrow: true, of: (row) => report(row.night, row.run_id) },
     { title: "Table", of: (row) => link(row.table_name, pageOf(row.table_name)) },
     { title: "Day", narrow: true, of: (row) => row.day },
     { title: "Of", of: (row) => keys(row).join(", ") },
     { title: "Figure", of: (row) => element("code", {}, row.metric) },
-    { title: "Was", number: true, of: (row) => value(row.old_value) },
-    { title: "Is", number: true, of: (row) => value(row.new_value) },
+    { title: "Was", number: true, of: (row) => plain(row.old_value) },
+    { title: "Is", number: true, of: (row) => plain(row.new_value) },
     { title: "Because of", of: cause },
   ];
-  place.append(shortTable(columns, rows, SHOWN));
+  place.append(shortTable(columns, rows));
 }
 
 /** The rows of the shop that changed a figure. */
@@ -186,7 +183,7 @@ export function unusual(place, { rows }) {
     count("Rows", "rows_behind"),
     { title: "Explained", of: explain },
   ];
-  place.append(shortTable(columns, rows, SHOWN), said);
+  place.append(shortTable(columns, rows), said);
 }
 
 export function publications(place, { rows }) {
@@ -215,5 +212,5 @@ export function publications(place, { rows }) {
     count("Rows out", "deleted"),
     { title: "", of: back },
   ];
-  place.append(shortTable(columns, rows, SHOWN), said);
+  place.append(shortTable(columns, rows), said);
 }

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { pageOf } from "./lineage.js";
 import { link } from "./links.js";
-import { element, money, moment, shortTable, whole } from "./show.js";
+import { element, money, moment, plain, shortTable, whole } from "./show.js";
 import { started } from "./starting.js";
 
 export function held(place, { rows }) {
@@ -30,10 +30,8 @@ export function held(place, { rows }) {
         "accepted, and what changes is published. The DAG replay says what else it does.",
       yes: "Replay",
     });
-  place.append(shortTable(columns, rows, SHOWN), element("p", {}, replay, " ", said));
+  place.append(shortTable(columns, rows), element("p", {}, replay, " ", said));
 }
-
-const SHOWN = 12; // rules at first
 
 /** A button that shows the rows that break a rule, to those who may see them. */
 function rowsButton(row, place) {
@@ -61,16 +59,7 @@ async function heldRows(shown, row, after) {
   const found = await ask("quarantine", { source: row.source, rule: row.rule, after, limit: 20 });
   for (const one of found.rows) {
     const values = Object.entries(one.row_values).map(([name, value]) =>
-      element(
-        "div",
-        {},
-        element("dt", {}, name),
-        element(
-          "dd",
-          { class: "key" },
-          value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value),
-        ),
-      ),
+      element("div", {}, element("dt", {}, name), element("dd", { class: "key" }, plain(value))),
     );
     const rules = one.rules.map((rule) => element("span", { class: "tag attention" }, rule));
     const since = element("span", { class: "soft" }, ` since ${moment(one.quarantined_at)}`);

@@ -3,6 +3,7 @@
 /* global vegaEmbed */
 
 const LANGUAGE = document.documentElement.lang;
+const FIRST = 12; // rows of a long table that are shown at first
 
 export const whole = (value) => number(value, 0);
 
@@ -49,6 +50,10 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A value of a column of any type; an object as JSON. */
+export const plain = (value) =>
+  value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
+
 /** A table. A column: title, of (the text of a row), number (it stands at the right), narrow (it is not broken). */
 export function table(columns, rows) {
   const cells = (row) =>
@@ -75,9 +80,9 @@ export function table(columns, rows) {
 }
 
 /** A table that begins with its first rows; a button shows the others. */
-export function shortTable(columns, rows, most) {
-  const shown = element("div", {}, table(columns, rows.slice(0, most)));
-  if (rows.length > most) {
+export function shortTable(columns, rows) {
+  const shown = element("div", {}, table(columns, rows.slice(0, FIRST)));
+  if (rows.length > FIRST) {
     const more = element("button", { type: "button" }, `Show all ${whole(rows.length)}`);
     more.onclick = () => shown.replaceChildren(table(columns, rows));
     shown.append(element("p", {}, more));

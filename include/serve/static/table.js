@@ -2,7 +2,7 @@
 
 import { Problem, ask, page, startExport } from "./api.js";
 import { drawLineage } from "./lineage.js";
-import { element, number, trouble, whole } from "./show.js";
+import { element, number, plain, trouble, whole } from "./show.js";
 
 const at = (id) => document.getElementById(id);
 const NUMBERS = /^(bigint|integer|smallint|numeric|double)/;
@@ -143,7 +143,13 @@ function chips() {
   at("chips").replaceChildren(...filters.map(chip));
 }
 
-const chosen = () => asked().get("columns")?.split(",") ?? table.columns.map((column) => column.name);
+/** A list in the address, as the API reads it: it may have been written by hand. */
+const listed = (said) => [...new Set((said ?? "").split(",").map((name) => name.trim()))].filter(Boolean);
+
+const chosen = () => {
+  const names = listed(asked().get("columns"));
+  return names.length ? names : table.columns.map((column) => column.name);
+};
 
 function columnChoice() {
   const names = new Set(chosen());
@@ -167,13 +173,14 @@ function columnChoice() {
 
 function draw() {
   const columns = chosen().map((name) => table.columns.find((one) => one.name === name));
-  const order = new Map((sort() ?? "").split(",").filter(Boolean).map(ordered));
+  const order = new Map(listed(sort()).map(ordered));
   const focused = document.activeElement?.closest("#grid thead th")?.dataset.column;
   const head = columns.map((column) => headOf(column, order.get(column.name)));
   const cells = (row) =>
     columns.map((column) => {
       const value = row[column.name];
-      const attributes = { class: value == null ? "soft" : NUMBERS.test(column.type) ? "n" : null, title: value };
+      if (value == null) return element("td", { class: "soft" }, plain(value));
+      const attributes = { class: NUMBERS.test(column.type) ? "n" : null, title: plain(value) };
       return element("td", attributes, written(value, column));
     });
   at("grid").replaceChildren(
@@ -190,10 +197,10 @@ function draw() {
   );
   at("grid").querySelector(`th[data-column="${focused}"] button`)?.focus();
   at("more").hidden = next == null;
-  const all = next == null ? "all" : asked().has("filter") || table.rows == null ? "more" : `of ${whole(table.rows)}`;
+  const known = asked().has("filter") || table.rows == null ? "there are more" : `of ${whole(table.rows)}`;
   at("count").textContent = rows.length
-    ? `${whole(rows.length)} rows shown, ${all === "all" ? "all there are" : all === "more" ? "there are more" : all}`
-    : "No row is so.";
+    ? `${whole(rows.length)} rows shown, ${next == null ? "all there are" : known}`
+    : "No row matches.";
 }
 
 const ordered = (said) => [said.replace(/^-/, ""), said.startsWith("-") ? "descending" : "ascending"];
@@ -209,9 +216,7 @@ function headOf(column, direction) {
 
 /** A value as the API gives it; of a ratio a few decimals, its title has them all. */
 function written(value, column) {
-  if (value == null) return "–";
-  if (column.type === "double precision") return number(value, DECIMALS);
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return column.type === "double precision" ? number(value, DECIMALS) : plain(value);
 }
 
 async function download(event) {
