@@ -39,6 +39,7 @@ class LedgerExtractor(BaseExtractor):
         if TAG not in self.operator.dag.tags:
             return OperatorLineage()
         found = of_task(
+            self.operator.dag.dag_id,
             task_instance.run_id,
             self.operator.task_id,
             lambda: dict(task_instance.get_template_context()["params"]),

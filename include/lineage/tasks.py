@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 
 import pyarrow.parquet as pq
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 
 from include.contract import Table
-from include.ledger import copies, expectations, runs
+from include.ledger import copies, expectations, exports, runs
 from include.ledger.made import built_tables, published_tables
 from include.ledger.runs import Kind, Run
 from include.lineage import columns
@@ -40,10 +41,13 @@ class Lineage:
     outputs: list[OutputDataset] = field(default_factory=list)
 
 
-def of_task(run_id: str, task_id: str, form: Callable[[], Mapping[str, Any]], *, failed: bool = False) -> Lineage:
+def of_task(
+    dag_id: str, run_id: str, task_id: str, form: Callable[[], Mapping[str, Any]], *, failed: bool = False
+) -> Lineage:
     """The datasets of a task of ours; none of one that only decides or waits.
 
     Args:
+        dag_id: the task's DAG.
         run_id: the task's run.
         task_id: the task, with its group: ``builds.orders``.
         form: gives what the run was asked, with the defaults.
@@ -53,8 +57,8 @@ def of_task(run_id: str, task_id: str, form: Callable[[], Mapping[str, Any]], *,
         KeyError: when the ledger does not know the run.
     """
     step, _, of = task_id.partition(".")
-    if step == "write":  # runs of training sets are not in the ledger
-        found = _training_set(run_id, form())
+    if step == "write":  # runs of these DAGs are not in the ledger
+        found = _export(form()) if dag_id == exports.DAG else _training_set(run_id, form())
     elif step in _STEPS:
         found = _STEPS[step](runs.find_run(run_id), of)
     else:
@@ -141,6 +145,12 @@ def _publish(run: Run, _: str) -> Lineage:
         origins = columns.of_published(table)
         outputs.append(written(place, warehouse_schema(table.columns), one.inserted, origins, table.grain))
     return Lineage(inputs, outputs)
+
+
+def _export(form: Mapping[str, Any]) -> Lineage:
+    """A published table. The file is no dataset: it is for whoever asked for it, and expires."""
+    export = exports.find(UUID(form["export"]))
+    return Lineage([read(in_warehouse(*export.published_table.split(".")))] if export else [])
 
 
 def _training_set(run_id: str, form: Mapping[str, Any]) -> Lineage:

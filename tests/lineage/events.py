@@ -16,14 +16,14 @@ from tests.lineage.schemas import faults
 Event = dict[str, Any]
 
 
-def event_of(run_id: str, task_id: str, *, failed: bool = False, **form: Any) -> Event:
+def event_of(run_id: str, task_id: str, *, dag: str = "nightly", failed: bool = False, **form: Any) -> Event:
     """The event of a task's end, as Airflow's provider makes it, without its own facets."""
-    found = of_task(run_id, task_id, lambda: form, failed=failed)
+    found = of_task(dag, run_id, task_id, lambda: form, failed=failed)
     event = RunEvent(
         eventType=RunState.COMPLETE,
         eventTime="2026-04-01T04:00:00+00:00",
         run=RunOfEvent("0197f3c5-9a3b-7c61-a5f0-3c7f2c0b8f11"),
-        job=Job("stocktake", f"nightly.{task_id}"),
+        job=Job("stocktake", f"{dag}.{task_id}"),
         inputs=list(found.inputs),
         outputs=list(found.outputs),
         producer="https://github.com/apache/airflow",
