@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
+from playwright.sync_api import Page
 
 from include.ledger import builds, copies, expectations, runs
 from include.ledger.expectations import Outcome
@@ -25,6 +26,7 @@ from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.settings import ROOT, settings
 from include.sources import SOURCES
+from tests.browser import blank_page
 from tests.conftest import Database
 from transforms.registry import TABLES
 
@@ -259,6 +261,13 @@ def airflow(warehouse: Database, tmp_path_factory: pytest.TempPathFactory) -> It
     with_exports(home)
     with airflow_of(warehouse, home) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    """A page of a browser."""
+    with blank_page() as page:
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from include.lake.duckdb_session import postgres_scanner
 from include.serve.lineage import lineage
-from tests.browser import CHROMIUM, blank_page
+from tests.browser import CHROMIUM
 from tests.conftest import Database, Done
 from tests.serve.a_night import published_night
 from tests.serve.conftest import PASSWORD
@@ -40,13 +40,6 @@ def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Databas
     """What a night published."""
     with published_night(night_done) as database:
         yield database
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    """A page of a browser."""
-    with blank_page() as page:
-        yield page
 
 
 @pytest.fixture

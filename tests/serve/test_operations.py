@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import CHROMIUM, blank_page
+from tests.browser import CHROMIUM
 from tests.serve.conftest import logged_in
 from tests.serve.pages import log_in, must_be_readable, wait, watched
 from tests.serve.test_night_figures import FAILED, OF_THE_LEDGER, SECOND, warehouse
@@ -20,13 +20,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 __all__ = ["warehouse"]  # the ledger of two nights
 
 REFUSED = ("403 (Forbidden", "404 (Not Found")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    """A page of a browser."""
-    with blank_page() as page:
-        yield page
 
 
 @pytest.fixture

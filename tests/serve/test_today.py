@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import CHROMIUM, blank_page
+from tests.browser import CHROMIUM
 from tests.conftest import Database, Done
 from tests.nights import LAST_DAY
 from tests.serve.a_night import published_night
@@ -27,13 +27,6 @@ def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Databas
     """What a night published."""
     with published_night(night_done) as database:
         yield database
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    """A page of a browser."""
-    with blank_page() as page:
-        yield page
 
 
 @pytest.fixture
