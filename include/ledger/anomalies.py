@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from psycopg.rows import class_row
@@ -17,24 +17,20 @@ EXPLAINS: Final = """explanations.day = anomalies.day
             and (explanations.source is null or explanations.source = anomalies.source)
             and (explanations.measure is null or explanations.measure = anomalies.measure)"""
 
-_FINDINGS: Final = f"""
+# Rows of ``Finding`` of the run ``run``, the furthest off first, for whoever has a connection of their own.
+OF_RUN: Final = f"""
     select
-        anomaly_id, run_id, anomalies.day, anomalies.source, anomalies.measure, kind, value, usual, low, high,
-        excess, sentence, asks, rows_behind, examples, rows_sql, found_at,
-        run_id in (select run_id from audit.publications) as published,
-        explained.reason, explained.explained_by, explained.explained_at
+        run_id, anomalies.day, anomalies.source, anomalies.measure, kind, value, usual, low, high, excess, sentence,
+        asks, rows_behind, examples, rows_sql, explained.reason, explained.explained_by
     from audit.anomalies
     left join lateral (
-        select reason, explained_by, explained_at from audit.explanations
+        select reason, explained_by from audit.explanations
         where {EXPLAINS}
         order by explanation_id desc limit 1
     ) as explained on true
-    where {{which}}
-    order by anomalies.day desc, excess desc, anomaly_id
+    where anomalies.run_id = %(run)s
+    order by excess desc, anomaly_id
 """
-_OF_RUN: Final = "anomalies.run_id = %(run)s"
-# Rows of ``Finding`` of the run ``run``, for whoever has a connection of their own.
-OF_RUN: Final = _FINDINGS.format(which=_OF_RUN)
 
 
 @dataclass(frozen=True)
@@ -73,16 +69,12 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class Finding(Anomaly):
-    """An anomaly of a night, and whether it is explained; ``published`` says whether its run was."""
+    """An anomaly of a night, and who explained it, and how; None where nobody did."""
 
-    anomaly_id: int
     run_id: str
     day: date
-    found_at: datetime
-    published: bool
     reason: str | None
     explained_by: str | None
-    explained_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -224,24 +216,8 @@ def asked_about(run_id: str) -> list[str]:
 
 def of_run(run_id: str) -> list[Finding]:
     """What was found of a run's day, the furthest off first."""
-    return _findings(_OF_RUN, {"run": run_id})
-
-
-def latest(nights: int = 14) -> list[Finding]:
-    """What was found in the latest nights, the newest first; of each its last run, published or not."""
-    return _findings(
-        """
-        anomalies.run_id in (
-            select distinct on (night) run_id from audit.runs
-            where kind = 'night' and not dry_run and night in (
-                select distinct night from audit.runs where kind = 'night' and not dry_run order by 1 desc
-                limit %(nights)s
-            )
-            order by night, started_at desc
-        )
-        """,
-        {"nights": nights},
-    )
+    with connect() as connection, connection.cursor(row_factory=class_row(Finding)) as cursor:
+        return cursor.execute(OF_RUN.encode(), {"run": run_id}).fetchall()
 
 
 def was_measured(source: str | None, measure: str | None) -> bool:
@@ -292,8 +268,3 @@ def explain(
             given,
         ).fetchone()
     return int(row[0]) if row else 0
-
-
-def _findings(which: str, asked: Mapping[str, object]) -> list[Finding]:
-    with connect() as connection, connection.cursor(row_factory=class_row(Finding)) as cursor:
-        return cursor.execute(_FINDINGS.format(which=which).encode(), asked).fetchall()

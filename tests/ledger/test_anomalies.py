@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -102,23 +103,20 @@ def test_what_is_lasting_leaves_out_the_days_before_it(ledger: psycopg.Connectio
     assert list(counted("tax", days_before(3))) == [days_before(4)], "for a day before it they count"
 
 
-def test_the_latest_nights_have_their_findings_with_who_explained_them(ledger: psycopg.Connection[Any]) -> None:
+def test_a_nights_findings_have_who_explained_them_and_these_are_not_asked_about(
+    ledger: psycopg.Connection[Any],
+) -> None:
     found = Anomaly("orders", "rows", "count", 3, 10, 6, 15, 1.8, "orders: rows 3", True, 3, ["7"], "select 1")
-    for back in (3, 2, 1):
-        a_night(ledger, f"night-{back}", days_before(back), {days_before(back): 3}, published=back != 2)
-        anomalies.record(f"night-{back}", [], [found, found], days_before(back))
-    a_night(ledger, "again", days_before(1), {days_before(1): 3})
-    anomalies.record("again", [], [found], days_before(1))
-    assert anomalies.explain(days_before(2), None, "rows", lasting=False, reason="a strike", explained_by="ada") == 2
-    listed = [(one.run_id, one.published, one.reason, one.explained_by) for one in anomalies.latest(2)]
-    assert listed == [
-        ("again", True, None, None),
-        ("night-2", False, "a strike", "ada"),
-        ("night-2", False, "a strike", "ada"),
-    ]
-    assert len(anomalies.latest()) == 5
-    assert anomalies.asked_about("again") == ["orders: rows 3"]
-    assert anomalies.asked_about("night-2") == []
+    further = replace(found, measure="tax", excess=2.5, sentence="orders: tax 3")
+    for back in (2, 1):
+        a_night(ledger, f"night-{back}", days_before(back), {days_before(back): 3})
+        anomalies.record(f"night-{back}", [], [found, further], days_before(back))
+    assert anomalies.explain(days_before(2), None, "rows", lasting=False, reason="a strike", explained_by="ada") == 1
+    listed = [(one.measure, one.reason, one.explained_by) for one in anomalies.of_run("night-2")]
+    assert listed == [("tax", None, None), ("rows", "a strike", "ada")]
+    assert [one.reason for one in anomalies.of_run("night-1")] == [None, None], "that was another day"
+    assert anomalies.asked_about("night-2") == ["orders: tax 3"]
+    assert anomalies.asked_about("night-1") == ["orders: tax 3", "orders: rows 3"]
 
 
 def test_prometheus_counts_what_nobody_has_explained_of_the_last_night(ledger: psycopg.Connection[Any]) -> None:
