@@ -203,7 +203,8 @@ def test_a_features_run_has_its_report(every_table: Nights) -> None:
 def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) -> None:
     run = every_table.begin()
     every_table.warehouse.execute(
-        "drop table audit.migrations, audit.definitions, audit.locks, audit.incidents, audit.looks"
+        "drop table audit.migrations, audit.definitions, audit.locks, audit.incidents, audit.looks, audit.measures,"
+        " audit.anomalies, audit.explanations, audit.exports"
     )
     every_table.warehouse.execute(
         "alter table audit.runs drop column dag cascade, drop column kind cascade, drop column built_from,"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import psycopg
+
 from tests.conftest import Database, Done
 from tests.nights import LAST_DAY
 from tests.serve.expected_figures import FIRST
@@ -50,3 +52,28 @@ def published_night(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[D
         connection.execute(RARE.encode())
     yield database
     database.drop()
+
+
+def publish_again(connection: psycopg.Connection, table: str) -> None:
+    """Another publication of a reporting table, as the first one was.
+
+    Args:
+        connection: to the warehouse, as its owner; what else is done in its transaction is published with it.
+        table: the table.
+    """
+    connection.execute(
+        """
+        with published as (
+            insert into audit.publications (run_id, night, horizon, snapshot_at)
+            select run_id, night, horizon, now() from audit.publications order by publication_id limit 1
+            returning publication_id
+        )
+        insert into audit.publication_tables
+        select publication_id, schema_name, table_name, lake_version + 1, rows, inserted, deleted, complete
+        from published, lateral (
+            select * from audit.publication_tables as before where table_name = %s
+            order by before.publication_id limit 1
+        ) as before (old, schema_name, table_name, lake_version, rows, inserted, deleted, complete)
+        """,
+        [table],
+    )

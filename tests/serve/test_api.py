@@ -36,6 +36,7 @@ from include.serve.api.query import Query
 from include.settings import ROOT
 from tests.conftest import Database, Done
 from tests.nights import SOME
+from tests.serve.a_night import publish_again
 from tests.serve.conftest import SECRET, hold, logged_in, problem, token_of
 from transforms.registry import TABLES
 
@@ -369,21 +370,7 @@ def test_a_new_publication_ends_cursors_and_answers_at_once(viewer: httpx.Client
 def _publish_again(connection: psycopg.Connection) -> None:
     """Another publication of daily_sales, whose first figure is another one."""
     with connection.transaction():
-        connection.execute(
-            """
-            with published as (
-                insert into audit.publications (run_id, night, horizon, snapshot_at)
-                select run_id, night, horizon, now() from audit.publications order by publication_id limit 1
-                returning publication_id
-            )
-            insert into audit.publication_tables
-            select publication_id, schema_name, table_name, lake_version + 1, rows, inserted, deleted, complete
-            from published, lateral (
-                select * from audit.publication_tables as before where table_name = 'daily_sales'
-                order by before.publication_id limit 1
-            ) as before (old, schema_name, table_name, lake_version, rows, inserted, deleted, complete)
-            """
-        )
+        publish_again(connection, "daily_sales")
         connection.execute(
             """
             update reporting.daily_sales set net_sales = 123.45

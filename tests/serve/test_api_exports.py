@@ -25,6 +25,7 @@ from include.pipeline import exports
 from include.settings import settings
 from tests.conftest import Database, Done
 from tests.nights import FEW
+from tests.serve.a_night import publish_again
 from tests.serve.conftest import airflow_of, logged_in, problem, token_of, with_exports
 
 API = "/stocktake/api/v1"
@@ -404,17 +405,7 @@ def test_no_export_is_taken_while_none_would_be_written(viewer: httpx.Client, ad
 def test_an_export_is_of_what_is_published_when_it_is_written(viewer: httpx.Client, warehouse: Database) -> None:
     asked = ask(viewer, columns="day,currency,net_sales")
     with warehouse.connect("loader") as connection, connection.transaction():
-        connection.execute(
-            """
-            with published as (
-                insert into audit.publications (run_id, night, horizon, snapshot_at)
-                select run_id, night, horizon, now() from audit.publications order by publication_id limit 1
-                returning publication_id
-            )
-            insert into audit.publication_tables
-            select publication_id, 'reporting', 'daily_sales', 99, 1, 1, 0, true from published
-            """
-        )
+        publish_again(connection, "daily_sales")
         connection.execute("update reporting.daily_sales set net_sales = 123.45")
     write(asked)
     done = status(viewer, asked)

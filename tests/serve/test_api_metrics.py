@@ -18,7 +18,7 @@ from include.serve.metrics import METRICS
 from include.serve.metrics.definition import Parameter
 from tests.conftest import Database, Done
 from tests.nights import LAST_DAY
-from tests.serve.a_night import NAMES, published_night
+from tests.serve.a_night import NAMES, publish_again, published_night
 from tests.serve.conftest import airflow_of, logged_in, problem
 from tests.serve.expected_figures import EXPECTED, FIRST, FIRST_COHORT, Read, Rows, money
 from tests.serve.test_night_figures import OF_THE_LEDGER
@@ -216,18 +216,7 @@ def test_an_answer_holds_until_its_tables_are_published_again(viewer: httpx.Clie
         connection.execute("update reporting.products set name = 'Renamed'")
     assert viewer.get(url).content == first.content  # as it was kept
     with warehouse.connect("loader") as connection, connection.transaction():
-        connection.execute(
-            """
-            with published as (
-                insert into audit.publications (run_id, night, horizon, snapshot_at)
-                select run_id, night, horizon, now() from audit.publications order by publication_id limit 1
-                returning publication_id
-            )
-            insert into audit.publication_tables
-            select published.publication_id, schema_name, table_name, lake_version + 1, rows, 0, 0, complete
-            from published cross join audit.publication_tables where table_name = 'products'
-            """
-        )
+        publish_again(connection, "products")
     renewed = viewer.get(url, headers=known)
     assert renewed.status_code == 200
     assert {row["name"] for row in renewed.json()["rows"]} == {"Renamed"}

@@ -22,7 +22,7 @@ from include.lake.duckdb_session import postgres_scanner
 from include.serve.lineage import lineage
 from tests.browser import CHROMIUM
 from tests.conftest import Database, Done
-from tests.serve.a_night import published_night
+from tests.serve.a_night import publish_again, published_night
 from tests.serve.conftest import PASSWORD
 from tests.serve.pages import log_in, must_be_readable, wait, watched
 from transforms.registry import TABLES
@@ -165,18 +165,7 @@ def test_more_rows_are_of_the_same_publication_or_it_is_said(
     total = viewer.get(f"{API}/tables/reporting.order_lines").json()["rows"]
     expect(page.locator("#count")).to_have_text(f"200 rows shown, of {total:,}")
     with warehouse.connect("loader") as loader, loader.transaction():
-        loader.execute(
-            """
-            with published as (
-                insert into audit.publications (run_id, night, horizon, snapshot_at)
-                select run_id, night, horizon, now() from audit.publications order by publication_id limit 1
-                returning publication_id
-            )
-            insert into audit.publication_tables
-            select published.publication_id, schema_name, table_name, lake_version + 1, rows, 0, 0, complete
-            from published cross join audit.publication_tables where table_name = 'order_lines'
-            """
-        )
+        publish_again(loader, "order_lines")
     more.click()
     expect(page.locator("#count")).to_have_text("The table was published again: this is its new first page.")
     expect(page.locator("#grid tbody tr")).to_have_count(100)
