@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path as File
 from typing import Annotated, Final
+from urllib.parse import urlencode, urljoin
 
 from airflow.api_fastapi.core_api.security import get_user
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 
@@ -62,6 +65,7 @@ def application() -> FastAPI:
     app.include_router(pages)
     app.exception_handler(ConnectionError)(_unreachable)
     app.exception_handler(figures.Busy)(_busy)
+    app.exception_handler(HTTPStatus.UNAUTHORIZED)(_log_in)
     return app
 
 
@@ -179,6 +183,15 @@ def _unreachable(request: Request, error: Exception) -> HTMLResponse:
 
 def _busy(request: Request, error: Exception) -> HTMLResponse:
     return _html(page.render_message("Busy", f"{error}.", _home(request)), status=503)
+
+
+async def _log_in(request: Request, error: HTTPException) -> Response:
+    """Lead a person to Airflow's login and from there back to the page: its address may have been sent to them."""
+    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+        return await http_exception_handler(request, error)
+    asked = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    login = urljoin(_home(request), "../api/v2/auth/login")
+    return RedirectResponse(f"{login}?{urlencode({'next': asked})}", HTTPStatus.SEE_OTHER, _HEADERS)
 
 
 def _home(request: Request) -> str:

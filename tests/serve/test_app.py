@@ -58,6 +58,14 @@ def test_nothing_is_shown_without_a_login(airflow: httpx.Client, path: str) -> N
     assert "loader" not in answer.text
 
 
+@pytest.mark.parametrize("path", [PATHS[0], "/stocktake/tables/reporting.orders?filter=order_id%3D1&filter=a%3Db"])
+def test_a_browser_without_a_login_is_led_to_it_and_back(airflow: httpx.Client, path: str) -> None:
+    login = airflow.get(path, headers={"Accept": "text/html,*/*;q=0.8"}, follow_redirects=True)
+    assert login.status_code == 200
+    assert login.url.path == "/auth/login"
+    assert login.url.params["next"] == path
+
+
 @pytest.mark.parametrize("path", PATHS[:4])
 def test_a_forged_login_is_none(airflow: httpx.Client, token: str, path: str) -> None:
     head, body, signature = token.split(".")

@@ -96,6 +96,28 @@ def test_yesterday_is_what_the_api_answers_and_every_chart_is_drawn(
     assert rows.first.locator("td").first.inner_text() == _in_cents(best[0]["net_sales"])
 
 
+def test_what_to_order_adds_up_and_all_of_it_is_a_click_away(page: Page, viewer: httpx.Client) -> None:
+    greatest = _figure(viewer, "suggested_orders", to=str(LAST_DAY))[0]
+    wanted = greatest["available"] + greatest["on_order_units"] + greatest["suggested_order"]
+    why = _panel(page, "What to order, and why").locator("tbody tr").first.locator("td").last
+    expect(why).to_contain_text(f"{wanted:,} wanted, {greatest['available']:,} there")
+    page.get_by_role("link", name="All in Explore").click()
+    wait(page)
+    order = ("product_id", "warehouse_id", "suggested_order")
+    rows = viewer.get(
+        "/stocktake/api/v1/tables/reporting.inventory_health/rows",
+        params={
+            "columns": ",".join(order),
+            "filter": [f"night={LAST_DAY}", "suggested_order>0"],
+            "sort": "-suggested_order",
+        },
+    ).json()["rows"]
+    names = page.locator("#grid thead th").evaluate_all("all => all.map(one => one.dataset.column)")
+    shown = page.locator("#grid tbody tr").first.locator("td")
+    assert [shown.nth(names.index(name)).inner_text() for name in order] == [str(rows[0][name]) for name in order]
+    assert page.locator("#grid tbody tr").count() == len(rows)
+
+
 def test_another_currency_and_more_days_are_shown_when_they_are_chosen(page: Page, viewer: httpx.Client) -> None:
     currencies = {row["currency"] for row in _figure(viewer, "net_sales")}
     choice = page.get_by_label("Currency")

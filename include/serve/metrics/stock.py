@@ -6,6 +6,7 @@ from typing import Final
 
 from include.contract import Column, Type
 from include.serve.metrics.definition import IN_CURRENCY, RANGE, Metric, Parameter
+from transforms.parameters import PARAMETERS
 
 _AS_OF: Final = "as of the last published night that is no later than `to`"
 
@@ -150,8 +151,9 @@ order by place
     ),
     Metric(
         name="suggested_orders",
-        meaning=f"What to order, and why: the greatest suggested orders, {_AS_OF}. Products that can be ordered no "
-        "longer are left out.",
+        meaning=f"What to order, and why: the greatest suggested orders, {_AS_OF}. An order fills a shelf up to "
+        f"what sells in {PARAMETERS.lead_time_days + PARAMETERS.cover_days} days, and its safety stock. It is "
+        "suggested before the reorder point is reached, too. Products that can be ordered no longer are left out.",
         unit="units",
         grain="One row per product and warehouse; the greatest suggested_order first.",
         tables=("reporting.inventory_health", "reporting.products"),

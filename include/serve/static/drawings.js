@@ -1,5 +1,7 @@
 /* How each figure is drawn: a function takes the place, the figure's rows and the currency that they are in. */
 
+import { page } from "./api.js";
+import { link } from "./links.js";
 import { amount, chart, element, money, number, percent, table, whole } from "./show.js";
 
 export const DAY = {
@@ -163,15 +165,16 @@ export const movers = listed([
   inMoney("Last week", "net_sales_before"),
 ]);
 
-/** Why a shelf is to be ordered for, in a sentence that its owner can check. */
+/** Why a shelf is to be ordered for, in a sentence that its owner can check: what is wanted is there, on order or ordered. */
 function reason(row) {
-  const ordered = Number(row.on_order_units) ? `, ${number(row.on_order_units)} on order` : "";
+  const wanted = row.available + row.on_order_units + row.suggested_order;
+  const ordered = row.on_order_units ? `, ${number(row.on_order_units)} on order` : "";
   const lasts = row.days_of_supply == null ? "" : `, lasts ${number(row.days_of_supply)} days`;
-  const there = `${number(row.available)} there${ordered}; sells ${number(row.velocity)} a day${lasts}`;
-  return `${there}; reorder point ${number(row.reorder_point)}`;
+  const there = `${number(wanted)} wanted, ${number(row.available)} there${ordered}`;
+  return `${there}; sells ${number(row.velocity)} a day${lasts}; reorder point ${number(row.reorder_point)}`;
 }
 
-export const suggestedOrders = listed([
+const orders = listed([
   product,
   { title: "SKU", narrow: true, of: (row) => row.sku ?? "–" },
   { title: "Warehouse", of: (row) => String(row.warehouse_id) },
@@ -179,3 +182,13 @@ export const suggestedOrders = listed([
   { title: "Status", of: (row) => words(row.status) },
   { title: "Why", of: reason },
 ]);
+
+/** The greatest orders, and where all of them are. */
+export function suggestedOrders(place, rows) {
+  orders(place, rows);
+  const all = page("tables/reporting.inventory_health");
+  all.searchParams.append("filter", `night=${rows[0].night}`);
+  all.searchParams.append("filter", "suggested_order>0");
+  all.searchParams.set("sort", "-suggested_order");
+  place.append(element("p", {}, link("All in Explore", all)));
+}
