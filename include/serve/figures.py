@@ -13,6 +13,7 @@ from psycopg import IsolationLevel
 from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg.rows import dict_row
 
+from include.ledger.anomalies import OF_RUN
 from include.ledger.connection import connect
 
 LATEST = 60  # runs in the list: two months of nights
@@ -82,6 +83,15 @@ def last_night() -> tuple[Row | None, int, dict[str, Decimal]]:
     )
     amounts = {one["currency"] or "?": one["amount"] for one in held if one["amount"] is not None}
     return next(iter(nights), None), sum(one["rows"] for one in held), amounts
+
+
+def unusual(run_id: str) -> list[Row]:
+    """The figures of a run's day that are unusual and that nobody has explained, the furthest off first.
+
+    Raises:
+        ConnectionError: when the warehouse cannot be reached.
+    """
+    return [row for row in _all(OF_RUN, {"run": run_id}) if row["reason"] is None]
 
 
 def status() -> list[Row]:

@@ -53,7 +53,13 @@ def render_today(home: str) -> str:
     """
     run, held, at_stake = figures.last_night()
     return template(
-        "today.html.j2", run=run, verdict=verdict(run) if run else None, held=held, at_stake=at_stake, home=home
+        "today.html.j2",
+        run=run,
+        verdict=verdict(run) if run else None,
+        held=held,
+        at_stake=at_stake,
+        unusual=figures.unusual(run["run_id"]) if run else [],
+        home=home,
     )
 
 

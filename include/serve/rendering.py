@@ -51,6 +51,7 @@ def _environment() -> Environment:
         "quoted": shlex.quote,
         "in_path": lambda text: quote(text, safe=""),
     }
+    environment.globals["timezone"] = lambda: settings().timezone
     return environment
 
 

@@ -118,6 +118,32 @@ def test_what_to_order_adds_up_and_all_of_it_is_a_click_away(page: Page, viewer:
     assert page.locator("#grid tbody tr").count() == len(rows)
 
 
+def test_an_unusual_figure_stands_beside_the_verdict_until_it_is_explained(page: Page, warehouse: Database) -> None:
+    with warehouse.connect("loader") as loader:
+        loader.execute(
+            """
+            insert into audit.anomalies (
+                run_id, day, source, measure, kind, value, usual, low, high, excess, sentence, asks, rows_behind,
+                examples, rows_sql
+            )
+            select run_id, night, 'orders', 'rows', 'count', 5, 40, 20, 60, 15, 'rows 5, expected 20 to 60', false,
+                5, '{}', ''
+            from audit.runs where kind = 'night'
+            """
+        )
+    page.reload()
+    expect(page.locator(".verdict")).to_contain_text("Unusual: rows 5, expected 20 to 60.")
+    with warehouse.connect("loader") as loader:
+        loader.execute(
+            """
+            insert into audit.explanations (day, source, measure, lasting, reason, explained_by)
+            select night, null, null, false, 'a strike', 'admin' from audit.runs where kind = 'night'
+            """
+        )
+    page.reload()
+    expect(page.locator(".verdict")).not_to_contain_text("Unusual")
+
+
 def test_another_currency_and_more_days_are_shown_when_they_are_chosen(page: Page, viewer: httpx.Client) -> None:
     currencies = {row["currency"] for row in _figure(viewer, "net_sales")}
     choice = page.get_by_label("Currency")

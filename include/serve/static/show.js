@@ -32,9 +32,13 @@ export const percent = (value) =>
 export const weekday = (day) =>
   new Date(`${day}T00:00:00Z`).toLocaleDateString(LANGUAGE, { weekday: "long", timeZone: "UTC" });
 
-/** An instant in the reader's own time, to the minute. */
+/** An instant in the shop's time zone, as the reports have it. */
 export const moment = (instant) =>
-  new Date(instant).toLocaleString(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
+  new Date(instant).toLocaleString(LANGUAGE, {
+    dateStyle: "medium",
+    timeStyle: "short",
+    timeZone: document.documentElement.dataset.timezone,
+  });
 
 /** How long ago: "3 hours ago", "2 days ago". */
 export function ago(hours) {
