@@ -132,6 +132,7 @@ def test_an_unusual_figure_stands_beside_the_verdict_until_it_is_explained(page:
             """
         )
     page.reload()
+    _wait(page)
     expect(page.locator(".verdict")).to_contain_text("Unusual: rows 5, expected 20 to 60.")
     with warehouse.connect("loader") as loader:
         loader.execute(
@@ -141,6 +142,7 @@ def test_an_unusual_figure_stands_beside_the_verdict_until_it_is_explained(page:
             """
         )
     page.reload()
+    _wait(page)
     expect(page.locator(".verdict")).not_to_contain_text("Unusual")
 
 
