@@ -49,10 +49,8 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["include.local"] += ("transforms.registry",)  # it says what the wiring is about to do
 MAY_IMPORT["include.training"] += ("transforms.registry",)  # people name feature sets, so it knows which there are
-MAY_IMPORT["include.serve"] += (
-    "transforms.registry",
-    "transforms.parameters",
-)  # what the API says of a table is its declaration
+# What the API says of a table is its declaration, and of a figure the parameters of its formula.
+MAY_IMPORT["include.serve"] += ("transforms.registry", "transforms.parameters")
 MAY_IMPORT["include.lineage"] += ("transforms.registry",)  # a task's name is a table's, and its inputs are declared
 MAY_IMPORT["include.contributing"] += ("transforms.registry",)  # its pages are about the tables
 # Nor what else: a transform does no I/O and has no clock; wiring holds no rows, no SQL, no environment.
