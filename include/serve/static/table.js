@@ -65,8 +65,8 @@ async function start() {
 /** The operators that the chosen column has. */
 function operators() {
   const column = table.columns.find((one) => one.name === at("column").value);
-  const plain = ["jsonb", "boolean"].includes(column.type);
-  const compared = column.type === "jsonb" ? [] : plain ? ["=", "!="] : [...COMPARED, "in"];
+  const unordered = ["jsonb", "boolean"].includes(column.type);
+  const compared = column.type === "jsonb" ? [] : unordered ? ["=", "!="] : [...COMPARED, "in"];
   const known = [...compared, ...(column.type === "text" ? ["like"] : []), "is null", "is not null"];
   at("operator").replaceChildren(...known.map((one) => element("option", {}, one)));
   at("operator").onchange();
@@ -235,7 +235,7 @@ async function download(event) {
       now = await ask(`exports/${now.id}`);
     }
     if (now.state !== "done") throw new Problem(0, now.error ?? `The export was ${now.state}.`);
-    const link = element("a", { href: now.file, download: "" }, `${whole(now.rows_done)} rows`);
+    const link = element("a", { href: now.file, download: "" }, `The file, ${whole(now.rows_done)} rows`);
     said.replaceChildren(link, ...(now.note ? [` ${now.note}`] : []));
     link.click();
   } catch (problem) {
