@@ -145,6 +145,18 @@ def _wait(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -> N
             return
 
 
+@contextmanager
+def ledger_in(database: Database) -> Iterator[None]:
+    """An empty ledger in a warehouse, and the settings that lead to it while the block runs."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STOCKTAKE_WAREHOUSE_URL", database.url("loader"))
+        environment.setenv("STOCKTAKE_SHOP_URL", "postgresql://extractor@shop.invalid/shop")
+        settings.cache_clear()
+        prepare()
+        yield
+    settings.cache_clear()
+
+
 @pytest.fixture
 def ledger(warehouse_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Database]:
     """An empty ledger, and the settings that lead to it."""

@@ -10,11 +10,9 @@ import psycopg
 import pytest
 
 from include.ledger import runs
-from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
-from include.settings import settings
 from tests.conftest import Database
-from tests.serve.conftest import extracted, published, token_of
+from tests.serve.conftest import extracted, ledger_in, published, token_of
 from transforms.registry import TABLES
 
 RUN_ID = "scheduled__2026-11-22T01:00:00+00:00"
@@ -26,16 +24,11 @@ PATHS = ["/stocktake/", "/stocktake/runs", "/stocktake/status", f"/stocktake/run
 def warehouse(cluster: Cluster) -> Iterator[Database]:
     """A warehouse with a published night in its ledger, and a failed one."""
     database = Database(cluster, "warehouse").copy()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STOCKTAKE_WAREHOUSE_URL", database.url("loader"))
-        environment.setenv("STOCKTAKE_SHOP_URL", "postgresql://extractor@shop.invalid/shop")
-        settings.cache_clear()
-        prepare()
+    with ledger_in(database):
         published(database, RUN_ID)
         extracted(FAILED)
         runs.finish_run(FAILED, "failed", "publish: OperationalError: gone")
         runs.record_tables([(TABLES["orders"].table, ["orders"], None)])
-        settings.cache_clear()
     yield database
     database.drop()
 

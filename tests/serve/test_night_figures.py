@@ -11,13 +11,11 @@ import httpx
 import pytest
 
 from include.ledger import runs
-from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.local.embedded_postgres import Cluster
-from include.settings import settings
 from include.sources import SOURCES
 from tests.conftest import Database
-from tests.serve.conftest import NIGHT, extracted, published
+from tests.serve.conftest import NIGHT, extracted, ledger_in, published
 
 API = "/stocktake/api/v1"
 FIRST, FAILED, SECOND = "scheduled__first", "scheduled__failed", "scheduled__second"
@@ -124,18 +122,13 @@ OF_THE_LEDGER: dict[str, list[dict[str, Any]]] = {
 def warehouse(cluster: Cluster) -> Iterator[Database]:
     """The ledger of a night, of one that failed, and of the same night again, which published."""
     database = Database(cluster, "warehouse").copy()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STOCKTAKE_WAREHOUSE_URL", database.url("loader"))
-        environment.setenv("STOCKTAKE_SHOP_URL", "postgresql://extractor@shop.invalid/shop")
-        settings.cache_clear()
-        prepare()
+    with ledger_in(database):
         published(database, FIRST)
         extracted(FAILED)
         runs.finish_run(FAILED, "failed", "extract: gone")
         _published_again(database)
         with database.connect("loader") as connection:
             connection.execute(_STORY.encode())
-        settings.cache_clear()
     yield database
     database.drop()
 
