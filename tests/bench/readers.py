@@ -16,11 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import psutil
@@ -156,20 +156,27 @@ def _reading(url: str, tokens: list[str], home: Path, reading: Reading) -> Itera
 async def _all(url: str, tokens: list[str], server: psutil.Process, reading: Reading, over: threading.Event) -> None:
     limits = httpx.Limits(max_connections=len(tokens), max_keepalive_connections=len(tokens))
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60, limits=limits) as client:
-        people = [_reader(client, token, reading, over) for token in tokens]
-        await asyncio.gather(*people, _watch(server, reading, over))
+        people: asyncio.Future[Any] = asyncio.gather(*(_reader(client, token, reading) for token in tokens))
+        watching: asyncio.Future[Any] = asyncio.create_task(_watch(server, reading, over))
+        await asyncio.wait([people, watching], return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        people.cancel()
+        with suppress(asyncio.CancelledError):
+            await people
 
 
-async def _reader(client: httpx.AsyncClient, token: str, reading: Reading, over: threading.Event) -> None:
+async def _reader(client: httpx.AsyncClient, token: str, reading: Reading) -> None:
     chance = random.Random(token)  # noqa: S311 - of nothing secret
     await asyncio.sleep(chance.uniform(0, PAUSE))
-    while not over.is_set():
+    while True:
         started = time.perf_counter()
         path, asked = _question(chance)
         answer = await client.get(f"{API}/{path}", params=asked, headers={"Authorization": f"Bearer {token}"})
         reading.seconds.append(time.perf_counter() - started)
         reading.statuses[answer.status_code] += 1
-        await asyncio.sleep(chance.uniform(0, 2 * PAUSE))
+        # Who is told when to ask again does, as the pages do.
+        again = float(answer.headers.get("Retry-After", 0))
+        await asyncio.sleep(again + chance.uniform(0, 2 * PAUSE))
 
 
 async def _watch(server: psutil.Process, reading: Reading, over: threading.Event) -> None:

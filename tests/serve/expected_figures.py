@@ -194,7 +194,9 @@ def suggested_orders(read: Read, _: str | None, limit: int) -> Rows:
         row for row in read("inventory_health")
         if row["night"] == LAST_DAY and row["suggested_order"] and products[row["product_id"]]["is_active"]
     ]  # fmt: skip
-    rows.sort(key=lambda row: (-row["suggested_order"], row["product_id"], row["warehouse_id"]))
+    for row in rows:
+        row["is_due"] = row["available"] + row["on_order_units"] <= row["reorder_point"]
+    rows.sort(key=lambda row: (not row["is_due"], -row["suggested_order"], row["product_id"], row["warehouse_id"]))
     names = [str(column).split(".")[-1] for column in METRICS["suggested_orders"].columns]
     return [{name: (row | products[row["product_id"]])[name] for name in names} for row in rows[:limit]]
 

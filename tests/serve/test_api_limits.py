@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from include.contract.ddl import create_table
+from include.ledger.locks import held
 from include.settings import settings
 from include.sources import shop_tables
 from tests.conftest import Database
-from tests.serve.conftest import airflow_of, published, token_of
+from tests.serve.conftest import airflow_of, problem, published, token_of
 from transforms.registry import TABLES
 
 pytestmark = pytest.mark.long
@@ -72,6 +73,31 @@ def test_a_user_leaves_others_a_connection(warehouse: Database, tmp_path: Path) 
         mine = "your other requests took longer than 15 s"
         assert details == ["the answer took longer than 10 s"] * 4 + [mine] * 4
         assert airflow.get(ROWS, headers=viewer).status_code == 200
+
+
+def test_readers_give_way_while_something_is_published(warehouse: Database, tmp_path: Path) -> None:
+    with airflow_of(warehouse, tmp_path) as airflow, ThreadPoolExecutor(100) as readers:
+        viewer = _visitor(airflow, "viewer")
+
+        def ask(_: int) -> httpx.Response:
+            return airflow.get(ROWS, headers=viewer, timeout=60)
+
+        with psycopg.connect(warehouse.url("analyst"), application_name="stocktake: publish"):
+            time.sleep(1)  # until the API looks again
+            assert {ask(number).status_code for number in range(2)} == {200}
+            assert {answer.status_code for answer in readers.map(ask, range(150))} == {200}, "anyone can say so"
+        with held("publish"):
+            time.sleep(1)
+            assert ask(0).status_code == 200
+            answers = list(readers.map(ask, range(150)))
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert 0 < len(refused) < 150
+        for answer in refused:
+            assert problem(answer, 503)["detail"].startswith("something is being published, and readers give way")
+            assert answer.headers["retry-after"] == "15"
+        time.sleep(1)
+        assert ask(0).status_code == 200
+        assert {answer.status_code for answer in readers.map(ask, range(150))} == {200}
 
 
 @pytest.fixture

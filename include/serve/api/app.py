@@ -11,6 +11,7 @@ from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.responses import JSONResponse
 
 from include.serve.api import exports, lineage, metrics, nights, tables
+from include.serve.api.giving_way import GivesWay
 from include.serve.api.login import viewer
 from include.serve.api.problems import HEADERS, MEDIA_TYPE, ProblemDetails, answer_problems, wrong
 from include.serve.api.rate_limit import within_rate
@@ -41,6 +42,7 @@ def api() -> FastAPI:
         app.include_router(router, dependencies=dependencies, responses=_PROBLEMS)
     app.get("/openapi.json", dependencies=[viewer, *dependencies], include_in_schema=False)(_description)
     answer_problems(app)
+    app.add_middleware(GivesWay)  # before everything else, as who asks takes longest to find out
     return app
 
 

@@ -100,13 +100,14 @@ def answer_problems(app: FastAPI) -> None:
     app.add_middleware(_Unexpected)
 
 
-def _answer(problem: Problem) -> JSONResponse:
+def problem_response(problem: Problem) -> JSONResponse:
+    """A problem as it is answered."""
     content = problem.details.model_dump(exclude_none=True)
     return JSONResponse(content, problem.details.status, headers=HEADERS | problem.headers, media_type=MEDIA_TYPE)
 
 
 def _problem(_: Request, error: Problem) -> JSONResponse:
-    return _answer(error)
+    return problem_response(error)
 
 
 def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -115,21 +116,21 @@ def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     # Where a body is no JSON, the rest says at which character.
     rest = [] if found["type"] == "json_invalid" else found["loc"][1:]
     field = ".".join(str(part) for part in rest) or str(found["loc"][0])
-    return _answer(wrong(field, str(found.get("input", "")), f"{field}: {found['msg']}"))
+    return problem_response(wrong(field, str(found.get("input", "")), f"{field}: {found['msg']}"))
 
 
 def _http(_: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     login = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
-    return _answer(Problem(status, str(error.detail), headers=login | dict(error.headers or {})))
+    return problem_response(Problem(status, str(error.detail), headers=login | dict(error.headers or {})))
 
 
 def _unreachable(_: Request, error: Exception) -> JSONResponse:
-    return _answer(unavailable(redacted(str(error)), 30))
+    return problem_response(unavailable(redacted(str(error)), 30))
 
 
 def _busy(_: Request, error: Exception) -> JSONResponse:
-    return _answer(unavailable(f"{error}.", 60))
+    return problem_response(unavailable(f"{error}.", 60))
 
 
 class _Unexpected:
@@ -153,4 +154,4 @@ class _Unexpected:
                 raise
             _log.exception("a request of the API failed")
             detail = redacted(f"{type(error).__name__}: the log of Airflow's API server says more")
-            await _answer(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))(scope, receive, send)
+            await problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))(scope, receive, send)

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from include.contract import Table
 from include.ledger.redaction import redacted
+from include.serve.api.giving_way import look
 from include.serve.api.problems import Problem, unavailable
 from include.settings import settings
 
@@ -42,6 +43,7 @@ async def snapshot() -> AsyncIterator[Connection]:
     try:
         async with pool.connection() as connection:
             await connection.execute("select set_config('statement_timeout', %s, true)", [f"{QUERY_SECONDS}s"])
+            await look(connection)
             yield connection
     except QueryCanceled:
         detail = f"the answer took longer than {QUERY_SECONDS} s: ask for fewer rows, or filter by a column of the key"

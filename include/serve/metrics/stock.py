@@ -151,11 +151,11 @@ order by place
     ),
     Metric(
         name="suggested_orders",
-        meaning=f"What to order, and why: the greatest suggested orders, {_AS_OF}. An order fills a shelf up to "
-        f"what sells in {PARAMETERS.lead_time_days + PARAMETERS.cover_days} days, and its safety stock. It is "
-        "suggested before the reorder point is reached, too. Products that can be ordered no longer are left out.",
+        meaning=f"What to order, and why: the suggested orders, {_AS_OF}. An order fills a shelf up to what sells in "
+        f"{PARAMETERS.lead_time_days + PARAMETERS.cover_days} days, and its safety stock. Those that are due come "
+        "first; the others can wait, and can go along with them. Products that can be ordered no longer are left out.",
         unit="units",
-        grain="One row per product and warehouse; the greatest suggested_order first.",
+        grain="One row per product and warehouse; those that are due first, then the greatest suggested_order.",
         tables=("reporting.inventory_health", "reporting.products"),
         columns=(
             "inventory_health.night",
@@ -164,6 +164,11 @@ order by place
             "products.name",
             "inventory_health.warehouse_id",
             "inventory_health.suggested_order",
+            Column(
+                "is_due",
+                Type.BOOLEAN,
+                "Whether available + on_order_units ≤ reorder_point: what is ordered later comes late.",
+            ),
             "inventory_health.status",
             "inventory_health.available",
             "inventory_health.on_order_units",
@@ -181,6 +186,7 @@ select
     name,
     warehouse_id,
     suggested_order,
+    available + on_order_units <= reorder_point as is_due,
     status,
     available,
     on_order_units,
@@ -194,7 +200,7 @@ left join reporting.products using (product_id)
 where night = (select max(night) from reporting.inventory_health where night <= {last})
     and suggested_order > 0
     and is_active is not false
-order by suggested_order desc, product_id, warehouse_id
+order by is_due desc, suggested_order desc, product_id, warehouse_id
 limit {limit}
 """,
         takes=frozenset({Parameter.TO, Parameter.LIMIT}),

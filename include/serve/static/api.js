@@ -1,7 +1,7 @@
 /* The API, as the pages ask it. */
 
 const HOME = new URL(document.documentElement.dataset.home, location.origin);
-const PATIENCE = 3; // times that an answer "busy, try again" is taken for one
+const PATIENCE = 6; // times that it is asked, while it says "busy, try again": about as long as a publication takes
 
 /** The address of a page of ours. */
 export const page = (path) => new URL(path, HOME);

@@ -179,6 +179,7 @@ const orders = listed([
   { title: "SKU", narrow: true, of: (row) => row.sku ?? "–" },
   { title: "Warehouse", of: (row) => String(row.warehouse_id) },
   { title: "Order", number: true, of: (row) => number(row.suggested_order) },
+  { title: "When", of: (row) => (row.is_due ? "now" : "can wait") },
   { title: "Status", of: (row) => words(row.status) },
   { title: "Why", of: reason },
 ]);
