@@ -197,7 +197,7 @@ def suggested_orders(read: Read, _: str | None, limit: int) -> Rows:
     for row in rows:
         row["is_due"] = row["available"] + row["on_order_units"] <= row["reorder_point"]
     rows.sort(key=lambda row: (not row["is_due"], -row["suggested_order"], row["product_id"], row["warehouse_id"]))
-    names = [str(column).split(".")[-1] for column in METRICS["suggested_orders"].columns]
+    names = [getattr(column, "name", str(column).split(".")[-1]) for column in METRICS["suggested_orders"].columns]
     return [{name: (row | products[row["product_id"]])[name] for name in names} for row in rows[:limit]]
 
 
