@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser import CHROMIUM
 from tests.serve.conftest import logged_in
 from tests.serve.pages import log_in, must_be_readable, wait, watched
-from tests.serve.test_night_figures import FAILED, OF_THE_LEDGER, SECOND, warehouse
+from tests.serve.test_night_figures import FAILED, SECOND, warehouse
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
 
@@ -58,13 +58,12 @@ def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> N
     }
     held = [(row[0], row[1], row[3], row[4]) for row in _cells(_panel(page, "In quarantine now"))]
     assert [(source, rule, rows, money.replace("\N{NO-BREAK SPACE}", " ")) for source, rule, rows, money in held] == [
-        ("orders", row["rule"], "1", f"{row['currency']} {row['amount'][:-1]}")
-        for row in OF_THE_LEDGER["in_quarantine"]
+        ("orders", "total_equals_parts", "2", "EUR 110.00, USD 70.00"),
+        ("orders", "status_known", "1", "EUR 110.00"),
     ]
     unusual = _cells(_panel(page, "Unusual days"))
     assert [row[:5] for row in unusual] == [
-        ["2026-11-21", "orders", "rows: 5; expected 20 to 60", "5", explained]
-        for explained in ("a strike", "Explain …")
+        ["2026-11-21", "orders", "rows: 5; expected 20 to 60", "5", explained] for explained in ("a strike", "")
     ]
     because = _cells(_panel(page, "What changed last, and why"))
     assert [row[1:] for row in because] == [
@@ -76,6 +75,8 @@ def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> N
         ("2", "2026-11-21", "1", "321", "123"), ("1", "2026-11-20", "1", "321", "123"),
     ]  # fmt: skip
     says = {picture.get_attribute("aria-label") for picture in page.locator("[role=graphics-document]").all()}
+    days = _panel(page, "Seconds per stage").locator(".role-axis-label text")
+    assert [one for one in days.all_text_contents() if "Nov" in one] == ["20 Nov", "21 Nov"], "each under its bar"
     assert says == {
         "Seconds per stage of 2 nights",
         "Rows put in quarantine: status known 2, total equals parts 2",
@@ -98,6 +99,16 @@ def test_viewers_see_no_rows_and_start_nothing(page: Page) -> None:
     quarantine = _panel(page, "In quarantine now")
     quarantine.get_by_role("button", name="Rows of orders that break status_known").click()
     expect(quarantine).to_contain_text("Rows hold personal data: only operators see them.")
+    assert set(page.get_by_role("button").all_inner_texts()) <= {"Rows", "Copy"}
+    expect(page.get_by_text("is for operators, who may trigger nightly.")).to_be_visible()
+
+
+def test_who_operates_no_more_is_refused_in_words(airflow: httpx.Client, page: Page) -> None:
+    log_in(page, airflow, "operator")
+    page.reload()
+    wait(page)
+    log_in(page, airflow, "viewer")
+    quarantine = _panel(page, "In quarantine now")
     quarantine.get_by_role("button", name="Replay the quarantine …").click()
     page.get_by_role("button", name="Replay", exact=True).click()
     expect(quarantine).to_contain_text("Only operators may start it.")

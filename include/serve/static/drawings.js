@@ -10,7 +10,16 @@ export const DAY = {
   title: null,
   timeUnit: "utcyearmonthdate",
   bandPosition: 0.5,
-  axis: { format: "%d %b" },
+  // A day's name stands below the middle of its bar, once: Vega's own ticks begin at its left edge, stand at noons
+  // where days are few, and end with the day after the last.
+  axis: {
+    format: "%d %b",
+    ticks: false,
+    labelFlush: false,
+    tickMinStep: 86_400_000,
+    tickOffset: { expr: "(scale('x', 86400000) - scale('x', 0)) / 2" },
+    labelExpr: "utchours(datum.value) || datum.value >= domain('x')[1] ? '' : datum.label",
+  },
 };
 /** The same of a night. */
 export const NIGHT = { ...DAY, field: "night" };

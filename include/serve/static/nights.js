@@ -5,7 +5,7 @@ import { NIGHT, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
 import { chart, element, moment, plain, shortTable, table, whole } from "./show.js";
-import { started } from "./starting.js";
+import { operates, started } from "./starting.js";
 
 const LATEST = 14; // runs in the list
 const RULES = 5; // that have a colour of their own
@@ -158,7 +158,7 @@ function cause({ causes: found }) {
 export function unusual(place, { rows }) {
   const said = element("p", { role: "status" });
   const explain = (row) => {
-    if (row.reason != null) return row.reason;
+    if (row.reason != null || !operates) return row.reason ?? "";
     const label = { type: "button", "aria-label": `Explain ${row.source}, ${row.measure}, of ${row.night}` };
     const button = element("button", label, "Explain …");
     button.onclick = () =>
@@ -189,7 +189,7 @@ export function unusual(place, { rows }) {
 export function publications(place, { rows }) {
   const said = element("p", { role: "status" });
   const back = (row) => {
-    if (row.kind !== "night") return "";
+    if (row.kind !== "night" || !operates) return "";
     const label = { type: "button", "aria-label": `Put back publication ${row.publication_id}` };
     const button = element("button", label, "Put back …");
     button.onclick = () =>

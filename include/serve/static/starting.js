@@ -5,6 +5,9 @@ import { inAirflow } from "./links.js";
 
 const at = (id) => document.getElementById(id);
 
+/** Whether the user may start something at all; Airflow refuses it to anybody else. */
+export const operates = at("sure") !== null;
+
 /**
  * Ask whether something is to be started, start it by Airflow's own API, and say where it is.
  *
