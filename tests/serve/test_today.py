@@ -87,6 +87,7 @@ def test_yesterday_is_what_the_api_answers_and_every_chart_is_drawn(
         drawn = panel.locator("svg .mark-group [aria-roledescription], svg path").count()
         assert drawn or panel.locator("tbody tr").count() or "There is none" in panel.inner_text(), panel.inner_text()
         expect(panel.locator("summary")).to_have_text("SQL")
+        assert "`" not in (panel.locator("details p").text_content() or "`")
     for picture in page.locator("[role=graphics-document]").all():
         assert len(picture.get_attribute("aria-label") or "") > 20
 

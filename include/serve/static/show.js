@@ -54,6 +54,10 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A text of a declaration, with the names that stand in backticks there as code. */
+export const marked = (text) =>
+  text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : document.createTextNode(part)));
+
 /** A value of a column of any type; an object as JSON. */
 export const plain = (value) =>
   value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -168,7 +172,7 @@ export function behind(found) {
     "details",
     {},
     element("summary", {}, "SQL"),
-    element("div", { class: "body" }, element("p", { class: "soft" }, `${found.meaning} ${found.grain}`), copy, sql),
+    element("div", { class: "body" }, element("p", { class: "soft" }, ...marked(`${found.meaning} ${found.grain}`)), copy, sql),
   );
 }
 
