@@ -195,7 +195,13 @@ def _found(
     """The incident with its message, which says the reason, or what is ``said`` of it."""
     shop = settings().sources.name
     reason = redacted(reason)  # the only words that are not ours
-    lines = [f"{shop}: {title}", _cut(redacted(said) if said else reason), verdict, f"What to do: {to_do}.", _link(dag, run_id, place)]
+    lines = [
+        f"{shop}: {title}",
+        _cut(redacted(said) if said else reason),
+        verdict,
+        f"What to do: {to_do}.",
+        _link(dag, run_id, place),
+    ]
     return Found(kind, night, dag, run_id, reason, "\n".join(lines))
 
 
