@@ -61,6 +61,11 @@ def wait(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
+def marks(page: Page) -> list[str]:
+    """What each bar and point of the charts says of itself; its tooltip has the same."""
+    return [mark.get_attribute("aria-label") or "" for mark in page.locator("[role=graphics-symbol]").all()]
+
+
 @contextmanager
 def watched(browser: Page, origin: str, expected: tuple[str, ...] = ()) -> Iterator[Page]:
     """A page that does nothing wrong and asks nobody but Airflow.

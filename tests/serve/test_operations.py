@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser import CHROMIUM
 from tests.serve.conftest import logged_in
-from tests.serve.pages import log_in, must_be_readable, wait, watched
+from tests.serve.pages import log_in, marks, must_be_readable, wait, watched
 from tests.serve.test_night_figures import FAILED, SECOND, warehouse
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
@@ -77,6 +78,7 @@ def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> N
     says = {picture.get_attribute("aria-label") for picture in page.locator("[role=graphics-document]").all()}
     days = _panel(page, "Seconds per stage").locator(".role-axis-label text")
     assert [one for one in days.all_text_contents() if "Nov" in one] == ["20 Nov", "21 Nov"], "each under its bar"
+    assert any("stage: extract; night: 21 Nov" in said for said in marks(page))
     assert says == {
         "Seconds per stage of 2 nights",
         "Rows put in quarantine: status known 2, total equals parts 2",
@@ -148,6 +150,31 @@ def test_a_day_is_explained_with_a_reason(page: Page) -> None:
     expect(unusual.locator("[role=status]")).to_contain_text("'explain_day'")  # which is not in this Airflow
     told = {"date": "2026-11-21", "source": "orders", "measure": "money EUR", "reason": "Black Friday"}
     assert sent == [{"logical_date": None, "conf": told}]
+
+
+@pytest.mark.parametrize("page", ["operator"], indirect=True)
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("success", "It is done: in Airflow."), ("failed", "It failed; the log of its red task")],
+)
+def test_it_is_said_how_what_was_started_ended(page: Page, state: str, words: str) -> None:
+    states = iter(["queued", "running", state])
+
+    def airflow_answers(route: Route) -> None:  # as it does where it has the DAG
+        route.fulfill(json={"dag_run_id": "manual__1", "state": next(states)})
+
+    page.route("**/api/v2/dags/explain_day/dagRuns**", airflow_answers)
+    unusual = _panel(page, "Unusual days")
+    unusual.get_by_role("button", name="Explain orders, money EUR, of 2026-11-21").click()
+    page.get_by_role("textbox", name="Reason").fill("Black Friday")
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(unusual.locator("[role=status]")).to_contain_text("It is running")
+    expect(unusual.locator("[role=status]")).to_contain_text(words)
+    link = unusual.locator("[role=status]").get_by_role("link", name="in Airflow")
+    expect(link).to_have_attribute("href", re.compile("/dags/explain_day/runs/manual__1$"))
+    page.unroute_all()
+    page.get_by_role("button", name="Show what is new").click()
+    expect(unusual.get_by_role("button", name="Explain orders, money EUR, of 2026-11-21")).to_be_visible()
 
 
 def test_a_report_shows_values_in_quarantine_to_operators_alone(airflow: httpx.Client) -> None:

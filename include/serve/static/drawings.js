@@ -24,6 +24,7 @@ export const DAY = {
 /** The same of a night. */
 export const NIGHT = { ...DAY, field: "night" };
 const OF_DAY = { ...DAY, title: "day" };
+export const OF_NIGHT = { ...NIGHT, title: "night" };
 const count = (field, title = field) => ({ field, type: "quantitative", title });
 export const words = (code) => String(code).replaceAll("_", " ");
 const total = (rows, name) => rows.reduce((sum, row) => sum + Number(row[name] ?? 0), 0);
@@ -145,7 +146,7 @@ export function cohorts(place, rows) {
       y: { field: "cohort_month", type: "ordinal", title: null, timeUnit: "utcyearmonth", axis: { format: "%b %Y" } },
       x: { field: "months_since", type: "ordinal", title: "months since", axis: { labelAngle: 0 } },
       color: { ...rate, title: null, scale: { interpolate: "rgb" }, legend: { format: ".0%" } },
-      tooltip: [{ field: "cohort_month" }, { field: "months_since" }, count("customers"), { ...rate, format: ".1%" }],
+      tooltip: [{ field: "cohort_month", timeUnit: "utcyearmonth", title: "cohort_month" }, { field: "months_since" }, count("customers"), { ...rate, format: ".1%" }],
     },
   });
 }

@@ -1,7 +1,7 @@
 /* How each figure of the ledger is drawn: a function takes the place and what the API answered. */
 
 import { page } from "./api.js";
-import { NIGHT, none, numbers, words } from "./drawings.js";
+import { NIGHT, OF_NIGHT, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
 import { chart, element, moment, plain, shortTable, table, whole } from "./show.js";
@@ -47,7 +47,7 @@ export function stages(place, { rows }) {
         legend: { columns: 4 },
         sort: [...new Set(rows.map((row) => row.stage))],
       },
-      tooltip: [{ field: "night" }, { field: "stage" }, { field: "seconds", format: ".1f" }, { field: "tasks" }],
+      tooltip: [OF_NIGHT, { field: "stage" }, { field: "seconds", format: ".1f" }, { field: "tasks" }],
     },
   });
 }
@@ -68,7 +68,7 @@ export function quarantined(place, { rows }) {
         x: NIGHT,
         y: { field: "rows", type: "quantitative", title: "rows" },
         color: { field: "label", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
-        tooltip: [{ field: "night" }, { field: "source" }, { field: "rule" }, { field: "rows" }],
+        tooltip: [OF_NIGHT, { field: "source" }, { field: "rule" }, { field: "rows" }],
       },
     },
   );
@@ -104,7 +104,7 @@ export async function sources(place, { rows }) {
       encoding: {
         x: { ...NIGHT, axis: null },
         y: { field: "extracted", type: "quantitative", axis: null },
-        tooltip: [{ field: "night" }, { field: "extracted" }],
+        tooltip: [OF_NIGHT, { field: "extracted" }],
       },
     });
 }
@@ -119,7 +119,7 @@ export function restated(place, { rows }) {
       y: { field: "figures", type: "quantitative", title: "figures" },
       color: { field: "table_name", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
       tooltip: [
-        { field: "night" },
+        OF_NIGHT,
         { field: "table_name" },
         { field: "figures" },
         { field: "first_day" },
