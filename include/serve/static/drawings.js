@@ -191,7 +191,7 @@ const orders = listed([
   { title: "Order", number: true, of: (row) => number(row.suggested_order) },
   { title: "When", of: (row) => (row.is_due ? "now" : "can wait") },
   { title: "Status", of: (row) => words(row.status) },
-  { title: "Why", of: reason },
+  { title: "Why", text: true, of: reason },
 ]);
 
 /** The greatest orders, and where all of them are. */

@@ -9,10 +9,21 @@ import { operates, started } from "./starting.js";
 
 const LATEST = 14; // runs in the list
 const RULES = 5; // that have a colour of their own
+const TABLES = 7; // the same; there are eight colours
 const STRIP = 220; // pixels
 const NAMED = 3; // rows of the shop that a changed figure names
 
 const count = (title, name) => ({ title, number: true, of: (row) => whole(row[name]) });
+
+/** The values of a field that have the most of something, the greatest first, each with its sum. */
+function most(rows, field, counted, number) {
+  const totals = new Map();
+  for (const row of rows) totals.set(row[field], (totals.get(row[field]) ?? 0) + row[counted]);
+  return [...totals].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0])).slice(0, number);
+}
+
+/** How many columns a legend may have: on a phone, half as many. */
+const fitting = (place, columns) => (place.clientWidth < 400 ? columns / 2 : columns);
 
 export function runs(place, { runs: latest }) {
   if (!latest.length) return none(place);
@@ -23,7 +34,7 @@ export function runs(place, { runs: latest }) {
     { title: "Night", of: (run) => report(run.night, run.run_id) },
     { title: "DAG", of: (run) => run.dag },
     { title: "Verdict", of: verdict },
-    { title: "", of: (run) => run.verdict },
+    { title: "", text: true, of: (run) => run.verdict },
     { title: "Started", narrow: true, of: (run) => moment(run.started_at) },
     { title: "Seconds", number: true, of: took },
     count("In quarantine", "held"),
@@ -44,7 +55,7 @@ export function stages(place, { rows }) {
         field: "stage",
         type: "nominal",
         title: null,
-        legend: { columns: 4 },
+        legend: { columns: fitting(place, 4) },
         sort: [...new Set(rows.map((row) => row.stage))],
       },
       tooltip: [OF_NIGHT, { field: "stage" }, { field: "seconds", format: ".1f" }, { field: "tasks" }],
@@ -53,21 +64,19 @@ export function stages(place, { rows }) {
 }
 
 export function quarantined(place, { rows }) {
-  const totals = new Map();
-  for (const row of rows) totals.set(row.rule, (totals.get(row.rule) ?? 0) + row.rows);
-  const most = [...totals].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0])).slice(0, RULES);
-  const names = new Set(most.map(([rule]) => rule));
+  const first = most(rows, "rule", "rows", RULES);
+  const names = new Set(first.map(([rule]) => rule));
   const values = rows.map((row) => ({ ...row, label: names.has(row.rule) ? words(row.rule) : "other rules" }));
   return chart(
     place,
-    `Rows put in quarantine: ${most.map(([rule, total]) => `${words(rule)} ${whole(total)}`).join(", ")}`,
+    `Rows put in quarantine: ${first.map(([rule, total]) => `${words(rule)} ${whole(total)}`).join(", ")}`,
     {
       data: { values },
       mark: "bar",
       encoding: {
         x: NIGHT,
         y: { field: "rows", type: "quantitative", title: "rows" },
-        color: { field: "label", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
+        color: { field: "label", type: "nominal", title: null, legend: { columns: fitting(place, 2), labelLimit: 220 } },
         tooltip: [OF_NIGHT, { field: "source" }, { field: "rule" }, { field: "rows" }],
       },
     },
@@ -111,13 +120,15 @@ export async function sources(place, { rows }) {
 
 export function restated(place, { rows }) {
   const total = rows.reduce((sum, row) => sum + row.figures, 0);
+  const names = new Set(most(rows, "table_name", "figures", TABLES).map(([name]) => name));
+  const values = rows.map((row) => ({ ...row, label: names.has(row.table_name) ? row.table_name : "other tables" }));
   return chart(place, `${whole(total)} figures of earlier days changed, by night and table`, {
-    data: { values: rows },
+    data: { values },
     mark: "bar",
     encoding: {
       x: NIGHT,
       y: { field: "figures", type: "quantitative", title: "figures" },
-      color: { field: "table_name", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
+      color: { field: "label", type: "nominal", title: null, legend: { columns: fitting(place, 2), labelLimit: 220 } },
       tooltip: [
         OF_NIGHT,
         { field: "table_name" },
@@ -139,7 +150,7 @@ export function causes(place, { rows }) {
     { title: "Figure", of: (row) => element("code", {}, row.metric) },
     { title: "Was", number: true, of: (row) => plain(row.old_value) },
     { title: "Is", number: true, of: (row) => plain(row.new_value) },
-    { title: "Because of", of: cause },
+    { title: "Because of", text: true, of: cause },
   ];
   place.append(shortTable(columns, rows));
 }
@@ -179,7 +190,7 @@ export function unusual(place, { rows }) {
   const columns = [
     { title: "Night", narrow: true, of: (row) => report(row.night, row.run_id) },
     { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
-    { title: "What", of: (row) => row.sentence },
+    { title: "What", text: true, of: (row) => row.sentence },
     count("Rows", "rows_behind"),
     { title: "Explained", of: explain },
   ];

@@ -11,7 +11,7 @@ export function held(place, { rows }) {
   const columns = [
     { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
     { title: "Rule", of: (row) => element("code", {}, row.rule) },
-    { title: "Meaning", of: (row) => element("span", {}, ...marked(row.meaning ?? "")) },
+    { title: "Meaning", text: true, of: (row) => element("span", {}, ...marked(row.meaning ?? "")) },
     { title: "Rows", number: true, of: (row) => whole(row.rows) },
     { title: "Money", number: true, of: (row) => row.amounts.join(", ") || "–" },
     { title: "Since", narrow: true, of: (row) => moment(row.oldest_at) },

@@ -62,13 +62,18 @@ export const marked = (text) =>
 export const plain = (value) =>
   value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
 
-/** A table. A column: title, of (the text of a row), number (it stands at the right), narrow (it is not broken). */
+const classOf = (column) => (column.number ? "n" : column.narrow ? "nowrap" : column.text ? "text" : null);
+
+/**
+ * A table. A column: title, of (the text of a row), number (it stands at the right), narrow (it is not broken), text (it
+ * is sentences, which a phone would break at every word).
+ */
 export function table(columns, rows) {
   const cells = (row) =>
     columns.map((column, place) =>
       element(
         place ? "td" : "th",
-        { class: column.number ? "n" : column.narrow ? "nowrap" : null, scope: place ? null : "row" },
+        { class: classOf(column), scope: place ? null : "row" },
         column.of(row),
       ),
     );
