@@ -37,6 +37,9 @@ export const numbers = (rows, ...names) =>
     ...Object.fromEntries(names.map((name) => [name, row[name] == null ? null : Number(row[name])])),
   }));
 
+/** How many columns a legend may have: on a phone, half as many. */
+export const fitting = (place, columns) => (place.clientWidth < 400 ? columns / 2 : columns);
+
 /** What a place says that has nothing to show. */
 export const none = (place) => place.append(element("p", { class: "soft" }, "There is none."));
 
@@ -126,8 +129,8 @@ export function fulfilment(place, rows) {
     encoding: {
       x: DAY,
       y: count("hours"),
-      color: { field: "warehouse", type: "nominal", title: null },
-      strokeDash: { field: "share", type: "nominal", title: null },
+      color: { field: "warehouse", type: "nominal", title: null, legend: { columns: fitting(place, 4) } },
+      strokeDash: { field: "share", type: "nominal", title: null, legend: { orient: "bottom" } },
       tooltip: [OF_DAY, { field: "warehouse" }, { field: "share" }, { ...count("hours"), format: ".1f" }],
     },
   });
@@ -186,9 +189,9 @@ function reason(row) {
 
 const orders = listed([
   product,
-  { title: "SKU", narrow: true, of: (row) => row.sku ?? "–" },
-  { title: "Warehouse", of: (row) => String(row.warehouse_id) },
   { title: "Order", number: true, of: (row) => number(row.suggested_order) },
+  { title: "Warehouse", of: (row) => String(row.warehouse_id) },
+  { title: "SKU", narrow: true, of: (row) => row.sku ?? "–" },
   { title: "When", of: (row) => (row.is_due ? "now" : "can wait") },
   { title: "Status", of: (row) => words(row.status) },
   { title: "Why", text: true, of: reason },

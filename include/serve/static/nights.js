@@ -1,7 +1,7 @@
 /* How each figure of the ledger is drawn: a function takes the place and what the API answered. */
 
 import { page } from "./api.js";
-import { NIGHT, OF_NIGHT, none, numbers, words } from "./drawings.js";
+import { NIGHT, OF_NIGHT, fitting, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
 import { chart, element, moment, plain, shortTable, table, whole } from "./show.js";
@@ -21,9 +21,6 @@ function most(rows, field, counted, number) {
   for (const row of rows) totals.set(row[field], (totals.get(row[field]) ?? 0) + row[counted]);
   return [...totals].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0])).slice(0, number);
 }
-
-/** How many columns a legend may have: on a phone, half as many. */
-const fitting = (place, columns) => (place.clientWidth < 400 ? columns / 2 : columns);
 
 export function runs(place, { runs: latest }) {
   if (!latest.length) return none(place);
