@@ -16,11 +16,14 @@ export const DAY = {
     format: "%d %b",
     ticks: false,
     labelFlush: false,
+    labelBound: 12,
+    labelSeparation: 6,
     tickMinStep: 86_400_000,
     tickOffset: { expr: "(scale('x', 86400000) - scale('x', 0)) / 2" },
     labelExpr: "utchours(datum.value) || datum.value >= domain('x')[1] ? '' : datum.label",
   },
 };
+const MANY = 120; // days
 /** The same of a night. */
 export const NIGHT = { ...DAY, field: "night" };
 const OF_DAY = { ...DAY, title: "day" };
@@ -37,6 +40,9 @@ export const numbers = (rows, ...names) =>
     ...Object.fromEntries(names.map((name) => [name, row[name] == null ? null : Number(row[name])])),
   }));
 
+/** Bars of days; where they are many, with nothing between them: each is a pixel or two. */
+const bars = (rows, more = {}) => ({ type: "bar", binSpacing: distinct(rows, "day") > MANY ? 0 : 1, ...more });
+
 /** How many columns a legend may have: on a phone, half as many. */
 export const fitting = (place, columns) => (place.clientWidth < 400 ? columns / 2 : columns);
 
@@ -51,7 +57,7 @@ export function netSales(place, rows, currency) {
     data: { values: numbers(rows, "net_sales", "weekday_median") },
     encoding: { x: DAY, tooltip: [OF_DAY, told("net_sales"), told("weekday_median")] },
     layer: [
-      { mark: { type: "bar", opacity: 0.75 }, encoding: { y: y("net_sales"), color: { datum: "net sales" } } },
+      { mark: bars(rows, { opacity: 0.75 }), encoding: { y: y("net_sales"), color: { datum: "net sales" } } },
       { mark: "line", encoding: { y: y("weekday_median"), color: { datum: "usual on that weekday" } } },
     ],
   });
@@ -63,7 +69,7 @@ export const byDay =
   (place, rows, currency) =>
     chart(place, `${title} of ${rows.length} days, ${money(total(rows, name), currency)} in all`, {
       data: { values: numbers(rows, name) },
-      mark: "bar",
+      mark: bars(rows),
       encoding: {
         x: DAY,
         y: { ...count(name, currency), axis: { format: "~s" } },
