@@ -131,16 +131,17 @@ def unusual(run: Mapping[str, Any], found: Sequence[Finding], standing: date | N
 
     Args:
         run: its row of ``figures.runs``.
-        found: what was found, the furthest off first.
+        found: what was found, the furthest off first, explained or not: while one is explained after the other, it is
+            the same incident.
         standing: the last whole business day that readers have.
     """
-    told = [one.sentence for one in found[:_NAMED]]
-    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    count = "1 figure is" if len(found) == 1 else f"{len(found)} figures are"
+    told = [one for one in found if one.reason is None]
+    count = "1 figure is" if len(told) == 1 else f"{len(told)} figures are"
     return _found(
         IncidentKind.ANOMALY, run["night"], run["dag"], run["run_id"],
         title=f"night of {run['night']}: {count} unusual",
-        reason=f"{'; '.join(told)}{more}",
+        reason=_figures(found),
+        said=_figures(told),
         verdict=f"{verdict(run).word}. {_readers_have(standing)}",
         to_do="look at Unusual in the night's report, which has the rows; if the day was what it was, trigger"
         f" explain_day with the date {run['night']}; if not, have the rows put right and run the night again",
@@ -189,12 +190,24 @@ def _found(
     verdict: str,
     to_do: str,
     place: str = "",
+    said: str | None = None,
 ) -> Found:
-    """The incident with its message."""
+    """The incident with its message, which says the reason, or what is ``said`` of it."""
     shop = settings().sources.name
     reason = redacted(reason)  # the only words that are not ours
-    lines = [f"{shop}: {title}", _cut(reason), verdict, f"What to do: {to_do}.", _link(dag, run_id, place)]
+    lines = [
+        f"{shop}: {title}",
+        _cut(redacted(said) if said else reason),
+        verdict,
+        f"What to do: {to_do}.",
+        _link(dag, run_id, place),
+    ]
     return Found(kind, night, dag, run_id, reason, "\n".join(lines))
+
+
+def _figures(found: Sequence[Finding]) -> str:
+    told = "; ".join(one.sentence for one in found[:_NAMED])
+    return f"{told}; and {len(found) - _NAMED} more" if len(found) > _NAMED else told
 
 
 def _readers_have(standing: date | None) -> str:

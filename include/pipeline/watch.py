@@ -189,7 +189,8 @@ def _unusual(state: State) -> Iterator[Found]:
     run = next((one for one in state.runs if one["kind"] == Kind.NIGHT and not one["dry_run"]), None)
     if run is None or run["waits"]:  # what waits for an approval says itself why
         return
-    if found := [one for one in anomalies.of_run(run["run_id"]) if one.reason is None]:
+    found = anomalies.of_run(run["run_id"])
+    if any(one.reason is None for one in found):
         yield alerts.unusual(run, found, state.standing)
 
 

@@ -121,9 +121,9 @@ def one_shop_table(request: Request, name: Annotated[str, Path()]) -> HTMLRespon
     return _of_dictionary(request, explore.render_shop_table, name)
 
 
-def operations(request: Request) -> HTMLResponse:
-    """What nights did."""
-    return _html(page.render_operations(_home(request)), policy=_POLICY_WITH_FIGURES)
+def operations(request: Request, operates: Annotated[bool, Depends(is_operator)]) -> HTMLResponse:
+    """What nights did, with what an operator may start."""
+    return _html(page.render_operations(_home(request), operates=operates), policy=_POLICY_WITH_FIGURES)
 
 
 def read_it_from(

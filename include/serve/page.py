@@ -81,9 +81,14 @@ def render_status(home: str) -> str:
     return template("status.html.j2", tables=figures.status(), home=home)
 
 
-def render_operations(home: str) -> str:
-    """What nights did: the places of the figures, which a script fills."""
-    return template("operations.html.j2", home=home, airflow=f"{home}../", dag=DAG_ID)
+def render_operations(home: str, *, operates: bool) -> str:
+    """What nights did: the places of the figures, which a script fills.
+
+    Args:
+        home: the path of the dashboard.
+        operates: whether who reads it may start something.
+    """
+    return template("operations.html.j2", home=home, airflow=f"{home}../", dag=DAG_ID, operates=operates)
 
 
 def render_message(word: str, sentence: str, home: str) -> str:

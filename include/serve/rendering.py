@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from include.contract.currency import written
 from include.ledger.redaction import redacted
@@ -22,6 +24,7 @@ from include.settings import settings
 from include.sources import SOURCES
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_CODE = re.compile(r"(`+)(.+?)\1")
 VALUE_LENGTH = 300  # characters of one value of a sample row
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -47,12 +50,23 @@ def _environment() -> Environment:
         "value": _value,
         "redacted": redacted,
         "cells": _cells,
+        "marked": _marked,
         "literal": repr,
         "quoted": shlex.quote,
         "in_path": lambda text: quote(text, safe=""),
     }
     environment.globals["timezone"] = lambda: settings().timezone
     return environment
+
+
+def _marked(text: str) -> Markup:
+    """A text of a declaration: names that stand in backticks there are code."""
+    parts = _CODE.split(text)  # text, backticks, name, text, …
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 3 == 2 else escape(part)
+        for place, part in enumerate(parts)
+        if place % 3 != 1
+    )
 
 
 def _number(value: int | None) -> str:

@@ -502,12 +502,22 @@ def test_unusual_figures_are_told_once_and_once_when_they_are_explained(
     assert link == f"{LINK}/night"
     anomalies.explain(NIGHT, "orders", "rows", lasting=False, reason="a strike", explained_by="ada")
     watch.look(at(4, 25))
-    assert told.titles[1:] == ["demo_shop: night of 2026-11-21: 5 figures are unusual"], "what is left of them"
+    assert len(told.titles) == 1, "what is left of them was told"
     anomalies.explain(NIGHT, None, None, lasting=False, reason="a strike", explained_by="ada")
     for minute in (30, 35):
         watch.look(at(4, minute))
-    assert told.titles[2:] == ["demo_shop: over: night of 2026-11-21: 5 figures are unusual"]
-    assert "Explained by ada: a strike" in told.taken[2][1]
+    assert told.titles[1:] == ["demo_shop: over: night of 2026-11-21: 6 figures are unusual"]
+    assert "Explained by ada: a strike" in told.taken[1][1]
+
+
+def test_what_was_explained_beforehand_is_not_told(told: Receiver, ledger: psycopg.Connection[Any]) -> None:
+    begun(ledger)
+    anomalies.record("night", [], unusual("rows", "blank method"), NIGHT)
+    anomalies.explain(NIGHT, "orders", "rows", lasting=False, reason="a strike", explained_by="ada")
+    published(ledger, "night", at(4, 5))
+    watch.look(at(4, 10))
+    assert told.titles == ["demo_shop: night of 2026-11-21: 1 figure is unusual"]
+    assert told.taken[0][1].startswith("Orders: blank method")
 
 
 def test_unusual_figures_are_over_when_the_night_is_run_again_without_them(

@@ -14,6 +14,7 @@ from tests.serve.conftest import token_of
 
 READABLE = 4.5  # WCAG 2.2, 1.4.3, of a text and what is behind it
 PHONE = 390  # pixels
+SENTENCE = 200  # pixels
 
 # Texts of charts have their colour in `fill`.
 _CONTRASTS = """
@@ -61,6 +62,11 @@ def wait(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
+def marks(page: Page) -> list[str]:
+    """What each bar and point of the charts says of itself; its tooltip has the same."""
+    return [mark.get_attribute("aria-label") or "" for mark in page.locator("[role=graphics-symbol]").all()]
+
+
 @contextmanager
 def watched(browser: Page, origin: str, expected: tuple[str, ...] = ()) -> Iterator[Page]:
     """A page that does nothing wrong and asks nobody but Airflow.
@@ -89,6 +95,8 @@ def must_be_readable(page: Page, scheme: Literal["light", "dark"], picture: Path
     wait(page)
     page.screenshot(path=picture, full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    widths = page.locator("td.text").evaluate_all("cells => cells.map(cell => cell.clientWidth)")
+    assert min(widths, default=SENTENCE) >= SENTENCE, "a sentence is broken at every word"
     faint = [(round(ratio, 2), text) for ratio, text in page.evaluate(_CONTRASTS) if ratio < READABLE]
     page.set_viewport_size({"width": 1280, "height": 1000})
     page.emulate_media(color_scheme="light")

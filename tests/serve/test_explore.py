@@ -20,6 +20,7 @@ from playwright.sync_api import Page, expect
 
 from include.lake.duckdb_session import postgres_scanner
 from include.serve.lineage import lineage
+from include.sources import SOURCES
 from tests.browser import CHROMIUM
 from tests.conftest import Database, Done
 from tests.serve.a_night import publish_again, published_night
@@ -200,6 +201,19 @@ def test_what_is_not_there_has_a_page_that_says_so(viewer: httpx.Client) -> None
     assert "<b>" not in answer.text
     unpublished = viewer.get("/stocktake/tables/features.customer_labels")
     assert "It is not published yet" in unpublished.text
+
+
+def test_names_in_texts_of_declarations_are_code(viewer: httpx.Client) -> None:
+    tables = [entry["name"] for entry in viewer.get(f"{API}/tables").json()["tables"]]
+    paths = ["explore", *(f"tables/{name}" for name in tables), *(f"sources/{name}" for name in SOURCES)]
+    pages = {path: viewer.get(f"/stocktake/{path}").text for path in paths}
+    raw = {path: found for path, text in pages.items() if (found := re.search("`[^`]*`", _without_sql(text)))}
+    assert not raw
+    assert "without <code>inventory_movements</code>" in pages["tables/reporting.inventory_health"]
+
+
+def _without_sql(text: str) -> str:
+    return re.sub("<pre.*?</pre>", "", text, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

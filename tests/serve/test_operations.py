@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser import CHROMIUM
 from tests.serve.conftest import logged_in
-from tests.serve.pages import log_in, must_be_readable, wait, watched
-from tests.serve.test_night_figures import FAILED, OF_THE_LEDGER, SECOND, warehouse
+from tests.serve.pages import log_in, marks, must_be_readable, wait, watched
+from tests.serve.test_night_figures import FAILED, SECOND, warehouse
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
 
@@ -58,13 +59,12 @@ def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> N
     }
     held = [(row[0], row[1], row[3], row[4]) for row in _cells(_panel(page, "In quarantine now"))]
     assert [(source, rule, rows, money.replace("\N{NO-BREAK SPACE}", " ")) for source, rule, rows, money in held] == [
-        ("orders", row["rule"], "1", f"{row['currency']} {row['amount'][:-1]}")
-        for row in OF_THE_LEDGER["in_quarantine"]
+        ("orders", "total_equals_parts", "2", "EUR 110.00, USD 70.00"),
+        ("orders", "status_known", "1", "EUR 110.00"),
     ]
     unusual = _cells(_panel(page, "Unusual days"))
     assert [row[:5] for row in unusual] == [
-        ["2026-11-21", "orders", "rows: 5; expected 20 to 60", "5", explained]
-        for explained in ("a strike", "Explain …")
+        ["2026-11-21", "orders", "rows: 5; expected 20 to 60", "5", explained] for explained in ("a strike", "")
     ]
     because = _cells(_panel(page, "What changed last, and why"))
     assert [row[1:] for row in because] == [
@@ -76,6 +76,9 @@ def test_every_panel_shows_what_the_ledger_says(page: Page, tmp_path: Path) -> N
         ("2", "2026-11-21", "1", "321", "123"), ("1", "2026-11-20", "1", "321", "123"),
     ]  # fmt: skip
     says = {picture.get_attribute("aria-label") for picture in page.locator("[role=graphics-document]").all()}
+    days = _panel(page, "Seconds per stage").locator(".role-axis-label text")
+    assert [one for one in days.all_text_contents() if "Nov" in one] == ["20 Nov", "21 Nov"], "each under its bar"
+    assert any("stage: extract; night: 21 Nov" in said for said in marks(page))
     assert says == {
         "Seconds per stage of 2 nights",
         "Rows put in quarantine: status known 2, total equals parts 2",
@@ -98,6 +101,16 @@ def test_viewers_see_no_rows_and_start_nothing(page: Page) -> None:
     quarantine = _panel(page, "In quarantine now")
     quarantine.get_by_role("button", name="Rows of orders that break status_known").click()
     expect(quarantine).to_contain_text("Rows hold personal data: only operators see them.")
+    assert set(page.get_by_role("button").all_inner_texts()) <= {"Rows", "Copy"}
+    expect(page.get_by_text("is for operators, who may trigger nightly.")).to_be_visible()
+
+
+def test_who_operates_no_more_is_refused_in_words(airflow: httpx.Client, page: Page) -> None:
+    log_in(page, airflow, "operator")
+    page.reload()
+    wait(page)
+    log_in(page, airflow, "viewer")
+    quarantine = _panel(page, "In quarantine now")
     quarantine.get_by_role("button", name="Replay the quarantine …").click()
     page.get_by_role("button", name="Replay", exact=True).click()
     expect(quarantine).to_contain_text("Only operators may start it.")
@@ -137,6 +150,31 @@ def test_a_day_is_explained_with_a_reason(page: Page) -> None:
     expect(unusual.locator("[role=status]")).to_contain_text("'explain_day'")  # which is not in this Airflow
     told = {"date": "2026-11-21", "source": "orders", "measure": "money EUR", "reason": "Black Friday"}
     assert sent == [{"logical_date": None, "conf": told}]
+
+
+@pytest.mark.parametrize("page", ["operator"], indirect=True)
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("success", "It is done: in Airflow."), ("failed", "It failed; the log of its red task")],
+)
+def test_it_is_said_how_what_was_started_ended(page: Page, state: str, words: str) -> None:
+    states = iter(["queued", "running", state])
+
+    def airflow_answers(route: Route) -> None:  # as it does where it has the DAG
+        route.fulfill(json={"dag_run_id": "manual__1", "state": next(states)})
+
+    page.route("**/api/v2/dags/explain_day/dagRuns**", airflow_answers)
+    unusual = _panel(page, "Unusual days")
+    unusual.get_by_role("button", name="Explain orders, money EUR, of 2026-11-21").click()
+    page.get_by_role("textbox", name="Reason").fill("Black Friday")
+    page.get_by_role("button", name="Explain", exact=True).click()
+    expect(unusual.locator("[role=status]")).to_contain_text("It is running")
+    expect(unusual.locator("[role=status]")).to_contain_text(words)
+    link = unusual.locator("[role=status]").get_by_role("link", name="in Airflow")
+    expect(link).to_have_attribute("href", re.compile("/dags/explain_day/runs/manual__1$"))
+    page.unroute_all()
+    page.get_by_role("button", name="Show what is new").click()
+    expect(unusual.get_by_role("button", name="Explain orders, money EUR, of 2026-11-21")).to_be_visible()
 
 
 def test_a_report_shows_values_in_quarantine_to_operators_alone(airflow: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,7 +18,7 @@ from tests.conftest import Database, Done
 from tests.nights import LAST_DAY
 from tests.serve.a_night import published_night
 from tests.serve.conftest import token_of
-from tests.serve.pages import log_in, must_be_readable, wait, watched
+from tests.serve.pages import log_in, marks, must_be_readable, wait, watched
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
 
@@ -87,6 +88,8 @@ def test_yesterday_is_what_the_api_answers_and_every_chart_is_drawn(
         drawn = panel.locator("svg .mark-group [aria-roledescription], svg path").count()
         assert drawn or panel.locator("tbody tr").count() or "There is none" in panel.inner_text(), panel.inner_text()
         expect(panel.locator("summary")).to_have_text("SQL")
+        assert "`" not in (panel.locator("details p").text_content() or "`")
+    assert not [said for said in marks(page) if re.search(r"\b\d{12}", said)], "no instant as a number"
     for picture in page.locator("[role=graphics-document]").all():
         assert len(picture.get_attribute("aria-label") or "") > 20
 

@@ -61,6 +61,9 @@ export const figure = (name, parameters) => ask(`metrics/${name}`, parameters);
 /** Ask for an export of a table. */
 export const startExport = (wanted) => posted(page("api/v1/exports"), wanted);
 
+/** A run of a DAG, as Airflow's own API says it. */
+export const dagRun = (dag, run) => answered(airflow(`api/v2/dags/${dag}/dagRuns/${encodeURIComponent(run)}`));
+
 /** Trigger a DAG by Airflow's own API, which knows whether the user may. */
 export const trigger = (dag, parameters) =>
   posted(airflow(`api/v2/dags/${dag}/dagRuns`), { logical_date: null, conf: parameters });

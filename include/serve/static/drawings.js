@@ -10,11 +10,24 @@ export const DAY = {
   title: null,
   timeUnit: "utcyearmonthdate",
   bandPosition: 0.5,
-  axis: { format: "%d %b" },
+  // A day's name stands below the middle of its bar, once: Vega's own ticks begin at its left edge, stand at noons
+  // where days are few, and end with the day after the last.
+  axis: {
+    format: "%d %b",
+    ticks: false,
+    labelFlush: false,
+    labelBound: 12,
+    labelSeparation: 6,
+    tickMinStep: 86_400_000,
+    tickOffset: { expr: "(scale('x', 86400000) - scale('x', 0)) / 2" },
+    labelExpr: "utchours(datum.value) || datum.value >= domain('x')[1] ? '' : datum.label",
+  },
 };
+const MANY = 120; // days
 /** The same of a night. */
 export const NIGHT = { ...DAY, field: "night" };
 const OF_DAY = { ...DAY, title: "day" };
+export const OF_NIGHT = { ...NIGHT, title: "night" };
 const count = (field, title = field) => ({ field, type: "quantitative", title });
 export const words = (code) => String(code).replaceAll("_", " ");
 const total = (rows, name) => rows.reduce((sum, row) => sum + Number(row[name] ?? 0), 0);
@@ -27,6 +40,12 @@ export const numbers = (rows, ...names) =>
     ...Object.fromEntries(names.map((name) => [name, row[name] == null ? null : Number(row[name])])),
   }));
 
+/** Bars of days; where they are many, with nothing between them: each is a pixel or two. */
+const bars = (rows, more = {}) => ({ type: "bar", binSpacing: distinct(rows, "day") > MANY ? 0 : 1, ...more });
+
+/** How many columns a legend may have: on a phone, half as many. */
+export const fitting = (place, columns) => (place.clientWidth < 400 ? columns / 2 : columns);
+
 /** What a place says that has nothing to show. */
 export const none = (place) => place.append(element("p", { class: "soft" }, "There is none."));
 
@@ -38,7 +57,7 @@ export function netSales(place, rows, currency) {
     data: { values: numbers(rows, "net_sales", "weekday_median") },
     encoding: { x: DAY, tooltip: [OF_DAY, told("net_sales"), told("weekday_median")] },
     layer: [
-      { mark: { type: "bar", opacity: 0.75 }, encoding: { y: y("net_sales"), color: { datum: "net sales" } } },
+      { mark: bars(rows, { opacity: 0.75 }), encoding: { y: y("net_sales"), color: { datum: "net sales" } } },
       { mark: "line", encoding: { y: y("weekday_median"), color: { datum: "usual on that weekday" } } },
     ],
   });
@@ -50,7 +69,7 @@ export const byDay =
   (place, rows, currency) =>
     chart(place, `${title} of ${rows.length} days, ${money(total(rows, name), currency)} in all`, {
       data: { values: numbers(rows, name) },
-      mark: "bar",
+      mark: bars(rows),
       encoding: {
         x: DAY,
         y: { ...count(name, currency), axis: { format: "~s" } },
@@ -116,8 +135,8 @@ export function fulfilment(place, rows) {
     encoding: {
       x: DAY,
       y: count("hours"),
-      color: { field: "warehouse", type: "nominal", title: null },
-      strokeDash: { field: "share", type: "nominal", title: null },
+      color: { field: "warehouse", type: "nominal", title: null, legend: { columns: fitting(place, 4) } },
+      strokeDash: { field: "share", type: "nominal", title: null, legend: { orient: "bottom" } },
       tooltip: [OF_DAY, { field: "warehouse" }, { field: "share" }, { ...count("hours"), format: ".1f" }],
     },
   });
@@ -136,7 +155,7 @@ export function cohorts(place, rows) {
       y: { field: "cohort_month", type: "ordinal", title: null, timeUnit: "utcyearmonth", axis: { format: "%b %Y" } },
       x: { field: "months_since", type: "ordinal", title: "months since", axis: { labelAngle: 0 } },
       color: { ...rate, title: null, scale: { interpolate: "rgb" }, legend: { format: ".0%" } },
-      tooltip: [{ field: "cohort_month" }, { field: "months_since" }, count("customers"), { ...rate, format: ".1%" }],
+      tooltip: [{ field: "cohort_month", timeUnit: "utcyearmonth", title: "cohort_month" }, { field: "months_since" }, count("customers"), { ...rate, format: ".1%" }],
     },
   });
 }
@@ -176,12 +195,12 @@ function reason(row) {
 
 const orders = listed([
   product,
-  { title: "SKU", narrow: true, of: (row) => row.sku ?? "–" },
-  { title: "Warehouse", of: (row) => String(row.warehouse_id) },
   { title: "Order", number: true, of: (row) => number(row.suggested_order) },
+  { title: "Warehouse", of: (row) => String(row.warehouse_id) },
+  { title: "SKU", narrow: true, of: (row) => row.sku ?? "–" },
   { title: "When", of: (row) => (row.is_due ? "now" : "can wait") },
   { title: "Status", of: (row) => words(row.status) },
-  { title: "Why", of: reason },
+  { title: "Why", text: true, of: reason },
 ]);
 
 /** The greatest orders, and where all of them are. */

@@ -1,18 +1,26 @@
 /* How each figure of the ledger is drawn: a function takes the place and what the API answered. */
 
 import { page } from "./api.js";
-import { NIGHT, none, numbers, words } from "./drawings.js";
+import { NIGHT, OF_NIGHT, fitting, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
 import { chart, element, moment, plain, shortTable, table, whole } from "./show.js";
-import { started } from "./starting.js";
+import { operates, started } from "./starting.js";
 
 const LATEST = 14; // runs in the list
 const RULES = 5; // that have a colour of their own
+const TABLES = 7; // the same; there are eight colours
 const STRIP = 220; // pixels
 const NAMED = 3; // rows of the shop that a changed figure names
 
 const count = (title, name) => ({ title, number: true, of: (row) => whole(row[name]) });
+
+/** The values of a field that have the most of something, the greatest first, each with its sum. */
+function most(rows, field, counted, number) {
+  const totals = new Map();
+  for (const row of rows) totals.set(row[field], (totals.get(row[field]) ?? 0) + row[counted]);
+  return [...totals].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0])).slice(0, number);
+}
 
 export function runs(place, { runs: latest }) {
   if (!latest.length) return none(place);
@@ -23,7 +31,7 @@ export function runs(place, { runs: latest }) {
     { title: "Night", of: (run) => report(run.night, run.run_id) },
     { title: "DAG", of: (run) => run.dag },
     { title: "Verdict", of: verdict },
-    { title: "", of: (run) => run.verdict },
+    { title: "", text: true, of: (run) => run.verdict },
     { title: "Started", narrow: true, of: (run) => moment(run.started_at) },
     { title: "Seconds", number: true, of: took },
     count("In quarantine", "held"),
@@ -44,31 +52,29 @@ export function stages(place, { rows }) {
         field: "stage",
         type: "nominal",
         title: null,
-        legend: { columns: 4 },
+        legend: { columns: fitting(place, 4) },
         sort: [...new Set(rows.map((row) => row.stage))],
       },
-      tooltip: [{ field: "night" }, { field: "stage" }, { field: "seconds", format: ".1f" }, { field: "tasks" }],
+      tooltip: [OF_NIGHT, { field: "stage" }, { field: "seconds", format: ".1f" }, { field: "tasks" }],
     },
   });
 }
 
 export function quarantined(place, { rows }) {
-  const totals = new Map();
-  for (const row of rows) totals.set(row.rule, (totals.get(row.rule) ?? 0) + row.rows);
-  const most = [...totals].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0])).slice(0, RULES);
-  const names = new Set(most.map(([rule]) => rule));
+  const first = most(rows, "rule", "rows", RULES);
+  const names = new Set(first.map(([rule]) => rule));
   const values = rows.map((row) => ({ ...row, label: names.has(row.rule) ? words(row.rule) : "other rules" }));
   return chart(
     place,
-    `Rows put in quarantine: ${most.map(([rule, total]) => `${words(rule)} ${whole(total)}`).join(", ")}`,
+    `Rows put in quarantine: ${first.map(([rule, total]) => `${words(rule)} ${whole(total)}`).join(", ")}`,
     {
       data: { values },
       mark: "bar",
       encoding: {
         x: NIGHT,
         y: { field: "rows", type: "quantitative", title: "rows" },
-        color: { field: "label", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
-        tooltip: [{ field: "night" }, { field: "source" }, { field: "rule" }, { field: "rows" }],
+        color: { field: "label", type: "nominal", title: null, legend: { columns: fitting(place, 2), labelLimit: 220 } },
+        tooltip: [OF_NIGHT, { field: "source" }, { field: "rule" }, { field: "rows" }],
       },
     },
   );
@@ -104,22 +110,24 @@ export async function sources(place, { rows }) {
       encoding: {
         x: { ...NIGHT, axis: null },
         y: { field: "extracted", type: "quantitative", axis: null },
-        tooltip: [{ field: "night" }, { field: "extracted" }],
+        tooltip: [OF_NIGHT, { field: "extracted" }],
       },
     });
 }
 
 export function restated(place, { rows }) {
   const total = rows.reduce((sum, row) => sum + row.figures, 0);
+  const names = new Set(most(rows, "table_name", "figures", TABLES).map(([name]) => name));
+  const values = rows.map((row) => ({ ...row, label: names.has(row.table_name) ? row.table_name : "other tables" }));
   return chart(place, `${whole(total)} figures of earlier days changed, by night and table`, {
-    data: { values: rows },
+    data: { values },
     mark: "bar",
     encoding: {
       x: NIGHT,
       y: { field: "figures", type: "quantitative", title: "figures" },
-      color: { field: "table_name", type: "nominal", title: null, legend: { columns: 2, labelLimit: 220 } },
+      color: { field: "label", type: "nominal", title: null, legend: { columns: fitting(place, 2), labelLimit: 220 } },
       tooltip: [
-        { field: "night" },
+        OF_NIGHT,
         { field: "table_name" },
         { field: "figures" },
         { field: "first_day" },
@@ -139,7 +147,7 @@ export function causes(place, { rows }) {
     { title: "Figure", of: (row) => element("code", {}, row.metric) },
     { title: "Was", number: true, of: (row) => plain(row.old_value) },
     { title: "Is", number: true, of: (row) => plain(row.new_value) },
-    { title: "Because of", of: cause },
+    { title: "Because of", text: true, of: cause },
   ];
   place.append(shortTable(columns, rows));
 }
@@ -158,7 +166,7 @@ function cause({ causes: found }) {
 export function unusual(place, { rows }) {
   const said = element("p", { role: "status" });
   const explain = (row) => {
-    if (row.reason != null) return row.reason;
+    if (row.reason != null || !operates) return row.reason ?? "";
     const label = { type: "button", "aria-label": `Explain ${row.source}, ${row.measure}, of ${row.night}` };
     const button = element("button", label, "Explain …");
     button.onclick = () =>
@@ -179,7 +187,7 @@ export function unusual(place, { rows }) {
   const columns = [
     { title: "Night", narrow: true, of: (row) => report(row.night, row.run_id) },
     { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
-    { title: "What", of: (row) => row.sentence },
+    { title: "What", text: true, of: (row) => row.sentence },
     count("Rows", "rows_behind"),
     { title: "Explained", of: explain },
   ];
@@ -189,7 +197,7 @@ export function unusual(place, { rows }) {
 export function publications(place, { rows }) {
   const said = element("p", { role: "status" });
   const back = (row) => {
-    if (row.kind !== "night") return "";
+    if (row.kind !== "night" || !operates) return "";
     const label = { type: "button", "aria-label": `Put back publication ${row.publication_id}` };
     const button = element("button", label, "Put back …");
     button.onclick = () =>

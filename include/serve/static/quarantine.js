@@ -3,23 +3,22 @@
 import { ask } from "./api.js";
 import { pageOf } from "./lineage.js";
 import { link } from "./links.js";
-import { element, money, moment, plain, shortTable, whole } from "./show.js";
-import { started } from "./starting.js";
+import { element, marked, money, moment, plain, shortTable, whole } from "./show.js";
+import { operates, started } from "./starting.js";
 
 export function held(place, { rows }) {
+  const rules = [...Map.groupBy(rows, (row) => JSON.stringify([row.source, row.rule])).values()].map(together);
   const columns = [
     { title: "Source", of: (row) => link(row.source, pageOf(`source.${row.source}`)) },
     { title: "Rule", of: (row) => element("code", {}, row.rule) },
-    { title: "Meaning", of: (row) => row.meaning ?? "" },
+    { title: "Meaning", text: true, of: (row) => element("span", {}, ...marked(row.meaning ?? "")) },
     { title: "Rows", number: true, of: (row) => whole(row.rows) },
-    {
-      title: "Money",
-      number: true,
-      of: (row) => (Number(row.amount) && row.currency ? money(row.amount, row.currency) : "–"),
-    },
+    { title: "Money", number: true, of: (row) => row.amounts.join(", ") || "–" },
     { title: "Since", narrow: true, of: (row) => moment(row.oldest_at) },
     { title: "", of: (row) => rowsButton(row, place) },
   ];
+  place.append(shortTable(columns, rules));
+  if (!operates) return;
   const replay = element("button", { type: "button" }, "Replay the quarantine …");
   const said = element("span", { role: "status" });
   replay.onclick = () =>
@@ -30,7 +29,17 @@ export function held(place, { rows }) {
         "accepted, and what changes is published. The DAG replay says what else it does.",
       yes: "Replay",
     });
-  place.append(shortTable(columns, rows), element("p", {}, replay, " ", said));
+  place.append(element("p", {}, replay, " ", said));
+}
+
+/** A rule in one row: rows are counted over all currencies, amounts never added up. */
+function together(currencies) {
+  const amounts = currencies
+    .filter((one) => Number(one.amount) && one.currency)
+    .map((one) => money(one.amount, one.currency));
+  const rows = currencies.reduce((sum, one) => sum + one.rows, 0);
+  const [oldest_at] = currencies.map((one) => one.oldest_at).sort();
+  return { ...currencies[0], rows, amounts, oldest_at };
 }
 
 /** A button that shows the rows that break a rule, to those who may see them. */

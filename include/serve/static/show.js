@@ -54,17 +54,26 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A text of a declaration, with the names that stand in backticks there as code. */
+export const marked = (text) =>
+  text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : document.createTextNode(part)));
+
 /** A value of a column of any type; an object as JSON. */
 export const plain = (value) =>
   value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
 
-/** A table. A column: title, of (the text of a row), number (it stands at the right), narrow (it is not broken). */
+const classOf = (column) => (column.number ? "n" : column.narrow ? "nowrap" : column.text ? "text" : null);
+
+/**
+ * A table. A column: title, of (the text of a row), number (it stands at the right), narrow (it is not broken), text (it
+ * is sentences, which a phone would break at every word).
+ */
 export function table(columns, rows) {
   const cells = (row) =>
     columns.map((column, place) =>
       element(
         place ? "td" : "th",
-        { class: column.number ? "n" : column.narrow ? "nowrap" : null, scope: place ? null : "row" },
+        { class: classOf(column), scope: place ? null : "row" },
         column.of(row),
       ),
     );
@@ -168,7 +177,7 @@ export function behind(found) {
     "details",
     {},
     element("summary", {}, "SQL"),
-    element("div", { class: "body" }, element("p", { class: "soft" }, `${found.meaning} ${found.grain}`), copy, sql),
+    element("div", { class: "body" }, element("p", { class: "soft" }, ...marked(`${found.meaning} ${found.grain}`)), copy, sql),
   );
 }
 
