@@ -155,7 +155,12 @@ export function cohorts(place, rows) {
       y: { field: "cohort_month", type: "ordinal", title: null, timeUnit: "utcyearmonth", axis: { format: "%b %Y" } },
       x: { field: "months_since", type: "ordinal", title: "months since", axis: { labelAngle: 0 } },
       color: { ...rate, title: null, scale: { interpolate: "rgb" }, legend: { format: ".0%" } },
-      tooltip: [{ field: "cohort_month", timeUnit: "utcyearmonth", title: "cohort_month" }, { field: "months_since" }, count("customers"), { ...rate, format: ".1%" }],
+      tooltip: [
+        { field: "cohort_month", timeUnit: "utcyearmonth", title: "cohort_month" },
+        { field: "months_since" },
+        count("customers"),
+        { ...rate, format: ".1%" },
+      ],
     },
   });
 }

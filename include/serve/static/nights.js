@@ -73,7 +73,12 @@ export function quarantined(place, { rows }) {
       encoding: {
         x: NIGHT,
         y: { field: "rows", type: "quantitative", title: "rows" },
-        color: { field: "label", type: "nominal", title: null, legend: { columns: fitting(place, 2), labelLimit: 220 } },
+        color: {
+          field: "label",
+          type: "nominal",
+          title: null,
+          legend: { columns: fitting(place, 2), labelLimit: 220 },
+        },
         tooltip: [OF_NIGHT, { field: "source" }, { field: "rule" }, { field: "rows" }],
       },
     },
@@ -126,13 +131,7 @@ export function restated(place, { rows }) {
       x: NIGHT,
       y: { field: "figures", type: "quantitative", title: "figures" },
       color: { field: "label", type: "nominal", title: null, legend: { columns: fitting(place, 2), labelLimit: 220 } },
-      tooltip: [
-        OF_NIGHT,
-        { field: "table_name" },
-        { field: "figures" },
-        { field: "first_day" },
-        { field: "last_day" },
-      ],
+      tooltip: [OF_NIGHT, { field: "table_name" }, { field: "figures" }, { field: "first_day" }, { field: "last_day" }],
     },
   });
 }

@@ -71,11 +71,7 @@ const classOf = (column) => (column.number ? "n" : column.narrow ? "nowrap" : co
 export function table(columns, rows) {
   const cells = (row) =>
     columns.map((column, place) =>
-      element(
-        place ? "td" : "th",
-        { class: classOf(column), scope: place ? null : "row" },
-        column.of(row),
-      ),
+      element(place ? "td" : "th", { class: classOf(column), scope: place ? null : "row" }, column.of(row)),
     );
   const head = columns.map((column) =>
     element("th", { class: column.number ? "n" : null, scope: "col" }, column.title),
@@ -177,7 +173,13 @@ export function behind(found) {
     "details",
     {},
     element("summary", {}, "SQL"),
-    element("div", { class: "body" }, element("p", { class: "soft" }, ...marked(`${found.meaning} ${found.grain}`)), copy, sql),
+    element(
+      "div",
+      { class: "body" },
+      element("p", { class: "soft" }, ...marked(`${found.meaning} ${found.grain}`)),
+      copy,
+      sql,
+    ),
   );
 }
 
