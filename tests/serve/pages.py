@@ -52,6 +52,7 @@ _CONTRASTS = """
 def log_in(browser: Page, airflow: httpx.Client, user: str = "viewer") -> str:
     """Log in, and say where Airflow is."""
     origin = str(airflow.base_url).rstrip("/")
+    browser.goto("about:blank")  # else what the page before still asks for is answered 401
     browser.context.clear_cookies()
     browser.context.add_cookies([{"name": "_token", "value": token_of(airflow, user), "url": origin}])
     return origin
