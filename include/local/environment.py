@@ -164,7 +164,8 @@ def _airflow(profile: Profile, cluster: Cluster, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": str(min(4, max(2, os.cpu_count() or 2))),  # 32 idle workers are the default
+        # One more than processors, as a slot may wait for the end of its task; 32 idle workers are the default.
+        "AIRFLOW__CORE__PARALLELISM": str(min(4, (os.cpu_count() or 1) + 1)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
         # 5 s and 5 tries are the defaults: on two busy cores a server that starts again needs longer.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
