@@ -24,6 +24,18 @@ PATIENCE: Final = timedelta(seconds=60)  # for a table that somebody reads, or a
 TURN: Final = timedelta(hours=1)  # for another run, which may be building a large table
 _LOOK = timedelta(seconds=5)  # how often it is looked who is in the way
 
+# Whether anyone holds a turn, for whoever may not lock its row. Anyone can name a connection so: it must be one of the
+# ledger's owner.
+IS_HELD: Final = """
+select exists (
+    select from pg_stat_activity
+    join pg_class on relowner = usesysid
+    where pg_class.oid = to_regclass('audit.locks')
+        and datname = current_database()
+        and application_name = %s
+)
+"""
+
 _BLOCKERS = """
 select
     usename,
@@ -62,6 +74,11 @@ class Turn:
         self._lock.execute("select")
 
 
+def connection_name(turn: str) -> str:
+    """What the connection that holds a turn is called."""
+    return f"stocktake: {turn}"
+
+
 @contextmanager
 def held(name: str, patience: timedelta = TURN) -> Iterator[Turn]:
     """Take a turn that others of the same name wait for: ``accept``, ``publish``, ``build reporting.orders``, …
@@ -80,7 +97,7 @@ def held(name: str, patience: timedelta = TURN) -> Iterator[Turn]:
             where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
             """
         )
-        lock.execute("select set_config('application_name', %s, true)", [f"stocktake: {name}"])
+        lock.execute("select set_config('application_name', %s, true)", [connection_name(name)])
         with patient(lock, f"the turn {name}", patience):
             lock.execute("select from audit.locks where name = %s for update", [name])
         yield Turn(connection, lock)

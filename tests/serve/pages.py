@@ -52,7 +52,6 @@ _CONTRASTS = """
 def log_in(browser: Page, airflow: httpx.Client, user: str = "viewer") -> str:
     """Log in, and say where Airflow is."""
     origin = str(airflow.base_url).rstrip("/")
-    browser.goto("about:blank")  # else what the page before still asks for is answered 401
     browser.context.clear_cookies()
     browser.context.add_cookies([{"name": "_token", "value": token_of(airflow, user), "url": origin}])
     return origin
@@ -82,10 +81,13 @@ def watched(browser: Page, origin: str, expected: tuple[str, ...] = ()) -> Itera
     browser.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
     browser.on("pageerror", lambda error: wrong.append(str(error)))
     browser.on("request", lambda asked: elsewhere.append(asked.url) if not asked.url.startswith(origin) else None)
-    yield browser
-    assert not elsewhere, elsewhere
-    unexpected = [one for one in wrong if not any(part in one for part in expected)]
-    assert not unexpected, unexpected
+    try:
+        yield browser
+        assert not elsewhere, elsewhere
+        unexpected = [one for one in wrong if not any(part in one for part in expected)]
+        assert not unexpected, unexpected
+    finally:
+        browser.goto("about:blank")  # else what it still asks for is answered 401 while the next test logs in
 
 
 def must_be_readable(page: Page, scheme: Literal["light", "dark"], picture: Path) -> None:

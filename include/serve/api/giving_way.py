@@ -13,25 +13,14 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from include.ledger.locks import IS_HELD, connection_name
 from include.serve.api.problems import problem_response, unavailable
 
-REST: Final = 9  # times as long as an answer took, until the next one: readers have a tenth of one core
+REST: Final = 9  # times as long as an answer took, until the next one: a tenth of one core for usual answers
 PATIENCE: Final = 5  # seconds that a request waits for its turn
 AGAIN: Final = 15  # seconds until a request that had no turn may try again
-_LONGEST_REST: Final = 2.0  # seconds, whatever an answer took
+_LONGEST_REST: Final = 2.0  # seconds: one slow answer is not to turn all others away
 _LOOK: Final = 1.0  # seconds between two looks whether something is published
-
-# Whose turn it is stands in the name of its connection (ledger.locks). Anyone can name a connection so: it has to be
-# that of the ledger's owner.
-_IS_PUBLISHING: Final = """
-select exists (
-    select from pg_stat_activity
-    join pg_class on relowner = usesysid
-    where pg_class.oid = to_regclass('audit.locks')
-        and datname = current_database()
-        and application_name = 'stocktake: publish'
-)
-"""
 
 
 class _Seen:
@@ -50,7 +39,7 @@ async def look(connection: AsyncConnection[tuple[Any, ...]]) -> None:
     if time.monotonic() - _Seen.at < _LOOK:
         return
     _Seen.at = time.monotonic()
-    row = await (await connection.execute(_IS_PUBLISHING)).fetchone()
+    row = await (await connection.execute(IS_HELD, [connection_name("publish")])).fetchone()
     _Seen.is_publishing = row is not None and bool(row[0])
 
 
