@@ -26,6 +26,8 @@ NIGHT_AT: Final = time(4)  # when the night of the day before begins, in the sho
 
 # Tried with deltalake 1.6: it panics, or looks for the table in another folder.
 _REFUSED_BY_DELTA = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
+_OBJECT_STORES = ("s3", "gs", "abfss")
+_URL = re.compile(r"[A-Za-z0-9._@=-]+(/[A-Za-z0-9._=-]+)*/?")  # what no library writes in another way than the next
 
 
 def _from_json(value: object) -> object:
@@ -55,9 +57,32 @@ class Settings(BaseSettings):
     analyst_url: SecretStr | None = Field(
         default=None, description="The same warehouse, as a role that may only read what is published."
     )
-    lake: Path = Field(default=ROOT / ".stocktake" / "demo_shop" / "lake", description="The folder of the Delta lake.")
-    reports: Path = Field(
-        default=ROOT / ".stocktake" / "demo_shop" / "reports", description="Where each night's report page is written."
+    lake: str = Field(
+        default=str(ROOT / ".stocktake" / "demo_shop" / "lake"),
+        description="Where the Delta lake is: a folder, or s3://bucket/prefix, gs://…, abfss://….",
+    )
+    lake_endpoint: str | None = Field(
+        default=None, description="The server of an s3:// that is not Amazon's: https://s3.example.com."
+    )
+    lake_region: str | None = Field(default=None, description="The region of an s3:// bucket.")
+    lake_key_id: SecretStr | None = Field(
+        default=None, description="The access key of an s3:// bucket; without one, the role that the machine has."
+    )
+    lake_secret: SecretStr | None = Field(default=None, description="The secret of that key.")
+    lake_options: Annotated[dict[str, SecretStr], _FROM_JSON, NoDecode] = Field(
+        default={},
+        description="What else it takes to reach the object store, by the names of Rust's object_store: "
+        '{"google_service_account": "…"}, {"azure_storage_account_key": "…"}, {"aws_session_token": "…"}.',
+    )
+    lake_retry_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="For how long a request to an object store that is away or overloaded is tried again before the "
+        "task fails, which is then tried again itself.",
+    )
+    reports: str = Field(
+        default=str(ROOT / ".stocktake" / "demo_shop" / "reports"),
+        description="Where each night's report page is written: a folder, or a URL beside the lake's.",
     )
     folder_mode: str = Field(
         default="0700",
@@ -226,15 +251,67 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no time zone {value!r}; one is Europe/Berlin") from error
         return value
 
-    @field_validator("lake", "reports", "sources")
+    @property
+    def has_cluster(self) -> bool:
+        """Whether tables may be built on other machines."""
+        return bool(self.dask_scheduler or self.spark_master)
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """How the object store is reached, by the names of Rust's object_store; with secrets."""
+        said = {
+            "aws_endpoint": self.lake_endpoint,
+            "aws_region": self.lake_region,
+            "aws_access_key_id": self.lake_key_id and self.lake_key_id.get_secret_value(),
+            "aws_secret_access_key": self.lake_secret and self.lake_secret.get_secret_value(),
+            "allow_http": "true" if (self.lake_endpoint or "").startswith("http://") else None,
+        }
+        others = {name.lower(): value.get_secret_value() for name, value in self.lake_options.items()}
+        return {name: value for name, value in said.items() if value} | others
+
+    @field_validator("lake_endpoint", "lake_region", "lake_key_id", "lake_secret", mode="before")
+    @classmethod
+    def _none_if_unsaid(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("sources")
     @classmethod
     def _below_root(cls, value: Path) -> Path:
         return ROOT / value
 
+    @field_validator("lake", "reports")
+    @classmethod
+    def _folder_or_url(cls, value: str) -> str:
+        scheme, found, rest = value.partition("://")
+        if not found:
+            return str(ROOT / value)
+        if scheme not in _OBJECT_STORES or not _URL.fullmatch(rest):
+            raise ValueError(
+                f"{value} is no folder and no s3://bucket/prefix (or gs://, abfss://) of letters, digits and . _ - ="
+            )
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _whole_key(self) -> Self:
+        if (self.lake_key_id is None) != (self.lake_secret is None):
+            raise ValueError("lake_key_id and lake_secret go together: give both, or none")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reports_beside_lake(cls, values: dict[str, object]) -> dict[str, object]:
+        """Report pages lie beside a lake in an object store: a worker's disk is nobody else's."""
+        lake = str(values.get("lake") or "")
+        return (
+            values
+            if "://" not in lake or values.get("reports")
+            else values | {"reports": f"{lake.rstrip('/')}/reports"}
+        )
+
     @field_validator("lake")
     @classmethod
-    def _folder_for_delta(cls, value: Path) -> Path:
-        if found := _REFUSED_BY_DELTA.search(str(value)):
+    def _folder_for_delta(cls, value: str) -> str:
+        if found := _REFUSED_BY_DELTA.search(value):
             raise ValueError(
                 f"{value}: Delta keeps no tables in a folder with {found[0]!r} in its path; choose one without"
                 " [ ] \\ ^ | and %20"

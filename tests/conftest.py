@@ -25,6 +25,7 @@ from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
 from tests.nights import FEW, LAST_DAY, Nights, of_a_copied_shop
+from tests.object_server import ObjectServer, running
 from transforms.engines import ENGINES, Local
 from transforms.engines.spark_engine import SparkEngine
 from transforms.registry import TABLES
@@ -313,6 +314,13 @@ def lake_alone(environment: pytest.MonkeyPatch, lake: Path) -> None:
     environment.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql:///nowhere")
     environment.setenv("STOCKTAKE_LAKE", str(lake))
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """An S3 server; a test's lake is a prefix of a bucket of its own."""
+    with running(tmp_path_factory.mktemp("weed")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_two_urls_are_enough() -> None:
     found = Settings()
     assert found.sources == ROOT / "include" / "sources" / "demo_shop"
     assert (found.timezone, found.overlap_minutes, found.data_docs) == ("UTC", 60, False)
-    assert found.lake.is_relative_to(ROOT / ".stocktake")
+    assert Path(found.lake).is_relative_to(ROOT / ".stocktake")
 
 
 @pytest.mark.parametrize("name", REQUIRED)

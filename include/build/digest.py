@@ -26,7 +26,7 @@ def digest_of(files: Sequence[str | Path], table: Table) -> str:
     return f"{rows}:{total}"
 
 
-def digest_after(before: str, changes: Path | None, table: Table) -> str:
+def digest_after(before: str, changes: str | None, table: Table) -> str:
     """The digest of a table after a commit.
 
     Args:
@@ -38,7 +38,7 @@ def digest_after(before: str, changes: Path | None, table: Table) -> str:
         return before
     rows, total = map(int, before.split(":"))
     for old, sign in ((True, -1), (False, 1)):
-        some, sums = _sums(f"(from read_parquet({duck.quoted(str(changes))}) where _old = {old})", table)
+        some, sums = _sums(f"(from read_parquet({duck.quoted(changes)}) where _old = {old})", table)
         rows, total = rows + sign * some, total + sign * sums
     return f"{rows}:{total}"
 

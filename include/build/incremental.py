@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import duckdb
 
@@ -17,6 +16,7 @@ from include.contract import Carried, Rebuild, Source, Table
 from include.contract.source import VERSIONS
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.lake import tables as lake
 from include.ledger.builds import Build
 
@@ -116,17 +116,16 @@ def within(table: Table, base: Build, horizon: date) -> str:
 
 
 def write_needed_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, base: Build, horizon: date, folder: Path
+    connection: duckdb.DuckDBPyConnection, table: Table, base: Build, horizon: date, folder: str
 ) -> dict[str, list[str]]:
     """Write the input rows needed to compute the rows ``within``; as sums where new days only continue from them.
 
     Returns:
         The file of each of the build's parameters.
     """
-    folder.mkdir(parents=True)
     files, carried = {}, _carried(table, base, horizon)
     for parameter in table.rebuild.through:
-        file = folder / f"{parameter}.parquet"
+        file = storage.join(folder, "inputs", f"{parameter}.parquet")
         rows = f"select * from all_{parameter} where {_is_needed(table.rebuild, parameter)}"
         if carried:
             rows = (
@@ -134,8 +133,8 @@ def write_needed_rows(
                 if parameter == carried.moves
                 else f"select * from all_{parameter}"
             )
-        connection.execute(f"copy ({rows}) to {duck.quoted(str(file))} (format parquet)")
-        files[parameter] = [str(file)]
+        duck.copy(connection, rows, file)
+        files[parameter] = [file]
     return files
 
 

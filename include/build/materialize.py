@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from include.build import incremental
@@ -21,6 +20,7 @@ from include.lake import duckdb_session as duck
 from include.lake import merge
 from include.lake import tables as lake
 from include.lake.integrity import blamed
+from include.lake.scratch import Scratch, scratch
 from include.ledger.builds import Build
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def materialize(
     base: Build | None,
     horizon: date,
     sources: Mapping[str, Source],
-    make: Callable[[Mapping[str, Sequence[str]], Path], Any],
+    make: Callable[[Mapping[str, Sequence[str]], Scratch], Any],
 ) -> Materialized:
     """Build the rows of a table that may have changed since its last build, and commit those that did.
 
@@ -82,19 +82,19 @@ def _build_and_commit(
     base: Build | None,
     horizon: date,
     sources: Mapping[str, Source],
-    make: Callable[[Mapping[str, Sequence[str]], Path], Any],
+    make: Callable[[Mapping[str, Sequence[str]], Scratch], Any],
     *,
     overwrite: bool = False,
 ) -> Materialized:
     """Materialize once; with ``overwrite``, without reading what the table holds."""
-    with blamed(), lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
+    with blamed(), scratch(table.schema, table.name) as room, duck.session() as connection:
         within = "true"
         if base and incremental.find_touched(connection, table, inputs, base, horizon, sources):
             within = incremental.within(table, base, horizon)
-            files = incremental.write_needed_rows(connection, table, base, horizon, folder / "inputs")
+            files = incremental.write_needed_rows(connection, table, base, horizon, room.shared)
         else:
             base, files = None, inputs.all_files
-        made = make(files, folder)
+        made = make(files, room)
         key = [table[name].lake_name for name in table.primary_key]
         columns = made.table.lake_columns
         rows = duck.relation([str(file) for file in made.files], columns)

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
-from uuid import uuid4
+from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
 from pyarrow import parquet
 
 from include.contract import Column, Source, Type
-from include.gate.handoff import KEPT_SECONDS
+from include.gate.handoff import KEPT
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.lake import tables as lake
 from include.lake.night_views import UNREADABLE, read_columns
-from include.settings import settings
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +82,7 @@ def whole_shop_sums(
         any_bytes: whether the shop's texts may hold any bytes.
         fractional: the whole numbers that may hold fractions in the shop.
     """
-    name, file = source.name, _cache_folder(source) / f"{_statement_digest(source, typed)}.shop.parquet"
+    name, file = source.name, _cached_file(source, f"{_statement_digest(source, typed)}.shop")
     prints = _fingerprints_sql(source, rows, any_bytes=any_bytes, fractional=fractional)
     connection.execute(f"create or replace temp table prints_{name} as {_in_shop(prints)}")
     connection.execute(
@@ -118,7 +116,7 @@ def whole_shop_sums(
         """
     )
     known = f"select piece, rows, prints, hashes from prints_{name} join (from sums_{name}) as sums using (piece, rows)"
-    _write(connection, known, file)
+    duck.copy(connection, known, file)
     return _by_bucket(connection, source, f"sums_{name}")
 
 
@@ -145,23 +143,21 @@ def known_sums_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str
     cached = []
     for layer in ("clean", "quarantine"):
         for file in lake.files(layer, source.name):
-            seen = Path(file).stat()
-            identity = f"{file} {seen.st_size} {seen.st_mtime_ns} {copy_sums_sql(source, layer)}"
-            cached.append(_cache_folder(source) / f"{hashlib.sha256(identity.encode()).hexdigest()}.parquet")
-            if not cached[-1].exists():
+            seen = storage.find(file)
+            identity = f"{file} {seen and seen.mark} {copy_sums_sql(source, layer)}"
+            cached.append(_cached_file(source, hashlib.sha256(identity.encode()).hexdigest()))
+            if not storage.exists(cached[-1]):
                 columns = (*source.columns, UNREADABLE) if layer == "quarantine" else source.columns
                 rows = duck.relation([file], columns)
                 if layer == "clean":
                     rows = f"(select *, null::varchar as _unreadable from {rows})"
-                _write(connection, copy_sums_sql(source, rows), cached[-1])
+                duck.copy(connection, copy_sums_sql(source, rows), cached[-1])
     # Old files are not removed at once: another night may be about to read them.
-    for other in set(_cache_folder(source).iterdir()) - set(cached):
-        if time.time() - other.stat().st_mtime > KEPT_SECONDS:
-            other.unlink(missing_ok=True)
+    since = datetime.now(UTC) - KEPT
+    others = (file for file in storage.files(_cache_folder(source)) if file.path not in cached)
+    storage.remove(file.path for file in others if file.written_at < since)
     nothing = "select null::varchar as bucket, 0::bigint as rows, 0::decimal(38, 0) as hashes where false"
-    return (
-        f"select * from read_parquet([{', '.join(duck.quoted(str(file)) for file in cached)}])" if cached else nothing
-    )
+    return f"select * from read_parquet([{', '.join(duck.quoted(file) for file in cached)}])" if cached else nothing
 
 
 def copy_text(source: Source) -> str:
@@ -259,30 +255,25 @@ def _statement_digest(source: Source, typed: str) -> str:
     return hashlib.sha256((_fingerprints_sql(source, "") + _shop_pieces(source, typed)).encode()).hexdigest()
 
 
-def _cache_folder(source: Source) -> Path:
-    folder = settings().lake / "sums" / source.name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _cache_folder(source: Source) -> str:
+    return storage.in_lake("sums", source.name)
 
 
-def _read_cached(file: Path) -> pa.Table | None:
+def _cached_file(source: Source, name: str) -> str:
+    return storage.join(_cache_folder(source), f"{name}.parquet")
+
+
+def _read_cached(file: str) -> pa.Table | None:
     """The content of a file of sums; None if it is missing or unreadable: then everything is computed."""
     try:
         # Opened once: DuckDB opens a file when it binds and when it reads, and another night may replace it in between.
-        with file.open("rb") as handle:
-            return parquet.read_table(handle)
+        with storage.opened(file) as source:
+            return parquet.read_table(source)
     except FileNotFoundError:
         return None
     except pa.ArrowException as error:
         _log.warning("%s cannot be read, so all rows are summed again: %s", file, error)
         return None
-
-
-def _write(connection: duckdb.DuckDBPyConnection, statement: str, file: Path) -> None:
-    """Write a file of sums atomically."""
-    partial = file.with_suffix(f".{uuid4()}")
-    connection.execute(f"copy ({statement}) to {duck.quoted(str(partial))} (format parquet)")
-    partial.rename(file)
 
 
 def _row_text(source: Source, instant: str) -> str:

@@ -19,6 +19,7 @@ from include.contract import Source, Type
 from include.extract.checksums import BUCKETS, Sums, bucket_sql, copy_sums_sql, copy_text, known_sums_sql
 from include.gate import handoff
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.lake.night_views import has_key
 
 
@@ -49,9 +50,8 @@ class ShopSums:
 
     def keep(self, run: str, source: str) -> None:
         """Save the sums with the hand-off to the gate, for the proof after the gate."""
-        file = handoff.sums_file(run, source)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"rows": self.rows, "where": self.where, "buckets": dict(self.buckets)}))
+        said = json.dumps({"rows": self.rows, "where": self.where, "buckets": dict(self.buckets)})
+        storage.write(handoff.sums_file(run, source), said.encode())
 
     @classmethod
     def kept(cls, run: str, source: str) -> ShopSums:
@@ -60,7 +60,7 @@ class ShopSums:
         Raises:
             Forgotten: when the file is gone.
         """
-        saved = json.loads(handoff.waiting(handoff.sums_file(run, source)).read_text())
+        saved = json.loads(storage.read(handoff.waiting(handoff.sums_file(run, source))))
         buckets = {name: (rows, hashes) for name, (rows, hashes) in saved["buckets"].items()}
         return cls(saved["rows"], saved["where"], buckets)
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,6 +18,7 @@ from include.contract.types import day_number
 from include.gate import handoff
 from include.gate.selection import write_candidates
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.lake.night_views import open_night, row_key
 from include.lake.rows import rows as stored_rows
 from include.ledger.expectations import Outcome
@@ -91,28 +91,22 @@ def check_table(
         if changes is not None:
             lake_key = ", ".join(table[name].lake_name for name in table.primary_key)
             window = f"semi join ({duck.keys(changes, lake_key)}) using ({lake_key})"
-        folder = handoff.folder(run) / table.schema
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{table.name}.parquet"
-        connection.execute(
-            f"""
-            copy (
-                select *, count(*) over (partition by {key}) as _copies
-                from {rows} {window}
-            ) to {duck.quoted(str(file))} (format parquet)
-            """
-        )
+        file = storage.join(handoff.folder(run), table.schema, f"{table.name}.parquet")
+        checked = f"select *, count(*) over (partition by {key}) as _copies from {rows} {window}"
+        duck.copy(connection, checked, file)
     outcomes = _outcomes(table, file, run)
-    file.unlink()
+    storage.remove([file])
     return outcomes
 
 
-def _outcomes(table: Table, file: Path, run: str) -> list[Outcome]:
+def _outcomes(table: Table, file: str, run: str) -> list[Outcome]:
     """Check a file by the engine first, then by Great Expectations: DuckDB's memory is free before frames are made."""
-    if not pq.read_metadata(file).num_rows:  # importing Great Expectations takes longer than all the rest
+    with storage.opened(file) as source:
+        rows_to_check = pq.read_metadata(source).num_rows
+    if not rows_to_check:  # importing Great Expectations takes longer than all the rest
         return _nothing_broken(table)
     with duck.session() as connection:
-        rows = f"read_parquet({duck.quoted(str(file))})"
+        rows = f"read_parquet({duck.quoted(file)})"
         selected = _selected(connection, table, rows)
         examples = {
             rule.name: _examples(connection, table, rows, rule.broken_sql)
@@ -150,7 +144,7 @@ def _examples(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, br
     return [str(row[0]) for row in found.fetchall()]
 
 
-def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter[str]]:
+def _expected(table: Table, file: str, run: str) -> tuple[Counter[str], Counter[str]]:
     """Per rule, how many rows Great Expectations evaluated and how many it found broken; checked batch by batch."""
     evaluated: Counter[str] = Counter()
     broken: Counter[str] = Counter()
@@ -170,7 +164,7 @@ def _expected(table: Table, file: Path, run: str) -> tuple[Counter[str], Counter
             evaluated[rule] += int(single.result["element_count"])
             broken[rule] += int(single.result["unexpected_count"])
         if settings().data_docs:
-            _write_data_docs(result, settings().reports / run / f"{table.qualified_name}-{number}.html")
+            _write_data_docs(result, storage.join(settings().reports, run, f"{table.qualified_name}-{number}.html"))
     return evaluated, broken
 
 
@@ -183,7 +177,7 @@ def _reason(single: Any) -> str:
     return "; ".join(sorted(messages)) or str(single.exception_info)
 
 
-def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:
+def _frames(table: Table, file: str) -> Iterator[pd.DataFrame]:
     """The file's rows as frames of at most ``settings().batch_rows`` rows, with only the columns that the rules read.
 
     Instants become microseconds since 1970. They compare the same, and Great Expectations hashes every frame it gets:
@@ -199,7 +193,7 @@ def _frames(table: Table, file: Path) -> Iterator[pd.DataFrame]:
         return pd.Series(pd.arrays.ArrowExtensionArray(array))
 
     columns = sorted({column for rule in table.all_rules for column in rule.reads})
-    with pq.ParquetFile(file) as parquet:
+    with storage.opened(file) as source, pq.ParquetFile(source) as parquet:
         for batch in parquet.iter_batches(settings().batch_rows, columns=columns):
             arrays = [array.cast(pa.int64()) if pa.types.is_timestamp(array.type) else array for array in batch.columns]
             yield pd.DataFrame(dict(zip(batch.schema.names, map(series, arrays), strict=True)))
@@ -217,11 +211,10 @@ def _context() -> Any:
     return context
 
 
-def _write_data_docs(result: Any, file: Path) -> None:
+def _write_data_docs(result: Any, file: str) -> None:
     """Write Great Expectations' own page of a result; it loads remote files when opened, so a setting turns it on."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
 
     page: str = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))  # type: ignore[no-untyped-call]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page)
+    storage.write(file, page.encode())

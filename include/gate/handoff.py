@@ -6,91 +6,65 @@ done with it (``row_outcomes``, ``acceptance``).
 
 from __future__ import annotations
 
-import shutil
-import time
-from contextlib import suppress
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-import duckdb
+from include.lake import storage
 
-from include.lake import duckdb_session as duck
-from include.settings import settings
-
-KEPT_SECONDS = 2 * 24 * 3600
+KEPT: Final = timedelta(days=2)
+_LAYER: Final = "gate"
 
 
 class Forgotten(RuntimeError):
     """A file that a run left at the gate is gone; the message says which task to clear."""
 
 
-def folder(run: str) -> Path:
+def folder(run: str) -> str:
     """The folder of a run's files at the gate."""
-    return _runs() / run
+    return storage.in_lake(_LAYER, run)
 
 
-def checked_file(run: str, source: str) -> Path:
+def checked_file(run: str, source: str) -> str:
     """The file of a source's checked rows."""
-    return folder(run) / f"{source}.parquet"
+    return storage.join(folder(run), f"{source}.parquet")
 
 
-def touched_file(run: str, source: str) -> Path:
+def touched_file(run: str, source: str) -> str:
     """The file with the keys of a source's rows to check."""
-    return folder(run) / f"{source}.touched.parquet"
+    return storage.join(folder(run), f"{source}.touched.parquet")
 
 
-def sums_file(run: str, source: str) -> Path:
+def sums_file(run: str, source: str) -> str:
     """The file of the shop's sums of a source, for the proof after acceptance."""
-    return folder(run) / f"{source}.sums.json"
+    return storage.join(folder(run), f"{source}.sums.json")
 
 
-def write(connection: duckdb.DuckDBPyConnection, rows: str, file: Path) -> None:
-    """Write a file at the gate; it is there complete or not at all.
-
-    Args:
-        connection: a session of ``include.lake.duckdb_session``.
-        rows: a DuckDB query.
-        file: where its rows are written.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    connection.execute(f"copy ({rows}) to {duck.quoted(str(partial))} (format parquet)")
-    partial.rename(file)
-
-
-def waiting(file: Path) -> Path:
+def waiting(file: str) -> str:
     """The path of a file that a run left at the gate.
 
     Raises:
         Forgotten: when it is gone.
     """
-    if not file.exists():
+    if not storage.exists(file):
         raise Forgotten(
-            f"{file.name} of run {file.parent.name} is no longer at the gate, where files are kept for"
-            f" {KEPT_SECONDS // 86_400} days: clear begin and all tasks after it"
+            f"{storage.name_of(file)} of run {storage.name_of(storage.folder_of(file))} is no longer at the gate, where"
+            f" files are kept for {KEPT.days} days: clear begin and all tasks after it"
         )
     return file
 
 
 def clear(run: str) -> None:
     """Remove what an earlier try of a run left at the gate, so that its new files are not taken for old ones."""
-    shutil.rmtree(folder(run), ignore_errors=True)
+    storage.remove_folder(folder(run))
 
 
-def old_runs() -> list[Path]:
+def old_runs() -> list[str]:
     """The folders that runs left at the gate more than two days ago; their rows are in the lake or are read again."""
-    old = []
-    for left in _runs().glob("*"):
-        with suppress(FileNotFoundError):  # another task has just removed it
-            if time.time() - left.stat().st_mtime > KEPT_SECONDS:
-                old.append(left)
-    return old
+    runs = (folder(run) for run in storage.folders(storage.in_lake(_LAYER)))
+    return [run for run in runs if storage.is_older(run, datetime.now(UTC) - KEPT)]
 
 
 def remove_old_runs() -> None:
     """Remove the folders of ``old_runs``."""
     for left in old_runs():
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs() -> Path:
-    return settings().lake / "gate"
+        storage.remove_folder(left)

@@ -29,7 +29,7 @@ def load_checked_rows(connection: duckdb.DuckDBPyConnection, sources: Mapping[st
         Forgotten: when they are gone.
     """
     for name in sources:
-        rows = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.checked_file(run, name))))})"
+        rows = f"read_parquet({duck.quoted(handoff.waiting(handoff.checked_file(run, name)))})"
         connection.execute(f"create temp table checked_{name} as select *, 0::bigint as _amount_cents from {rows}")
     for name, source in sources.items():
         _hold_where_parts_do_not_add_up(connection, sources, name, source)

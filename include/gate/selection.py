@@ -41,7 +41,7 @@ def keep_touched(
         open_night(connection, sources, run, full)
         _find_touched(connection, sources, full, rechecked)
         for name in some:
-            handoff.write(connection, f"from touched_{name}", handoff.touched_file(run, name))
+            duck.copy(connection, f"from touched_{name}", handoff.touched_file(run, name))
 
 
 def _find_touched(
@@ -96,7 +96,7 @@ def write_candidates(
     """
     source, chosen = sources[name], "true"
     if not checks_every_row(source, full=full or rechecked):
-        touched = f"read_parquet({duck.quoted(str(handoff.waiting(handoff.touched_file(run, name))))})"
+        touched = f"read_parquet({duck.quoted(handoff.waiting(handoff.touched_file(run, name)))})"
         chosen = has_key(source, "row", touched)
     read = [f"row.{column.lake_name}" for column in read_columns(source)]
     early, late = (
@@ -128,7 +128,7 @@ def write_candidates(
             ) as row
         )
     """
-    handoff.write(connection, candidates, handoff.checked_file(run, name))
+    duck.copy(connection, candidates, handoff.checked_file(run, name))
 
 
 def checks_every_row(source: Source, *, full: bool) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 
 from include.contract.source import VERSIONS
-from include.settings import settings
+from include.lake import storage
 
 _REMEDIES = {
     "raw": "Run nightly again",
@@ -41,7 +40,7 @@ class Damaged(RuntimeError):
 
     def __init__(self, file: str, reason: str) -> None:
         """Name the table and the remedy."""
-        self.layer, self.table, *_ = Path(file).resolve().relative_to(settings().lake.resolve()).parts
+        self.layer, self.table, *_ = storage.parts_in_lake(file)
         reason = " ".join(reason.split())
         super().__init__(f"{self.layer}.{self.table} is damaged: {file} {reason}. {self._remedy}")
 
@@ -63,13 +62,11 @@ def check(files: Iterable[str], bytes_by_name: Mapping[str, int]) -> None:
     files = list(files)
     if (opened_files := _opened.get()) is not None:
         opened_files.update(files)
-    for file in files:
-        try:
-            size = Path(file).stat().st_size
-        except FileNotFoundError:
-            raise Damaged(file, "is missing") from None
-        if size != bytes_by_name[Path(file).name]:
-            raise Damaged(file, f"has {size:,} bytes, not {bytes_by_name[Path(file).name]:,}")
+    for file, found in zip(files, storage.find_all(files), strict=True):
+        if found is None:
+            raise Damaged(file, "is missing")
+        if found.bytes != (written := bytes_by_name[found.name]):
+            raise Damaged(file, f"has {found.bytes:,} bytes, not {written:,}")
 
 
 def must_be_readable(files: Iterable[str]) -> None:
@@ -83,7 +80,7 @@ def must_be_readable(files: Iterable[str]) -> None:
 
     for file in sorted(files):
         try:
-            with parquet.ParquetFile(file) as opened:
+            with storage.opened(file) as source, parquet.ParquetFile(source) as opened:
                 for _ in opened.iter_batches():
                     pass
         except (OSError, pa.ArrowException) as error:

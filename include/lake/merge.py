@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from include.contract import Column
 from include.lake import duckdb_session as duck
-from include.lake import orphans, writes
+from include.lake import orphans, storage, writes
 from include.lake import tables as lake
 from include.lake.rows import has_columns, rows_of, with_decimals
 from include.lake.rows import rows as stored_rows
@@ -38,7 +37,7 @@ class Committed:
 
     version: int
     rows: int
-    changes: Path | None
+    changes: str | None
 
 
 def commit(
@@ -88,22 +87,22 @@ def commit(
         version = writes.replace(layer, name, _reader(connection, everything, columns))
         return Committed(version, _count(connection, stored_rows(layer, name, columns, version)), None)
     file = lake.changes_file(layer, name)
-    connection.execute(
+    duck.copy(
+        connection,
         f"""
-        copy (
             with
                 old as (select {names} from {before} as row where {within}),
                 new as (select {names} from {rows} as row where {within})
             select *, true as _old from ((from old) except (from new))
             union all by name
             select *, false as _old from ((from new) except (from old))
-        ) to {duck.quoted(str(file))} (format parquet)
-        """
+        """,
+        file,
     )
-    changed = f"read_parquet({duck.quoted(str(file))})"
+    changed = f"read_parquet({duck.quoted(file)})"
     differing, total = _count(connection, changed), _count(connection, before)
     if not differing:
-        file.unlink()
+        storage.remove([file])
         return Committed(version, total, None)
     if differing > _MAX_MERGED_SHARE * total:
         version = writes.replace(layer, name, _reader(connection, everything, columns), file)

@@ -8,10 +8,10 @@ Belongs here: versions that are read. Does not: tables that are written; writing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,9 +19,11 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from include.lake import storage
+
 RUN = "_run"  # the partition column of raw and gone: the run that read the rows
 DECIMALS_KEY = "stocktake.decimals"  # in a column's metadata: of an amount with others than two
-_COMMIT_NAME = len(f"{0:020}.json")
+_COMMIT = re.compile(r"\d{20}\.json")
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ class Opened:
     def of(cls, table: DeltaTable) -> Opened:
         """What the log says of the version that a table is open at."""
         schema, written = table.schema(), pa.table(table.get_add_actions())
-        names = (Path(unquote(path)).name for path in written["path"].to_pylist())
+        names = (storage.name_of(unquote(path)) for path in written["path"].to_pylist())
         sizes = dict(zip(names, written["size_bytes"].to_pylist(), strict=True))
         return cls(table, int(table.version()), column_types(schema), column_decimals(schema), sizes)
 
     def files(self, where: list[tuple[str, str, Any]] | None = None) -> list[str]:
-        """The absolute paths of its files, sorted. Delta names them as URIs: in a folder ``a b`` as ``a%20b``."""
+        """The paths or URLs of its files, sorted. Delta names them as URIs: in a folder ``a b`` as ``a%20b``."""
         return sorted(unquote(uri) for uri in self.table.file_uris(file_pruning_predicate=where))
 
 
@@ -65,49 +67,43 @@ def column_decimals(schema: Schema) -> dict[str, int]:
     return {field.name: int(field.metadata[DECIMALS_KEY]) for field in schema.fields if DECIMALS_KEY in field.metadata}
 
 
-def opened(folder: Path, version: int | None) -> Opened | None:
+def opened(folder: str, version: int | None) -> Opened | None:
     """A version of a table (None: the latest), to be read; None where it was never written.
 
     Raises:
         deltalake.exceptions.DeltaError: when it no longer has this version, which is not the same as having no rows.
     """
-    log = folder / "_delta_log"
-    wanted = _latest(log) if version is None else version
-    try:
-        commit = (log / f"{wanted:020}.json").stat() if wanted is not None else None
-    except FileNotFoundError:  # only a checkpoint knows this version, or nothing does
-        commit = None
-    if wanted is None or commit is None:
+    log = storage.join(folder, "_delta_log")
+    commit = _latest(log) if version is None else storage.find(storage.join(log, f"{version:020}.json"))
+    if commit is None:  # only a checkpoint knows this version, or nothing does
         found = open_table(folder, version)
         return Opened.of(found) if found is not None else None
-    return _opened(folder, wanted, (commit.st_ino, commit.st_mtime_ns, commit.st_size))
+    return _opened(folder, int(commit.name.removesuffix(".json")), commit.mark)
 
 
 @lru_cache(maxsize=256)
-def _opened(folder: Path, version: int, _: tuple[int, int, int]) -> Opened | None:
+def _opened(folder: str, version: int, _: str) -> Opened | None:
     """A version of a table; its commit is told from one of the same number in a table that was made anew."""
     found = open_table(folder, version)
     return Opened.of(found) if found is not None else None
 
 
-def open_table(folder: Path, version: int | None) -> DeltaTable | None:
+def open_table(folder: str, version: int | None) -> DeltaTable | None:
     """A table as of a version (None: the latest), read from its log; None where it was never written.
 
     Raises:
         deltalake.exceptions.DeltaError: when it no longer has this version, which is not the same as having no rows.
     """
     try:
-        return DeltaTable(folder, version=version)
+        return DeltaTable(folder, version=version, storage_options=storage.delta_options())
     except TableNotFoundError as error:
-        if version is None or not DeltaTable.is_deltatable(str(folder)):
+        if version is None or not DeltaTable.is_deltatable(folder, storage.delta_options()):
             return None
-        raise DeltaError(f"the lake no longer has version {version} of {folder.parent.name}.{folder.name}") from error
+        layer, table = folder.split("/")[-2:]
+        raise DeltaError(f"the lake no longer has version {version} of {layer}.{table}") from error
 
 
-def _latest(log: Path) -> int | None:
-    """The number of the latest commit in a log; None where there is none."""
-    try:
-        names = [file.name for file in log.iterdir() if len(file.name) == _COMMIT_NAME and file.name.endswith(".json")]
-    except FileNotFoundError:
-        return None
-    return max((int(name.removesuffix(".json")) for name in names if name[:20].isdigit()), default=None)
+def _latest(log: str) -> storage.File | None:
+    """The latest commit in a log; None where there is none."""
+    commits = (file for file in storage.files(log) if _COMMIT.fullmatch(file.name))
+    return max(commits, key=lambda file: file.name, default=None)

@@ -14,15 +14,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
 from pyarrow import parquet
 
+from include.lake import storage
 from include.lake import tables as lake
+from include.lake.storage import File
 
 _SPILL = re.compile(r"stocktake-(\d+)-")
 _DRAFT = re.compile(r"^_commit_|\.tmp$|#\d+$")  # the name of an unfinished commit
@@ -34,18 +35,20 @@ def clear_table(layer: str, table: str) -> None:
     Only files newer than the latest commit are checked: the writer of that commit has removed the older ones.
     """
     folder = lake.folder(layer, table)
-    log = folder / "_delta_log"
-    newest = max(log.glob("*.json"), default=None)
-    since = newest.stat().st_mtime_ns if newest else 0
-    drafts = [file for file in _files(log) if _DRAFT.search(file.name)]
-    written = [*_files(folder), *_files(lake.changes_folder(layer, table))]
-    _remove_unnamed(log, [*drafts, *(file for file in written if file.stat().st_mtime_ns > since)])
+    log = storage.files(storage.join(folder, "_delta_log"))
+    newest = max((file for file in log if file.name.endswith(".json")), key=lambda file: file.name, default=None)
+    drafts = [file for file in log if _DRAFT.search(file.name)]
+    written = [*storage.files(folder), *storage.files(lake.changes_folder(layer, table))]
+    # An object store tells seconds: what was written in that of the latest commit may be newer.
+    suspects = [file for file in written if newest is None or file.written_at >= newest.written_at]
+    _remove_unnamed(log, [*drafts, *suspects])
 
 
 def clear_run(layer: str, table: str, run: str) -> None:
     """Remove the orphan files of an earlier try from a run's partition."""
     folder = lake.folder(layer, table)
-    _remove_unnamed(folder / "_delta_log", list(_files(folder / f"{lake.RUN}={run}")))
+    log = storage.files(storage.join(folder, "_delta_log"))
+    _remove_unnamed(log, storage.files(storage.join(folder, f"{lake.RUN}={run}")))
 
 
 @cache
@@ -72,29 +75,23 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.glob("*") if file.is_file())
-
-
-def _remove_unnamed(log: Path, files: Iterable[Path]) -> None:
-    if files := list(files):
+def _remove_unnamed(log: Sequence[File], files: Sequence[File]) -> None:
+    if files:
         named = set(_named(log))
-        for file in files:
-            if file.name not in named:
-                with suppress(FileNotFoundError):
-                    file.unlink()
+        storage.remove(file.path for file in files if file.name not in named)
 
 
-def _named(log: Path) -> Iterator[str]:
+def _named(log: Sequence[File]) -> Iterator[str]:
     """The name of every file that a version of a table holds or a commit names."""
-    for commit in log.glob("*.json"):
-        for line in commit.read_text().splitlines():
+    for commit in (file for file in log if file.name.endswith(".json")):
+        for line in storage.read(commit.path).decode().splitlines():
             action = json.loads(line)
             if path := action.get("add", action.get("remove", {})).get("path"):
-                yield Path(unquote(path)).name
+                yield storage.name_of(unquote(path))
             if changes := action.get("commitInfo", {}).get(lake.CHANGES):
-                yield Path(changes).name
-    for checkpoint in log.glob("*.checkpoint*.parquet"):
-        actions = parquet.read_table(checkpoint, columns=["add", "remove"])
+                yield storage.name_of(changes)
+    for checkpoint in (file for file in log if ".checkpoint" in file.name and file.name.endswith(".parquet")):
+        with storage.opened(checkpoint.path) as source:
+            actions = parquet.read_table(source, columns=["add", "remove"])
         for kind in actions.column_names:
-            yield from (Path(unquote(one["path"])).name for one in actions.column(kind).to_pylist() if one)
+            yield from (storage.name_of(unquote(one["path"])) for one in actions.column(kind).to_pylist() if one)

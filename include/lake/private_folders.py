@@ -6,14 +6,25 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from include.lake import storage
 from include.settings import settings
 
 
 def keep_private() -> None:
-    """Make these folders, and give them the mode of the settings; what lies in them is reached through them alone."""
-    for folder in (settings().lake, settings().reports):
-        folder.mkdir(parents=True, exist_ok=True)
-        _give_mode(folder, int(settings().folder_mode, 8))
+    """Make these folders, and give them the mode of the settings; what lies in them is reached through them alone.
+
+    Who may read an object store is decided there.
+
+    Raises:
+        UnusableStorage: when an object store refuses, or there is no such bucket.
+        ConnectionError: when it is away.
+    """
+    for place in (settings().lake, settings().reports):
+        if storage.is_url(place):
+            storage.check(place)
+        else:
+            Path(place).mkdir(parents=True, exist_ok=True)
+            _give_mode(Path(place), int(settings().folder_mode, 8))
 
 
 def _give_mode(folder: Path, mode: int) -> None:

@@ -5,25 +5,21 @@ Belongs here: a table's folder, its versions and files, its change feed. Does no
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from include.lake import storage
 from include.lake.integrity import Damaged as Damaged
 from include.lake.integrity import check
 from include.lake.opened import RUN as RUN
 from include.lake.opened import Opened, opened
 from include.lake.opened import open_table as opened_anew
-from include.settings import settings
 
 LAYERS = ("raw", "gone", "clean", "kept", "quarantine", "reporting", "features")
 CHANGES = "stocktake.changes"  # in a commit's metadata: the change file, the rows before and after the commit
@@ -43,7 +39,7 @@ class Commit:
 
     version: int
     at: datetime
-    changes: Path | None
+    changes: str | None
     keeps_rows: bool
 
 
@@ -52,7 +48,7 @@ class Stored:
     """What a version of a table holds.
 
     Attributes:
-        files: absolute paths of its Parquet files, sorted.
+        files: its Parquet files, sorted.
         types: the type of each column in the Delta log, by name; none where the table was never written.
         decimals: of each amount that has others than ``DECIMALS``, by name.
     """
@@ -62,33 +58,16 @@ class Stored:
     decimals: Mapping[str, int]
 
 
-def folder(layer: str, table: str) -> Path:
+def folder(layer: str, table: str) -> str:
     """The folder of a table of a layer (see ``LAYERS``)."""
-    return settings().lake / layer / table
-
-
-@contextmanager
-def scratch(layer: str, table: str) -> Iterator[Path]:
-    """A temporary folder beside the tables, where all machines of a cluster see it.
-
-    Only one process at a time builds a table (``builds.alone``): files found here were left by a killed process.
-    """
-    below = settings().lake / "scratch" / f"{layer}.{table}"
-    shutil.rmtree(below, ignore_errors=True)
-    below.mkdir(parents=True)
-    try:
-        with TemporaryDirectory(dir=below) as folder:
-            yield Path(folder)
-    finally:
-        with suppress(OSError):  # the lock was lost, and another process writes here
-            below.rmdir()
+    return storage.in_lake(layer, table)
 
 
 def files(layer: str, table: str, version: int | None = None, run: str | None = None) -> list[str]:
     """The Parquet files of a table: of one version (None: the latest), of one run (raw and gone only).
 
     Returns:
-        Absolute paths, sorted; none where the table was never written.
+        Paths or URLs, sorted; none where the table was never written.
 
     Raises:
         Damaged: when a file is missing or has another size than it was written with.
@@ -120,7 +99,7 @@ def slice_files(layer: str, table: str, version: int, column: str, value: int) -
     """The Parquet files of a version that may hold rows with one value of an integer column.
 
     Returns:
-        Absolute paths, sorted; none where the table was never written.
+        Paths or URLs, sorted; none where the table was never written.
 
     Raises:
         Damaged: when a file is missing or has another size than it was written with.
@@ -149,7 +128,7 @@ def commits(layer: str, table: str) -> list[Commit]:
         Commit(
             int(entry["version"]),
             datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-            Path(entry[CHANGES]) if entry.get(CHANGES, NO_ROW) != NO_ROW else None,
+            _changes_of(layer, table, entry[CHANGES]) if entry.get(CHANGES, NO_ROW) != NO_ROW else None,
             entry.get(CHANGES) == NO_ROW,
         )
         for entry in entries
@@ -178,32 +157,35 @@ def runs(layer: str, table: str) -> set[str]:
     return {str(partition[RUN]) for partition in found.table.partitions()} if found else set()
 
 
-def changes_file(layer: str, table: str) -> Path:
+def changes_file(layer: str, table: str) -> str:
     """The path of a new change file."""
-    below = changes_folder(layer, table)
-    below.mkdir(parents=True, exist_ok=True)
-    return below / f"{uuid4()}.parquet"
+    return storage.join(changes_folder(layer, table), f"{uuid4()}.parquet")
 
 
-def changes_folder(layer: str, table: str) -> Path:
+def _changes_of(layer: str, table: str, named: str) -> str:
+    """The change file that a commit names; it lies where the lake is now, which may have been copied elsewhere."""
+    return storage.join(changes_folder(layer, table), storage.name_of(named))
+
+
+def changes_folder(layer: str, table: str) -> str:
     """The folder of a table's change files."""
-    return settings().lake / "changes" / layer / table
+    return storage.in_lake("changes", layer, table)
 
 
 def changes(layer: str, table: str, since: int, until: int) -> list[str] | None:
     """The change feed between two versions: files with the old rows, marked ``_old``, and the new rows of each commit.
 
     Returns:
-        Absolute paths, one per commit that changed a row; None where a commit in between has no change file.
+        Paths or URLs, one per commit that changed a row; None where a commit in between has no change file.
     """
     if since > until:
         return None
     by_version = {commit.version: commit for commit in commits(layer, table)}
     files: list[str] = []
     for commit in map(by_version.get, range(since + 1, until + 1)):
-        if commit is None or not (commit.keeps_rows or (commit.changes and commit.changes.exists())):
+        if commit is None or not (commit.keeps_rows or (commit.changes and storage.exists(commit.changes))):
             return None
-        files += [str(commit.changes)] if commit.changes else []
+        files += [commit.changes] if commit.changes else []
     return files
 
 

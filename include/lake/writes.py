@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from deltalake import (
 )
 from deltalake.exceptions import DeltaError
 
+from include.lake import storage
 from include.lake.opened import RUN, column_decimals, column_types
 from include.lake.tables import CHANGES, NO_ROW, files, folder, open_table
 
@@ -50,7 +50,7 @@ def _system_errors() -> Iterator[None]:
 @_system_errors()
 def compact(layer: str, table: str) -> None:
     """Compact a table's small files into fewer ones, as a commit that changes no row."""
-    DeltaTable(folder(layer, table)).optimize.compact(
+    _existing(layer, table).optimize.compact(
         max_concurrent_tasks=1,  # two at once would hold both in memory
         commit_properties=CommitProperties(custom_metadata={CHANGES: NO_ROW}),
         **_COMMIT_OPTIONS,
@@ -60,7 +60,7 @@ def compact(layer: str, table: str) -> None:
 @_system_errors()
 def empty(layer: str, table: str) -> None:
     """Delete all rows of a table, without reading them."""
-    DeltaTable(folder(layer, table)).delete(**_COMMIT_OPTIONS)
+    _existing(layer, table).delete(**_COMMIT_OPTIONS)
 
 
 @_system_errors()
@@ -69,10 +69,10 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
 
     If the columns differ from the table's, all its rows are replaced; those of earlier runs stay in earlier versions.
     """
-    target, opened = folder(layer, table), open_table(layer, table, None)
-    if opened is None:
-        write_deltalake(target, rows, mode="append", partition_by=[RUN], **_COMMIT_OPTIONS)
-    elif not _are_same_columns(opened.schema(), Schema.from_arrow(rows.schema)):
+    target = open_table(layer, table, None)
+    if target is None:
+        append_run(layer, table, rows)
+    elif not _are_same_columns(target.schema(), Schema.from_arrow(rows.schema)):
         write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", partition_by=[RUN], **_COMMIT_OPTIONS)
     else:
         write_deltalake(
@@ -88,7 +88,7 @@ def replace_run(layer: str, table: str, run: str, rows: pa.RecordBatchReader) ->
 @_system_errors()
 def append_run(layer: str, table: str, rows: pa.RecordBatchReader) -> None:
     """Append rows to those of a run."""
-    write_deltalake(folder(layer, table), rows, mode="append", partition_by=[RUN], **_COMMIT_OPTIONS)
+    _write(layer, table, rows, mode="append", partition_by=[RUN])
 
 
 @_system_errors()
@@ -115,7 +115,7 @@ def replace_slice(layer: str, table: str, column: str, value: int, rows: pa.Reco
 
 
 @_system_errors()
-def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | None = None) -> int:
+def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: str | None = None) -> int:
     """Replace all rows of a table, in one commit.
 
     Args:
@@ -129,7 +129,7 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
     """
     target = open_table(layer, table, None)
     if target is None:
-        write_deltalake(folder(layer, table), rows, mode="error", **_COMMIT_OPTIONS)
+        _write(layer, table, rows, mode="error")
         return 0
     write_deltalake(
         target,
@@ -144,7 +144,7 @@ def replace(layer: str, table: str, rows: pa.RecordBatchReader, changes: Path | 
 
 @_system_errors()
 def merge(
-    layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str, changes: Path | None = None
+    layer: str, table: str, key: Sequence[str], rows: pa.RecordBatchReader, gone: str, changes: str | None = None
 ) -> int:
     """Insert or update rows by key and delete those marked as gone, in one commit.
 
@@ -159,7 +159,7 @@ def merge(
     Returns:
         The version that holds the result.
     """
-    target = DeltaTable(folder(layer, table))
+    target = _existing(layer, table)
     columns = [name for name in rows.schema.names if name != gone]
     values = {name: f"new.{name}" for name in columns}
     (
@@ -182,10 +182,19 @@ def merge(
     return int(target.version())
 
 
+def _write(layer: str, table: str, rows: pa.RecordBatchReader, **options: Any) -> None:
+    """Write a table, whether it is there or not."""
+    write_deltalake(folder(layer, table), rows, storage_options=storage.delta_options(), **options, **_COMMIT_OPTIONS)
+
+
+def _existing(layer: str, table: str) -> DeltaTable:
+    return DeltaTable(folder(layer, table), storage_options=storage.delta_options())
+
+
 def _are_same_columns(some: Schema, others: Schema) -> bool:
     return column_types(some) == column_types(others) and column_decimals(some) == column_decimals(others)
 
 
-def _change_file(changes: Path | None) -> CommitProperties | None:
+def _change_file(changes: str | None) -> CommitProperties | None:
     """The commit metadata that names its change file."""
-    return CommitProperties(custom_metadata={CHANGES: str(changes)}) if changes else None
+    return CommitProperties(custom_metadata={CHANGES: changes}) if changes else None

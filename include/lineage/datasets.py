@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -40,9 +40,29 @@ def in_lake(layer: str, name: str) -> DatasetNaming:
     return in_folder(lake.folder(layer, name))
 
 
-def in_folder(path: Path) -> DatasetNaming:
-    """A file, or a folder of files."""
-    return LocalFileSystem(str(path))
+def in_folder(path: str) -> DatasetNaming:
+    """A file, or a folder of files; in a bucket by its URL."""
+    scheme, found, rest = path.partition("://")
+    if not found:
+        return LocalFileSystem(path)
+    bucket, _, key = rest.partition("/")
+    return _InBucket(f"{scheme}://{bucket}", key)
+
+
+@dataclass(frozen=True)
+class _InBucket(DatasetNaming):
+    """A file in an object store, as OpenLineage names it: the bucket's URL, and the key."""
+
+    bucket: str
+    key: str
+
+    def get_namespace(self) -> str:
+        """The bucket's URL."""
+        return self.bucket
+
+    def get_name(self) -> str:
+        """The key."""
+        return self.key
 
 
 def in_warehouse(schema: str, table: str) -> DatasetNaming:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 
 from include.contract import Table
+from include.lake import storage
 from include.ledger import copies, expectations, exports, runs
 from include.ledger.made import built_tables, published_tables
 from include.ledger.runs import Kind, Run
@@ -155,14 +155,15 @@ def _export(form: Mapping[str, Any]) -> Lineage:
 
 def _training_set(run_id: str, form: Mapping[str, Any]) -> Lineage:
     """Feature sets of the lake, into a file."""
-    file = settings().lake / "training_sets" / f"{form['name'] or runs.slug(run_id)}.parquet"
+    file = storage.in_lake("training_sets", f"{form['name'] or runs.slug(run_id)}.parquet")
     sets = sorted({wanted.partition(".")[0] for wanted in (*form["features"], *form["labels"])})
     inputs = [read(in_lake("features", name)) for name in sets]
     if form["entities_parquet"]:
-        inputs.append(read(in_folder(Path(form["entities_parquet"]))))
-    if not file.exists():
+        inputs.append(read(in_folder(form["entities_parquet"])))
+    if not storage.exists(file):
         return Lineage(inputs)
-    made = pq.read_metadata(file)
+    with storage.opened(file) as opened:
+        made = pq.read_metadata(opened)
     schema = [(one.name, str(one.type), "") for one in made.schema.to_arrow_schema()]
     return Lineage(inputs, [written(in_folder(file), schema, made.num_rows, _of_sets(schema, sets))])
 

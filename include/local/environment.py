@@ -140,11 +140,12 @@ def _stocktake(profile: Profile, cluster: Cluster, own: Mapping[str, str]) -> di
     shop, warehouse = profile.databases["shop"], profile.databases["warehouse"]
     found = {
         "STOCKTAKE_LAKE": str(profile.lake),
-        "STOCKTAKE_REPORTS": str(profile.reports),
         "STOCKTAKE_SOURCES": str(profile.sources),
         "STOCKTAKE_TIMEZONE": profile.shop.timezone,
         "GX_ANALYTICS_ENABLED": "false",
     }
+    if "://" not in own.get("STOCKTAKE_LAKE", ""):  # otherwise they lie beside it
+        found["STOCKTAKE_REPORTS"] = str(profile.reports)
     if "STOCKTAKE_SHOP_URL" not in own:  # only the embedded shop has an owner's URL
         found["STOCKTAKE_SHOP_URL"] = cluster.url(shop, "extractor")
         found["STOCKTAKE_SHOPKEEPER_URL"] = cluster.url(shop, "shopkeeper")

@@ -17,19 +17,16 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import date, datetime, timedelta
 
 from include.contract import Table
 from include.contract.types import day_number
 from include.gate import handoff
-from include.lake import export_files, writes
+from include.lake import export_files, storage, writes
 from include.lake import tables as lake
+from include.lake.storage import File
 from include.ledger import exports, retention
 from include.ledger.locks import held
 from include.ledger.migrations import prepare
@@ -101,7 +98,7 @@ def compact(tables: Iterable[Table], *, dry_run: bool, most_small: int = MOST_SM
     done = {}
     for (layer, name), lock in locks.items():
         with held(lock):
-            small = [file for file in lake.files(layer, name) if Path(file).stat().st_size < SMALL_BYTES]
+            small = [file for file in storage.find_all(lake.files(layer, name)) if file and file.bytes < SMALL_BYTES]
             if len(small) > most_small:
                 done[f"{layer}.{name}"] = len(small)
                 if not dry_run:
@@ -124,13 +121,15 @@ def forget_runs(limits: Limits, *, dry_run: bool) -> dict[str, int]:
             done[f"{layer}.{name}"] = len(runs)
             if not dry_run:
                 writes.forget_run(layer, name, *runs)
-    pages = [page for run in sorted(past) for page in (settings().reports / run).glob("*.html")]
+    pages = [
+        page
+        for run in sorted(past)
+        for page in storage.files(storage.join(settings().reports, run))
+        if page.name.endswith(".html")
+    ]
     if pages:
         done["pages"] = len(pages)
         _remove(pages, dry_run=dry_run)
-        for folder in set() if dry_run else {page.parent for page in pages}:
-            with suppress(OSError):  # somebody put something else there
-                folder.rmdir()
     _tell("runs forgotten", dry_run, done)
     return done
 
@@ -166,12 +165,13 @@ def remove_files(limits: Limits, tables: Iterable[Table], *, dry_run: bool) -> d
     for layer, name in _tables(*lake.LAYERS):
         files = list(_unneeded(layer, name, needs, published.get((layer, name)), limits.safe_since))
         done[f"{layer}.{name}"] = _remove(files, dry_run=dry_run)
-    scratch = (folder for folder in (settings().lake / "scratch").glob("*") if _newest(folder) < limits.safe_since)
-    for place, folders in (("scratch", list(scratch)), ("gate", handoff.old_runs())):
-        files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    scratch = (storage.in_lake("scratch", name) for name in storage.folders(storage.in_lake("scratch")))
+    old_scratch = [folder for folder in scratch if storage.is_older(folder, limits.safe_since)]
+    for place, folders in (("scratch", old_scratch), ("gate", handoff.old_runs())):
+        files = [file for folder in folders for file in storage.files(folder, deep=True)]
         done[place] = _remove(files, dry_run=dry_run)
         for folder in [] if dry_run else folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            storage.remove_folder(folder)
     done = {place: figures for place, figures in done.items() if figures["files"]}
     _tell("removed", dry_run, {place: f"{one['files']:,} files, {one['bytes']:,} bytes" for place, one in done.items()})
     return done
@@ -199,12 +199,13 @@ def remove_exports(limits: Limits, at: datetime, *, dry_run: bool) -> dict[str, 
     return done
 
 
-def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_since: datetime) -> Iterator[Path]:
+def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_since: datetime) -> Iterator[File]:
     """The files of a table, of its commits' changes and of its log, that nothing needs."""
     told = lake.commits(layer, name)
     if not told:
         return
-    folder, log = lake.folder(layer, name), lake.folder(layer, name) / "_delta_log"
+    folder = lake.folder(layer, name)
+    log = storage.files(storage.join(folder, "_delta_log"))
     first, latest = _first_version(log), told[0].version
     pinned = set(needs.versions.get((layer, name), ()))
     slices = needs.slices.get((layer, name), frozenset())
@@ -220,19 +221,23 @@ def _unneeded(layer: str, name: str, needs: Needs, table: Table | None, safe_sin
         if first <= version <= latest:
             used |= set(_slice_files(layer, name, version, table, night))
     # Compared by name, which is unique: a path may be written in more ways than one.
-    names = {Path(file).name for file in used}
-    stored = [file for file in folder.rglob("*.parquet") if log not in file.parents]
-    if missing := {Path(file).name for file in lake.named_files(layer, name, latest)} - {file.name for file in stored}:
+    names = {storage.name_of(file) for file in used}
+    logged = {file.path for file in log}
+    stored = [
+        file for file in storage.files(folder, deep=True) if file.name.endswith(".parquet") and file.path not in logged
+    ]
+    named_now = {storage.name_of(file) for file in lake.named_files(layer, name, latest)}
+    if missing := named_now - {file.name for file in stored}:
         raise RuntimeError(f"{layer}.{name}: its latest version names files that are not there: {sorted(missing)[:3]}")
-    yield from (file for file in stored if file.name not in names and _written(file) < safe_since)
+    yield from (file for file in stored if file.name not in names and file.written_at < safe_since)
 
     # What lies between versions that are needed is needed too: from one, a table is brought up to the other.
     oldest = min(version for version in asked | pinned if version >= first)
-    named = {one.changes.name for one in told if one.changes and one.version > oldest}
-    changes = lake.changes_folder(layer, name).glob("*.parquet")
-    yield from (file for file in changes if file.name not in named and _written(file) < safe_since)
+    named = {storage.name_of(one.changes) for one in told if one.changes and one.version > oldest}
+    changes = storage.files(lake.changes_folder(layer, name))
+    yield from (file for file in changes if file.name not in named and file.written_at < safe_since)
     start = _checkpoint(log, oldest)
-    yield from (file for version, file in _log_files(log) if version < start and _written(file) < safe_since)
+    yield from (file for version, file in _log_files(log) if version < start and file.written_at < safe_since)
 
 
 def _slice_files(layer: str, name: str, version: int, table: Table | None, night: date) -> Sequence[str]:
@@ -243,17 +248,17 @@ def _slice_files(layer: str, name: str, version: int, table: Table | None, night
     return lake.slice_files(layer, name, version, table.rebuild.column or "", value)
 
 
-def _log_files(log: Path) -> list[tuple[int, Path]]:
-    return [(int(found[1]), file) for file in log.iterdir() if (found := _LOG_FILE.match(file.name))]
+def _log_files(log: Sequence[File]) -> list[tuple[int, File]]:
+    return [(int(found[1]), file) for file in log if (found := _LOG_FILE.match(file.name))]
 
 
-def _checkpoint(log: Path, version: int) -> int:
+def _checkpoint(log: Sequence[File], version: int) -> int:
     """The last version at or before this one from which the log can be read on its own."""
     found = [number for number, file in _log_files(log) if ".checkpoint" in file.name and number <= version]
     return max(found, default=0)
 
 
-def _first_version(log: Path) -> int:
+def _first_version(log: Sequence[File]) -> int:
     """The first version that can be opened: 0, or that of the first checkpoint where the log begins with one."""
     numbers = {number for number, file in _log_files(log) if ".checkpoint" not in file.name}
     return 0 if 0 in numbers else min(number for number, file in _log_files(log) if ".checkpoint" in file.name)
@@ -262,40 +267,32 @@ def _first_version(log: Path) -> int:
 def _tables(*layers: str) -> list[tuple[str, str]]:
     """The tables there are in layers."""
     return [
-        (layer, log.parent.name) for layer in layers for log in sorted((settings().lake / layer).glob("*/_delta_log"))
+        (layer, name)
+        for layer in layers
+        for name in storage.folders(storage.in_lake(layer))
+        if "_delta_log" in storage.folders(lake.folder(layer, name))
     ]
 
 
-def _newest(folder: Path) -> datetime:
-    """When something in a folder was written last; now where it is going away meanwhile."""
-    try:
-        return max(_written(file) for file in (folder, *folder.rglob("*")))
-    except FileNotFoundError:
-        return datetime.now(UTC)
-
-
-def _written(file: Path) -> datetime:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
-
-
-def _remove(files: Iterable[Path], *, dry_run: bool) -> dict[str, int]:
-    """Remove files, and the folder of a run once it is empty.
+def _remove(files: Iterable[File], *, dry_run: bool) -> dict[str, int]:
+    """Remove files, and folders that are empty after it.
 
     Returns:
         How many files and bytes.
     """
-    gone: Counter[str] = Counter(files=0, bytes=0)
-    for file in files:
-        with suppress(FileNotFoundError):
-            gone.update(files=1, bytes=file.stat().st_size)
-            if dry_run:
-                _log.info("would go: %s", file)
-                continue
-            file.unlink()
-        if file.parent.name.startswith(f"{lake.RUN}="):
-            with suppress(OSError):  # others are in it
-                file.parent.rmdir()
-    return dict(gone)
+    files = list(files)
+    for file in files if dry_run else ():
+        _log.info("would go: %s", file.path)
+    if not dry_run:
+        paths = [file.path for file in files]
+        storage.remove(paths)
+        storage.remove_empty(folder for folder in map(storage.folder_of, paths) if _is_of_run(folder))
+    return {"files": len(files), "bytes": sum(file.bytes for file in files)}
+
+
+def _is_of_run(folder: str) -> bool:
+    """Whether a folder is a run's own: that of its pages, or of its rows in a table."""
+    return storage.name_of(folder).startswith(f"{lake.RUN}=") or storage.folder_of(folder) == settings().reports
 
 
 def _tell(what: str, dry_run: bool, figures: Mapping[str, object]) -> None:

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
@@ -22,6 +21,7 @@ from include.contract.definition import SourceDefinition
 from include.contract.types import DECIMALS, UNIT_DECIMALS
 from include.extract.sql_files import is_empty
 from include.extract.statements import shop_connection
+from include.lake import storage
 from include.ledger import copies
 from include.settings import settings
 from include.sources.shop_file import ShopFile
@@ -94,7 +94,7 @@ def refuse_other_shop(definitions: Mapping[str, SourceDefinition]) -> None:
         raise OtherDecimals(other)
     if kept is not None:
         return
-    if file.exists():  # emptied by a person, who knows that it is the same shop
+    if storage.exists(file):  # emptied by a person, who knows that it is the same shop
         return
     copied = {name: one.statement if one else None for name, one in copies.definitions().items()}
     if copied and None not in copied.values() and not set(copied.items()) & set(now.statements.items()):
@@ -145,14 +145,10 @@ def _counted(definitions: Mapping[str, SourceDefinition | None], kind: Type, usu
 
 def keep_shop(definitions: Mapping[str, SourceDefinition]) -> None:
     """Write down that the lake holds the copy of this shop."""
-    file = _file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(_shop(definitions)), indent=1) + "\n")
-    partial.rename(file)
+    storage.write(_file(), f"{json.dumps(asdict(_shop(definitions)), indent=1)}\n".encode())
 
 
-def _refusal(held: str, now: Shop, file: Path) -> str:
+def _refusal(held: str, now: Shop, file: str) -> str:
     return (
         f"{held}, and this night would read {now} into it; nothing is written. Give each shop a lake and a warehouse of"
         " its own: leave STOCKTAKE_LAKE and STOCKTAKE_WAREHOUSE_URL out, or name others. If it is the same shop after"
@@ -179,13 +175,13 @@ def _identity() -> str | None:
     return row[0] if row else None
 
 
-def _file() -> Path:
-    return settings().lake / FILE
+def _file() -> str:
+    return storage.in_lake(FILE)
 
 
 def _kept() -> Shop | None:
     """The shop whose copy the lake holds; None where that is not written down."""
     try:
-        return Shop(**json.loads(_file().read_text()))
+        return Shop(**json.loads(storage.read(_file())))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None

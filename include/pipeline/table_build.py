@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -14,11 +13,13 @@ from include.build.definition import definition
 from include.build.digest import digest_of, first_difference
 from include.build.incremental import Inputs
 from include.build.materialize import materialize
+from include.build.resources import resources_of
 from include.contract import ContractError, Table
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
 from include.lake import merge
 from include.lake import tables as lake
+from include.lake.scratch import Scratch, scratch
 from include.ledger import builds, copies, runs
 from include.ledger.runs import Run
 from include.pipeline.first_day import first_day
@@ -89,8 +90,8 @@ def _commit_slice(connection: duckdb.DuckDBPyConnection, run: Run, table: Table,
 
 def _build_slice(run: Run, table: Table, inputs: Inputs, builder: Callable[..., Any], defined: str) -> int:
     """Build the night's slice of a table; its other slices stay."""
-    with lake.scratch(table.schema, table.name) as folder, duck.session() as connection:
-        made = _make(run, table, builder, inputs.all_files, folder)
+    with scratch(table.schema, table.name) as room, duck.session() as connection:
+        made = _make(run, table, builder, inputs.all_files, room)
         digest = digest_of(made.files, made.table)
         rows = duck.relation([str(file) for file in made.files], made.table.lake_columns)
         version = _commit_slice(connection, run, made.table, rows)
@@ -112,7 +113,7 @@ def _make(
     table: Table,
     builder: Callable[..., Any],
     files: Mapping[str, Sequence[str]],
-    folder: Path,
+    room: Scratch,
 ) -> Any:
     """Have a table built, and if this night compares it, a second time."""
     build_on = partial(
@@ -122,11 +123,11 @@ def _make(
         lake_sources(settings().sources),
         as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
         first_day=partial(calendar_from, run),
-        resources=settings(),
+        resources=resources_of(room),
     )
-    made = build_on(engine=run.engine, into=folder / "first")
+    made = build_on(engine=run.engine, into=room.here / "first")
     if run.parity and _is_sampled(run, table):
-        _compare(run, made, build_on(engine=run.parity, into=folder / "second"))
+        _compare(run, made, build_on(engine=run.parity, into=room.here / "second"))
     return made
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
+from include.lake import storage
 from include.ledger.runs import slug
-from include.settings import settings
 from include.training.entities import Entities, EveryEntity, Query
 from include.training.errors import UnknownPublication, WrongTrainingSet
 from include.training.sets import write_training_set
@@ -71,8 +70,8 @@ def make(run_id: str, form: Mapping[str, Any], publication: int) -> str:
         The path of the JSON beside the Parquet file: what it was made from.
     """
     name = form["name"] or slug(run_id)
-    note = write_training_set(
-        settings().lake / "training_sets" / f"{name}.parquet",
+    return write_training_set(
+        storage.in_lake("training_sets", f"{name}.parquet"),
         _entities(form),
         form["features"],
         form["labels"],
@@ -81,7 +80,6 @@ def make(run_id: str, form: Mapping[str, Any], publication: int) -> str:
         known_only=form["known_only"],
         timestamp=form["timestamp"],
     )
-    return str(note)
 
 
 def _entities(form: Mapping[str, Any]) -> Entities:
@@ -93,7 +91,7 @@ def _entities(form: Mapping[str, Any]) -> Entities:
     if form["entities_sql"]:
         return Query(form["entities_sql"])
     if form["entities_parquet"]:
-        return Path(form["entities_parquet"])
+        return str(form["entities_parquet"])
     try:
         days = tuple(date.fromisoformat(text) for text in form["dates"])
     except ValueError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
+from include.lake import storage
 from include.ledger.runs import Run
 from include.serve import DAG_ID, figures, night
 from include.serve.rendering import template
@@ -12,22 +10,19 @@ from include.serve.verdict import Mood, Verdict, verdict
 from include.settings import settings
 
 
-def write(run: Run) -> Path:
+def write(run: Run) -> str:
     """Write the report of a run, from its last task.
 
     Returns:
-        The path of the page. There is one folder per run, so running it again replaces its page.
+        The path or URL of the page. There is one folder per run, so running it again replaces its page.
 
     Raises:
         KeyError: when the ledger has no such run.
         ConnectionError: when the warehouse cannot be reached.
     """
-    page = settings().reports / run.slug / "index.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    # Meanwhile a reader sees the complete old page or the complete new one.
-    unfinished = page.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(_night(run.run_id, last_task=True), encoding="utf-8")
-    return unfinished.replace(page)
+    page = storage.join(settings().reports, run.slug, "index.html")
+    storage.write(page, _night(run.run_id, last_task=True).encode())
+    return page
 
 
 def render(run_id: str, home: str | None = None, *, rows_shown: bool = True) -> str:

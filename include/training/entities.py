@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from include.contract import Column, Type
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.settings import settings
 from include.training.errors import ColumnClash, MissingColumn, NullKey, WrongKeyType, WrongTimestamp, WrongTrainingSet
 from include.training.slices import end_of, files, published
@@ -171,10 +172,11 @@ def _relation(
 
 
 def _schema(file: Path | str) -> pa.Schema:
-    if not Path(file).is_file():
+    if not storage.exists(str(file)):
         raise WrongTrainingSet(f"there is no Parquet file {file}")
     try:
-        return pq.read_schema(file)
+        with storage.opened(str(file)) as source:
+            return pq.read_schema(source)
     except pa.ArrowInvalid as error:
         raise WrongTrainingSet(f"{file} is no Parquet file: {error}") from error
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ import pyarrow.parquet as pq
 from include.contract import Column, Type
 from include.contract.types import day_number
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.settings import settings
 from include.training.entities import AT, KEY, PAIR, Entities, load, quoted, slice_rows
 from include.training.errors import UnknownPublication, WrongTrainingSet
@@ -83,7 +83,7 @@ def training_set(
 
 
 def write_training_set(
-    into: Path,
+    into: Path | str,
     entities: Entities,
     features: Iterable[str],
     labels: Iterable[str] = (),
@@ -92,11 +92,12 @@ def write_training_set(
     publication: int | None = None,
     known_only: bool = True,
     timestamp: str = "timestamp",
-) -> Path:
+) -> str:
     """Write a training set as Parquet, in bounded memory, and beside it a JSON with its inputs.
 
     Args:
-        into: the file, ``….parquet``; the JSON has the same name, ``….json``. Existing files are replaced.
+        into: the file, ``….parquet``, a path or a URL of the lake's store; the JSON
+            has the same name, ``….json``. Existing files are replaced.
         entities: as in ``training_set``, like the rest.
         features: feature sets or single columns.
         labels: sets of labels, or single columns.
@@ -106,7 +107,8 @@ def write_training_set(
         timestamp: the column with the timestamp.
 
     Returns:
-        The path of the JSON: the publication, and per set every slice that could count, with its version in the lake.
+        The path or URL of the JSON: the publication, and per set every slice that could count, with its version in
+        the lake.
 
     Raises:
         WrongTrainingSet: one of its kinds, saying what would be right.
@@ -114,17 +116,13 @@ def write_training_set(
         ConnectionError: when the warehouse cannot be reached.
     """
     asked = Asked(tuple(features), tuple(labels), ttl, publication, known_only, timestamp)
-    into.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, note = into.with_suffix(f".{os.getpid()}"), into.with_suffix(".json")
-    try:
+    note = f"{str(into).removesuffix('.parquet')}.json"
+    with storage.whole(str(into)) as unfinished:
         with _joined(entities, asked) as (rows, made_from):
             count = _write(rows, unfinished)
-        with unfinished.open("rb") as written:
+        with Path(unfinished).open("rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
-        unfinished.replace(into)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    note.write_text(json.dumps({"rows": count, "sha256": digest, **made_from}, indent=2) + "\n")
+    storage.write(note, f"{json.dumps({'rows': count, 'sha256': digest, **made_from}, indent=2)}\n".encode())
     return note
 
 
@@ -285,7 +283,7 @@ def _value(column: Column) -> str:
     return f"date '1970-01-01' + {name}::integer" if column.type is Type.DAY else name
 
 
-def _write(rows: pa.RecordBatchReader, into: Path) -> int:
+def _write(rows: pa.RecordBatchReader, into: str) -> int:
     """Write rows in groups of one size, so that the same rows give the same bytes whatever batches they came in.
 
     Returns:

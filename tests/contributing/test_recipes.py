@@ -156,7 +156,7 @@ def test_it_arrives(nights: Nights) -> None:
     replace(nights, names=("order_lines", "orders")).report()
     assert nights.ask("select count(*) > 0 from reporting.orders where is_sent") == [(True,)]
     assert nights.ask("select count(*) from reporting.orders where is_sent is null") == [(0,)]
-    assert lake.folder("clean", "orders").exists()
+    assert Path(lake.folder("clean", "orders")).exists()
 '''
 
 

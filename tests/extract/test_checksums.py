@@ -119,7 +119,7 @@ def test_rows_that_come_go_and_move_are_seen(shop: Shop, change: str) -> None:
 
 def test_what_is_remembered_is_not_computed_again_unless_all_is(shop: Shop) -> None:
     right = shop.sums()
-    (kept,) = (settings().lake / "sums" / "things").glob("*.shop.parquet")
+    (kept,) = (Path(settings().lake) / "sums" / "things").glob("*.shop.parquet")
     rows = parquet.read_table(kept)
     parquet.write_table(rows.set_column(rows.column_names.index("hashes"), "hashes", [["1"] * rows.num_rows]), kept)
     assert rows.num_rows > len(right) / 2
@@ -131,7 +131,7 @@ def test_what_is_remembered_is_not_computed_again_unless_all_is(shop: Shop) -> N
 
 def test_what_is_remembered_and_cannot_be_read_is_computed(shop: Shop) -> None:
     right = shop.sums()
-    (kept,) = (settings().lake / "sums" / "things").glob("*.shop.parquet")
+    (kept,) = (Path(settings().lake) / "sums" / "things").glob("*.shop.parquet")
     kept.write_bytes(kept.read_bytes()[:-9])
     assert shop.sums() == right
     assert parquet.read_table(kept).num_rows > 0

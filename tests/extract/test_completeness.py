@@ -123,7 +123,7 @@ def test_a_file_that_is_not_what_the_gate_wrote_is_seen_and_healed(nights: Night
         ),
         file,
     )
-    for log in lake.folder("clean", "refunds").glob("_delta_log/*.json"):
+    for log in Path(lake.folder("clean", "refunds")).glob("_delta_log/*.json"):
         log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{file.stat().st_size}'))
     run = nights.report(NEXT_DAY)
     assert read(nights, run, "refunds") == (1, 0, 0, "whole", True)

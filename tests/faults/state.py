@@ -82,7 +82,7 @@ def look(tables: Iterable[str]) -> State:
         ]
         state["left in Postgres"] = _left_in_postgres(connection)
     for layer in lake.LAYERS:
-        for log in sorted((settings().lake / layer).glob("*/_delta_log")):
+        for log in sorted((Path(settings().lake) / layer).glob("*/_delta_log")):
             state[f"lake/{layer}/{log.parent.name}"] = [_rows(layer, log.parent.name, None)]
     state["left in the lake"] = sorted(_left_in_lake())
     return state
@@ -171,10 +171,10 @@ def _left_in_postgres(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _left_in_lake() -> Iterable[str]:
     """What a process that died would leave in the lake, and in the folder for what is temporary."""
-    root = settings().lake
+    root = Path(settings().lake)
     yield from (f"scratch {entry.name}" for entry in (root / "scratch").glob("*"))
     yield from (f"spill {entry.name}" for entry in Path(os.environ["TMPDIR"]).glob("stocktake-*"))
-    yield from (f"gate {file.relative_to(root)}" for file in (root / "gate").rglob("*.partial"))
+    yield from (f"gate {file.relative_to(root)}" for file in (root / "gate").rglob("*.part"))
     yield from (f"gate {file.relative_to(root)}" for file in (root / "gate").glob("*/*/*.parquet"))
     for layer in lake.LAYERS:
         for log in (root / layer).glob("*/_delta_log"):
@@ -185,7 +185,7 @@ def _left_in_lake() -> Iterable[str]:
                 for file in log.parent.rglob("*")
                 if file.is_file() and log not in file.parents and file.name not in named
             )
-            told = {one.changes.name for one in lake.commits(layer, name) if one.changes}
+            told = {Path(one.changes).name for one in lake.commits(layer, name) if one.changes}
             changes = (root / "changes" / layer / name).glob("*")
             yield from (f"changes {layer}/{name}/{file.name}" for file in changes if file.name not in told)
             yield from (f"log {layer}/{name}/{file.name}" for file in log.iterdir() if not _LOGGED.match(file.name))

@@ -284,7 +284,7 @@ def test_two_judges_that_disagree_stop_the_night(tmp_path: Path) -> None:
     file = tmp_path / "things.parquet"
     pq.write_table(pa.table({"thing": ["a", "b", "c"], "units": [0, 1, 2], "_copies": [1, 1, 1]}), file)
     with pytest.raises(GateDisagreement, match=r"reporting.things, rule at_least_one: .* 1 broken .* 2"):
-        _outcomes(table, file, "run")
+        _outcomes(table, str(file), "run")
 
 
 @pytest.mark.usefixtures("tolerant")
@@ -306,7 +306,7 @@ def test_a_run_that_the_gate_forgot_says_what_to_clear(nights: Nights) -> None:
     nights.shop.execute("update orders set updated_at = now() where order_id = 7")
     run = nights.begin()
     nightly.extract(run)
-    gate = settings().lake / "gate" / run
+    gate = Path(settings().lake) / "gate" / run
     shutil.rmtree(gate)
     with pytest.raises(Forgotten, match=f"orders.touched.parquet of run {run} is no longer at the gate.* clear begin"):
         nightly.validate(run, "orders")

@@ -196,7 +196,7 @@ def test_what_is_finer_than_a_gram_and_what_is_too_much_is_held_and_shown_as_it_
 def test_a_shop_of_parts_is_known_without_its_file_and_gets_no_more_decimals(weighed: Nights) -> None:
     """What a part of a unit comes to is rounded to the last decimal of the lake: past lines would be other amounts."""
     replace(weighed, names=("order_lines",)).report()
-    (settings().lake / FILE_OF_SHOP).write_text("")  # as the refusal of another shop says
+    (Path(settings().lake) / FILE_OF_SHOP).write_text("")  # as the refusal of another shop says
     assert other_decimals() is None
     (settings().sources / "shop.toml").write_text(f"{SHOP_TOML}[units]\ndecimals = 3\n")
     assert "counts amounts with 2 decimals, and shop.toml says 3: what a part of a unit" in (other_decimals() or "")

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from include.lake import orphans, writes
+from include.lake import orphans, storage, writes
 from include.lake import tables as lake
+from include.lake.scratch import scratch
 from include.settings import settings
 
 
@@ -28,20 +29,20 @@ def rows(*numbers: int) -> pa.RecordBatchReader:
 
 
 def everything() -> set[Path]:
-    return {file for file in settings().lake.rglob("*") if file.is_file()}
+    return {file for file in Path(settings().lake).rglob("*") if file.is_file()}
 
 
 def test_files_that_no_commit_names_go_and_every_version_stays() -> None:
     write_deltalake(lake.folder("clean", "orders"), rows(0), configuration={"delta.checkpointInterval": "3"})
     for number in range(1, 5):
         changes = lake.changes_file("clean", "orders")
-        changes.write_bytes(b"rows")
+        storage.write(changes, b"rows")
         writes.replace("clean", "orders", rows(number), changes)
     before = everything()
-    folder = lake.folder("clean", "orders")
+    folder = Path(lake.folder("clean", "orders"))
     for file in (
         folder / "part-1.parquet", folder / "part-2.parquet#1", folder / "_delta_log" / "_commit_1.json.tmp",
-        lake.changes_file("clean", "orders"),
+        Path(lake.changes_file("clean", "orders")),
     ):  # fmt: skip
         file.write_bytes(b"half")
     orphans.clear_table("clean", "orders")
@@ -50,11 +51,11 @@ def test_files_that_no_commit_names_go_and_every_version_stays() -> None:
 
 def test_a_lake_whose_files_all_seem_young_loses_none() -> None:
     """As after a copy that kept no times, the log first: nothing goes by its age alone."""
-    folder = lake.folder("clean", "orders")
+    folder = Path(lake.folder("clean", "orders"))
     write_deltalake(folder, rows(0), configuration={"delta.checkpointInterval": "3"})
     for number in range(1, 8):
         changes = lake.changes_file("clean", "orders")
-        changes.write_bytes(b"rows")
+        storage.write(changes, b"rows")
         writes.replace("clean", "orders", rows(number), changes)
     for file in (folder / "_delta_log").iterdir():
         os.utime(file, (1, 1))
@@ -71,13 +72,13 @@ def test_what_an_earlier_try_of_a_run_left_goes_and_other_runs_stay() -> None:
         writes.replace_run("raw", "orders", run, pa.table({"number": [1], lake.RUN: [run]}).to_reader())
     before = everything()
     for run in ("one", "other"):
-        (lake.folder("raw", "orders") / f"{lake.RUN}={run}" / "part-1.parquet").write_bytes(b"half")
+        (Path(lake.folder("raw", "orders")) / f"{lake.RUN}={run}" / "part-1.parquet").write_bytes(b"half")
     orphans.clear_run("raw", "orders", "one")
     assert {file.parent.name for file in everything() - before} == {f"{lake.RUN}=other"}
 
 
 def test_a_table_that_was_never_committed_loses_what_was_written_of_it() -> None:
-    file = lake.folder("clean", "orders") / "part-1.parquet"
+    file = Path(lake.folder("clean", "orders")) / "part-1.parquet"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"half")
     orphans.clear_table("clean", "orders")
@@ -86,14 +87,15 @@ def test_a_table_that_was_never_committed_loses_what_was_written_of_it() -> None
 
 
 def test_scratch_of_one_who_died_goes_with_the_next_that_builds_the_table() -> None:
-    with lake.scratch("reporting", "orders") as folder, lake.scratch("reporting", "products") as other:
-        (folder / "rows.parquet").write_bytes(b"rows")
-        kept = Path(shutil.copytree(folder.parent, folder.parent.with_suffix(".died")))
-    kept.rename(folder.parent)
-    with lake.scratch("reporting", "orders") as folder:
-        assert list(folder.parent.iterdir()) == [folder]
-    assert not folder.parent.exists()
-    assert not other.parent.exists()
+    with scratch("reporting", "orders") as room, scratch("reporting", "products") as other:
+        (room.here / "rows.parquet").write_bytes(b"rows")
+        kept = Path(shutil.copytree(room.here.parent, room.here.parent.with_suffix(".died")))
+    kept.rename(room.here.parent)
+    with scratch("reporting", "orders") as room:
+        assert list(room.here.parent.iterdir()) == [room.here]
+        assert room.shared == str(room.here)
+    assert not room.here.parent.exists()
+    assert not other.here.parent.exists()
 
 
 def test_spill_of_dead_processes_goes_and_that_of_living_ones_stays(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from include.lake import storage, writes
 from include.lake import tables as lake
-from include.lake import writes
 
 pytestmark = pytest.mark.usefixtures("own_lake")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("own_lake")
 def write(number: int) -> None:
     """Commit a version of a table, which names a file of changes."""
     rows = pa.table({"key": [number]})
-    writes.replace("reporting", "things", rows.to_reader(), Path(f"changes-{number}") if number else None)
+    writes.replace("reporting", "things", rows.to_reader(), f"changes-{number}" if number else None)
 
 
 def test_a_commit_that_comes_while_the_log_is_read_takes_no_other_ones_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,10 @@ def test_a_commit_that_comes_while_the_log_is_read_takes_no_other_ones_number(mo
         return history(table, limit)
 
     monkeypatch.setattr(DeltaTable, "history", late)
-    told = [(commit.version, commit.changes and commit.changes.name) for commit in lake.commits("reporting", "things")]
+    told = [
+        (commit.version, commit.changes and storage.name_of(commit.changes))
+        for commit in lake.commits("reporting", "things")
+    ]
     assert told == [(4, "changes-4"), (3, "changes-3"), (2, "changes-2"), (1, "changes-1"), (0, None)]
 
 
@@ -56,7 +59,7 @@ def test_a_version_that_is_written_is_the_latest_from_then_on() -> None:
 def test_a_table_that_is_made_anew_has_its_own_files() -> None:
     write(0)
     before = lake.files("reporting", "things")
-    shutil.rmtree(lake.folder("reporting", "things"))
+    shutil.rmtree(Path(lake.folder("reporting", "things")))
     assert lake.files("reporting", "things") == []
     assert lake.version("reporting", "things") is None
     with pytest.raises(DeltaError):

@@ -144,7 +144,7 @@ def test_the_pipeline_can_read_its_settings_from_it(
         monkeypatch.setenv(name, value)
     settings = Settings()
     assert settings.timezone == "Europe/Berlin"
-    assert settings.lake == profile.lake
+    assert settings.lake == str(profile.lake)
     assert "extractor" in settings.shop_url.get_secret_value()
 
 

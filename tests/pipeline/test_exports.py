@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 
 from include.contract import Table, Type
 from include.contract.ddl import create_table
-from include.lake import export_files
+from include.lake import export_files, storage
 from include.ledger import exports as ledger
 from include.ledger import retention
 from include.ledger.exports import Asked, Export
@@ -352,7 +352,7 @@ def test_a_million_rows_take_the_memory_of_some(fill: Callable[[int], None], for
     assert (done.state, done.rows_done, done.rows_to_do) == ("done", 1_000_000, 1_000_000)
     assert most < some + 100
     if form == "arrow":
-        with pa.OSFile(str(settings().lake / "exports" / str(done.file))) as file:
+        with pa.OSFile(storage.in_lake("exports", str(done.file))) as file:
             reader = pa.ipc.open_file(file)
             assert sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches)) == 1_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -193,7 +194,7 @@ def test_a_features_run_has_its_report(every_table: Nights) -> None:
     run = done(every_table, "features")
     written = nightly.report(run)
     assert written is not None
-    page = next(settings().reports.rglob(f"{run}/index.html")).read_text()
+    page = next(Path(settings().reports).rglob(f"{run}/index.html")).read_text()
     assert f"Published: the feature sets as of {LAST_DAY}" in page
     assert "features.customer_activity" in page
     assert "reporting.orders" not in page

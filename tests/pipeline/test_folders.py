@@ -32,13 +32,13 @@ def test_a_night_runs_in_a_folder_of_any_name(odd_nights: Nights) -> None:
     odd_nights.run(engine="dask", full_refresh=True, parity="spark")
     assert odd_nights.ask("select channel from reporting.orders where order_id = 7") == [("store",)]
     assert odd_nights.ask("select bool_and(complete) from reporting.data_status where rows is not null") == [(True,)]
-    assert settings().lake.parent.name == ODD
+    assert Path(settings().lake).parent.name == ODD
 
 
 @pytest.mark.after_a_night
 @pytest.mark.long
 def test_the_lake_and_the_reports_are_for_their_owner(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake, reports = settings().lake, settings().reports
+    lake, reports = Path(settings().lake), Path(settings().reports)
     lake.chmod(0o755)
     nights.run()
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in (lake, reports)} == {0o700}

@@ -19,8 +19,8 @@ from deltalake.exceptions import DeltaError
 from include.build.definition import definition
 from include.contract import Table
 from include.contract.types import day_number
+from include.lake import storage, writes
 from include.lake import tables as lake
-from include.lake import writes
 from include.ledger import builds, runs
 from include.ledger.migrations import prepare
 from include.ledger.runs import Run
@@ -116,7 +116,12 @@ def goes_on(nights: Nights, day: Any) -> Mapping[str, bool]:
 
 def everything() -> dict[Path, tuple[int, int]]:
     """Every file of the lake and of the pages, with its size and when it was written."""
-    found = [file for place in (settings().lake, settings().reports) for file in place.rglob("*") if file.is_file()]
+    found = [
+        file
+        for place in (Path(settings().lake), Path(settings().reports))
+        for file in place.rglob("*")
+        if file.is_file()
+    ]
     return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in found}
 
 
@@ -140,9 +145,9 @@ def test_what_publications_need_stays_and_nights_go_on(nights: Nights) -> None:
 
     needed = published_rows(nights, since)
     [(oldest,)] = nights.ask("select min(clean_version) from audit.publication_sources where source = 'order_items'")
-    orphan = settings().lake / "clean" / "orders" / "part-00000-of-a-commit-that-broke.parquet"
+    orphan = Path(settings().lake) / "clean" / "orders" / "part-00000-of-a-commit-that-broke.parquet"
     orphan.write_bytes(b"rows")
-    unnamed = lake.changes_file("clean", "orders")
+    unnamed = Path(lake.changes_file("clean", "orders"))
     unnamed.write_bytes(b"changes")
     limits = Limits(keep_since=since, safe_since=later())
     for _ in range(2):  # what it takes out of a table goes from the disk with the next run
@@ -230,9 +235,12 @@ def test_what_may_be_in_use_stays(nights: Nights) -> None:
     writes.forget_run("raw", "customers", *lake.runs("raw", "customers"))
     for file in map(Path, opened):
         os.utime(file, (0, 0))  # written long ago; but the latest until a moment ago
-    writing = [settings().lake / "clean" / "orders" / "part-1.parquet", lake.changes_file("clean", "orders")]
+    writing = [
+        Path(settings().lake) / "clean" / "orders" / "part-1.parquet",
+        Path(lake.changes_file("clean", "orders")),
+    ]
     for file in writing:
-        file.write_bytes(b"rows")
+        storage.write(str(file), b"rows")
     nights.warehouse.execute("delete from audit.publication_sources; delete from audit.source_counts")
     nights.warehouse.execute("update audit.builds set inputs = null")
     now = datetime.now(UTC)
@@ -247,15 +255,15 @@ def test_what_may_be_in_use_stays(nights: Nights) -> None:
 
 @pytest.mark.after_a_night
 def test_a_dry_run_changes_nothing_and_says_what_would_go(nights: Nights, caplog: pytest.LogCaptureFixture) -> None:
-    dead = settings().lake / "scratch" / "tmp-of-a-dead-process" / "rows.parquet"
+    dead = Path(settings().lake) / "scratch" / "tmp-of-a-dead-process" / "rows.parquet"
     dead.parent.mkdir(parents=True)
     dead.write_bytes(b"rows")
     [(run,)] = nights.ask("select run_id from audit.runs where dag = 'nightly'")
     report = Path(nightly.report(run) or "")
     runs.open_run(Run("never-published", LAST_DAY, LAST_DAY))
     runs.finish_run("never-published", "failed")
-    (settings().reports / "never-published").mkdir()
-    (settings().reports / "never-published" / "index.html").write_text("a page")
+    (Path(settings().reports) / "never-published").mkdir()
+    (Path(settings().reports) / "never-published" / "index.html").write_text("a page")
     counts = "select (select count(*) from audit.runs), (select count(*) from audit.builds)"
     before, entries = everything(), nights.ask(counts)
     limits = Limits(later(), later())
@@ -276,7 +284,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_go(nights: Nights, caplog
     assert told == tidy(dry_run=False)
     assert told[1]["pages"] == 1
     assert told[3]["scratch"] == {"files": 1, "bytes": 4}
-    assert (dead.parent.exists(), (settings().reports / "never-published").exists()) == (False, False)
+    assert (dead.parent.exists(), (Path(settings().reports) / "never-published").exists()) == (False, False)
     assert report.exists()
     assert nights.ask("select count(*) from audit.runs where run_id = 'never-published'") == [(0,)]
 
@@ -284,7 +292,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_go(nights: Nights, caplog
 @pytest.mark.after_a_night
 def test_a_table_whose_latest_files_are_not_there_is_left_alone(nights: Nights) -> None:
     Path(lake.files("clean", "orders")[0]).unlink()
-    orphan = settings().lake / "clean" / "orders" / "part-1.parquet"
+    orphan = Path(settings().lake) / "clean" / "orders" / "part-1.parquet"
     orphan.write_bytes(b"rows")
     with pytest.raises(RuntimeError, match=r"clean.orders: its latest version names files that are not there"):
         housekeeping.remove_files(Limits(later(), later()), nights.tables, dry_run=False)
@@ -332,7 +340,7 @@ def test_a_version_that_is_lost_is_not_a_table_without_rows() -> None:
     def rows(number: int) -> pa.RecordBatchReader:
         return pa.table({"number": [number]}).to_reader()
 
-    folder = lake.folder("clean", "orders")
+    folder = Path(lake.folder("clean", "orders"))
     write_deltalake(folder, rows(0), configuration={"delta.checkpointInterval": "5"})
     for number in range(1, 7):
         writes.replace("clean", "orders", rows(number))

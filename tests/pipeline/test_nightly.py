@@ -152,11 +152,11 @@ def test_data_docs_are_written_only_where_they_are_wanted(nights: Nights, monkey
     run = nights.begin()
     nightly.extract(run)
     nightly.validate(run, "products")
-    assert not list(settings().reports.rglob("*.html"))
+    assert not list(Path(settings().reports).rglob("*.html"))
     monkeypatch.setenv("STOCKTAKE_DATA_DOCS", "true")
     settings.cache_clear()
     nightly.validate(run, "products")
-    (page,) = settings().reports.rglob("*.html")
+    (page,) = Path(settings().reports).rglob("*.html")
     assert "unit_price_cents" in page.read_text()
 
 
@@ -425,7 +425,7 @@ def test_a_run_that_was_stopped_has_its_page_and_fails(nights: Nights) -> None:
     run = nights.begin()
     with pytest.raises(nightly.RunFailed, match="it was stopped, or marked as ended, before it published"):
         nightly.report(run)
-    assert list(settings().reports.rglob("*.html"))
+    assert list(Path(settings().reports).rglob("*.html"))
 
 
 @pytest.mark.usefixtures("nights")

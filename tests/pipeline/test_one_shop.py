@@ -41,7 +41,7 @@ def as_bookshop(
 def test_a_lake_of_another_shop_is_refused_and_both_are_named(
     nights: Nights, as_bookshop: Callable[[], None], old_shop: Database
 ) -> None:
-    kept = json.loads((settings().lake / FILE).read_text())
+    kept = json.loads((Path(settings().lake) / FILE).read_text())
     assert (kept["folder"], "extractor" in str(kept)) == ("demo_shop", False)
     before = {name: lake.version("raw", name) for name in ("orders", "customers")}
     as_bookshop()
@@ -52,10 +52,10 @@ def test_a_lake_of_another_shop_is_refused_and_both_are_named(
     assert "and this night would read bookshop (database shop_" in said
     assert {name: lake.version("raw", name) for name in before} == before
 
-    (settings().lake / FILE).write_text("")  # as the message says, where it is the same shop all the same
+    (Path(settings().lake) / FILE).write_text("")  # as the message says, where it is the same shop all the same
     nightly.extract(nights.begin())
-    assert json.loads((settings().lake / FILE).read_text())["folder"] == "bookshop"
-    assert old_shop.name not in (settings().lake / FILE).read_text()
+    assert json.loads((Path(settings().lake) / FILE).read_text())["folder"] == "bookshop"
+    assert old_shop.name not in (Path(settings().lake) / FILE).read_text()
 
 
 @pytest.mark.after_a_night
@@ -75,7 +75,7 @@ def test_a_shop_whose_folder_is_renamed_is_the_same(
     monkeypatch.setenv("STOCKTAKE_SOURCES", str(copytree(settings().sources, tmp_path / "renamed")))
     settings.cache_clear()
     nightly.extract(nights.begin())
-    assert json.loads((settings().lake / FILE).read_text())["folder"] == "renamed"
+    assert json.loads((Path(settings().lake) / FILE).read_text())["folder"] == "renamed"
 
 
 @pytest.mark.after_a_night
@@ -94,9 +94,9 @@ def test_another_database_behind_the_same_folder_is_another_shop(
     assert f"this night would read demo_shop (database {shop_database.name} at " in str(refused.value)
 
     _read_from(url.get_secret_value().replace("127.0.0.1", "localhost"), monkeypatch)  # the same, reached elsewhere
-    before = json.loads((settings().lake / FILE).read_text())
+    before = json.loads((Path(settings().lake) / FILE).read_text())
     nightly.extract(nights.begin())
-    now = json.loads((settings().lake / FILE).read_text())
+    now = json.loads((Path(settings().lake) / FILE).read_text())
     assert (now["database"] == before["database"], now["identity"] == before["identity"]) == (False, True)
     assert now["identity"]
 

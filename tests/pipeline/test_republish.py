@@ -161,7 +161,7 @@ def test_what_the_lake_has_no_more_is_refused_before_anything_is_changed(nights:
     nights.report(TOMORROW)
     for file in set(old) - set(lake.files("reporting", "orders")):
         Path(file).unlink()
-    log = settings().lake / "reporting" / "order_lines" / "_delta_log"
+    log = Path(settings().lake) / "reporting" / "order_lines" / "_delta_log"
     (log / f"{0:020}.json").unlink()
     before = [reporting(nights), nights.ask("select * from audit.publications")]
     with pytest.raises(NightGone) as refused:

@@ -158,10 +158,10 @@ def test_no_run_counts_anything_twice_or_loses_what_was_counted(counted: Nights,
     counted.report(DAYS[2], full_refresh=True)
     assert (history(counted), kept()) == (said, counts)
 
-    shutil.rmtree(settings().lake / "reporting")  # so that every table is built whole
+    shutil.rmtree(Path(settings().lake) / "reporting")  # so that every table is built whole
     counted.report(DAYS[2])
     assert history(counted) == said
-    shutil.rmtree(lake.folder("clean", "inventory_movements"))  # it is made of the counts
+    shutil.rmtree(Path(lake.folder("clean", "inventory_movements")))  # it is made of the counts
     counted.report(DAYS[2], full_refresh=True)
     assert (history(counted), kept()) == (said, counts)
 

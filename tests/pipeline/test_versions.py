@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,8 +137,8 @@ def test_a_lake_of_an_earlier_release_begins_its_history_and_a_full_refresh_keep
 def forget(nights: Nights) -> None:
     """Take from lake and warehouse what an earlier release did not have."""
     for name in ("products", "customers", "warehouses"):
-        shutil.rmtree(lake.folder("clean", f"{name}_versions"))
-        shutil.rmtree(lake.folder("reporting", f"{name}_history"))
+        shutil.rmtree(Path(lake.folder("clean", f"{name}_versions")))
+        shutil.rmtree(Path(lake.folder("reporting", f"{name}_history")))
         nights.warehouse.execute(f"drop table reporting.{name}_history".encode())
 
 

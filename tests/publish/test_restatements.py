@@ -183,11 +183,11 @@ def test_without_a_changed_row_it_was_the_definition_and_without_the_lake_nobody
     assert [row[-1] for row in restated(2)] == [{}]
     # Without what the commits said, the two versions are compared; without one of them, nothing can be.
     third = night(SECOND + timedelta(days=1), *stock(11, 130))
-    shutil.rmtree(settings().lake / "changes" / "clean")
+    shutil.rmtree(Path(settings().lake) / "changes" / "clean")
     third.publish()
     assert [row[-1] for row in restated(3)] == [{"products": (1, "5")}]
     last = night(SECOND + timedelta(days=2), *stock(12, 140))
-    shutil.rmtree(settings().lake / "changes" / "clean")
+    shutil.rmtree(Path(settings().lake) / "changes" / "clean")
     with connect() as warehouse:
         warehouse.execute("update audit.publication_sources set clean_version = 99 where publication_id = 3")
     last.publish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -174,7 +175,7 @@ def test_nothing_in_the_data_becomes_markup(ledger: Database) -> None:
 
 
 def test_a_page_loads_nothing(ledger: Database) -> None:
-    html = page.write(published(ledger, RUN_ID)).read_text(encoding="utf-8")
+    html = Path(page.write(published(ledger, RUN_ID))).read_text(encoding="utf-8")
     reader = Reader(html)
     assert all(load.startswith("#") for load in reader.loads)
     assert not re.search(r"https?://|url\(|@import|//cdn", html)
@@ -219,7 +220,7 @@ def test_a_failed_night_says_where_and_with_what() -> None:
 
 @pytest.mark.usefixtures("ledger")
 def test_a_dry_run_says_so() -> None:
-    html = page.write(accepted(RUN_ID, dry_run=True)).read_text(encoding="utf-8")
+    html = Path(page.write(accepted(RUN_ID, dry_run=True))).read_text(encoding="utf-8")
     night = Reader(html)
     assert "Dry run: everything up to publishing went through, nothing was published" in night.text
     assert "2 rows would be in quarantine" in night.text
@@ -248,17 +249,17 @@ def test_a_run_that_was_started_anew_does_not_claim_its_first_publication(ledger
 def test_the_last_task_does_not_call_a_night_unfinished(ledger: Database) -> None:
     run = extracted(RUN_ID)
     assert "Not finished yet; last finished: extract." in read(RUN_ID).text
-    assert "without a publication" in page.write(run).read_text(encoding="utf-8")
+    assert "without a publication" in Path(page.write(run)).read_text(encoding="utf-8")
     published(ledger, "other", state="running")
     assert "Published:" in read("other").text
 
 
 def test_a_page_is_replaced_by_the_next_attempt(ledger: Database) -> None:
     run = extracted(RUN_ID)
-    first = page.write(run)
-    assert first == settings().reports / "scheduled__2026-11-22T01~3a~00~3a~00~2b~00~3a~00" / "index.html"
+    first = Path(page.write(run))
+    assert first == Path(settings().reports) / "scheduled__2026-11-22T01~3a~00~3a~00~2b~00~3a~00" / "index.html"
     published(ledger, RUN_ID)
-    assert page.write(run) == first
+    assert page.write(run) == str(first)
     assert "Published:" in first.read_text(encoding="utf-8")
     assert [file.name for file in first.parent.iterdir()] == ["index.html"]
 
@@ -277,8 +278,8 @@ def test_passwords_are_never_shown() -> None:
 def test_an_unknown_run_is_named() -> None:
     with pytest.raises(KeyError, match="the ledger has no run 'manual__x'"):
         page.write(Run("manual__x", NIGHT, NIGHT))
-    assert not list(settings().reports.rglob("*.html"))
-    assert not list(settings().reports.rglob("index.*"))
+    assert not list(Path(settings().reports).rglob("*.html"))
+    assert not list(Path(settings().reports).rglob("index.*"))
 
 
 def test_before_the_first_night_there_is_no_run(ledger: Database) -> None:

@@ -39,7 +39,7 @@ def test_a_form_gives_the_same_file_again_when_it_names_the_publication(warehous
     publication = training_set.check(asked, asked)
     assert publication == first
     note = Path(training_set.make("manual__1", asked, publication))
-    assert note == settings().lake / "training_sets" / "churn.json"
+    assert note == Path(settings().lake) / "training_sets" / "churn.json"
     made = note.with_suffix(".parquet").read_bytes()
 
     warehouse.publish("customer_activity", DAY, [frequency(1, 5)], at(DAY, 60))

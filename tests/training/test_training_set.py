@@ -259,7 +259,7 @@ def test_the_same_publication_gives_the_same_bytes(warehouse: Warehouse, tmp_pat
     asked = pairs(*((1 + place % 2, at(DAY, 40 + place)) for place in range(50)))
     pq.write_table(asked, tmp_path / "pairs.parquet")
     note = write_training_set(tmp_path / "made" / "one.parquet", asked, ["customer_activity"])
-    told = json.loads(note.read_text())
+    told = json.loads(Path(note).read_text())
     assert told["publication"] == first
     assert told["sets"]["features.customer_activity"]["slices"] == [
         {"as_of": DAY.isoformat(), "known_at": morning_after(DAY).isoformat(), "lake_version": 0}
@@ -287,7 +287,7 @@ def test_many_rows_are_written_in_groups_of_one_size(warehouse: Warehouse, tmp_p
     digests = set()
     for name in ("a", "b"):
         note = write_training_set(tmp_path / f"{name}.parquet", many, [ACTIVITY])
-        digests.add(json.loads(note.read_text())["sha256"])
+        digests.add(json.loads(Path(note).read_text())["sha256"])
     groups = pq.ParquetFile(tmp_path / "a.parquet").metadata
     assert [groups.row_group(number).num_rows for number in range(groups.num_row_groups)] == [122_880, 122_880, 54_240]
     assert len(digests) == 1

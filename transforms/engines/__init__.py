@@ -7,7 +7,6 @@ one to Parquet files; adding an engine is adding one class to ``ENGINES``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from transforms.engines.dask_engine import DaskEngine
@@ -64,7 +63,7 @@ def choose(table: str, asked: str, files: Sequence[str], resources: Resources) -
         if asked not in ENGINES:
             raise ValueError(f"{table}: there is no engine {asked!r}; there are {', '.join((AUTO, *ENGINES))}")
         return asked
-    size = sum(Path(file).stat().st_size for file in files)
+    size = resources.files.bytes(files)
     if size <= _SMALL_BYTES:
         return "pandas"
     if size > _LARGE_BYTES and resources.spark_master:

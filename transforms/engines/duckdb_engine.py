@@ -27,6 +27,7 @@ class DuckdbEngine:
     def __init__(self, resources: Resources) -> None:
         """Keep to ``memory_limit``; beyond it, sorts, joins and sums spill to a folder of their own."""
         self._memory_limit = resources.memory_limit
+        self._files = resources.files
 
     def __enter__(self) -> Self:
         import duckdb
@@ -35,6 +36,7 @@ class DuckdbEngine:
         self._numbers = count()
         self._scratch = Path(self._held.enter_context(TemporaryDirectory(prefix=spill_prefix())))
         self._connection = self._held.enter_context(duckdb.connect())
+        self._files.read_by(self._connection)
         self._connection.execute("set timezone = 'UTC'")
         self._connection.execute("set memory_limit = $limit", {"limit": self._memory_limit})
         self._connection.execute("set temp_directory = $spill", {"spill": str(self._scratch)})
@@ -55,7 +57,7 @@ class DuckdbEngine:
         rows = self._connection.read_parquet(list(files), union_by_name=True)
         columns = (_quoted(name) if name in rows.columns else f"null as {_quoted(name)}" for name in schema.names)
         rows = rows.project(", ".join(columns))
-        if sum(Path(file).stat().st_size for file in files) <= _READ_AT_ONCE_BYTES:
+        if self._files.bytes(files) <= _READ_AT_ONCE_BYTES:
             name = f"read_{next(self._numbers)}"
             rows.create(name)
             rows = self._connection.table(name)

@@ -18,7 +18,8 @@ class PandasEngine:
     implementation: ClassVar = nw.Implementation.PANDAS
 
     def __init__(self, resources: Resources) -> None:
-        """Ignore the resources: pandas has no limits to set."""
+        """Take the files; pandas has no limits to set."""
+        self._files = resources.files
 
     def __enter__(self) -> Self:
         return self
@@ -32,7 +33,10 @@ class PandasEngine:
         """See Engine."""
         from pyarrow import dataset
 
-        return self.frame(dataset.dataset(list(files), schema=schema).to_table() if files else schema.empty_table())
+        if not files:
+            return self.frame(schema.empty_table())
+        system, paths = self._files.arrow(files)
+        return self.frame(dataset.dataset(paths, schema=schema, filesystem=system).to_table())
 
     def frame(self, table: Any) -> Frame:
         """See Engine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,42 @@ def spill_prefix() -> str:
     return f"stocktake-{os.getpid()}-"
 
 
+class Files(Protocol):
+    """The files of a lake, wherever it lies; named by paths or URLs."""
+
+    def arrow(self, files: Sequence[str]) -> tuple[Any, list[str]]:
+        """Arrow's file system for files of one place, None for folders; and what they are called there."""
+
+    def bytes(self, files: Sequence[str]) -> int:
+        """The size of files."""
+
+    def written(self, file: str) -> AbstractContextManager[str]:
+        """A path on this machine to write a file to, which is there after the block."""
+
+    def read_by(self, connection: Any) -> None:
+        """Let a DuckDB connection read them."""
+
+
+class InFolders:
+    """Files in folders of this machine."""
+
+    def arrow(self, files: Sequence[str]) -> tuple[Any, list[str]]:
+        """See Files."""
+        return None, list(files)
+
+    def bytes(self, files: Sequence[str]) -> int:
+        """See Files."""
+        return sum(Path(file).stat().st_size for file in files)
+
+    def written(self, file: str) -> AbstractContextManager[str]:
+        """See Files."""
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        return nullcontext(file)
+
+    def read_by(self, connection: Any) -> None:
+        """See Files."""
+
+
 class Resources(Protocol):
     """Limits and clusters for an engine; ``include.settings`` provides them."""
 
@@ -32,6 +69,14 @@ class Resources(Protocol):
     @property
     def engines(self) -> Mapping[str, str]:
         """The engine of a table, where the settings name one."""
+
+    @property
+    def files(self) -> Files:
+        """The files that it reads, and writes for other machines."""
+
+    @property
+    def shared(self) -> str | None:
+        """The folder that all machines of a cluster see; None: the one that the build writes into."""
 
     @property
     def dask_scheduler(self) -> str | None:
@@ -48,6 +93,8 @@ class Local:
 
     memory_limit: str = "512MB"
     engines: Mapping[str, str] = field(default_factory=dict)
+    files: Files = field(default_factory=InFolders)
+    shared: str | None = None
     dask_scheduler: str | None = None
     spark_master: str | None = None
 

@@ -1,0 +1,328 @@
+"""Storage: where the files of the lake and of the reports lie, in folders or in an object store.
+
+Whatever lists, opens, writes or removes such a file does it here. A file is named by what Delta, DuckDB and Arrow take:
+an absolute path, or a URL (``s3://bucket/lake/clean/orders/part-0.parquet``).
+
+Belongs here: files, whatever is in them. Does not: tables and their versions (``tables``), and files that a process
+keeps for itself, such as what it spills.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from include.settings import settings
+
+if TYPE_CHECKING:
+    from include.lake.object_store import ObjectStore
+
+UNFINISHED: Final = ".part"  # the ending of a file's name until it is whole
+_NOT_THERE: Final = (FileNotFoundError, NotADirectoryError)
+_AT_ONCE: Final = 16  # requests to an object store, which takes 20 ms and more to answer one
+
+
+@dataclass(frozen=True)
+class File:
+    """A file there is.
+
+    Attributes:
+        path: its path or URL.
+        bytes: its size.
+        written_at: when it was last written.
+        mark: what tells it from another file that had the same name.
+    """
+
+    path: str
+    bytes: int
+    written_at: datetime
+    mark: str
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return name_of(self.path)
+
+
+def is_url(file: str) -> bool:
+    """Whether a file lies in an object store."""
+    return "://" in file
+
+
+def in_lake(*parts: str) -> str:
+    """The path or URL of something in the lake."""
+    return join(settings().lake, *parts)
+
+
+def parts_in_lake(file: str) -> list[str]:
+    """The folders, and the name, of a file of the lake."""
+    lake = settings().lake
+    if not is_url(lake):  # Delta follows links
+        file, lake = os.path.realpath(file), os.path.realpath(lake)
+    return file.removeprefix(f"{lake}/").split("/")
+
+
+def join(folder: str, *parts: str) -> str:
+    """The path or URL of something below a folder."""
+    return "/".join((folder.rstrip("/"), *parts))
+
+
+def name_of(file: str) -> str:
+    """The last part of a path or URL."""
+    return file.rsplit("/", 1)[-1]
+
+
+def folder_of(file: str) -> str:
+    """A path or URL without its last part."""
+    return file.rsplit("/", 1)[0]
+
+
+def find(file: str) -> File | None:
+    """A file; None where there is none."""
+    return _of(file).find(file)
+
+
+def find_all(files: Iterable[str]) -> list[File | None]:
+    """Files, in the same order; None for those that are not there."""
+    files = list(files)
+    if len(files) < 2 or not is_url(files[0]):
+        return [find(file) for file in files]
+    with ThreadPoolExecutor(_AT_ONCE) as asking:
+        return list(asking.map(find, files))
+
+
+def exists(file: str) -> bool:
+    """Whether there is a file."""
+    return find(file) is not None
+
+
+def files(folder: str, *, deep: bool = False) -> list[File]:
+    """The files in a folder, sorted by path; none where there is no such folder.
+
+    Args:
+        folder: its path or URL.
+        deep: whether those in folders below it are listed too.
+    """
+    return sorted(_of(folder).files(folder, deep=deep), key=lambda file: file.path)
+
+
+def folders(folder: str) -> list[str]:
+    """The names of the folders in a folder, sorted; none where there is no such folder."""
+    return sorted(_of(folder).folders(folder))
+
+
+def is_older(folder: str, than: datetime) -> bool:
+    """Whether nothing in a folder, nor the folder itself, was written since an instant."""
+    return all(written_at < than for written_at in _of(folder).times(folder))
+
+
+def read(file: str) -> bytes:
+    """What a file holds.
+
+    Raises:
+        FileNotFoundError: when there is none.
+    """
+    return _of(file).read(file)
+
+
+def pieces(file: str, size: int = 2**20) -> Iterator[bytes]:
+    """What a file holds, in pieces of so many bytes. It is open from now on: its removal takes nothing from the reader.
+
+    Raises:
+        FileNotFoundError: when there is none.
+    """
+    return _of(file).pieces(file, size)
+
+
+def opened(file: str) -> Any:
+    """A file for Arrow to read from: a context manager.
+
+    Raises:
+        FileNotFoundError: when there is none.
+    """
+    return _of(file).opened(file)
+
+
+def write(file: str, content: bytes) -> None:
+    """Write a file: a reader sees what it held before, or the whole of this."""
+    with written(file) as sink:
+        sink.write(content)
+
+
+@contextmanager
+def written(file: str) -> Iterator[IO[bytes]]:
+    """Write a file, which is there, on disk, once the block has ended without an error, and not before."""
+    with whole(file) as unfinished, Path(unfinished).open("wb") as sink:
+        yield sink
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+@contextmanager
+def whole(file: str) -> Iterator[str]:
+    """A path on this machine to write a file to, which is there once the block has ended without an error."""
+    with _of(file).whole(file) as unfinished:
+        yield unfinished
+
+
+def remove(files: Iterable[str]) -> None:
+    """Remove files, those that are there."""
+    if files := list(files):
+        _of(files[0]).remove(files)
+
+
+def remove_empty(folders: Iterable[str]) -> None:
+    """Remove folders that are empty, and in which nobody is about to write; an object store has none."""
+    if folders := set(folders):
+        _of(next(iter(folders))).remove_empty(folders)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder and all in it, if it is there."""
+    _of(folder).remove_folder(folder)
+
+
+def check(folder: str) -> None:
+    """Check that an object store can be reached and lists a folder.
+
+    Raises:
+        UnusableStorage: when it refuses, or there is no such bucket.
+        ConnectionError: when it is away.
+    """
+    _of(folder).folders(folder)
+
+
+def arrow(files: Sequence[str]) -> tuple[Any, list[str]]:
+    """Arrow's file system for files that lie in one place, and what they are called there.
+
+    Returns:
+        None and the same paths for files in folders. The file system of an object store can be pickled.
+    """
+    if not files or not is_url(files[0]):
+        return None, list(files)
+    return _bucket_of(files[0]).arrow, [file.partition("://")[2] for file in files]
+
+
+def duckdb_files() -> Any:
+    """The object store of the lake as a file system of fsspec's, which DuckDB reads through."""
+    return _bucket_of(settings().lake).fsspec
+
+
+def delta_options() -> dict[str, str] | None:
+    """What Delta needs to reach the lake; None for a folder."""
+    if not is_url(settings().lake):
+        return None
+    from include.lake.object_store import MOST_RETRIES
+
+    patience = {"max_retries": str(MOST_RETRIES), "retry_timeout": f"{settings().lake_retry_seconds}s"}
+    return settings().storage_options | patience
+
+
+def _of(file: str) -> _Folders | ObjectStore:
+    return _bucket_of(file) if is_url(file) else _FOLDERS
+
+
+def _bucket_of(file: str) -> ObjectStore:
+    scheme, _, rest = file.partition("://")
+    how = tuple(settings().storage_options.items())
+    return _object_store(f"{scheme}://{rest.partition('/')[0]}", how, settings().lake_retry_seconds)
+
+
+@cache
+def _object_store(root: str, options: tuple[tuple[str, str], ...], seconds: int) -> ObjectStore:
+    from include.lake.object_store import ObjectStore  # 40 ms, which only a lake in one pays
+
+    return ObjectStore(root, dict(options), timedelta(seconds=seconds))
+
+
+class _Folders:
+    """Folders of this machine's file system, or one that it mounts."""
+
+    def find(self, file: str) -> File | None:
+        try:
+            found = Path(file).stat()
+        except _NOT_THERE:
+            return None
+        return _seen(file, found) if stat.S_ISREG(found.st_mode) else None
+
+    def files(self, folder: str, *, deep: bool) -> Iterator[File]:
+        try:
+            entries = list(os.scandir(folder))
+        except _NOT_THERE:
+            return
+        for entry in entries:
+            with suppress(FileNotFoundError):  # removed or renamed meanwhile
+                if entry.is_file():
+                    yield _seen(entry.path, entry.stat())
+                elif deep:
+                    yield from self.files(entry.path, deep=True)
+
+    def folders(self, folder: str) -> list[str]:
+        try:
+            return [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+        except _NOT_THERE:
+            return []
+
+    def times(self, folder: str) -> Iterator[datetime]:
+        try:
+            yield datetime.fromtimestamp(Path(folder).stat().st_mtime, UTC)
+        except _NOT_THERE:  # somebody removes it meanwhile
+            yield datetime.now(UTC)
+        yield from (file.written_at for file in self.files(folder, deep=True))
+
+    def read(self, file: str) -> bytes:
+        return Path(file).read_bytes()
+
+    def pieces(self, file: str, size: int) -> Iterator[bytes]:
+        return _pieces(Path(file).open("rb"), size)
+
+    def opened(self, file: str) -> Any:
+        import pyarrow as pa
+
+        return pa.OSFile(file, "rb")
+
+    @contextmanager
+    def whole(self, file: str) -> Iterator[str]:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(f"{file}.{uuid4().hex}{UNFINISHED}")
+        try:
+            yield str(unfinished)
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def remove(self, files: list[str]) -> None:
+        for file in files:
+            Path(file).unlink(missing_ok=True)
+
+    def remove_empty(self, folders: set[str]) -> None:
+        for folder in folders:
+            with suppress(OSError):  # somebody put something there
+                Path(folder).rmdir()
+
+    def remove_folder(self, folder: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_FOLDERS: Final = _Folders()
+
+
+def _seen(path: str, found: os.stat_result) -> File:
+    mark = f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
+    return File(path, found.st_size, datetime.fromtimestamp(found.st_mtime_ns / 1e9, UTC), mark)
+
+
+def _pieces(file: IO[bytes], size: int) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(size):
+            yield piece

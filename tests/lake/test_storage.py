@@ -1,0 +1,171 @@
+"""Storage does the same in folders and in an object store, and says what is wrong with one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from include.lake import duckdb_session as duck
+from include.lake import storage
+from include.lake.object_store import UnusableStorage
+from include.settings import settings
+from tests.conftest import lake_alone
+from tests.object_server import SECRET, ObjectServer
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A lake in a folder, and in a bucket."""
+    lake_alone(monkeypatch, tmp_path / "lake")
+    if request.param == "bucket":
+        server: ObjectServer = request.getfixturevalue("object_server")
+        for name, value in server.variables(f"storage/{tmp_path.name}").items():
+            monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield settings().lake
+    settings.cache_clear()
+
+
+@pytest.fixture
+def bucket(object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """The server of a lake in a bucket, of which a test changes what it says."""
+    lake_alone(monkeypatch, tmp_path / "lake")
+    for name, value in object_server.variables(f"storage/{tmp_path.name}").items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield object_server
+    settings.cache_clear()
+
+
+def test_what_was_written_is_found_listed_read_and_removed(lake: str) -> None:
+    for name in ("a/one.json", "a/two.json", "a/_run=x~3a~y/three.json"):
+        storage.write(storage.in_lake(name), name.encode())
+    folder = storage.in_lake("a")
+    assert [file.name for file in storage.files(folder)] == ["one.json", "two.json"]
+    assert [file.path for file in storage.files(folder, deep=True)] == [
+        f"{lake}/a/_run=x~3a~y/three.json", f"{lake}/a/one.json", f"{lake}/a/two.json",
+    ]  # fmt: skip
+    assert storage.folders(folder) == ["_run=x~3a~y"]
+    assert storage.folders(storage.in_lake()) == ["a"]
+    one, nothing, two = storage.find_all([f"{folder}/one.json", f"{folder}/none.json", f"{folder}/two.json"])
+    assert nothing is None
+    assert one is not None
+    assert two is not None
+    assert (one.path, one.bytes, two.mark == one.mark) == (f"{folder}/one.json", 10, False)
+    assert timedelta(0) <= datetime.now(UTC) - one.written_at < timedelta(minutes=1)
+    assert storage.read(one.path) == b"a/one.json"
+    assert b"".join(storage.pieces(two.path)) == b"a/two.json"
+    storage.remove([one.path, f"{folder}/none.json"])
+    assert not storage.exists(one.path)
+    storage.remove_folder(folder)
+    assert storage.files(folder, deep=True) == []
+
+
+def test_what_is_not_there_is_not_listed_and_not_read(lake: str) -> None:
+    assert storage.files(f"{lake}/nothing") == storage.files(f"{lake}/nothing", deep=True) == []
+    assert storage.folders(f"{lake}/nothing") == []
+    storage.write(f"{lake}/folder/file", b"")
+    assert storage.find(f"{lake}/folder") is None
+    for read in (storage.read, storage.pieces):
+        with pytest.raises(FileNotFoundError):
+            read(f"{lake}/nothing")
+    storage.remove_folder(f"{lake}/nothing")
+    storage.remove_empty([f"{lake}/nothing"])
+
+
+def test_a_file_is_there_whole_or_not_at_all(lake: str) -> None:
+    storage.write(f"{lake}/file", b"before")
+    before = storage.find(f"{lake}/file")
+    with pytest.raises(RuntimeError), storage.written(f"{lake}/file") as sink:  # noqa: PT012 - half is written before
+        sink.write(b"half")
+        raise RuntimeError
+    assert storage.read(f"{lake}/file") == b"before"
+    assert [file.name for file in storage.files(lake)] == ["file"]
+    storage.write(f"{lake}/file", b"behind")
+    after = storage.find(f"{lake}/file")
+    assert before is not None
+    assert after is not None
+    assert before.mark != after.mark
+
+
+def test_a_folder_is_as_old_as_the_youngest_file_below_it(lake: str) -> None:
+    storage.write(f"{lake}/old/below/file", b"")
+    assert storage.is_older(f"{lake}/old", datetime.now(UTC) + timedelta(seconds=2))
+    assert not storage.is_older(f"{lake}/old", datetime.now(UTC) - timedelta(hours=1))
+
+
+def test_duckdb_and_arrow_read_what_duckdb_wrote(lake: str) -> None:
+    file = f"{lake}/rows.parquet"
+    with duck.session() as connection:
+        duck.copy(connection, "select unnest(range(100000)) as number", file)
+        assert connection.execute(f"select count(*), sum(number) from read_parquet('{file}')").fetchone() == (
+            100_000, 4_999_950_000,
+        )  # fmt: skip
+    with storage.opened(file) as source:
+        assert parquet.read_metadata(source).num_rows == 100_000
+    system, (path,) = storage.arrow([file])
+    assert parquet.read_table(path, filesystem=system)["number"].to_pylist()[-1] == 99_999
+
+
+def test_a_copy_that_fails_leaves_no_file(lake: str) -> None:
+    rows = (
+        "select case when number = 2999999 then error('broken') else number end as number from range(3000000) r(number)"
+    )
+    with pytest.raises(Exception, match="broken"), duck.session() as connection:
+        duck.copy(connection, rows, f"{lake}/rows.parquet")
+    assert storage.files(lake) == []
+
+
+def test_duckdb_reads_a_bucket_without_a_key_of_ours_through_python(
+    bucket: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a role of the machine, and in other clouds: what DuckDB's own reader cannot do."""
+    file = storage.in_lake("rows.parquet")
+    with storage.whole(file) as unfinished:
+        parquet.write_table(pa.table({"number": [1, 2, 3]}), unfinished)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", os.environ["STOCKTAKE_LAKE_KEY_ID"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", os.environ["STOCKTAKE_LAKE_SECRET"])
+    monkeypatch.delenv("STOCKTAKE_LAKE_KEY_ID")
+    monkeypatch.delenv("STOCKTAKE_LAKE_SECRET")
+    settings.cache_clear()
+    assert bucket.endpoint == settings().lake_endpoint
+    with duck.session() as connection:
+        assert connection.execute(f"select sum(number) from read_parquet('{file}')").fetchone() == (6,)
+        assert connection.execute("select count(*) from duckdb_secrets()").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STOCKTAKE_LAKE_SECRET", "not-the-s3cret", "refuses: mend STOCKTAKE_LAKE_KEY_ID and STOCKTAKE_LAKE_SECRET"),
+        ("STOCKTAKE_LAKE_KEY_ID", "nobody", "refuses: mend STOCKTAKE_LAKE_KEY_ID and STOCKTAKE_LAKE_SECRET"),
+        ("STOCKTAKE_LAKE", "s3://nobucket/lake", "there is no bucket s3://nobucket: make it, or mend STOCKTAKE_LAKE"),
+    ],
+)
+def test_a_store_that_refuses_says_which_setting_to_mend(
+    bucket: ObjectServer, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    storage.write(storage.in_lake("file"), b"")
+    monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    with pytest.raises(UnusableStorage) as refused:
+        storage.check(settings().lake)
+    assert said in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+    assert "s3cret" not in repr(settings())
+    assert SECRET in bucket.variables("lake").values()
+
+
+def test_a_store_that_is_away_is_a_lost_connection(bucket: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_LAKE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("STOCKTAKE_LAKE_RETRY_SECONDS", "1")
+    settings.cache_clear()
+    assert bucket.endpoint != settings().lake_endpoint
+    with pytest.raises(ConnectionError, match="s3://storage is away"):
+        storage.check(settings().lake)
