@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ from xdist.scheduler import LoadScopeScheduling
 from include.demo_shop.history import HistorySize, fill_history
 from include.demo_shop.schema import create_schema
 from include.extract import snapshot as extraction
+from include.lake import storage
 from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
@@ -44,6 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     ``--every-change``: whether features and full refreshes are run too after every change of the declarations.
 
     ``--every-statement``: whether the loader dies at every statement that it sends.
+
+    ``--object-store``: whether nights keep their lake in a bucket; tests that look into its folder fail then.
     """
     parser.addoption("--engines", default="pandas,duckdb", help=f"some of {','.join(ENGINES)}, or all")
     parser.addoption("--histories", type=int, help="so many, drawn anew; without it some that are the same every time")
@@ -53,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="after a change of declarations, all runs; else the night",
     )
     parser.addoption("--every-statement", action="store_true", help="die at each; without it at some")
+    parser.addoption("--object-store", action="store_true", help="nights keep their lake in a bucket, not in a folder")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -265,14 +270,16 @@ def old_shop(small_past: Database) -> Iterator[Database]:
 
 @pytest.fixture
 def nights(
-    old_shop: Database, warehouse_database: Database, night_before: Done | None, tmp_path: Path,
-    built_tables: tuple[str, ...], monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, old_shop: Database, warehouse_database: Database, night_before: Done | None,
+    tmp_path: Path, built_tables: tuple[str, ...], monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Nights]:  # fmt: skip
     """A shop with a past, its warehouse and lake (empty, or as the night before left them), and the nights between."""
     if night_before:
         shutil.copytree(night_before.lake, tmp_path / "lake")
         of_a_copied_shop(tmp_path / "lake")
     with nights_between(monkeypatch, Done(old_shop, warehouse_database, tmp_path / "lake")) as nights:
+        if request.config.getoption("object_store"):
+            move_lake(monkeypatch, request.getfixturevalue("object_server"))
         yield replace(nights, names=built_tables)
 
 
@@ -321,6 +328,17 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
     """An S3 server; a test's lake is a prefix of a bucket of its own."""
     with running(tmp_path_factory.mktemp("weed")) as server:
         yield server
+
+
+def move_lake(environment: pytest.MonkeyPatch, server: ObjectServer) -> None:
+    """Move the lake of the settings from its folder, if there is one, into a bucket."""
+    folder = Path(settings().lake)
+    for name, value in server.variables(f"lakes/{uuid4()}").items():
+        environment.setenv(name, value)
+    settings.cache_clear()
+    for file in [file for file in folder.rglob("*") if file.is_file()]:
+        storage.write(storage.in_lake(str(file.relative_to(folder))), file.read_bytes())
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
