@@ -84,6 +84,10 @@ def must_be_readable(files: Iterable[str]) -> None:
                 for _ in opened.iter_batches():
                     pass
         except (OSError, pa.ArrowException) as error:
+            if isinstance(error, ConnectionError):
+                raise
+            if told := storage.meaning(error):
+                raise told from error
             raise Damaged(file, f"cannot be read: {error}") from error
 
 
@@ -96,12 +100,16 @@ def blamed() -> Iterator[None]:
 
     Raises:
         Damaged: naming table and file.
+        ConnectionError: when the lake's object store is away, whichever library met it.
+        UnusableStorage: when it refuses.
     """
     opened_files = set[str]()
     token = _opened.set(opened_files)
     try:
         yield
     except Exception as error:
+        if told := storage.meaning(error):
+            raise told from error
         if not type(error).__module__.startswith("include.") and not isinstance(error, ConnectionError):
             must_be_readable(opened_files)
         raise

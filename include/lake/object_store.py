@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -21,9 +21,11 @@ from obstore.exceptions import BaseError
 from obstore.fsspec import FsspecStore
 from obstore.store import from_url
 from pyarrow.fs import FSSpecHandler, PyFileSystem
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from include.lake.storage import File
+from include.lake.storage import File, name_of
 
+_LISTINGS: Final = 5
 MOST_RETRIES: Final = 100  # how long is what counts
 # Options that concern the connection; all others begin with the name of a cloud.
 _CLOUD: Final = ("aws_", "azure_", "google_")
@@ -89,17 +91,20 @@ class ObjectStore:
 
     def files(self, folder: str, *, deep: bool) -> Iterator[File]:
         """See storage."""
-        with named(self._root):
-            if deep:
-                found = [one for batch in obstore.list(self._store, f"{self._key(folder)}/") for one in batch]
-            else:
-                found = list(obstore.list_with_delimiter(self._store, self._key(folder))["objects"])
-        return map(self._seen, found)
+        if deep:
+            found = self._listed(
+                lambda: [one for batch in obstore.list(self._store, f"{self._key(folder)}/") for one in batch]
+            )
+        else:
+            found = self._listed(lambda: list(obstore.list_with_delimiter(self._store, self._key(folder))["objects"]))
+        # Some stores list an empty folder as a file of no bytes.
+        return (self._seen(one) for one in found if one["size"] or "." in name_of(one["path"]))
 
     def folders(self, folder: str) -> list[str]:
         """See storage."""
-        with named(self._root):
-            found = obstore.list_with_delimiter(self._store, self._key(folder))["common_prefixes"]
+        found = self._listed(
+            lambda: list(obstore.list_with_delimiter(self._store, self._key(folder))["common_prefixes"])
+        )
         return [prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found]
 
     def times(self, folder: str) -> Iterator[datetime]:
@@ -141,6 +146,18 @@ class ObjectStore:
     def remove_folder(self, folder: str) -> None:
         """See storage."""
         self.remove([file.path for file in self.files(folder, deep=True)])
+
+    def _listed(self, listing: Callable[[], list[Any]]) -> list[Any]:
+        """A listing; one whose answer broke off is asked for again, which object_store leaves to its callers."""
+        tries = Retrying(
+            retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(_LISTINGS), wait=wait_random(0, 1),
+            reraise=True,
+        )  # fmt: skip
+        return tries(self._named, listing)
+
+    def _named(self, asked: Callable[[], list[Any]]) -> list[Any]:
+        with named(self._root):
+            return asked()
 
     def _key(self, file: str) -> str:
         return file.removeprefix(self._root).lstrip("/")

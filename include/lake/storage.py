@@ -218,6 +218,15 @@ def duckdb_files() -> Any:
     return _bucket_of(settings().lake).fsspec
 
 
+def meaning(error: BaseException) -> Exception | None:
+    """What an error means that Delta, DuckDB or Arrow had of the lake's object store; None for any other error."""
+    if not is_url(settings().lake):
+        return None
+    from include.lake.object_store import meaning
+
+    return meaning(error, settings().lake)
+
+
 def delta_options() -> dict[str, str] | None:
     """What Delta needs to reach the lake; None for a folder."""
     if not is_url(settings().lake):

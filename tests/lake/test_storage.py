@@ -63,6 +63,8 @@ def test_what_was_written_is_found_listed_read_and_removed(lake: str) -> None:
     assert b"".join(storage.pieces(two.path)) == b"a/two.json"
     storage.remove([one.path, f"{folder}/none.json"])
     assert not storage.exists(one.path)
+    storage.remove([f"{folder}/_run=x~3a~y/three.json"])
+    assert [file.name for file in storage.files(folder, deep=True)] == ["two.json"]
     storage.remove_folder(folder)
     assert storage.files(folder, deep=True) == []
 
@@ -95,7 +97,7 @@ def test_a_file_is_there_whole_or_not_at_all(lake: str) -> None:
 
 
 def test_a_folder_is_as_old_as_the_youngest_file_below_it(lake: str) -> None:
-    storage.write(f"{lake}/old/below/file", b"")
+    storage.write(f"{lake}/old/below/file", b"rows")
     assert storage.is_older(f"{lake}/old", datetime.now(UTC) + timedelta(seconds=2))
     assert not storage.is_older(f"{lake}/old", datetime.now(UTC) - timedelta(hours=1))
 
