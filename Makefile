@@ -73,9 +73,10 @@ changes: .venv/.installed ## Change the declarations in every way there is, and 
 kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every statement of a publication, while readers loop
 	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
 
-faults: .venv/.installed ## Kill nights, replays, republishes at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1
+faults: .venv/.installed ## Kill nights, replays, republishes at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1 OBJECT_STORE=1
 	@# What killed processes held is found when it ends, and not worth a warning.
-	@$(BIN)/python -W ignore:resource_tracker -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every)
+	@$(BIN)/python -W ignore:resource_tracker -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every) \
+		$(if $(call yes,$(OBJECT_STORE)),--object-store)
 
 check: .venv/.installed ## Check a change in a minute: format, lint, types, stale pages, the tests of what changed
 	@$(BIN)/python -m include.contributing check

@@ -22,7 +22,6 @@ from xdist.scheduler import LoadScopeScheduling
 from include.demo_shop.history import HistorySize, fill_history
 from include.demo_shop.schema import create_schema
 from include.extract import snapshot as extraction
-from include.lake import storage
 from include.ledger.migrations import prepare
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.settings import settings
@@ -333,11 +332,11 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
 def move_lake(environment: pytest.MonkeyPatch, server: ObjectServer) -> None:
     """Move the lake of the settings from its folder, if there is one, into a bucket."""
     folder = Path(settings().lake)
-    for name, value in server.variables(f"lakes/{uuid4()}").items():
+    lake = f"lakes/{uuid4()}"
+    for name, value in server.variables(lake).items():
         environment.setenv(name, value)
     settings.cache_clear()
-    for file in [file for file in folder.rglob("*") if file.is_file()]:
-        storage.write(storage.in_lake(str(file.relative_to(folder))), file.read_bytes())
+    server.upload(folder, lake)
     shutil.rmtree(folder, ignore_errors=True)
 
 

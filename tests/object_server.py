@@ -37,6 +37,21 @@ class ObjectServer:
         config = {"endpoint": self.endpoint, "access_key_id": KEY_ID, "secret_access_key": SECRET, "region": REGION}
         return S3Store(name, config=config, client_options={"allow_http": True})  # type: ignore[arg-type]
 
+    def upload(self, folder: Path, lake: str) -> None:
+        """Put the files of a folder below bucket and prefix."""
+        bucket, _, prefix = lake.partition("/")
+        store = self.bucket(bucket)
+        for file in folder.rglob("*"):
+            if file.is_file():
+                store.put(f"{prefix}/{file.relative_to(folder)}", file)
+
+    def copy(self, lake: str, other: str) -> None:
+        """Copy what lies below bucket and prefix to another prefix of the bucket."""
+        bucket, _, prefix = lake.partition("/")
+        store = self.bucket(bucket)
+        for file in [file["path"] for batch in store.list(f"{prefix}/") for file in batch]:
+            store.copy(file, f"{other.partition('/')[2]}/{file.removeprefix(f'{prefix}/')}")
+
     def variables(self, lake: str) -> dict[str, str]:
         """The settings of a lake on it, whose bucket is made.
 

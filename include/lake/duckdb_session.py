@@ -61,7 +61,7 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     orphans.clear_spill()
     with (
         guarded(),
-        TemporaryDirectory(prefix=orphans.spill_prefix()) as spill,
+        TemporaryDirectory(prefix=storage.spill_prefix()) as spill,
         duckdb.connect(config=dict(_CONFIG)) as connection,
     ):
         connection.execute("set timezone = 'UTC'")

@@ -23,7 +23,7 @@ from obstore.store import from_url
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from include.lake.storage import File, name_of
+from include.lake.storage import File, name_of, spill_prefix
 
 _LISTINGS: Final = 5
 MOST_RETRIES: Final = 100  # how long is what counts
@@ -129,7 +129,7 @@ class ObjectStore:
     @contextmanager
     def whole(self, file: str) -> Iterator[str]:
         """See storage: an upload that is broken off leaves no file, so it is written here first."""
-        with tempfile.TemporaryDirectory(prefix="stocktake-upload-") as here:
+        with tempfile.TemporaryDirectory(prefix=spill_prefix()) as here:
             unfinished = Path(here) / "whole"
             yield str(unfinished)
             with named(self._root):

@@ -60,11 +60,6 @@ def clear_spill() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def spill_prefix() -> str:
-    """The prefix of the names of this process's spill folders (the engines use it too)."""
-    return f"stocktake-{os.getpid()}-"
-
-
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)

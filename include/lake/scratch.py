@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from include.lake import orphans, storage
+from include.lake import storage
 from include.settings import settings
 
 
@@ -38,7 +38,7 @@ def scratch(layer: str, table: str) -> Iterator[Scratch]:
         with _beside_tables(Path(below)) as folder:
             yield Scratch(folder, str(folder))
         return
-    with TemporaryDirectory(prefix=orphans.spill_prefix()) as folder:
+    with TemporaryDirectory(prefix=storage.spill_prefix()) as folder:
         if not settings().has_cluster:
             yield Scratch(Path(folder), folder)
             return

@@ -218,6 +218,11 @@ def duckdb_files() -> Any:
     return _bucket_of(settings().lake).fsspec
 
 
+def spill_prefix() -> str:
+    """The first part of the names of this process's own folders; a later process removes those of a dead one by it."""
+    return f"stocktake-{os.getpid()}-"
+
+
 def meaning(error: BaseException) -> Exception | None:
     """What an error means that Delta, DuckDB or Arrow had of the lake's object store; None for any other error."""
     if not is_url(settings().lake):

@@ -7,6 +7,8 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from include.local.embedded_postgres import Cluster
@@ -14,6 +16,7 @@ from tests.faults.course import Course
 from tests.faults.matrix import RED, Outcome, chosen, faults, play_all, told
 from tests.faults.place import prepared
 from tests.faults.steps import NAMES
+from tests.object_server import running
 from transforms.registry import TABLES
 
 
@@ -23,6 +26,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names of faults, or how they begin, by comma")
     parser.add_argument("--every", action="store_true", help="at every source and every table, of which all are built")
     parser.add_argument("--at-once", type=int, default=1, help="how many rounds are played at once")
+    parser.add_argument("--object-store", action="store_true", help="with the lake in a bucket, not in a folder")
     parser.add_argument("--list", action="store_true", help="list the faults and play none")
     asked = parser.parse_args()
     try:
@@ -35,21 +39,18 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     folder.chmod(0o755)  # the server's user has to reach its own folder
     cluster = Cluster(folder / "postgres", settings={"fsync": "off", "shared_buffers": "128MB"})
-    try:
+    with ExitStack() as held:
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        held.callback(shutil.rmtree, cluster.home, ignore_errors=True)
+        held.callback(cluster.stop)
         cluster.start()
         cluster.provision()
+        server = held.enter_context(running(folder / "weed")) if asked.object_store else None
         start = time.monotonic()
-        with prepared(cluster, folder / "prepared", tuple(TABLES) if asked.every else NAMES) as place:
-            _tell(f"prepared a night and a day in {time.monotonic() - start:.0f} s; {len(some)} rounds")
-            course = Course(place, folder)
-            try:
-                outcomes = play_all(some, course, asked.at_once, _tell_of)
-            finally:
-                course.close()
-    finally:
-        cluster.stop()
-        shutil.rmtree(cluster.home, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        place = held.enter_context(prepared(cluster, folder / "prepared", tuple(TABLES) if asked.every else NAMES))
+        _tell(f"prepared a night and a day in {time.monotonic() - start:.0f} s; {len(some)} rounds")
+        course = held.enter_context(closing(Course(replace(place, server=server), folder)))
+        outcomes = play_all(some, course, asked.at_once, _tell_of)
     sys.stdout.write(f"\n{told(outcomes)}\n")
     return any(one.verdict == RED for one in outcomes)
 

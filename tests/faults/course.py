@@ -39,6 +39,11 @@ class Course:
         self._lock = threading.Lock()
         self._rounds = 0
 
+    @property
+    def start(self) -> Place:
+        """Where it begins."""
+        return self._start
+
     def close(self) -> None:
         """Let go of every copy."""
         self._held.close()

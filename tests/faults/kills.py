@@ -40,7 +40,8 @@ _OF_NIGHT: Final = (
     ("extract", "half-touched", "which rows are judged is kept of three sources",
      Point("include.gate.handoff.touched_file", call=4)),
     ("extract", "touched", "the gate knows too, nobody heard", Point(f"{_NIGHTLY}.keep_touched", after=True)),
-    ("validate orders", "file-of-judged", "the judged rows are being written", Point(file="gate/*/orders.partial")),
+    ("validate orders", "file-of-judged", "the judged rows are being written",
+     Point(file="gate/*/orders.parquet.*.part")),
     (
         "validate orders", "judged", "the rows are written, Great Expectations has not judged",
         Point("include.gate.checks.write_candidates", after=True),

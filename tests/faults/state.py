@@ -17,10 +17,10 @@ from typing import Any
 
 import duckdb
 import psycopg
-from deltalake import DeltaTable
 from pyarrow import parquet
 
 from include.lake import duckdb_session as duck
+from include.lake import storage
 from include.lake import tables as lake
 from include.ledger.connection import connect
 from include.settings import settings
@@ -82,8 +82,8 @@ def look(tables: Iterable[str]) -> State:
         ]
         state["left in Postgres"] = _left_in_postgres(connection)
     for layer in lake.LAYERS:
-        for log in sorted((Path(settings().lake) / layer).glob("*/_delta_log")):
-            state[f"lake/{layer}/{log.parent.name}"] = [_rows(layer, log.parent.name, None)]
+        for name in _tables(layer):
+            state[f"lake/{layer}/{name}"] = [_rows(layer, name, None)]
     state["left in the lake"] = sorted(_left_in_lake())
     return state
 
@@ -139,7 +139,8 @@ def _rows(layer: str, name: str, version: int | None) -> str:
 @cache
 def _digest(files: tuple[str, ...], layer: str) -> str:
     listed = ", ".join(duck.quoted(file) for file in files)
-    columns = sorted(name for name in parquet.read_schema(files[0]).names if name != "_snapshot_at")
+    with storage.opened(files[0]) as file:
+        columns = sorted(name for name in parquet.read_schema(file).names if name != "_snapshot_at")
     if layer in ("raw", "gone"):
         columns.append("_run")
     found = (
@@ -155,7 +156,14 @@ def _digest(files: tuple[str, ...], layer: str) -> str:
 
 @cache
 def _duckdb() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    connection = duckdb.connect()
+    duck.reach_lake(connection)
+    return connection
+
+
+def _tables(layer: str) -> list[str]:
+    names = storage.folders(storage.in_lake(layer))
+    return [name for name in names if storage.files(storage.join(lake.folder(layer, name), "_delta_log"))]
 
 
 def _left_in_postgres(connection: psycopg.Connection[Any]) -> list[str]:
@@ -171,33 +179,32 @@ def _left_in_postgres(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _left_in_lake() -> Iterable[str]:
     """What a process that died would leave in the lake, and in the folder for what is temporary."""
-    root = Path(settings().lake)
-    yield from (f"scratch {entry.name}" for entry in (root / "scratch").glob("*"))
+    root = f"{settings().lake}/"
+    yield from (f"scratch {name}" for name in storage.folders(storage.in_lake("scratch")))
     yield from (f"spill {entry.name}" for entry in Path(os.environ["TMPDIR"]).glob("stocktake-*"))
-    yield from (f"gate {file.relative_to(root)}" for file in (root / "gate").rglob("*.part"))
-    yield from (f"gate {file.relative_to(root)}" for file in (root / "gate").glob("*/*/*.parquet"))
+    gate = [file.path.removeprefix(root) for file in storage.files(storage.in_lake("gate"), deep=True)]
+    yield from (f"gate {file}" for file in gate if file.endswith(".part") or re.fullmatch("gate/[^/]+/[^/]+/.*", file))
     for layer in lake.LAYERS:
-        for log in (root / layer).glob("*/_delta_log"):
-            name = log.parent.name
-            named = {file.name for file in _named(log)}
-            yield from (
-                f"file {layer}/{name}/{file.name}"
-                for file in log.parent.rglob("*")
-                if file.is_file() and log not in file.parents and file.name not in named
-            )
-            told = {Path(one.changes).name for one in lake.commits(layer, name) if one.changes}
-            changes = (root / "changes" / layer / name).glob("*")
+        for name in _tables(layer):
+            log = storage.files(storage.join(lake.folder(layer, name), "_delta_log"))
+            named = {*_named(layer, name, log)}
+            stored = {file.path: file.name for file in storage.files(lake.folder(layer, name), deep=True)}
+            for file in log:
+                stored.pop(file.path)
+            yield from (f"file {layer}/{name}/{file}" for file in stored.values() if file not in named)
+            told = {storage.name_of(one.changes) for one in lake.commits(layer, name) if one.changes}
+            changes = storage.files(lake.changes_folder(layer, name))
             yield from (f"changes {layer}/{name}/{file.name}" for file in changes if file.name not in told)
-            yield from (f"log {layer}/{name}/{file.name}" for file in log.iterdir() if not _LOGGED.match(file.name))
+            yield from (f"log {layer}/{name}/{file.name}" for file in log if not _LOGGED.match(file.name))
 
 
-def _named(log: Path) -> Iterable[Path]:
+def _named(layer: str, name: str, log: Iterable[storage.File]) -> Iterable[str]:
     """The files that any version of a table names."""
-    for file in log.glob("*.json"):
-        for line in file.read_text().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                yield Path(action["add"]["path"])
-    for file in log.glob("*.checkpoint.parquet"):
-        del file
-        yield from (Path(uri) for uri in DeltaTable(log.parent).file_uris())
+    for file in log:
+        if file.name.endswith(".json"):
+            for line in storage.read(file.path).decode().splitlines():
+                action = json.loads(line)
+                if "add" in action:
+                    yield storage.name_of(action["add"]["path"])
+        elif file.name.endswith(".checkpoint.parquet"):
+            yield from map(storage.name_of, lake.named_files(layer, name))

@@ -14,6 +14,7 @@ from tests.faults.course import Course
 from tests.faults.matrix import GREEN, RED, chosen, faults, play, told
 from tests.faults.place import Place, prepared
 from tests.nights import SOME
+from tests.object_server import ObjectServer
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,16 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         course = Course(place, tmp_path_factory.mktemp("course"))
         yield course
         course.close()
+
+
+@pytest.fixture(scope="module")
+def course_in_bucket(
+    course: Course, object_server: ObjectServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Course]:
+    """The same, in which every round has its lake in a bucket."""
+    moved = Course(replace(course.start, server=object_server), tmp_path_factory.mktemp("moved"))
+    yield moved
+    moved.close()
 
 
 @pytest.mark.parametrize(
@@ -40,6 +51,16 @@ def course(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_a_run_that_is_killed_and_tried_again_ends_as_an_undisturbed_one(course: Course, name: str) -> None:
     [fault] = chosen([name], faults())
     outcome = play(fault, course)
+    assert outcome.verdict == GREEN, outcome.happened
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "name", ["extract.five-sources", "accept.between-layers", "build-order_lines.built", "publish.half-replaced"]
+)
+def test_so_it_does_where_the_lake_lies_in_a_bucket(course_in_bucket: Course, name: str) -> None:
+    [fault] = chosen([name], faults())
+    outcome = play(fault, course_in_bucket)
     assert outcome.verdict == GREEN, outcome.happened
 
 
