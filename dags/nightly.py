@@ -113,16 +113,19 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task
-    def begin(run: str, **context: Any) -> None:
-        """Work out what is asked and enter the run in the ledger."""
-        from include.pipeline import nightly, run_request
+    @task.short_circuit
+    def begin(run: str, **context: Any) -> bool:
+        """Work out what is asked and enter the run in the ledger; all is skipped that was published when announced."""
+        from include.pipeline import day_closed, nightly, run_request
 
         dag_run = context["dag_run"]
         asked = run_request.asked_for(
             run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after, dag_run.start_date or dag_run.run_after
         )
+        if day_closed.is_spare(asked, dag_run.run_type):
+            return False
         nightly.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
+        return True
 
     @task
     def extract(run: str) -> dict[str, int]:

@@ -102,10 +102,12 @@ def report(run: str) -> Any:
     """A task that writes the run's report page, whatever came of it; its failure is the run's."""
 
     @task(task_id="report")
-    def written(run: str) -> str | None:
+    def written(run: str, **context: Any) -> str | None:
         """Write the report page; fail where the run was to publish and did not, which somebody may have stopped."""
         from include.pipeline import nightly
 
+        if context["ti"].xcom_pull(task_ids="begin") is False:
+            raise AirflowSkipException("begin found nothing to do")
         return nightly.report(run)
 
     return written(run).as_teardown(on_failure_fail_dagrun=True)

@@ -1,0 +1,139 @@
+"""Hears of closed days from a message queue, through Airflow's common messaging provider.
+
+Which queues there are is the provider's: a row of ``QUEUES`` says how each is asked. Where it is and with which
+password is Airflow's connection ``stocktake_day_closed``. A provider takes a message from its queue before Airflow has
+stored the event: a triggerer that is killed in between loses it, and the night begins when the schedule says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+
+from include.pipeline.day_closed import NoClosedDay, announcement, day_in, is_settled, judge
+
+CONNECTION: Final = "stocktake_day_closed"
+_PAUSES: Final = (5.0, 20.0, 60.0)  # seconds between attempts to reach the queue
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How a kind of queue is asked.
+
+    Attributes:
+        arguments: of the provider's trigger, by the name of the topic, channel or queue.
+        messages: what its event holds.
+    """
+
+    arguments: Callable[[str], dict[str, Any]]
+    messages: Callable[[Any], Iterable[Any]]
+
+
+def value_of(message: Any) -> str:
+    """What a message of Kafka's holds; the provider calls this, and takes an empty answer for no message."""
+    return (message.value() or b"").decode(errors="replace")
+
+
+QUEUES: Final[Mapping[str, Queue]] = MappingProxyType(
+    {
+        "kafka": Queue(
+            lambda topic: {
+                "topics": [topic],
+                "kafka_config_id": CONNECTION,
+                "apply_function": f"{__name__}.value_of",
+                "poll_interval": 1,
+            },
+            lambda payload: [payload],
+        ),
+        "redis+pubsub": Queue(
+            lambda channel: {"channels": [channel], "redis_conn_id": CONNECTION, "poll_interval": 0.5},
+            lambda payload: [payload["data"]],
+        ),
+        "sqs": Queue(
+            lambda queue: {"sqs_queue": f"https://{queue}", "aws_conn_id": CONNECTION, "waiter_delay": 10},
+            lambda payload: [one.get("Body") for one in payload["message_batch"]],
+        ),
+    }
+)
+
+
+class MessageTrigger(BaseEventTrigger):
+    """Fires for every message that names a day whose night is still to begin, as ``announcement`` writes it.
+
+    What else a queue brings is refused here, so that it is neither stored nor shown by Airflow.
+    """
+
+    def __init__(self, scheme: str, name: str) -> None:
+        """Watch a queue.
+
+        Args:
+            scheme: one of ``QUEUES``.
+            name: of its topic, channel or queue.
+        """
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's base has no types
+        self.scheme, self.name = scheme, name
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How Airflow makes it again."""
+        return f"{type(self).__module__}.{type(self).__name__}", {"scheme": self.scheme, "name": self.name}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Every announcement is an event. A queue that is away is waited for."""
+        failures = 0
+        while True:
+            inner: BaseTrigger | None = None
+            try:
+                inner = await asyncio.to_thread(self._provider)
+                # The trigger of a provider ends with its first message; some have nothing to hold on to between two.
+                async for event in inner.run():
+                    failures = 0
+                    async for found in self._announced(event.payload):
+                        yield TriggerEvent(found)  # type: ignore[no-untyped-call] # the same
+            except Exception as error:  # whatever a client raises: without this trigger nobody listens any more
+                pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+                failures += 1
+                # Not its text, which may quote the URL of a broker.
+                _log.warning("%s cannot be read (%s); the next try is in %g s", self, type(error).__name__, pause)
+                await asyncio.sleep(pause)
+            finally:
+                if inner is not None:
+                    await inner.cleanup()
+
+    def __str__(self) -> str:
+        """The setting, as it was given."""
+        return f"{self.scheme}://{self.name}"
+
+    def _provider(self) -> BaseTrigger:
+        # Looks at all that is installed of Airflow's providers, which takes seconds.
+        from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
+
+        return MessageQueueTrigger(scheme=self.scheme, **QUEUES[self.scheme].arguments(self.name)).trigger
+
+    async def _announced(self, payload: Any) -> AsyncIterator[dict[str, str]]:
+        for message in QUEUES[self.scheme].messages(payload):
+            at = datetime.now(UTC)
+            try:
+                day = day_in(message if isinstance(message, str | bytes) else "")
+                judge(day, at, at)
+            except NoClosedDay as refused:
+                _log.warning("A message of %s starts nothing: %s", self, refused)
+                continue
+            if not await asyncio.to_thread(_is_settled, day):
+                _log.info("A message of %s says that %s is closed", self, day)
+                yield announcement(day, at)
+
+
+def _is_settled(day: date) -> bool:
+    """Whether nothing is left to begin; where the ledger cannot be asked, the run that is started asks it again."""
+    try:
+        return is_settled(day)
+    except Exception:
+        return False
