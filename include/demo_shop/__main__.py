@@ -119,10 +119,11 @@ def trade_live(
     per_second: Annotated[float, typer.Option(min=0.1, help="Commands per second, together.")] = 50.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="What they want.")] = 1,
+    timezone: Annotated[str, typer.Option(envvar="STOCKTAKE_TIMEZONE", help="The shop's time zone.")] = "UTC",
 ) -> None:
-    """Let customers trade in the shop, now and at once, through its order service."""
+    """Let customers trade in the shop, now and at once, through its order service; a day that ends is closed."""
     try:
-        happened = asyncio.run(trade(url, Traffic(customers, per_second, seconds, seed)))
+        happened = asyncio.run(trade(url, Traffic(customers, per_second, seconds, seed), ZoneInfo(timezone)))
     except EmptyShop as error:
         raise _fail(error) from None
     for what, times in sorted(happened.items(), key=lambda pair: (-pair[1], pair[0])):
