@@ -46,8 +46,8 @@ def day_in(message: str | bytes) -> date:
         text = message.decode() if isinstance(message, bytes) else message
         said = json.loads(text) if text.lstrip().startswith("{") else text.strip()
         day = said["business_day"] if isinstance(said, dict) else said
-        if isinstance(day, str) and len(day) == len("2026-11-28"):
-            return date.fromisoformat(day)
+        if isinstance(day, str) and day == (found := date.fromisoformat(day)).isoformat():
+            return found
     except (ValueError, KeyError, RecursionError):
         pass
     # Said outside the handler: its error quotes the message.

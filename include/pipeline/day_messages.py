@@ -29,36 +29,54 @@ class Queue:
     """How a kind of queue is asked.
 
     Attributes:
-        arguments: of the provider's trigger, by the name of the topic, channel or queue.
-        messages: what its event holds.
+        arguments: of the provider's trigger, for the setting and the name of the topic, channel or queue in it.
+        messages: what its event holds; None where the provider asks us of each message itself.
     """
 
-    arguments: Callable[[str], dict[str, Any]]
-    messages: Callable[[Any], Iterable[Any]]
+    arguments: Callable[[str, str], dict[str, Any]]
+    messages: Callable[[Any], Iterable[Any]] | None
 
 
-def value_of(message: Any) -> str:
-    """What a message of Kafka's holds; the provider calls this, and takes an empty answer for no message."""
-    return (message.value() or b"").decode(errors="replace")
+def heard(queue: str, message: Any) -> dict[str, str] | None:
+    """What a message announces: a closed day whose night is still to begin, or nothing.
+
+    Args:
+        queue: where it was, for the log.
+        message: text or bytes; of Kafka's client, what holds them.
+    """
+    said = message.value() if hasattr(message, "value") else message
+    at = datetime.now(UTC)
+    try:
+        day = day_in(said if isinstance(said, str | bytes) else "")
+        judge(day, at, at)
+    except NoClosedDay as refused:
+        _log.warning("A message of %s starts nothing: %s", queue, refused)
+        return None
+    if _is_settled(day):
+        return None
+    _log.info("A message of %s says that %s is closed", queue, day)
+    return announcement(day, at)
 
 
 QUEUES: Final[Mapping[str, Queue]] = MappingProxyType(
     {
+        # Only a message that announces something ends the provider's trigger, and with it its membership of the group.
         "kafka": Queue(
-            lambda topic: {
+            lambda setting, topic: {
                 "topics": [topic],
                 "kafka_config_id": CONNECTION,
-                "apply_function": f"{__name__}.value_of",
-                "poll_interval": 1,
+                "apply_function": f"{__name__}.heard",
+                "apply_function_args": [setting],
+                "poll_interval": 0,
             },
-            lambda payload: [payload],
+            None,
         ),
         "redis+pubsub": Queue(
-            lambda channel: {"channels": [channel], "redis_conn_id": CONNECTION, "poll_interval": 0.5},
+            lambda _, channel: {"channels": [channel], "redis_conn_id": CONNECTION, "poll_interval": 0.5},
             lambda payload: [payload["data"]],
         ),
         "sqs": Queue(
-            lambda queue: {"sqs_queue": f"https://{queue}", "aws_conn_id": CONNECTION, "waiter_delay": 10},
+            lambda _, queue: {"sqs_queue": f"https://{queue}", "aws_conn_id": CONNECTION, "waiter_delay": 10},
             lambda payload: [one.get("Body") for one in payload["message_batch"]],
         ),
     }
@@ -95,7 +113,7 @@ class MessageTrigger(BaseEventTrigger):
                 # The trigger of a provider ends with its first message; some have nothing to hold on to between two.
                 async for event in inner.run():
                     failures = 0
-                    async for found in self._announced(event.payload):
+                    for found in await asyncio.to_thread(self._announced, event.payload):
                         yield TriggerEvent(found)  # type: ignore[no-untyped-call] # the same
             except Exception as error:  # whatever a client raises: without this trigger nobody listens any more
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
@@ -115,20 +133,13 @@ class MessageTrigger(BaseEventTrigger):
         # Looks at all that is installed of Airflow's providers, which takes seconds.
         from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-        return MessageQueueTrigger(scheme=self.scheme, **QUEUES[self.scheme].arguments(self.name)).trigger
+        return MessageQueueTrigger(scheme=self.scheme, **QUEUES[self.scheme].arguments(str(self), self.name)).trigger
 
-    async def _announced(self, payload: Any) -> AsyncIterator[dict[str, str]]:
-        for message in QUEUES[self.scheme].messages(payload):
-            at = datetime.now(UTC)
-            try:
-                day = day_in(message if isinstance(message, str | bytes) else "")
-                judge(day, at, at)
-            except NoClosedDay as refused:
-                _log.warning("A message of %s starts nothing: %s", self, refused)
-                continue
-            if not await asyncio.to_thread(_is_settled, day):
-                _log.info("A message of %s says that %s is closed", self, day)
-                yield announcement(day, at)
+    def _announced(self, payload: Any) -> list[dict[str, str]]:
+        messages = QUEUES[self.scheme].messages
+        if messages is None:
+            return [payload]
+        return [found for one in messages(payload) if (found := heard(str(self), one)) is not None]
 
 
 def _is_settled(day: date) -> bool:
