@@ -72,4 +72,5 @@ if settings().day_closed:  # else nothing of this is loaded
             skip_when_already_exists=True,
             openlineage_inject_parent_info=False,  # it would stand in the form, where nightly knows no such field
             priority_weight=1000,
+            doc_md="Begin the night of each of these days, unless Airflow has a run of this name already.",
         ).expand_kwargs(announced())
