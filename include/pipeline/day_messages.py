@@ -31,10 +31,16 @@ class Queue:
     Attributes:
         arguments: of the provider's trigger, for the setting and the name of the topic, channel or queue in it.
         messages: what its event holds; None where the provider asks us of each message itself.
+        provider: the package of Airflow's that knows it.
     """
 
     arguments: Callable[[str, str], dict[str, Any]]
     messages: Callable[[Any], Iterable[Any]] | None
+    provider: str
+
+
+class NoProvider(RuntimeError):
+    """Nothing that is installed knows such a queue; the message names what does."""
 
 
 def heard(queue: str, message: Any) -> dict[str, str] | None:
@@ -70,14 +76,17 @@ QUEUES: Final[Mapping[str, Queue]] = MappingProxyType(
                 "poll_interval": 0,
             },
             None,
+            "apache-airflow-providers-apache-kafka",
         ),
         "redis+pubsub": Queue(
             lambda _, channel: {"channels": [channel], "redis_conn_id": CONNECTION, "poll_interval": 0.5},
             lambda payload: [payload["data"]],
+            "apache-airflow-providers-redis",
         ),
         "sqs": Queue(
             lambda _, queue: {"sqs_queue": f"https://{queue}", "aws_conn_id": CONNECTION, "waiter_delay": 10},
             lambda payload: [one.get("Body") for one in payload["message_batch"]],
+            "apache-airflow-providers-amazon[aiobotocore]",
         ),
     }
 )
@@ -118,8 +127,7 @@ class MessageTrigger(BaseEventTrigger):
             except Exception as error:  # whatever a client raises: without this trigger nobody listens any more
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
                 failures += 1
-                # Not its text, which may quote the URL of a broker.
-                _log.warning("%s cannot be read (%s); the next try is in %g s", self, type(error).__name__, pause)
+                _log.warning("%s cannot be read (%s); the next try is in %g s", self, _why(error), pause)
                 await asyncio.sleep(pause)
             finally:
                 if inner is not None:
@@ -133,13 +141,23 @@ class MessageTrigger(BaseEventTrigger):
         # Looks at all that is installed of Airflow's providers, which takes seconds.
         from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-        return MessageQueueTrigger(scheme=self.scheme, **QUEUES[self.scheme].arguments(str(self), self.name)).trigger
+        queue = QUEUES[self.scheme]
+        try:
+            return MessageQueueTrigger(scheme=self.scheme, **queue.arguments(str(self), self.name)).trigger
+        except ValueError:
+            raise NoProvider(f"install {queue.provider}") from None
 
     def _announced(self, payload: Any) -> list[dict[str, str]]:
         messages = QUEUES[self.scheme].messages
         if messages is None:
             return [payload]
         return [found for one in messages(payload) if (found := heard(str(self), one)) is not None]
+
+
+def _why(error: Exception) -> str:
+    """An error without a secret: most texts may quote the URL of a broker."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, NoProvider | ImportError) else name
 
 
 def _is_settled(day: date) -> bool:

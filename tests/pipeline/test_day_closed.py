@@ -108,11 +108,11 @@ def test_a_day_that_is_over_for_more_than_a_week_starts_nothing() -> None:
 
 def test_every_day_that_was_announced_begins_once_the_earliest_first(enter: Callable[..., None]) -> None:
     enter(Run("manual__1", date(2026, 11, 26), date(2026, 11, 26)), published=True)
-    said = stored("2026-11-28", "2026-11-27", "2026-11-28", "2026-11-26", "2026-11-28", "2026-11-29", "2026-11-01")
+    days = ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-27", "2026-11-28"]
+    said = stored("2026-11-28", "2026-11-26", "2026-11-29", "2026-11-01", *reversed(days), *days)
 
     assert day_closed.nights(said, JUST_AFTER, paused=False) == [
-        {"trigger_run_id": "day_closed__2026-11-27", "conf": {"date": "2026-11-27"}},
-        {"trigger_run_id": "day_closed__2026-11-28", "conf": {"date": "2026-11-28"}},
+        {"trigger_run_id": f"day_closed__{day}", "conf": {"date": day}} for day in days
     ]
 
 

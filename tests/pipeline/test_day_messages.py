@@ -77,9 +77,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
         "enable.auto.commit": False,
         "group.protocol": "consumer",  # the older one lets nobody in for 45 s after somebody has left, in this cluster
     }  # fmt: skip
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_STOCKTAKE_DAY_CLOSED", json.dumps({"conn_type": "kafka", "extra": json.dumps(place)})
-    )
+    monkeypatch.setenv("AIRFLOW_CONN_STOCKTAKE_DAY_CLOSED", json.dumps({"conn_type": "kafka", "extra": place}))
 
     def say(message: str) -> object:
         producer.produce(NAME, message.encode())
@@ -142,8 +140,12 @@ async def test_a_message_that_names_a_closed_day_is_an_event_and_nothing_else_is
 async def test_a_day_whose_night_has_begun_is_no_event(queue: tuple[str, Callable[[str], object]]) -> None:
     scheme, say = queue
     runs.open_run(Run("manual__1", YESTERDAY, YESTERDAY))
+    other = YESTERDAY - timedelta(days=1)
     async with listening(scheme) as heard:
-        await said(say, f"{YESTERDAY}")
+        for day in (YESTERDAY, other):
+            await said(say, f"{day}")
+            await asyncio.sleep(1)  # who listens to Redis begins anew after each
+        assert (await asyncio.wait_for(heard.get(), 30)).payload["business_day"] == f"{other}"
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(heard.get(), 2)
 
@@ -168,6 +170,18 @@ async def test_a_queue_that_is_away_is_waited_for_and_no_secret_is_said(
             await asyncio.wait_for(heard.get(), 8)
     assert "redis+pubsub://closed-days cannot be read (ConnectionError); the next try is in 5 s" in caplog.text
     assert PASSWORD not in caplog.text
+
+
+async def test_a_provider_that_is_not_installed_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with suppress(ImportError):
+        import airflow.providers.amazon.aws.queues.sqs  # noqa: F401
+
+        pytest.skip("Airflow's provider of Amazon is here")
+    caplog.set_level(logging.WARNING, "include")
+    async with listening("sqs") as heard:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(heard.get(), 2)
+    assert "cannot be read (NoProvider: install apache-airflow-providers-amazon[aiobotocore])" in caplog.text
 
 
 @pytest.mark.parametrize("scheme", QUEUES)

@@ -153,6 +153,7 @@ async def test_what_is_no_closed_day_starts_nothing_and_is_said_once(
     assert sum(f"{today} was not over in UTC" in one for one in said) == 1
     assert sum("2020-01-01 is over for more than 7 days" in one for one in said) == 1
     assert sum("names no day" in one for one in said) == 2
+    assert "a message of 100 characters" in caplog.text, "no more of it leaves the shop"
     assert "drop table" not in caplog.text
     assert "xxx" not in caplog.text
 
