@@ -47,7 +47,7 @@ def announce(shop: psycopg.Connection[Any], *days: object, written: str = "clock
         for day in days:
             shop.execute(
                 sql.SQL("insert into stocktake_outbox (business_day, written_at) values (%s, {})").format(
-                    sql.SQL(written)  # type: ignore[arg-type] # of this file
+                    sql.SQL(written)
                 ),
                 [day],
             )
