@@ -6,11 +6,14 @@ nobody announced (the schedule of ``dags/nightly.py``).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+
+import psycopg
 
 from include.ledger import publications, runs
 from include.ledger.migrations import prepare
@@ -27,6 +30,16 @@ _log = logging.getLogger(__name__)
 
 class NoClosedDay(ValueError):
     """What was said starts no night; the message says why, without quoting it."""
+
+
+async def while_set_to(place: str) -> None:
+    """Return at once where the setting names this place; else never, until the task is cancelled.
+
+    Airflow keeps the trigger of a DAG that is no more, and wants it to go on.
+    """
+    if settings().day_closed != place:
+        _log.info("STOCKTAKE_DAY_CLOSED does not name %s any more: nobody listens there", place)
+        await asyncio.Event().wait()
 
 
 def run_id_of(day: date) -> str:
@@ -121,6 +134,15 @@ def is_settled(day: date) -> bool:
     Of one whose night failed, the schedule makes another.
     """
     return publications.is_published(day) or runs.is_begun(day, run_id_of(day))
+
+
+def seems_settled(day: date) -> bool:
+    """The same, for a trigger: where the ledger cannot be asked it is not, for the run that is started asks again."""
+    try:
+        return is_settled(day)
+    except (psycopg.Error, ConnectionError) as error:
+        _log.info("The ledger does not say whether the night of %s has begun: %s", day, type(error).__name__)
+        return False
 
 
 def is_spare(run: Run, run_type: str) -> bool:

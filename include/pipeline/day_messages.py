@@ -11,13 +11,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
-from include.pipeline.day_closed import NoClosedDay, announcement, day_in, is_settled, judge
+from include.pipeline.day_closed import NoClosedDay, announcement, day_in, judge, seems_settled, while_set_to
 
 CONNECTION: Final = "stocktake_day_closed"
 _PAUSES: Final = (5.0, 20.0, 60.0)  # seconds between attempts to reach the queue
@@ -58,7 +58,7 @@ def heard(queue: str, message: Any) -> dict[str, str] | None:
     except NoClosedDay as refused:
         _log.warning("A message of %s starts nothing: %s", queue, refused)
         return None
-    if _is_settled(day):
+    if seems_settled(day):
         return None
     _log.info("A message of %s says that %s is closed", queue, day)
     return announcement(day, at)
@@ -114,6 +114,7 @@ class MessageTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Every announcement is an event. A queue that is away is waited for."""
+        await while_set_to(str(self))
         failures = 0
         while True:
             inner: BaseTrigger | None = None
@@ -158,11 +159,3 @@ def _why(error: Exception) -> str:
     """An error without a secret: most texts may quote the URL of a broker."""
     name = type(error).__name__
     return f"{name}: {error}" if isinstance(error, NoProvider | ImportError) else name
-
-
-def _is_settled(day: date) -> bool:
-    """Whether nothing is left to begin; where the ledger cannot be asked, the run that is started asks it again."""
-    try:
-        return is_settled(day)
-    except Exception:
-        return False

@@ -20,9 +20,8 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 from psycopg import sql
 
 from include.ledger.logins import why_no_connection
-from include.ledger.migrations import prepare
 from include.ledger.redaction import redacted
-from include.pipeline.day_closed import DAYS, NoClosedDay, announcement, day_in, is_settled, judge
+from include.pipeline.day_closed import DAYS, NoClosedDay, announcement, day_in, judge, seems_settled, while_set_to
 from include.settings import settings
 
 SCHEME: Final = "outbox"
@@ -101,6 +100,7 @@ class Outbox(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[dict[str, str], _Announced]]:
         """Every day that is announced and whose night is still to begin. A shop that is away is waited for."""
+        await while_set_to(f"{SCHEME}://{self._table}")
         failures = 0
         while True:
             try:
@@ -114,7 +114,7 @@ class Outbox(SharedStreamProducer):
                         async with aclosing(shop.notifies(timeout=_EVERY_SECONDS, stop_after=1)) as words:
                             async for _ in words:
                                 pass
-            except (psycopg.Error, ConnectionError) as error:
+            except psycopg.Error as error:
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
                 failures += 1
                 _log.warning("The outbox of the shop cannot be read, the next try is in %g s: %s", pause, _why(error))
@@ -163,16 +163,11 @@ class Outbox(SharedStreamProducer):
                 self._seen[one.said] = one.at
                 _log.warning("A row of %s, written at %s, starts nothing: %s", self._table, one.at.isoformat(), refused)
                 continue
-            if await asyncio.to_thread(_is_settled, day):
+            if await asyncio.to_thread(seems_settled, day):
                 self._seen[one.said] = one.at
             else:
                 found.append((one, day))
         return sorted(found, key=lambda one: one[1])
-
-
-def _is_settled(day: date) -> bool:
-    prepare()
-    return is_settled(day)
 
 
 def _why(error: Exception) -> str:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,13 +30,13 @@ YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 NAME = "closed-days"
 REDIS = shutil.which("redis-server")
 PASSWORD = "S3cret-of-the-test"  # noqa: S105 - of nobody
+Listening = Callable[[str], AbstractAsyncContextManager[asyncio.Queue[TriggerEvent]]]
 
 
 @pytest.fixture(autouse=True)
 def here(empty_ledger: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A shop in UTC, and an empty ledger."""
     monkeypatch.setenv("STOCKTAKE_TIMEZONE", "UTC")
-    settings.cache_clear()
     assert empty_ledger.name
     yield
     settings.cache_clear()
@@ -84,6 +84,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
         producer.produce(NAME, message.encode())
         return producer.flush(10) == 0
 
+    assert say("2020-01-01"), "a topic is there once it has a message, and nobody can listen to none"
     return say
 
 
@@ -94,8 +95,20 @@ def queue(request: pytest.FixtureRequest) -> tuple[str, Callable[[str], object]]
     return scheme, request.getfixturevalue(scheme.partition("+")[0])
 
 
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Listening:
+    """Listen to a queue, where the setting names it."""
+
+    def listen(scheme: str) -> AbstractAsyncContextManager[asyncio.Queue[TriggerEvent]]:
+        monkeypatch.setenv("STOCKTAKE_DAY_CLOSED", f"{scheme}://{NAME}")
+        settings.cache_clear()
+        return _listening(scheme)
+
+    return listen
+
+
 @asynccontextmanager
-async def listening(scheme: str) -> AsyncIterator[asyncio.Queue[TriggerEvent]]:
+async def _listening(scheme: str) -> AsyncIterator[asyncio.Queue[TriggerEvent]]:
     """What a trigger fires, until the block ends."""
     heard = asyncio.Queue[TriggerEvent]()
 
@@ -119,7 +132,7 @@ async def said(say: Callable[[str], object], message: str) -> None:
 
 
 async def test_a_message_that_names_a_closed_day_is_an_event_and_nothing_else_is(
-    queue: tuple[str, Callable[[str], object]], caplog: pytest.LogCaptureFixture
+    listening: Listening, queue: tuple[str, Callable[[str], object]], caplog: pytest.LogCaptureFixture
 ) -> None:
     scheme, say = queue
     caplog.set_level(logging.WARNING, "include")
@@ -138,7 +151,9 @@ async def test_a_message_that_names_a_closed_day_is_an_event_and_nothing_else_is
     assert "zzz" not in caplog.text
 
 
-async def test_a_day_whose_night_has_begun_is_no_event(queue: tuple[str, Callable[[str], object]]) -> None:
+async def test_a_day_whose_night_has_begun_is_no_event(
+    listening: Listening, queue: tuple[str, Callable[[str], object]]
+) -> None:
     scheme, say = queue
     runs.open_run(Run("manual__1", YESTERDAY, YESTERDAY))
     other = YESTERDAY - timedelta(days=1)
@@ -151,7 +166,9 @@ async def test_a_day_whose_night_has_begun_is_no_event(queue: tuple[str, Callabl
             await asyncio.wait_for(heard.get(), 2)
 
 
-async def test_messages_of_kafka_wait_for_whoever_listens_next(kafka: Callable[[str], object]) -> None:
+async def test_messages_of_kafka_wait_for_whoever_listens_next(
+    listening: Listening, kafka: Callable[[str], object]
+) -> None:
     days = [f"{YESTERDAY - timedelta(days=back)}" for back in (2, 1, 0)]
     for day in days:
         assert kafka(day)
@@ -161,7 +178,7 @@ async def test_messages_of_kafka_wait_for_whoever_listens_next(kafka: Callable[[
 
 
 async def test_a_queue_that_is_away_is_waited_for_and_no_secret_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    listening: Listening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = {"conn_type": "redis", "host": "127.0.0.1", "port": 1, "password": PASSWORD}
     monkeypatch.setenv("AIRFLOW_CONN_STOCKTAKE_DAY_CLOSED", json.dumps(place))
@@ -175,7 +192,9 @@ async def test_a_queue_that_is_away_is_waited_for_and_no_secret_is_said(
     assert PASSWORD not in caplog.text
 
 
-async def test_a_provider_that_is_not_installed_is_named(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_provider_that_is_not_installed_is_named(
+    listening: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
     if find_spec("airflow.providers.amazon"):
         pytest.skip("Airflow's provider of Amazon is here")
     caplog.set_level(logging.WARNING, "include")
@@ -185,6 +204,21 @@ async def test_a_provider_that_is_not_installed_is_named(caplog: pytest.LogCaptu
                 await asyncio.sleep(0.2)
         assert heard.empty()
     assert "cannot be read (NoProvider: install apache-airflow-providers-amazon[aiobotocore])" in caplog.text
+
+
+async def test_where_the_setting_names_another_place_nobody_listens(
+    listening: Listening, queue: tuple[str, Callable[[str], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow keeps the trigger of a DAG that is no more."""
+    scheme, say = queue
+    asked = listening(scheme)
+    monkeypatch.setenv("STOCKTAKE_DAY_CLOSED", "")
+    settings.cache_clear()
+    async with asked as heard:
+        for _ in range(20):
+            await asyncio.to_thread(say, f"{YESTERDAY}")
+            await asyncio.sleep(0.2)
+        assert heard.empty()
 
 
 @pytest.mark.parametrize("scheme", QUEUES)

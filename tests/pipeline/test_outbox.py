@@ -33,6 +33,7 @@ def shop(
     """An empty demo shop, as its owner; this process may only read it."""
     monkeypatch.setenv("STOCKTAKE_SHOP_URL", shop_database.url("extractor"))
     monkeypatch.setenv("STOCKTAKE_TIMEZONE", "UTC")
+    monkeypatch.setenv("STOCKTAKE_DAY_CLOSED", "outbox")
     settings.cache_clear()
     assert empty_ledger.name
     with shop_database.connect("shopkeeper") as owner:
@@ -213,7 +214,34 @@ async def test_a_server_that_is_away_is_said_without_a_secret(
     assert "S3cret" not in caplog.text
 
 
-async def test_the_table_may_be_called_otherwise(shop: psycopg.Connection[Any]) -> None:
+async def test_a_day_is_heard_while_the_warehouse_is_away(
+    shop: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", "postgresql://loader@127.0.0.1:1/warehouse")
+    settings.cache_clear()
+    announce(shop, YESTERDAY)
+    async with listening() as listener:
+        assert await listener.next() == f"{YESTERDAY}"
+
+
+async def test_where_the_setting_names_another_place_nobody_listens(
+    shop: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow keeps the trigger of a DAG that is no more."""
+    monkeypatch.setenv("STOCKTAKE_DAY_CLOSED", "")
+    settings.cache_clear()
+    announce(shop, YESTERDAY)
+    async with listening() as listener:
+        assert await listener.next(1.5) is None
+        connected = "select from pg_stat_activity where application_name = 'stocktake-outbox'"
+        assert shop.execute(connected).fetchall() == []
+
+
+async def test_the_table_may_be_called_otherwise(
+    shop: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKTAKE_DAY_CLOSED", "outbox://tills.closed")
+    settings.cache_clear()
     shop.execute("create schema tills")
     shop.execute("create table tills.closed (business_day date, written_at timestamptz)")
     shop.execute("grant usage on schema tills to extractor")
