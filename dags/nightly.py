@@ -4,8 +4,9 @@ Takes one consistent copy of the shop's tables, checks every row, builds the rep
 in one transaction. Analysts see yesterday's tables until it is done, then today's: never a mix. The published tables
 start `features`, which makes the feature sets of the same day.
 
-**When** At 04:00 in the shop's time zone, for the business day that has just closed. Trigger it by hand for any closed
-day; backfill past days with
+**When** At 04:00 in the shop's time zone, for the business day that has just closed; with `STOCKTAKE_DAY_CLOSED` when
+the shop says that it is (`day_closed`). The run of 04:00 then ends at once, its tasks skipped, where the day is
+published. Trigger it by hand for any closed day; backfill past days with
 `airflow backfill create --dag-id nightly --max-active-runs 1 --from-date 2026-11-01 --to-date 2026-11-04`:
 three nights, one after the other, without the date that it ends at. A day that already has a run is left out, whatever
 came of that run; with `--reprocess-behavior failed` those that failed are run again, with `completed` all of them.
@@ -72,7 +73,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
-from dags.steps import accept, approve, audit, builds, check_tolerance, publish, report, validates
+from dags.steps import SPARE, accept, approve, audit, builds, check_tolerance, publish, report, validates
 from include.contract.assets import asset
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.pipeline.watch import at_once
@@ -113,16 +114,20 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task
-    def begin(run: str, **context: Any) -> None:
-        """Work out what is asked and enter the run in the ledger."""
-        from include.pipeline import nightly, run_request
+    @task.short_circuit
+    def begin(run: str, **context: Any) -> bool:
+        """Work out what is asked and enter the run in the ledger; all is skipped that was published when announced."""
+        from include.pipeline import day_closed, nightly, run_request
 
         dag_run = context["dag_run"]
         asked = run_request.asked_for(
             run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after, dag_run.start_date or dag_run.run_after
         )
+        if day_closed.is_spare(asked, dag_run.run_type):
+            context["ti"].xcom_push(SPARE, True)
+            return False
         nightly.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
+        return True
 
     @task
     def extract(run: str) -> dict[str, int]:

@@ -13,6 +13,8 @@ from include.pipeline.approval import Approval
 from include.settings import settings
 from transforms.registry import TABLES
 
+SPARE = "spare"  # what begin tells the report where it finds nothing to do
+
 
 @task
 def validate(run: str, source: str) -> dict[str, int]:
@@ -102,10 +104,12 @@ def report(run: str) -> Any:
     """A task that writes the run's report page, whatever came of it; its failure is the run's."""
 
     @task(task_id="report")
-    def written(run: str) -> str | None:
+    def written(run: str, **context: Any) -> str | None:
         """Write the report page; fail where the run was to publish and did not, which somebody may have stopped."""
         from include.pipeline import nightly
 
+        if context["ti"].xcom_pull(task_ids="begin", key=SPARE):
+            raise AirflowSkipException("begin found nothing to do")
         return nightly.report(run)
 
     return written(run).as_teardown(on_failure_fail_dagrun=True)

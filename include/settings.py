@@ -39,6 +39,12 @@ def _from_json(value: object) -> object:
         raise ValueError(f"is no JSON: {error}") from None
 
 
+# Where a shop may say that its day is closed: a table of its database, or a queue that a provider of Airflow's reads.
+_SAYS_CLOSED = re.compile(
+    r"outbox://(?:[a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*|kafka://[A-Za-z0-9._-]+|redis\+pubsub://[^\s@/]+"
+    r"|sqs://[A-Za-z0-9./_-]+"
+)
+
 # For what is more than a word. pydantic-settings decodes only what it reads from the environment itself.
 _FROM_JSON = BeforeValidator(_from_json)
 
@@ -174,6 +180,12 @@ class Settings(BaseSettings):
         description="When the last closed day is to be published at the latest, in the shop's time zone: 06:30. "
         "Without it nobody is told that a night is late.",
     )
+    day_closed: str | None = Field(
+        default=None,
+        description="Where the shop says that its day is closed, so that the night begins at once: outbox (the table "
+        "stocktake_outbox of its database), outbox://schema.table, kafka://topic, redis+pubsub://channel, sqs://queue. "
+        "How a queue is reached says Airflow's connection stocktake_day_closed. Without it, nights go by the clock.",
+    )
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )
@@ -241,6 +253,18 @@ class Settings(BaseSettings):
                 f"{value} is no time of day, without a zone, after {NIGHT_AT:%H:%M}, when the night begins"
             )
         return value
+
+    @field_validator("day_closed")
+    @classmethod
+    def _says_closed(cls, value: str | None) -> str | None:
+        named = "outbox://stocktake_outbox" if value == "outbox" else value or None
+        if named is None or _SAYS_CLOSED.fullmatch(named):
+            return named
+        # The value is not quoted: whoever takes it for the URL of a broker has a password in it.
+        raise ValueError(
+            "is none of outbox, outbox://schema.table, kafka://topic, redis+pubsub://channel, sqs://host/account/queue;"
+            " server and password of a queue belong into AIRFLOW_CONN_STOCKTAKE_DAY_CLOSED"
+        )
 
     @field_validator("timezone")
     @classmethod

@@ -24,17 +24,20 @@ def parsed(
     *,
     sources: str = "include/sources/demo_shop",
     alerts: str = '["json://alerts.invalid"]',
+    day_closed: str = "outbox",
     forms: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The bag of a folder: ``import_errors``, and ``dags`` with their tasks, parameters and answers to the forms.
 
-    Somebody is told of incidents, unless ``alerts`` says otherwise: every DAG is there.
+    Somebody is told of incidents, and the shop says that its day is closed, unless ``alerts`` and ``day_closed`` say
+    otherwise: every DAG is there.
     """
     with TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, "-m", __name__, str(folder), f"{home}/bag.json"],
             input=json.dumps(list(forms)),
-            env=environment(home) | {"STOCKTAKE_SOURCES": sources, "STOCKTAKE_ALERTS": alerts},
+            env=environment(home)
+            | {"STOCKTAKE_SOURCES": sources, "STOCKTAKE_ALERTS": alerts, "STOCKTAKE_DAY_CLOSED": day_closed},
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:

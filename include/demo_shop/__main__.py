@@ -12,9 +12,12 @@ import psycopg
 import typer
 from psycopg import Connection
 
+from include.demo_shop.commands import CloseDay
 from include.demo_shop.defects import DEFECTS
+from include.demo_shop.errors import ShopError
 from include.demo_shop.history import HistorySize, ShopNotEmpty, fill_history
 from include.demo_shop.live import EmptyShop, Traffic, trade
+from include.demo_shop.office import Office
 from include.demo_shop.planting import AlreadyPlanted, NoVictim, UnknownDefect, plant, planted_defects, unplant
 from include.demo_shop.schema import (
     KeyType,
@@ -25,6 +28,7 @@ from include.demo_shop.schema import (
     upgrade_schema,
     widen_schema,
 )
+from include.demo_shop.service import open_engine
 
 app = typer.Typer(help="The demo shop: create it, fill it, trade in it, break it, heal it.", no_args_is_help=True)
 
@@ -115,14 +119,41 @@ def trade_live(
     per_second: Annotated[float, typer.Option(min=0.1, help="Commands per second, together.")] = 50.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="What they want.")] = 1,
+    timezone: Annotated[str, typer.Option(envvar="STOCKTAKE_TIMEZONE", help="The shop's time zone.")] = "UTC",
 ) -> None:
-    """Let customers trade in the shop, now and at once, through its order service."""
+    """Let customers trade in the shop, now and at once, through its order service; a day that ends is closed."""
     try:
-        happened = asyncio.run(trade(url, Traffic(customers, per_second, seconds, seed)))
+        happened = asyncio.run(trade(url, Traffic(customers, per_second, seconds, seed), ZoneInfo(timezone)))
     except EmptyShop as error:
         raise _fail(error) from None
     for what, times in sorted(happened.items(), key=lambda pair: (-pair[1], pair[0])):
         typer.echo(f"{what:<24} {times:>8,}")
+
+
+@app.command(name="close-day")
+def close_day(
+    url: Url,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Which; by default yesterday in the zone.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(envvar="STOCKTAKE_TIMEZONE", help="The shop's time zone.")] = "UTC",
+) -> None:
+    """Close a business day: who waits for that hears of it at once, through the outbox."""
+    zone = ZoneInfo(timezone)
+    closed = day.date() if day else _yesterday(zone)
+
+    async def close() -> None:
+        engine = open_engine(url, connections=1)
+        try:
+            await Office(engine).close_day(CloseDay(closed, zone))
+        finally:
+            await engine.dispose()
+
+    try:
+        asyncio.run(close())
+    except ShopError as error:
+        raise _fail(error) from None
+    typer.echo(f"{closed} is closed.")
 
 
 @app.command(name="plant")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, tzinfo
 from decimal import Decimal
 from typing import TypeAlias
 from uuid import UUID
@@ -102,6 +103,14 @@ class ChangePrice:
 
     product_id: Key
     unit_price: Decimal
+
+
+@dataclass(frozen=True)
+class CloseDay:
+    """Close a business day that is over in the shop's time zone."""
+
+    day: date
+    timezone: tzinfo
 
 
 @dataclass(frozen=True)

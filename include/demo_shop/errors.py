@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from include.demo_shop.commands import Key
@@ -29,6 +30,14 @@ class EmailTaken(ShopError):
     def __init__(self, email: str) -> None:
         super().__init__(f"there is a customer with the e-mail address {email} already")
         self.email = email
+
+
+class DayClosed(ShopError):
+    """The business day was closed before."""
+
+    def __init__(self, day: date) -> None:
+        super().__init__(f"{day} is closed already")
+        self.day = day
 
 
 class UnknownProduct(ShopError):

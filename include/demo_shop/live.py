@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from include.demo_shop.commands import (
     CancelOrder,
     ChangePrice,
+    CloseDay,
     ExchangeLine,
     Key,
     OrderLine,
@@ -23,7 +25,7 @@ from include.demo_shop.commands import (
     RefundLine,
     RegisterCustomer,
 )
-from include.demo_shop.errors import OutOfStock, ShopError
+from include.demo_shop.errors import DayClosed, InvalidCommand, OutOfStock, ShopError
 from include.demo_shop.exchanges import ExchangeDesk
 from include.demo_shop.history.names import CHANNELS, GUESTS
 from include.demo_shop.money import CURRENCIES
@@ -79,11 +81,16 @@ class _Floor:
     happened: Counter[str] = field(default_factory=Counter)
 
 
-async def trade(url: str, traffic: Traffic) -> Counter[str]:
-    """Let customers trade for a while.
+async def trade(url: str, traffic: Traffic, timezone: tzinfo = UTC) -> Counter[str]:
+    """Let customers trade for a while; the office closes a day that ends meanwhile.
+
+    Args:
+        url: the shop, as its owner.
+        traffic: how much is going on.
+        timezone: the shop's, which decides when a day ends.
 
     Returns:
-        Counts by event: ``created``, ``shipped``, …, ``refused: OutOfStock``, …
+        Counts by event: ``created``, ``shipped``, …, ``day closed``, ``refused: OutOfStock``, …
 
     Raises:
         EmptyShop: when there is nothing to trade with.
@@ -92,7 +99,7 @@ async def trade(url: str, traffic: Traffic) -> Counter[str]:
     try:
         floor = await _look_around(engine)
         traders = (_customer(engine, floor, traffic, number) for number in range(traffic.customers))
-        await asyncio.gather(*traders)
+        await asyncio.gather(*traders, _close_days(floor, timezone, traffic.seconds))
         return floor.happened
     finally:
         await engine.dispose()
@@ -129,6 +136,23 @@ async def _customer(engine: AsyncEngine, floor: _Floor, traffic: Traffic, number
             floor.happened["received"] += 1
         except ShopError as refusal:
             floor.happened[f"refused: {type(refusal).__name__}"] += 1
+
+
+async def _close_days(floor: _Floor, timezone: tzinfo, seconds: float) -> None:
+    clock = asyncio.get_running_loop().time
+    end, day = clock() + seconds, datetime.now(timezone).date()
+    while (left := end - clock()) > 0:
+        await asyncio.sleep(min(left, 0.2))
+        if day >= datetime.now(timezone).date():
+            continue
+        try:
+            await floor.office.close_day(CloseDay(day, timezone))
+            floor.happened["day closed"] += 1
+        except InvalidCommand:
+            continue  # the database's clock is behind ours
+        except DayClosed:
+            pass  # by somebody else
+        day += timedelta(days=1)
 
 
 async def _act(engine: AsyncEngine, floor: _Floor, dice: random.Random) -> str:

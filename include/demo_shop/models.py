@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import DateTime, FetchedValue, ForeignKey, Numeric, Text
+from sqlalchemy import Date, DateTime, FetchedValue, ForeignKey, Integer, Numeric, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
@@ -198,3 +198,13 @@ class Movement(Row):
     order_item_id: Mapped[Key | None] = mapped_column(KeyColumn(), ForeignKey("order_items.order_item_id"))
     moved_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class ClosedDay(Row):
+    """One business day that the office closed."""
+
+    __tablename__ = "stocktake_outbox"
+
+    outbox_id: Mapped[int] = mapped_column(Integer, primary_key=True, server_default=FetchedValue())
+    business_day: Mapped[date] = mapped_column(Date)
+    written_at: Mapped[datetime]

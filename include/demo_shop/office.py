@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
-from include.demo_shop.commands import ChangePrice, Key, RegisterCustomer
-from include.demo_shop.errors import EmailTaken, InvalidCommand, UnknownProduct
-from include.demo_shop.models import Customer, Product
+from include.demo_shop.commands import ChangePrice, CloseDay, Key, RegisterCustomer
+from include.demo_shop.errors import DayClosed, EmailTaken, InvalidCommand, UnknownProduct
+from include.demo_shop.models import ClosedDay, Customer, Product
 from include.demo_shop.money import CATALOGUE, is_whole
 from include.demo_shop.repositories import instant_of
 
+_DAY_CLOSED = "stocktake_day_closed"  # the channel on which whoever waits for the outbox is woken
+
 
 class Office:
-    """Keeps the customers and the price list."""
+    """Keeps the customers and the price list, and closes the day."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         """Work through this engine, one transaction per command."""
@@ -57,3 +60,21 @@ class Office:
                 raise UnknownProduct(command.product_id)
             product.unit_price = command.unit_price
             product.updated_at = await instant_of(session)
+
+    async def close_day(self, command: CloseDay) -> None:
+        """Close a business day: a row in the outbox, and a word to whoever waits for one, both with the commit.
+
+        Raises:
+            InvalidCommand, DayClosed.
+        """
+        async with self._transaction() as session:
+            # One clerk at a time: two would both find the day open.
+            await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(_DAY_CLOSED))))
+            instant = await instant_of(session)
+            if command.day >= instant.astimezone(command.timezone).date():
+                raise InvalidCommand(f"{command.day} is not over")
+            if await session.scalar(select(ClosedDay.outbox_id).where(ClosedDay.business_day == command.day)):
+                raise DayClosed(command.day)
+            session.add(ClosedDay(business_day=command.day, written_at=instant))
+            await session.flush()
+            await session.execute(select(func.pg_notify(_DAY_CLOSED, command.day.isoformat())))

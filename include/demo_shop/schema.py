@@ -25,7 +25,7 @@ TABLES: Final = (
     "purchase_order_lines",
     "kit_components",
 )
-"""Every table, parents before children."""
+"""Every table that a past fills, parents before children; the outbox begins empty."""
 
 KEY_PREFIXES: Final = {
     "customer_id": "cus",
@@ -64,7 +64,14 @@ _ADDED: Final = (
 )
 """Table and column of what schema.sql has got since the first shops were created."""
 
-_NEW_TABLES: Final = ("order_refunds", "payments", "shipment_items", "purchase_order_lines", "kit_components")
+_NEW_TABLES: Final = (
+    "order_refunds",
+    "payments",
+    "shipment_items",
+    "purchase_order_lines",
+    "kit_components",
+    "stocktake_outbox",
+)
 """Tables that schema.sql has got since the first shops were created."""
 
 _RENEWED: Final = (

@@ -243,6 +243,13 @@ create table kit_components (
     constraint kit_components_units_per_kit_check check (units_per_kit > 0)
 );
 
+create table stocktake_outbox (
+    outbox_id integer generated always as identity,
+    business_day date not null,
+    written_at timestamptz not null default clock_timestamp(),
+    constraint stocktake_outbox_pkey primary key (outbox_id)
+);
+
 create index customers_updated_at_idx on customers (updated_at);
 create index products_updated_at_idx on products (updated_at);
 create index warehouses_updated_at_idx on warehouses (updated_at);
@@ -393,3 +400,7 @@ comment on column kit_components.product_id is 'The kit.';
 comment on column kit_components.component_id is 'A product that is in it.';
 comment on column kit_components.units_per_kit is 'Units of the component in one kit.';
 comment on column kit_components.updated_at is 'When the row was last written.';
+
+comment on table stocktake_outbox is 'One row per business day that the office closed: who waits for that looks here.';
+comment on column stocktake_outbox.business_day is 'The day, in the shop''s time zone.';
+comment on column stocktake_outbox.written_at is 'When it was closed.';

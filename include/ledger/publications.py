@@ -255,6 +255,38 @@ def published_horizon() -> date | None:
     return row[0] if row else None
 
 
+def is_published(night: date, but_for: str = "") -> bool:
+    """Whether a night was published, and no past night was put back since: readers see its day, or later ones.
+
+    Args:
+        night: the business day.
+        but_for: a run whose own publications do not count.
+    """
+    with connect() as connection:
+        row = connection.execute(
+            """
+            with shown as (
+                select publication_id, kind, publications.night, run_id
+                from audit.publications join audit.runs using (run_id)
+                where kind = any(%(show_night)s)
+            )
+            select
+                exists (
+                    select from shown
+                    where kind = any(%(publish_night)s) and night = %(night)s and run_id <> %(but_for)s
+                )
+                and 'republish' is distinct from (select kind from shown order by publication_id desc limit 1)
+            """,
+            {
+                "night": night,
+                "but_for": but_for,
+                "publish_night": list(PUBLISH_NIGHT),
+                "show_night": list(SHOW_NIGHT),
+            },
+        ).fetchone()
+    return bool(row and row[0])
+
+
 def live_version(table: Table, version: int) -> int | None:
     """The live version of a table, if it was built with the same definition as a given version; else None."""
     with connect() as connection:

@@ -150,6 +150,20 @@ def find_run(run_id: str) -> Run:
     return Run(**{**row, "kind": Kind(row["kind"])})
 
 
+def is_begun(night: date, run_id: str) -> bool:
+    """Whether a run that is to publish a night is under way, or the run with this id has ever begun."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select from audit.runs
+            where night = %s and kind = 'night' and not dry_run and (state = 'running' or run_id = %s)
+            limit 1
+            """,
+            [night, run_id],
+        ).fetchone()
+    return row is not None
+
+
 # Whether a run did what it was to: it published; as a dry run it built and audited; as a replay it found nothing to
 # release. Airflow also takes a run for a success whose tasks were marked as ended, or skipped when it was stopped.
 _DID_ITS_WORK = """(

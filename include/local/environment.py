@@ -22,8 +22,15 @@ USERS = {"admin": "admin", "viewer": "viewer"}  # who may log in, and their role
 # Digests of the variables that `make env` generated, so that a shell that evaluated them can still run another profile,
 # or this one after its port has changed.
 _GENERATED = "STOCKTAKE_GENERATED"
-# What counts of a shell's variables; of those of Airflow only what names a collector.
-_OWN = ("STOCKTAKE_", "OTEL_", "AIRFLOW__TRACES__", "AIRFLOW__METRICS__", "AIRFLOW__OPENLINEAGE__")
+# What counts of a shell's variables; of those of Airflow only what names a collector, or a queue of closed days.
+_OWN = (
+    "STOCKTAKE_",
+    "OTEL_",
+    "AIRFLOW__TRACES__",
+    "AIRFLOW__METRICS__",
+    "AIRFLOW__OPENLINEAGE__",
+    "AIRFLOW_CONN_STOCKTAKE_",
+)
 # How Airflow tells collectors what it does, once it is told to (see .env.example); docker-compose.yaml has the same.
 TELEMETRY: Mapping[str, str] = MappingProxyType(
     {
@@ -46,8 +53,9 @@ TELEMETRY: Mapping[str, str] = MappingProxyType(
 def own_variables(environment: Mapping[str, str], dotenv: Path = ROOT / ".env") -> dict[str, str]:
     """The variables that the user set; they override the defaults.
 
-    From ``environment`` only ``STOCKTAKE_…`` count, and what names a collector: an ``AIRFLOW_HOME`` there belongs to
-    another project. All of the file ``dotenv`` counts, because it is this project's; the environment overrides it.
+    From ``environment`` only ``STOCKTAKE_…`` count, and what names a collector or a queue: an ``AIRFLOW_HOME`` there
+    belongs to another project. All of the file ``dotenv`` counts, because it is this project's; the environment
+    overrides it.
     """
     generated = set(environment.get(_GENERATED, "").split())
     chosen = {

@@ -28,6 +28,7 @@ from transforms.engines import ENGINES
 from transforms.registry import TABLES
 
 DAGS = {
+    "day_closed",
     "explain_day",
     "exports",
     "features",
@@ -315,6 +316,19 @@ def test_watch_looks_every_five_minutes_and_only_where_somebody_is_told(bag: dic
         assert part in dag["schedule"]
     assert (dag["max_active_runs"], dag["catchup"], dag["is_paused_upon_creation"]) == (1, False, False)
     assert set(parsed(alerts="[]")["dags"]) == DAGS - {"watch"}
+
+
+def test_a_closed_day_begins_a_night_only_where_the_shop_says_so(bag: dict[str, Any]) -> None:
+    dag = bag["dags"]["day_closed"]
+    assert edges(dag) == {"announced": ["begin"]}
+    assert (dag["starts_from"], dag["params"], dag["is_paused_upon_creation"]) == (["day_closed"], {}, False)
+    for part in ("AssetTriggeredTimetable", "OutboxTrigger table=stocktake_outbox"):
+        assert part in dag["schedule"]
+    of_kafka = parsed(day_closed="kafka://closed-days")["dags"]["day_closed"]["schedule"]
+    assert "MessageTrigger scheme=kafka, name=closed-days" in of_kafka
+    without = parsed(day_closed="")["dags"]
+    assert set(without) == DAGS - {"day_closed"}
+    assert not any("watchers=[AssetWatcher" in one["schedule"] for one in without.values())
 
 
 def test_a_run_that_fails_calls_back_where_somebody_is_told(bag: dict[str, Any]) -> None:

@@ -75,3 +75,15 @@ def test_what_to_plant_is_said_once(old_shop: Database, arguments: tuple[str, ..
 def test_the_defects_can_be_read_without_a_shop() -> None:
     result = CliRunner().invoke(app, ["defects"])
     assert [line.split()[0] for line in result.output.splitlines()] == list(DEFECTS)
+
+
+def test_yesterday_is_closed_once_and_today_is_not(shop_database: Database) -> None:
+    run(shop_database, "create")
+    today = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    yesterday = today - timedelta(days=1)
+
+    assert f"{yesterday} is closed." in run(shop_database, "close-day")
+    assert f"{yesterday} is closed already" in run(shop_database, "close-day", "--day", f"{yesterday}", exit_code=1)
+    assert f"{today} is not over" in run(shop_database, "close-day", "--day", f"{today}", exit_code=1)
+    with shopkeeper(shop_database) as shop:
+        assert shop.execute("select business_day from stocktake_outbox").fetchall() == [(yesterday,)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -51,3 +52,17 @@ async def test_an_empty_shop_has_no_trade(shop_database: Database) -> None:
         create_schema(shop)
     with pytest.raises(EmptyShop, match="fill it first"):
         await trade(shop_database.url("shopkeeper"), Traffic(seconds=1))
+
+
+async def test_a_day_that_ends_while_they_trade_is_closed(old_shop: Database) -> None:
+    """It is a quarter of a second before midnight, in some zone."""
+    now = datetime.now(UTC)
+    since_noon = now - now.replace(hour=12, minute=0, second=0, microsecond=0)
+    zone = timezone(timedelta(hours=12 if since_noon > timedelta() else -12, seconds=-0.25) - since_noon)
+    today = datetime.now(zone).date()
+
+    happened = await trade(old_shop.url("shopkeeper"), Traffic(customers=1, per_second=0.1, seconds=1.5), zone)
+
+    assert happened["day closed"] == 1
+    with shopkeeper(old_shop) as shop:
+        assert shop.execute("select business_day from stocktake_outbox").fetchall() == [(today,)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 import pytest_asyncio
 
-from include.demo_shop.commands import ChangePrice, RegisterCustomer
-from include.demo_shop.errors import EmailTaken, InvalidCommand, UnknownProduct
+from include.demo_shop.commands import ChangePrice, CloseDay, RegisterCustomer
+from include.demo_shop.errors import DayClosed, EmailTaken, InvalidCommand, UnknownProduct
 from include.demo_shop.office import Office
 from include.demo_shop.service import open_engine
 from tests.demo_shop.conftest import Stall
@@ -58,3 +59,24 @@ async def test_nonsense_is_refused(stall: Stall, office: Office) -> None:
     with pytest.raises(UnknownProduct, match="no product 99"):
         await office.change_price(ChangePrice(99, Decimal("1.00")))
     assert contents(stall.shop) == before
+
+
+async def test_a_day_is_closed_once_and_whoever_waits_is_woken(stall: Stall, office: Office) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    with stall.database.connect("extractor") as reader:
+        reader.execute("listen stocktake_day_closed")
+        outcomes = await asyncio.gather(
+            *(office.close_day(CloseDay(yesterday, UTC)) for _ in range(5)), return_exceptions=True
+        )
+
+        assert sum(isinstance(outcome, DayClosed) for outcome in outcomes) == 4
+        assert [word.payload for word in reader.notifies(timeout=1, stop_after=1)] == [f"{yesterday}"]
+        rows = reader.execute("select business_day, written_at <= clock_timestamp() from stocktake_outbox")
+        assert rows.fetchall() == [(yesterday, True)]
+
+
+async def test_a_day_that_is_not_over_is_not_closed(stall: Stall, office: Office) -> None:
+    today = datetime.now(UTC).date()
+    with pytest.raises(InvalidCommand, match=f"{today} is not over"):
+        await office.close_day(CloseDay(today, UTC))
+    assert stall.shop.execute("select from stocktake_outbox").fetchall() == []

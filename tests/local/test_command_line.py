@@ -161,10 +161,13 @@ def test_a_variable_of_ones_own_wins_the_environment_over_the_file(
     assert found["AIRFLOW_HOME"] == str(profile.airflow_home)
 
 
-def test_what_names_a_collector_counts_as_ones_own(profile: Profile, cluster: Cluster, tmp_path: Path) -> None:
+def test_what_names_a_collector_or_a_queue_counts_as_ones_own(
+    profile: Profile, cluster: Cluster, tmp_path: Path
+) -> None:
     shell = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SERVICE_NAME": "book-shop",
         "AIRFLOW__METRICS__OTEL_ON": "True", "AIRFLOW__OPENLINEAGE__TRANSPORT": '{"type": "console"}',
+        "AIRFLOW_CONN_STOCKTAKE_DAY_CLOSED": '{"conn_type": "redis"}',
     }  # fmt: skip
     found = variables(profile, cluster, own_variables(shell, tmp_path / "none"), port=8080)
     assert {name: found[name] for name in shell} == shell
