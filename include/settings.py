@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import time
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -102,6 +102,22 @@ class Settings(BaseSettings):
     )
     spark_master: str | None = Field(
         default=None, description="A Spark cluster, spark://…:7077; without one, Spark runs on this machine's cores."
+    )
+    spark_remote: SecretStr | None = Field(
+        default=None,
+        description="A Spark Connect server that you run, sc://…:15002, with what else its URL needs (/;token=…); "
+        "without one, the builds of a night share one here, which does its work on spark_master.",
+    )
+    engine_fallback: Literal["pandas", "duckdb", "dask", "spark"] | None = Field(
+        default=None,
+        description="What builds a table after its engine ran out of memory: duckdb, say. Without it the night stops "
+        "there.",
+    )
+    server_idle_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="For how long the Dask or Spark that the builds of a night share on this machine stays when "
+        "none uses it.",
     )
     parity_percent: int = Field(
         default=20, ge=1, le=100, description="Of the tables of a night that was told to compare two engines, how many."

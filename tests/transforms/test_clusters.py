@@ -18,7 +18,7 @@ import pytest
 from include.build.digest import first_difference
 from include.settings import ROOT
 from tests.transforms.conftest import FIRST_DAY, Reporting, Shop, day
-from transforms.engines.spark_engine import java_home
+from transforms.engines.java import java_home
 
 pytestmark = pytest.mark.usefixtures("own_lake")
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 import narwhals as nw
+from pydantic import SecretStr
 
 Frame: TypeAlias = nw.LazyFrame[Any]
 Step: TypeAlias = Callable[[Frame], Frame]
@@ -20,6 +21,10 @@ ROWS_PER_GROUP: Final = 122_880  # DuckDB's row group size, for the Parquet file
 def spill_prefix() -> str:
     """The first part of the name of this process's spill folders; a later process removes those of a dead one by it."""
     return f"stocktake-{os.getpid()}-"
+
+
+class OutOfMemory(RuntimeError):
+    """An engine ran out of memory; the message names table, engine, limit, and what to raise."""
 
 
 class Resources(Protocol):
@@ -41,6 +46,18 @@ class Resources(Protocol):
     def spark_master(self) -> str | None:
         """The master of a Spark cluster, such as ``spark://10.0.0.1:7077``; None: ``local[*]``."""
 
+    @property
+    def spark_remote(self) -> SecretStr | None:
+        """A Spark Connect server, ``sc://10.0.0.1:15002``; None: the one of this machine, on ``spark_master``."""
+
+    @property
+    def engine_fallback(self) -> str | None:
+        """What builds a table whose engine ran out of memory; None: nothing does."""
+
+    @property
+    def server_idle_seconds(self) -> float:
+        """For how long a server of this machine stays when no build uses it."""
+
 
 @dataclass(frozen=True)
 class Local:
@@ -50,6 +67,16 @@ class Local:
     engines: Mapping[str, str] = field(default_factory=dict)
     dask_scheduler: str | None = None
     spark_master: str | None = None
+    spark_remote: SecretStr | None = None
+    engine_fallback: str | None = None
+    server_idle_seconds: float = 0
+
+
+def worker_bytes(resources: Resources) -> int:
+    """Memory of Spark, or of a worker of Dask, on this machine: twice the limit, for it holds code and buffers too."""
+    from dask.utils import parse_bytes
+
+    return 2 * int(parse_bytes(resources.memory_limit))
 
 
 class Engine(Protocol):
