@@ -215,6 +215,21 @@ class Settings(BaseSettings):
         # Said outside the handler: the error's own words may quote the URL, and with it the password.
         raise ValueError("is no redis://host:6379/0 or rediss://…; in a password, % @ : / are written %25 %40 %3A %2F")
 
+    @field_validator("spark_remote")
+    @classmethod
+    def _connect_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if re.fullmatch(r"sc://[^/;:@\s]+(:\d+)?(/?|/(;[\w.-]+=[^;=\s]*)+)", value.get_secret_value()):
+            return value
+        # pyspark quotes the URL, and with it the token, when it cannot read it.
+        raise ValueError("is no sc://host:15002 or sc://host:15002/;token=…; in a token, ; = are written %3B %3D")
+
+    @field_validator("engine_fallback", mode="before")
+    @classmethod
+    def _no_engine_if_empty(cls, value: object) -> object:
+        return value or None
+
     @field_validator("alerts")
     @classmethod
     def _channels(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
