@@ -21,7 +21,7 @@ from include.settings import ROOT
 PATIENCE_SECONDS = 90.0
 DASK = {"memory_limit": 10**9}
 SPARK = {"master": None, "heap": "600000k"}
-SECRET = "postgresql://loader:s3cret@127.0.0.1/warehouse"
+PRIVATE = "postgresql://loader:s3cret@127.0.0.1/warehouse"
 
 # A task's process: it uses the server until its input ends.
 USER = """
@@ -80,7 +80,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 @contextmanager
 def process(place: Path, code: str, kind: str, arguments: Mapping[str, Any], idle: float) -> Iterator[Any]:
     """A process that uses a server, in a session of its own."""
-    environment = {**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(ROOT), "STOCKTAKE_WAREHOUSE_URL": SECRET}
+    environment = {**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(ROOT), "STOCKTAKE_WAREHOUSE_URL": PRIVATE}
     with subprocess.Popen(
         [sys.executable, "-c", code, json.dumps([kind, arguments, idle])],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True,
