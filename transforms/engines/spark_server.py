@@ -19,8 +19,8 @@ _SETTINGS: Final = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",  # any that is free
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    # A night's builds are over before the second compiler's code pays: it took 40 % of all CPU time, measured on the demo
-    # shop. The executors of a cluster are other processes, and have it.
+    # A night's builds are over before the second compiler's code pays: it took a third of all CPU time, measured on the
+    # demo shop. The executors of a cluster are other processes, and have it.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.ui.enabled": "false",
     "spark.log.level": "ERROR",
