@@ -87,7 +87,10 @@ class SparkEngine:
 
     def frame(self, table: Any) -> Frame:
         """See Engine."""
-        frame: Frame = nw.from_native(self._session.createDataFrame(table))
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        # Of a table without rows Spark Connect does not see the types.
+        frame: Frame = nw.from_native(self._session.createDataFrame(table, from_arrow_schema(table.schema)))
         return frame
 
     def typed(self, frame: Frame, schema: Any) -> Frame:
