@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import time
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -134,6 +134,22 @@ class Settings(BaseSettings):
     spark_master: str | None = Field(
         default=None, description="A Spark cluster, spark://…:7077; without one, Spark runs on this machine's cores."
     )
+    spark_remote: SecretStr | None = Field(
+        default=None,
+        description="A Spark Connect server that you run, sc://…:15002, with what else its URL needs (/;token=…); "
+        "without one, the builds of a night share one here, which does its work on spark_master.",
+    )
+    engine_fallback: Literal["pandas", "duckdb", "dask", "spark"] | None = Field(
+        default=None,
+        description="What builds a table after its engine ran out of memory: duckdb, say. Without it the night stops "
+        "there.",
+    )
+    server_idle_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="For how long the Dask or Spark that the builds of a night share on this machine stays when "
+        "none uses it.",
+    )
     parity_percent: int = Field(
         default=20, ge=1, le=100, description="Of the tables of a night that was told to compare two engines, how many."
     )
@@ -236,6 +252,21 @@ class Settings(BaseSettings):
         # Said outside the handler: the error's own words may quote the URL, and with it the password.
         raise ValueError("is no redis://host:6379/0 or rediss://…; in a password, % @ : / are written %25 %40 %3A %2F")
 
+    @field_validator("spark_remote")
+    @classmethod
+    def _connect_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if re.fullmatch(r"sc://[^/;:@\s]+(:\d+)?(/?|/(;[\w.-]+=[^;=\s]*)+)", value.get_secret_value()):
+            return value
+        # pyspark quotes the URL, and with it the token, when it cannot read it.
+        raise ValueError("is no sc://host:15002 or sc://host:15002/;token=…; in a token, ; = are written %3B %3D")
+
+    @field_validator("engine_fallback", mode="before")
+    @classmethod
+    def _no_engine_if_empty(cls, value: object) -> object:
+        return value or None
+
     @field_validator("alerts")
     @classmethod
     def _channels(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -278,7 +309,7 @@ class Settings(BaseSettings):
     @property
     def has_cluster(self) -> bool:
         """Whether tables may be built on other machines."""
-        return bool(self.dask_scheduler or self.spark_master)
+        return bool(self.dask_scheduler or self.spark_master or self.spark_remote)
 
     @property
     def storage_options(self) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +15,10 @@ import narwhals as nw
 from include.contract import ContractError, Source, Table, dimensions_of
 from include.contract.types import DECIMALS, UNIT_DECIMALS
 from transforms import too_large
-from transforms.engines import ENGINES, Engine, Frame, Local, Resources, choose
+from transforms.engines import ENGINES, Engine, Frame, Local, OutOfMemory, Resources, choose, out_of_memory
 from transforms.registry import TABLES, Input, Published
+
+_log = logging.getLogger(__name__)
 
 _EPOCH = datetime.date(1970, 1, 1)
 
@@ -25,14 +29,14 @@ class Built:
 
     Attributes:
         table: the table, with the shop's key types.
-        engine: the engine that built it.
+        engine: the engine that built it, which may be the one to fall back to.
         files: the Parquet files, sorted by the primary key throughout.
         rows: the number of rows.
     """
 
     table: Table
     engine: str
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     rows: int
 
 
@@ -67,6 +71,7 @@ def build(
         ContractError: when the build returns other columns than the table declares, or a number does not fit its type:
             naming the column, the row and the greatest values that it reads.
         KeyError: naming an input whose files are missing.
+        OutOfMemory: when the engine has not enough, and the resources name no other to fall back to.
         Exception: the engine's own.
     """
     from pyarrow import parquet
@@ -79,15 +84,30 @@ def build(
     def make(runner: Engine) -> Frame:
         return _Making(runner, files, sources, first_day, as_of).rows(published)
 
+    def on(chosen: str) -> Built:
+        try:
+            with ENGINES[chosen](resources) as runner:
+                written = _write(runner, make(runner), table, into)
+        except Exception as error:
+            if out_of_memory.ran_out(error):
+                raise out_of_memory.explained(name, chosen, resources) from error
+            if not too_large.is_too_large(error):
+                raise
+            why = too_large.explained(table, make, _inputs(published, files, sources), resources)
+            raise ContractError(why) from error
+        system, paths = resources.files.arrow(written)
+        rows = sum(parquet.read_metadata(path, filesystem=system).num_rows for path in paths)
+        return Built(table, chosen, tuple(written), rows)
+
     try:
-        with ENGINES[chosen](resources) as runner:
-            written = _write(runner, make(runner), table, into)
-    except Exception as error:
-        if not too_large.is_too_large(error):
+        return on(chosen)
+    except OutOfMemory as error:
+        fallback = resources.engine_fallback
+        if fallback in (None, chosen):
             raise
-        why = too_large.explained(table, make, _inputs(published, files, sources), resources)
-        raise ContractError(why) from error
-    return Built(table, chosen, tuple(written), sum(parquet.read_metadata(file).num_rows for file in written))
+        _log.warning("%s; it is built on %s instead", error, fallback)
+    shutil.rmtree(into)  # what was written of it
+    return on(choose(name, fallback, [], resources))
 
 
 def as_known(frame: Frame, source: Source, as_of: int) -> Frame:
@@ -223,7 +243,7 @@ def _unit_decimals(sources: Mapping[str, Source]) -> int:
     return next((source.unit_decimals for source in sources.values()), UNIT_DECIMALS)
 
 
-def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> list[Path]:
+def _write(engine: Engine, rows: Frame, table: Table, into: Path) -> list[str]:
     """Write the rows, sorted by key; with no rows, one file that holds the schema."""
     from include.contract.arrow import arrow_schema
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+from pydantic import SecretStr
 
 from include.lake import duckdb_session as duck
 from include.lake import storage
@@ -26,10 +26,6 @@ class LakeFiles:
         """The size of files."""
         return sum(found.bytes for found in storage.find_all(files) if found)
 
-    def written(self, file: str) -> AbstractContextManager[str]:
-        """A path on this machine to write a file to, which is there after the block."""
-        return storage.whole(file)
-
     def read_by(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let a DuckDB connection read them."""
         duck.reach_lake(connection)
@@ -43,6 +39,9 @@ class Resources:
     engines: Mapping[str, str]
     dask_scheduler: str | None
     spark_master: str | None
+    spark_remote: SecretStr | None
+    engine_fallback: str | None
+    server_idle_seconds: float
     shared: str
     files: LakeFiles = field(default_factory=LakeFiles)
 
@@ -50,4 +49,13 @@ class Resources:
 def resources_of(room: Scratch) -> Resources:
     """What the settings allow, for a build with this scratch."""
     said = settings()
-    return Resources(said.memory_limit, said.engines, said.dask_scheduler, said.spark_master, room.shared)
+    return Resources(
+        said.memory_limit,
+        said.engines,
+        said.dask_scheduler,
+        said.spark_master,
+        said.spark_remote,
+        said.engine_fallback,
+        said.server_idle_seconds,
+        room.shared,
+    )

@@ -41,6 +41,9 @@ _AWAY: Final = re.compile(
 )
 
 
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # Delta's, for a terminal
+
+
 class UnusableStorage(RuntimeError):
     """An object store refuses what the settings say, or has no such bucket; trying again would not help."""
 
@@ -193,7 +196,7 @@ def meaning(error: BaseException, place: str) -> Exception | None:
     if isinstance(error, ConnectionError | UnusableStorage):
         return None
     text = str(error)
-    said = " ".join(text.partition("\n\nDebug source")[0].split())[:500]
+    said = " ".join(_COLOUR.sub("", text.partition("\n\nDebug source")[0]).split())[:500]
     if _NO_BUCKET.search(text):
         return UnusableStorage(f"there is no bucket {place}: make it, or mend STOCKTAKE_LAKE; the store says: {said}")
     if _REFUSED.search(text):

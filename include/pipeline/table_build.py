@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -116,6 +117,7 @@ def _make(
     room: Scratch,
 ) -> Any:
     """Have a table built, and if this night compares it, a second time."""
+    resources = resources_of(room)
     build_on = partial(
         builder,
         table.name,
@@ -123,11 +125,12 @@ def _make(
         lake_sources(settings().sources),
         as_of=day_number(run.night if table.rebuild.kind == "as_of" else run.horizon),
         first_day=partial(calendar_from, run),
-        resources=resources_of(room),
+        resources=resources,
     )
     made = build_on(engine=run.engine, into=room.here / "first")
     if run.parity and _is_sampled(run, table):
-        _compare(run, made, build_on(engine=run.parity, into=room.here / "second"))
+        alone = replace(resources, engine_fallback=None)  # another engine would prove nothing
+        _compare(run, made, build_on(engine=run.parity, into=room.here / "second", resources=alone))
     return made
 
 

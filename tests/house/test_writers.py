@@ -19,11 +19,11 @@ from tests.house.reading import (
     within,
 )
 
-# The settings; what makes the environment they are read from; the command lines of the shops; and what starts a JVM,
-# since Spark looks for Java there and nowhere else.
+# The settings; what makes the environment they are read from; the command lines of the shops; what starts a JVM, since
+# Spark looks for Java there and nowhere else; and what chooses which of it a server's processes get.
 MAY_READ_ENVIRONMENT = (
     "include.settings", "include.local", "include.demo_shop.__main__", "include.demo_shop.complete_journey.__main__",
-    "transforms.engines.spark_engine",
+    "transforms.engines.java", "transforms.engines.spark_server", "transforms.engines.shared_server",
 )  # fmt: skip
 READS_ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environ)\b|BaseSettings|envvar\s*=")
 SQL = re.compile(

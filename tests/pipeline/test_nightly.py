@@ -115,7 +115,7 @@ def test_engines_that_disagree_stop_the_night(nights: Nights, monkeypatch: pytes
     settings.cache_clear()
     read = DuckdbEngine.write
 
-    def short_by_a_cent(engine: DuckdbEngine, frame: Frame, schema: Any, order: list[str], into: Path) -> list[Path]:
+    def short_by_a_cent(engine: DuckdbEngine, frame: Frame, schema: Any, order: list[str], into: Path) -> list[str]:
         if "unit_price_cents" in schema.names:
             least = frame.select(nw.col("order_item_id").min()).collect().item()
             wrong = nw.when(nw.col("order_item_id") == least).then(1).otherwise(0)

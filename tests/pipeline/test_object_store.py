@@ -34,8 +34,8 @@ from transforms.registry import TABLES
 ALL = [one.table for one in TABLES.values()]
 TOMORROW = LAST_DAY + timedelta(days=1)
 STEPS = (
-    (nightly, "extract"), (nightly, "validate"), (nightly, "accept"), (table_build, "build"), (nightly, "audit"),
-    (nightly, "publish"), (tables_dag, "publish"),
+    (nightly, "begin"), (nightly, "extract"), (nightly, "validate"), (nightly, "check_tolerance"), (nightly, "accept"),
+    (table_build, "build"), (nightly, "audit"), (nightly, "publish"), (tables_dag, "publish"),
 )  # fmt: skip
 MAY_PASS: Any = tuple(pydoc.locate(error) for error in ERRORS_THAT_MAY_PASS)
 MOST_TRIES = 5  # as task_defaults says

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import pytest
 from include.build.digest import first_difference
 from include.settings import ROOT
 from tests.transforms.conftest import FIRST_DAY, Reporting, Shop, day
-from transforms.engines.spark_engine import java_home
+from transforms.engines.java import java_home
 
 pytestmark = pytest.mark.usefixtures("own_lake")
 
@@ -30,10 +31,13 @@ PATIENCE_SECONDS = 60.0
 BUILD = """
 import json, sys
 from pathlib import Path
+from pydantic import SecretStr
 from include.sources import SOURCES
 from transforms.build import build
 from transforms.engines import Local
 asked = json.loads(sys.argv[1])
+if remote := asked["resources"].get("spark_remote"):
+    asked["resources"]["spark_remote"] = SecretStr(remote)
 made = build("orders", asked["files"], SOURCES, as_of=asked["as_of"], first_day=lambda: asked["first_day"],
              engine=asked["engine"], into=Path(asked["into"]), resources=Local(**asked["resources"]))
 print(json.dumps([str(file) for file in made.files]))
@@ -99,6 +103,26 @@ def test_a_spark_cluster(drawn: Reporting, tmp_path: Path) -> None:
         check(drawn, "spark", {"spark_master": url}, tmp_path / "spark", **local)
         assert "Registering app stocktake" in (tmp_path / "master.log").read_text()
         assert "Asked to launch executor" in (tmp_path / "worker.log").read_text()
+
+
+@pytest.mark.long
+def test_a_spark_connect_server(drawn: Reporting, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    conf = {
+        "spark.master": "local[1]", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false", "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }  # fmt: skip
+    server = [SPARK_CLASS, "org.apache.spark.deploy.SparkSubmit", *(f"--conf={one}={conf[one]}" for one in conf)]
+    server += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    token = {"JAVA_HOME": java_home(tmp_path), "SPARK_CONNECT_AUTHENTICATE_TOKEN": "of-the-server"}
+    with running(tmp_path / "server.log", "Spark Connect server started", *server, **token):
+        url = f"sc://localhost:{port}/;token="
+        check(drawn, "spark", {"spark_remote": f"{url}of-the-server"}, tmp_path / "spark")
+        with pytest.raises(AssertionError, match=r"UNAUTHENTICATED|Invalid token|PERMISSION_DENIED"):
+            check(drawn, "spark", {"spark_remote": f"{url}of-another"}, tmp_path / "refused")
 
 
 def test_a_dask_cluster(drawn: Reporting, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from include.build.digest import first_difference
 from include.contract import Type
-from tests.transforms.conftest import Reporting, Shop
+from tests.transforms.conftest import Reporting, Shop, written
 from tests.transforms.test_invariants import AS_OF, KITS, past
 from transforms.engines import ENGINES
 from transforms.engines.dask_engine import DaskEngine
@@ -68,6 +68,12 @@ def test_a_shop_without_rows(engine: str, tmp_path: Path) -> None:
     )
     assert one.arrow("order_lines").num_rows == 0
     _check(one, again)
+
+
+def test_an_input_without_a_file(engine: str, tmp_path: Path) -> None:
+    """As a source's table of the lake is before its first row."""
+    schema = pa.schema([("key", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("us", tz="UTC"))])
+    assert written(engine, lambda runner: runner.open([], schema), schema, ["key"], tmp_path / "written") == []
 
 
 def test_the_planted_difference_is_seen(tmp_path: Path) -> None:

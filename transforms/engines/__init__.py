@@ -12,10 +12,10 @@ from typing import Final
 from transforms.engines.dask_engine import DaskEngine
 from transforms.engines.duckdb_engine import DuckdbEngine
 from transforms.engines.pandas_engine import PandasEngine
-from transforms.engines.protocol import Engine, Frame, Local, Resources, Step
+from transforms.engines.protocol import Engine, Frame, Local, OutOfMemory, Resources, Step
 from transforms.engines.spark_engine import SparkEngine
 
-__all__ = ["AUTO", "ENGINES", "Engine", "Frame", "Local", "Resources", "Step", "by_key", "choose"]
+__all__ = ["AUTO", "ENGINES", "Engine", "Frame", "Local", "OutOfMemory", "Resources", "Step", "by_key", "choose"]
 
 ENGINES: Final[Mapping[str, type[Engine]]] = {
     "pandas": PandasEngine,
@@ -66,7 +66,7 @@ def choose(table: str, asked: str, files: Sequence[str], resources: Resources) -
     size = resources.files.bytes(files)
     if size <= _SMALL_BYTES:
         return "pandas"
-    if size > _LARGE_BYTES and resources.spark_master:
+    if size > _LARGE_BYTES and (resources.spark_remote or resources.spark_master):
         return "spark"
     if size > _LARGE_BYTES and resources.dask_scheduler:
         return "dask"

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
@@ -14,7 +13,8 @@ import narwhals as nw
 
 from transforms.engines.duckdb_engine import DuckdbEngine
 from transforms.engines.pandas_engine import to_arrow, to_pandas
-from transforms.engines.protocol import Files, Frame, Resources, Step, spill_prefix
+from transforms.engines.protocol import Frame, Resources, Step, worker_bytes, write_part
+from transforms.engines.shared_server import joined
 
 _ROWS_PER_PARTITION: Final = 500_000
 _MANY_PARTITIONS: Final = 64
@@ -23,8 +23,8 @@ _MANY_PARTITIONS: Final = 64
 class DaskEngine:
     """Dask dataframes of Arrow-backed pandas partitions, on ``dask.distributed``.
 
-    An existing client is used and left open; otherwise one is made for ``dask_scheduler``, or for a cluster on this
-    machine, and closed on exit.
+    An existing client is used and left open; otherwise one is made for ``dask_scheduler``, or for the cluster that the
+    builds of a night share on this machine, and closed on exit.
     """
 
     implementation: ClassVar = nw.Implementation.DASK
@@ -36,30 +36,33 @@ class DaskEngine:
 
     def __enter__(self) -> Self:
         import dask
-        from dask.system import CPU_COUNT
-        from distributed import Client, LocalCluster, default_client
+        from distributed import default_client
 
         self._held = ExitStack()
         # The partitions hold Arrow-backed strings; Dask's own conversion would change their type.
         self._held.enter_context(dask.config.set({"dataframe.convert-string": False}))
-        scratch = self._held.enter_context(TemporaryDirectory(prefix=spill_prefix()))
         try:
             default_client()
         except ValueError:
-            where: Any = self._resources.dask_scheduler or self._held.enter_context(
-                LocalCluster(
-                    n_workers=CPU_COUNT, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=scratch,
-                    memory_limit=2 * dask.utils.parse_bytes(self._resources.memory_limit),
-                )
-            )  # fmt: skip
-            self._held.enter_context(Client(where))
+            self._held.enter_context(self._client())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the client and the cluster if they were made here."""
-        self._held.close()
+        self._held.__exit__(kind, error, trace)
+
+    def _client(self) -> Any:
+        """A client of a cluster that somebody else runs, or of the one of this machine."""
+        from distributed import Client, Security
+
+        if self._resources.dask_scheduler:
+            return Client(self._resources.dask_scheduler)
+        arguments = {"memory_limit": worker_bytes(self._resources)}
+        server = self._held.enter_context(joined("dask", arguments, self._resources.server_idle_seconds))
+        security = Security(require_encryption=True, **server.address["security"])
+        return Client(server.address["scheduler"], security=security)
 
     def open(self, files: Sequence[str], schema: Any) -> Frame:
         """See Engine."""
@@ -80,7 +83,7 @@ class DaskEngine:
         """See Engine."""
         return _frame(frame.to_native().map_partitions(_cast, schema, meta=to_pandas(schema.empty_table())))
 
-    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[str]:
         """See Engine.
 
         The workers write a file per partition; DuckDB then sorts them in one pass, spilling to disk, because Dask sorts
@@ -94,17 +97,18 @@ class DaskEngine:
         # The peer-to-peer shuffle keeps memory flat, but each is set up on all workers, and a table has a dozen.
         shuffle = "p2p" if rows.npartitions > _MANY_PARTITIONS else "tasks"
         parts = f"{self._resources.shared or into}/unsorted"
+        system, (folder,) = self._resources.files.arrow([parts])
         with dask.config.set({"dataframe.shuffle.method": shuffle}):
             # Fusing tasks copies what they share: 110 of 118 s, profiled on small tables.
             partitions = rows.optimize(fuse=False).to_delayed(optimize_graph=False)
         written = compute(
             *(
-                delayed(_write)(rows, schema, f"{parts}/{number:05}.parquet", self._resources.files)
+                delayed(_write)(rows, schema, system, folder, f"{number:05}.parquet")
                 for number, rows in enumerate(partitions)
             )
         )
         with DuckdbEngine(self._resources) as duckdb:
-            return duckdb.write(duckdb.open(written, schema), schema, order, into)
+            return duckdb.write(duckdb.open([f"{parts}/{name}" for name in written], schema), schema, order, into)
 
     @staticmethod
     def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:
@@ -161,12 +165,9 @@ def _cast(rows: Any, schema: Any) -> Any:
     return to_pandas(to_arrow(rows, schema))
 
 
-def _write(rows: Any, schema: Any, file: str, files: Files) -> str:
-    from pyarrow import parquet
-
-    with files.written(file) as unfinished:
-        parquet.write_table(to_arrow(rows, schema), unfinished)
-    return file
+def _write(rows: Any, schema: Any, system: Any, folder: str, name: str) -> str:
+    write_part(to_arrow(rows, schema), system, f"{folder}/{name}")
+    return name
 
 
 def _stepped(rows: Any, step: Step, columns: list[str]) -> Any:

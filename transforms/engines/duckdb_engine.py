@@ -77,7 +77,7 @@ class DuckdbEngine:
         self._bigint(frame, schema).write_parquet(str(file))
         return self.open([str(file)], schema)
 
-    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[str]:
         """See Engine."""
         ordered = self._bigint(frame, schema).order(", ".join(_quoted(column) for column in order))
         return write_batches(ordered.to_arrow_reader(ROWS_PER_GROUP), schema, into)

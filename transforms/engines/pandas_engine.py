@@ -47,7 +47,7 @@ class PandasEngine:
         """See Engine."""
         return self.frame(to_arrow(frame.collect().to_native(), schema))
 
-    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[str]:
         """See Engine."""
         rows = to_arrow(frame.collect().to_native(), schema).sort_by([(column, "ascending") for column in order])
         return write_batches(rows.to_batches(), schema, into)
@@ -76,7 +76,7 @@ def to_arrow(rows: Any, schema: Any) -> Any:
     return pa.Table.from_pandas(rows, preserve_index=False).select(schema.names).cast(schema)
 
 
-def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[Path]:
+def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[str]:
     """Write sorted ``pyarrow.RecordBatch``es as one Parquet file of exactly this schema.
 
     Raises:
@@ -89,4 +89,4 @@ def write_batches(batches: Iterable[Any], schema: Any, into: Path) -> list[Path]
     with parquet.ParquetWriter(file, schema, compression="lz4", dictionary_pagesize_limit=16_384) as writer:
         for batch in batches:
             writer.write_batch(batch.cast(schema), row_group_size=ROWS_PER_GROUP)
-    return [file]
+    return [str(file)]

