@@ -107,7 +107,7 @@ def test_no_secret_has_a_default() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_password_is_written_down(name: str) -> None:
     for variable, value in SERVICES[name]["environment"].items():
-        if SECRET.search(variable):
+        if SECRET.search(variable) and value is not None:  # None is what .env says, or nothing
             assert str(value).startswith(("${", "/tmp/")), variable  # noqa: S108 (a container's own)
 
 
