@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake.exceptions import CommitFailedError
 from pyarrow import parquet
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from include.lake import duckdb_session as duck
-from include.lake import storage
+from include.lake import storage, tables, writes
 from include.lake.object_store import UnusableStorage
+from include.lake.opened import RUN
 from include.settings import settings
 from tests.conftest import lake_alone
 from tests.object_server import SECRET, ObjectServer
@@ -171,3 +175,23 @@ def test_a_store_that_is_away_is_a_lost_connection(bucket: ObjectServer, monkeyp
     assert bucket.endpoint != settings().lake_endpoint
     with pytest.raises(ConnectionError, match="s3://storage is away"):
         storage.check(settings().lake)
+
+
+def test_runs_that_write_the_first_rows_of_a_table_at_the_same_time_lose_none(lake: str) -> None:
+    """Only the landing has writers at the same time; who loses the race is told, and tries again as a task does."""
+    runs = [f"run-{number}" for number in range(4)]
+
+    def land(run: str) -> None:
+        for attempt in Retrying(retry=retry_if_exception_type(CommitFailedError), stop=stop_after_attempt(len(runs))):
+            with attempt:
+                writes.replace_run("raw", "orders", run, pa.table({"number": [1, 2], RUN: [run, run]}).to_reader())
+
+    with ThreadPoolExecutor(len(runs)) as at_once:
+        for landed in [at_once.submit(land, run) for run in runs]:
+            landed.result()
+    assert tables.runs("raw", "orders") == {*runs}
+    with duck.session() as connection:
+        for run in runs:
+            files = tables.files("raw", "orders", run=run)
+            found = connection.execute(f"select count(*) from read_parquet({files})").fetchone()
+            assert found == (2,), (lake, run)
