@@ -37,6 +37,7 @@ from include.settings import ROOT
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
+_NO_COPY = "The lake lies in an object store: what nights have accepted before is not looked at."
 _NO_ZONE = "STOCKTAKE_TIMEZONE is not set: times without a zone are taken for UTC's, and the business day is UTC's."
 
 # A closed terminal counts too: a signal that ends this process ends the processes it started.
@@ -170,8 +171,11 @@ def map_shop() -> None:
     with TemporaryDirectory(prefix="stocktake-map-") as scratch:
         # The rows go through extraction and gate as in a night, into a lake that is removed with this block. What
         # earlier nights accepted and quarantined lies beside them, and nothing writes to it.
-        for layer in ("clean", "quarantine"):
-            kept = Path(variables.get("STOCKTAKE_LAKE", profile.lake)).resolve() / layer
+        lake = variables.get("STOCKTAKE_LAKE", str(profile.lake))
+        if "://" in lake:
+            say(_NO_COPY)
+        for layer in ("clean", "quarantine") if "://" not in lake else ():
+            kept = Path(lake).resolve() / layer
             if kept.is_dir():
                 (Path(scratch) / layer).symlink_to(kept)
         os.environ.update(variables | {"STOCKTAKE_LAKE": scratch, "STOCKTAKE_REPORTS": f"{scratch}/reports"})

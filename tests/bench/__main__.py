@@ -70,6 +70,12 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         second = features(place, "next features", engines[0], _say)
         typer.echo(f"{READERS} readers of the API beside a publication")
         read = readers(place, (LAST_DAY, NEXT_DAY), _say)
+        with place.anew_in_bucket() as moved:
+            typer.echo("A full night with the lake in a bucket")
+            bucket = night(moved, "full", LAST_DAY, engines[0], _say)
+            moved.trade()
+            typer.echo("A night after one day of trade with it")
+            next_bucket = night(moved, "incremental", NEXT_DAY, engines[0], _say)
     orders = next(line.rows for line in full.lines if line.work == "validate orders")
     about = {
         "scale": f"{scale:g}: {orders:,} orders of {DAYS} days, {place.size.products:,} products",
@@ -81,7 +87,9 @@ def _measure(place: Place, scale: float, engines: list[str]) -> Found:
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at {_revision()}; the bench took"
         f" {time.monotonic() - started:,.0f} s",
     }
-    return Found(about, full, first, incremental, second, built, extraction, loading, sql, read, engines)
+    return Found(
+        about, full, first, incremental, second, built, extraction, loading, sql, read, bucket, next_bucket, engines
+    )
 
 
 def _say(line: Line) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from include.demo_shop.schema import create_schema
 from include.local.embedded_postgres import SUPERUSER, Cluster, libpq_environment
 from include.local.environment import process_environment
 from include.settings import ROOT
+from tests.object_server import ObjectServer, running
 
 LAST_DAY: Final = date(2025, 12, 31)  # of the shop's past: over on any clock, and the same rows on every machine
 NEXT_DAY: Final = LAST_DAY + timedelta(days=1)
@@ -44,10 +45,12 @@ class Place:
     Attributes:
         folder: holds everything: the cluster, and while a bench runs its lake and other files.
         orders: about how many orders the shop has.
+        server: an S3 server that holds the lake; None where it lies in a folder.
     """
 
     folder: Path
     orders: int
+    server: ObjectServer | None = None
 
     @property
     def size(self) -> HistorySize:
@@ -88,6 +91,7 @@ class Place:
             "STOCKTAKE_SOURCES": str(ROOT / "include" / "sources" / "demo_shop"),
             "STOCKTAKE_TIMEZONE": TIMEZONE,
             "GX_ANALYTICS_ENABLED": "false",
+            **(self.server.variables("bench/lake") if self.server else {}),
         }
         return process_environment(given, self.cluster)
 
@@ -112,6 +116,16 @@ class Place:
             with suppress(psycopg.Error):
                 self._clear()
             self.cluster.stop()
+
+    @contextmanager
+    def anew_in_bucket(self) -> Iterator[Place]:
+        """The shop as it was filled, an empty warehouse, and an empty lake in a bucket of a server on this machine."""
+        self._clear()
+        self._copy(f"shop_{self.orders}")
+        self.cluster.provision()
+        self.work.mkdir(parents=True)
+        with running(self.work / "weed") as server:
+            yield replace(self, server=server)
 
     def trade(self) -> int:
         """One day of trade: about one order in 365 is edited or new, with its lines; how many orders."""

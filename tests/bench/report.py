@@ -46,6 +46,8 @@ class Found:
         loading: other ways to write the tables.
         sql: the main tables as SQL in Postgres.
         read: what a publication takes beside readers of the API.
+        bucket: the full night with the lake in a bucket.
+        next_bucket: the night after one day of trade with it.
     """
 
     about: Mapping[str, str]
@@ -58,6 +60,8 @@ class Found:
     loading: Mapping[str, Line]
     sql: Mapping[str, Line]
     read: readers.Found
+    bucket: Night
+    next_bucket: Night
     engines: Sequence[str] = field(default_factory=list)
 
     @property
@@ -84,6 +88,12 @@ class Found:
                 "incremental night / full night, with the features after each",
                 self.incremental.seconds + self.next_features.seconds,
                 full + self.features.seconds,
+            ),
+            _plain("full night, lake in a bucket / in a folder", self.bucket.seconds, full),
+            _plain(
+                "incremental night, lake in a bucket / in a folder",
+                self.next_bucket.seconds,
+                self.incremental.seconds,
             ),
             _plain("extract / dlt", extract, self.extraction[rivals.DLT].seconds),
             *(
@@ -118,6 +128,13 @@ class Found:
                 *_section("Other ways to read the shop", _line_table(self.extraction.values())),
                 *_section("Other ways to write the tables", _line_table(self.loading.values())),
                 *_section("The main tables as SQL in Postgres", _line_table(self.sql.values())),
+                *_section(
+                    "A full night, the lake in a bucket", _line_table([*self.bucket.lines, _sum_line(self.bucket)])
+                ),
+                *_section(
+                    "A night after one day of trade, the lake in a bucket",
+                    _line_table([*self.next_bucket.lines, _sum_line(self.next_bucket)]),
+                ),
                 *_section("Read beside a publication", _line_table(self.read.lines)),
                 "",
                 _NOTES,
@@ -134,6 +151,8 @@ class Found:
                 "features": [asdict(line) for line in self.features.lines],
                 "incremental": [asdict(line) for line in self.incremental.lines],
                 "next_features": [asdict(line) for line in self.next_features.lines],
+                "bucket": [asdict(line) for line in self.bucket.lines],
+                "next_bucket": [asdict(line) for line in self.next_bucket.lines],
                 "read": [asdict(line) for line in self.read.lines],
                 "builds": {
                     table: {engine: asdict(line) for engine, line in lines.items()}

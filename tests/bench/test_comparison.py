@@ -82,6 +82,8 @@ def found(**changed: object) -> Found:
         "loading": lines(rivals.FLOOR_IN, rivals.INSERT, rivals.INSERT_KEYED, rivals.TO_SQL),
         "sql": lines(*plain_sql.NAMES),
         "read": readers.Found([2.0, 9.0, 2.0], [2.1, 2.1, 9.0], Reading([0.1, 0.2], Counter({200: 2}), [2**20])),
+        "bucket": Night("full", [Line("extract", 4.5, 10, 2**20)]),
+        "next_bucket": Night("incremental", [Line("extract", 0.6, 1, 2**20)]),
     }
     return Found({}, full, features, incremental, features, **{**given, **changed}, engines=["pandas"])  # type: ignore[arg-type]
 
@@ -101,6 +103,10 @@ def test_ratios_are_told_beside_what_the_design_asks() -> None:
 def test_the_features_after_a_night_are_told_of_apart() -> None:
     [told] = [one for one in found().ratios if "features" in one.name]
     assert told == Ratio("incremental night / full night, with the features after each", 9.3 / 12)
+
+
+def test_nights_with_the_lake_in_a_bucket_are_told_beside_those_with_it_in_a_folder() -> None:
+    assert [one.found for one in found().ratios if "bucket" in one.name] == [1.5, 2.0]
 
 
 def test_nothing_is_told_of_what_could_not_be_measured() -> None:
