@@ -27,6 +27,13 @@ NIGHT_AT: Final = time(4)  # when the night of the day before begins, in the sho
 # Tried with deltalake 1.6: it panics, or looks for the table in another folder.
 _REFUSED_BY_DELTA = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
 _OBJECT_STORES = ("s3", "gs", "abfss")
+_ANY_URL = re.compile(r"\w+:/")
+_CLOUDS = ("aws_", "google_", "azure_")
+_CLIENT_OPTIONS = ("allow_http", "allow_invalid_certificates", "connect_timeout", "timeout", "proxy_url")
+_OWN_OPTIONS = {
+    "endpoint": "lake_endpoint", "endpoint_url": "lake_endpoint", "region": "lake_region",
+    "default_region": "lake_region", "access_key_id": "lake_key_id", "secret_access_key": "lake_secret",
+}  # fmt: skip
 _URL = re.compile(r"[A-Za-z0-9._@=-]+(/[A-Za-z0-9._=-]+)*/?")  # what no library writes in another way than the next
 
 
@@ -337,14 +344,26 @@ class Settings(BaseSettings):
     @field_validator("lake", "reports")
     @classmethod
     def _folder_or_url(cls, value: str) -> str:
-        scheme, found, rest = value.partition("://")
-        if not found:
+        if not _ANY_URL.match(value):
             return str(ROOT / value)
+        scheme, _, rest = value.partition("://")
         if scheme not in _OBJECT_STORES or not _URL.fullmatch(rest):
+            # Not quoted: there may be a key in it.
             raise ValueError(
-                f"{value} is no folder and no s3://bucket/prefix (or gs://, abfss://) of letters, digits and . _ - ="
+                "is no folder and no s3://bucket/prefix (or gs://, abfss://) of letters, digits and . _ - =; keys"
+                " belong into settings of their own"
             )
         return value.rstrip("/")
+
+    @field_validator("lake_options")
+    @classmethod
+    def _known_options(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name in value:
+            if not name.lower().startswith(_CLOUDS) and name.lower() not in _CLIENT_OPTIONS:
+                raise ValueError(f"{name!r} begins with none of {', '.join(_CLOUDS)}: as in aws_session_token")
+            if (own := _OWN_OPTIONS.get(name.lower().removeprefix("aws_"))) is not None:
+                raise ValueError(f"{name!r} has a setting of its own: {own}")
+        return value
 
     @model_validator(mode="after")
     def _whole_key(self) -> Self:
@@ -355,13 +374,12 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _reports_beside_lake(cls, values: dict[str, object]) -> dict[str, object]:
-        """Report pages lie beside a lake in an object store: a worker's disk is nobody else's."""
+        """Report pages lie beside the lake, where nothing else is said; in a bucket, in its prefix."""
         lake = str(values.get("lake") or "")
-        return (
-            values
-            if "://" not in lake or values.get("reports")
-            else values | {"reports": f"{lake.rstrip('/')}/reports"}
-        )
+        if not lake or values.get("reports"):
+            return values
+        beside = f"{lake.rstrip('/')}/reports" if "://" in lake else str(Path(lake).parent / "reports")
+        return values | {"reports": beside}
 
     @field_validator("lake")
     @classmethod

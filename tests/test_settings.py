@@ -66,6 +66,13 @@ def test_a_missing_url_is_named(environment: pytest.MonkeyPatch, name: str) -> N
         ("spark_remote", "sc://host/;token=s3cret=", "is no sc://host:15002"),
         ("engine_fallback", "postgres", "'pandas', 'duckdb', 'dask' or 'spark'"),
         ("server_idle_seconds", "-1", "greater than or equal to 0"),
+        ("lake", "s3://key:s3cret@bucket/lake", "is no folder and no s3://bucket/prefix"),
+        ("lake", "abfss://lake@account.dfs.core.windows.net/x?sig=s3cret", "is no folder and no s3://bucket/prefix"),
+        ("lake", "s3:/bucket/lake", "is no folder and no s3://bucket/prefix"),
+        ("lake", "https://bucket.s3.amazonaws.com/lake", "is no folder and no s3://bucket/prefix"),
+        ("lake_options", '{"aws_endpoint_url": "http://minio:9000"}', "has a setting of its own: lake_endpoint"),
+        ("lake_options", '{"secret_access_key": "s3cret"}', "begins with none of aws_, google_, azure_"),
+        ("lake_key_id", "stocktake", "give both, or none"),
         ("published_by", "half past six", "invalid"),
         ("published_by", "04:00", "04:00:00 is no time of day, without a zone, after 04:00"),
         ("published_by", "06:30+01:00", "is no time of day, without a zone"),
@@ -79,6 +86,18 @@ def test_a_wrong_value_is_refused_and_the_setting_named(
         Settings()
     assert said in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("lake", "reports"),
+    [("s3://bucket/shop", "s3://bucket/shop/reports"), ("/data/lake", "/data/reports")],
+)
+def test_report_pages_lie_beside_the_lake(environment: pytest.MonkeyPatch, lake: str, reports: str) -> None:
+    environment.setenv("STOCKTAKE_LAKE", lake)
+    environment.setenv("STOCKTAKE_REPORTS", "")
+    assert (Settings().lake, Settings().reports) == (lake, reports)
+    environment.setenv("STOCKTAKE_REPORTS", "/data/pages")
+    assert Settings().reports == "/data/pages"
 
 
 def test_a_folder_of_sources_is_relative_to_the_project_or_absolute(

@@ -106,7 +106,7 @@ def build(
         if fallback in (None, chosen):
             raise
         _log.warning("%s; it is built on %s instead", error, fallback)
-    shutil.rmtree(into)  # what was written of it
+    shutil.rmtree(into, ignore_errors=True)  # what was written of it, if anything was
     return on(choose(name, fallback, [], resources))
 
 

@@ -77,7 +77,9 @@ def _schedule(name: str, dag: Mapping[str, Any]) -> list[str]:
     if dag["starts_from"] or "NullTimetable" in dag["schedule"]:
         assets = [f"`{asset}`" for asset in dag["starts_from"]]
         text = "When somebody triggers it"
-        if assets:
+        if len(assets) == 1:
+            text = f"When something is told of {assets[0]}"
+        elif assets:
             text = f"When {', '.join(assets[:-1])} and {assets[-1]} are published for a day, which is its partition key"
         text = f"{text}; {patience}"
         return [f"### {name}: schedule and form", "", *textwrap.wrap(text, 120), ""]

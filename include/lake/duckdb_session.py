@@ -36,7 +36,7 @@ _GONE = re.compile(
 _REFUSED = re.compile(r'Failed to (?:prepare|execute) \w+ "(?P<statement>.*)": (?P<reason>.*)', re.DOTALL)
 _FIRST_WAIT = 0.2  # seconds before DuckDB's second request to an object store; each later wait is twice as long
 _IN = ", in: "  # before the statement
-# No extension but the one that reads Postgres is loaded, or looked for in the network.
+# No extension is loaded but those that read Postgres and S3, from their wheels; none is looked for in the network.
 _CONFIG: Final[Mapping[str, str | bool | int | float | list[str]]] = MappingProxyType(
     {
         "autoload_known_extensions": "false",

@@ -23,7 +23,7 @@ def written(name: str) -> Iterator[IO[bytes]]:
 
 
 def pieces(name: str) -> Iterator[bytes]:
-    """What a file holds. It is open from now on: whoever removes it meanwhile takes nothing from this reader.
+    """What a file holds. In a folder, whoever removes it meanwhile takes nothing from this reader.
 
     Raises:
         FileNotFoundError: when there is none.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +23,19 @@ from obstore.store import from_url
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from include.lake.storage import File, name_of, spill_prefix
+from include.lake.paths import File, name_of, spill_prefix
 
 _LISTINGS: Final = 5
 MOST_RETRIES: Final = 100  # how long is what counts
 # Options that concern the connection; all others begin with the name of a cloud.
 _CLOUD: Final = ("aws_", "azure_", "google_")
 
+# What object_store, in obstore and Delta, and DuckDB say of a request; nobody else's error is about the store.
+_OF_STORE: Final = re.compile(
+    r"Generic (?:S3|GCS|MicrosoftAzure) error|Error performing (?:GET|HEAD|PUT|POST|DELETE) "
+    r"|HTTP (?:Error|GET|HEAD|PUT|POST|DELETE)|valid authentication credentials"
+)
+_KEY_ID: Final = re.compile(r"(?<=<AWSAccessKeyId>)[^<]*|(?<=<StringToSign>)[^<]*")
 _REFUSED: Final = re.compile(
     "403 Forbidden|401 Unauthorized|SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|AuthenticationFailed"
     "|lacked the necessary privileges|valid authentication credentials"
@@ -110,6 +116,15 @@ class ObjectStore:
         )
         return [prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found]
 
+    def latest(self, folder: str, name: re.Pattern[str]) -> File | None:
+        """See storage."""
+        found = (file for file in self.files(folder, deep=False) if name.fullmatch(file.name))
+        return max(found, key=lambda file: file.name, default=None)
+
+    def unfinished(self, folder: str) -> list[File]:  # noqa: ARG002 - what is not whole is not listed
+        """See storage."""
+        return []
+
     def times(self, folder: str) -> Iterator[datetime]:
         """When the files below a folder were written."""
         return (file.written_at for file in self.files(folder, deep=True))
@@ -122,7 +137,12 @@ class ObjectStore:
     def pieces(self, file: str, size: int) -> Iterator[bytes]:
         """See storage."""
         with named(self._root):
-            return map(bytes, obstore.get(self._store, self._key(file)).stream(min_chunk_size=size))
+            found = obstore.get(self._store, self._key(file))
+        return self._pieces(found, size)
+
+    def _pieces(self, found: Any, size: int) -> Iterator[bytes]:
+        with named(self._root):
+            yield from map(bytes, found.stream(min_chunk_size=size))
 
     def opened(self, file: str) -> Any:
         """See storage."""
@@ -140,8 +160,14 @@ class ObjectStore:
 
     def remove(self, files: list[str]) -> None:
         """See storage."""
+        keys = [self._key(file) for file in files]
         with named(self._root):
-            obstore.delete(self._store, [self._key(file) for file in files])
+            try:
+                obstore.delete(self._store, keys)
+            except FileNotFoundError:  # some stores answer so, and the others of these are still there
+                for key in keys:
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._store, key)
 
     def remove_empty(self, folders: set[str]) -> None:
         """See storage."""
@@ -193,10 +219,10 @@ def meaning(error: BaseException, place: str) -> Exception | None:
         error: of obstore, Delta, DuckDB or Arrow.
         place: the URL that the message names.
     """
-    if isinstance(error, ConnectionError | UnusableStorage):
-        return None
     text = str(error)
-    said = " ".join(_COLOUR.sub("", text.partition("\n\nDebug source")[0]).split())[:500]
+    if type(error).__module__.startswith("include.") or not _OF_STORE.search(text):
+        return None
+    said = _KEY_ID.sub("…", " ".join(_COLOUR.sub("", text.partition("\n\nDebug source")[0]).split()))[:500]
     if _NO_BUCKET.search(text):
         return UnusableStorage(f"there is no bucket {place}: make it, or mend STOCKTAKE_LAKE; the store says: {said}")
     if _REFUSED.search(text):

@@ -74,7 +74,7 @@ def opened(folder: str, version: int | None) -> Opened | None:
         deltalake.exceptions.DeltaError: when it no longer has this version, which is not the same as having no rows.
     """
     log = storage.join(folder, "_delta_log")
-    commit = _latest(log) if version is None else storage.find(storage.join(log, f"{version:020}.json"))
+    commit = storage.latest(log, _COMMIT) if version is None else storage.find(storage.join(log, f"{version:020}.json"))
     if commit is None:  # only a checkpoint knows this version, or nothing does
         found = open_table(folder, version)
         return Opened.of(found) if found is not None else None
@@ -101,9 +101,3 @@ def open_table(folder: str, version: int | None) -> DeltaTable | None:
             return None
         layer, table = folder.split("/")[-2:]
         raise DeltaError(f"the lake no longer has version {version} of {layer}.{table}") from error
-
-
-def _latest(log: str) -> storage.File | None:
-    """The latest commit in a log; None where there is none."""
-    commits = (file for file in storage.files(log) if _COMMIT.fullmatch(file.name))
-    return max(commits, key=lambda file: file.name, default=None)

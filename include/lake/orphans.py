@@ -71,14 +71,17 @@ def _is_alive(process: int) -> bool:
 
 
 def _remove_unnamed(log: Sequence[File], files: Sequence[File]) -> None:
-    if files:
-        named = set(_named(log))
-        storage.remove(file.path for file in files if file.name not in named)
+    left = {file.name for file in files}
+    for name in _named(log) if left else ():
+        left.discard(name)
+        if not left:
+            return
+    storage.remove(file.path for file in files if file.name in left)
 
 
 def _named(log: Sequence[File]) -> Iterator[str]:
-    """The name of every file that a version of a table holds or a commit names."""
-    for commit in (file for file in log if file.name.endswith(".json")):
+    """The name of every file that a version of a table holds or a commit names; the newest commits first."""
+    for commit in (file for file in reversed(log) if file.name.endswith(".json")):
         for line in storage.read(commit.path).decode().splitlines():
             action = json.loads(line)
             if path := action.get("add", action.get("remove", {})).get("path"):

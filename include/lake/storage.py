@@ -10,53 +10,28 @@ keeps for itself, such as what it spills.
 from __future__ import annotations
 
 import os
-import shutil
-import stat
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
+from include.lake.folders import Folders
+from include.lake.paths import File as File
+from include.lake.paths import folder_of as folder_of
+from include.lake.paths import is_url as is_url
+from include.lake.paths import join as join
+from include.lake.paths import name_of as name_of
+from include.lake.paths import spill_prefix as spill_prefix
 from include.settings import settings
 
 if TYPE_CHECKING:
     from include.lake.object_store import ObjectStore
 
-UNFINISHED: Final = ".part"  # the ending of a file's name until it is whole
-_NOT_THERE: Final = (FileNotFoundError, NotADirectoryError)
 _AT_ONCE: Final = 16  # requests to an object store, which takes 20 ms and more to answer one
-
-
-@dataclass(frozen=True)
-class File:
-    """A file there is.
-
-    Attributes:
-        path: its path or URL.
-        bytes: its size.
-        written_at: when it was last written.
-        mark: what tells it from another file that had the same name.
-    """
-
-    path: str
-    bytes: int
-    written_at: datetime
-    mark: str
-
-    @property
-    def name(self) -> str:
-        """The last part of its path."""
-        return name_of(self.path)
-
-
-def is_url(file: str) -> bool:
-    """Whether a file lies in an object store."""
-    return "://" in file
 
 
 def in_lake(*parts: str) -> str:
@@ -70,21 +45,6 @@ def parts_in_lake(file: str) -> list[str]:
     if not is_url(lake):  # Delta follows links
         file, lake = os.path.realpath(file), os.path.realpath(lake)
     return file.removeprefix(f"{lake}/").split("/")
-
-
-def join(folder: str, *parts: str) -> str:
-    """The path or URL of something below a folder."""
-    return "/".join((folder.rstrip("/"), *parts))
-
-
-def name_of(file: str) -> str:
-    """The last part of a path or URL."""
-    return file.rsplit("/", 1)[-1]
-
-
-def folder_of(file: str) -> str:
-    """A path or URL without its last part."""
-    return file.rsplit("/", 1)[0]
 
 
 def find(file: str) -> File | None:
@@ -121,6 +81,16 @@ def folders(folder: str) -> list[str]:
     return sorted(_of(folder).folders(folder))
 
 
+def latest(folder: str, name: re.Pattern[str]) -> File | None:
+    """The file of a folder with the greatest name among those that match; None where there is none."""
+    return _of(folder).latest(folder, name)
+
+
+def unfinished(folder: str) -> list[File]:
+    """What killed processes left below a folder of files that were never whole."""
+    return _of(folder).unfinished(folder)
+
+
 def is_older(folder: str, than: datetime) -> bool:
     """Whether nothing in a folder, nor the folder itself, was written since an instant."""
     return all(written_at < than for written_at in _of(folder).times(folder))
@@ -136,7 +106,7 @@ def read(file: str) -> bytes:
 
 
 def pieces(file: str, size: int = 2**20) -> Iterator[bytes]:
-    """What a file holds, in pieces of so many bytes. It is open from now on: its removal takes nothing from the reader.
+    """What a file holds, in pieces of so many bytes. In a folder, its removal takes nothing from who reads it.
 
     Raises:
         FileNotFoundError: when there is none.
@@ -218,11 +188,6 @@ def duckdb_files() -> Any:
     return _bucket_of(settings().lake).fsspec
 
 
-def spill_prefix() -> str:
-    """The first part of the names of this process's own folders; a later process removes those of a dead one by it."""
-    return f"stocktake-{os.getpid()}-"
-
-
 def meaning(error: BaseException) -> Exception | None:
     """What an error means that Delta, DuckDB or Arrow had of the lake's object store; None for any other error."""
     if not is_url(settings().lake):
@@ -242,7 +207,10 @@ def delta_options() -> dict[str, str] | None:
     return settings().storage_options | patience
 
 
-def _of(file: str) -> _Folders | ObjectStore:
+_FOLDERS: Final = Folders()
+
+
+def _of(file: str) -> Folders | ObjectStore:
     return _bucket_of(file) if is_url(file) else _FOLDERS
 
 
@@ -257,86 +225,3 @@ def _object_store(root: str, options: tuple[tuple[str, str], ...], seconds: int)
     from include.lake.object_store import ObjectStore  # 40 ms, which only a lake in one pays
 
     return ObjectStore(root, dict(options), timedelta(seconds=seconds))
-
-
-class _Folders:
-    """Folders of this machine's file system, or one that it mounts."""
-
-    def find(self, file: str) -> File | None:
-        try:
-            found = Path(file).stat()
-        except _NOT_THERE:
-            return None
-        return _seen(file, found) if stat.S_ISREG(found.st_mode) else None
-
-    def files(self, folder: str, *, deep: bool) -> Iterator[File]:
-        try:
-            entries = list(os.scandir(folder))
-        except _NOT_THERE:
-            return
-        for entry in entries:
-            with suppress(FileNotFoundError):  # removed or renamed meanwhile
-                if entry.is_file():
-                    yield _seen(entry.path, entry.stat())
-                elif deep:
-                    yield from self.files(entry.path, deep=True)
-
-    def folders(self, folder: str) -> list[str]:
-        try:
-            return [entry.name for entry in os.scandir(folder) if entry.is_dir()]
-        except _NOT_THERE:
-            return []
-
-    def times(self, folder: str) -> Iterator[datetime]:
-        try:
-            yield datetime.fromtimestamp(Path(folder).stat().st_mtime, UTC)
-        except _NOT_THERE:  # somebody removes it meanwhile
-            yield datetime.now(UTC)
-        yield from (file.written_at for file in self.files(folder, deep=True))
-
-    def read(self, file: str) -> bytes:
-        return Path(file).read_bytes()
-
-    def pieces(self, file: str, size: int) -> Iterator[bytes]:
-        return _pieces(Path(file).open("rb"), size)
-
-    def opened(self, file: str) -> Any:
-        import pyarrow as pa
-
-        return pa.OSFile(file, "rb")
-
-    @contextmanager
-    def whole(self, file: str) -> Iterator[str]:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(f"{file}.{uuid4().hex}{UNFINISHED}")
-        try:
-            yield str(unfinished)
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-    def remove(self, files: list[str]) -> None:
-        for file in files:
-            Path(file).unlink(missing_ok=True)
-
-    def remove_empty(self, folders: set[str]) -> None:
-        for folder in folders:
-            with suppress(OSError):  # somebody put something there
-                Path(folder).rmdir()
-
-    def remove_folder(self, folder: str) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-_FOLDERS: Final = _Folders()
-
-
-def _seen(path: str, found: os.stat_result) -> File:
-    mark = f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
-    return File(path, found.st_size, datetime.fromtimestamp(found.st_mtime_ns / 1e9, UTC), mark)
-
-
-def _pieces(file: IO[bytes], size: int) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(size):
-            yield piece

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from urllib.parse import quote, unquote, urlsplit
 
@@ -33,10 +34,7 @@ def _secrets() -> list[str]:
     """Every secret setting and the password in it, longest first."""
     try:
         values = [
-            one.get_secret_value()
-            for _, value in settings()
-            for one in (value if isinstance(value, tuple) else [value])
-            if isinstance(one, SecretStr)
+            one.get_secret_value() for _, value in settings() for one in _parts(value) if isinstance(one, SecretStr)
         ]
     except ValidationError:  # an incomplete environment has no known secrets
         return []
@@ -49,6 +47,13 @@ def _secrets() -> list[str]:
     tokens = [token for url in settings().alerts for token in _tokens(url.get_secret_value())]
     found = {*values, *passwords, *as_written, *tokens, *(quote(password, safe="") for password in passwords)}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _parts(value: object) -> Collection[object]:
+    """A setting's values: those of a list or a dictionary, else the one."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, tuple) else [value]
 
 
 def _tokens(url: str) -> list[str]:

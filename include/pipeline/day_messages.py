@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -39,6 +39,10 @@ class Queue:
     provider: str
 
 
+# A message is taken from its queue: that of a shop whose clock is ahead of ours cannot be read again later.
+_GRACE: Final = timedelta(minutes=1)
+
+
 class NoProvider(RuntimeError):
     """Nothing that is installed knows such a queue; the message names what does."""
 
@@ -54,7 +58,7 @@ def heard(queue: str, message: Any) -> dict[str, str] | None:
     at = datetime.now(UTC)
     try:
         day = day_in(said if isinstance(said, str | bytes) else "")
-        judge(day, at, at)
+        judge(day, at + _GRACE, at)
     except NoClosedDay as refused:
         _log.warning("A message of %s starts nothing: %s", queue, refused)
         return None

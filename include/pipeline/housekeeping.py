@@ -172,6 +172,9 @@ def remove_files(limits: Limits, tables: Iterable[Table], *, dry_run: bool) -> d
         done[place] = _remove(files, dry_run=dry_run)
         for folder in [] if dry_run else folders:
             storage.remove_folder(folder)
+    places = (settings().lake, settings().reports)
+    halves = [file for place in places for file in storage.unfinished(place) if file.written_at < limits.safe_since]
+    done["unfinished"] = _remove(halves, dry_run=dry_run)
     done = {place: figures for place, figures in done.items() if figures["files"]}
     _tell("removed", dry_run, {place: f"{one['files']:,} files, {one['bytes']:,} bytes" for place, one in done.items()})
     return done

@@ -34,7 +34,7 @@ _ANNOUNCED = sql.SQL(
     """
     select left(business_day::text, 100) as said, max(written_at)::timestamptz
     from {}
-    where written_at > now() - make_interval(days => %s)
+    where written_at > now() - make_interval(days => %s) and isfinite(written_at)
     group by said
     order by max(written_at) desc
     limit %s
@@ -136,10 +136,10 @@ class Outbox(SharedStreamProducer):
             connect_timeout=10,
             prepare_threshold=None,
             application_name="stocktake-outbox",
+            options="-c datestyle=ISO",  # with the connection: a pooler may give every statement another one
             keepalives_idle=30,
             tcp_user_timeout=30_000,
         )
-        await shop.execute("set datestyle = 'ISO'")
         try:
             await shop.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
         except psycopg.Error as error:  # a standby hears nothing; the table is there all the same

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake.exceptions import CommitFailedError
 from pyarrow import parquet
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
+from include.contract import ContractError
 from include.lake import duckdb_session as duck
 from include.lake import storage, tables, writes
 from include.lake.object_store import UnusableStorage
@@ -102,6 +104,9 @@ def test_a_file_is_there_whole_or_not_at_all(lake: str) -> None:
 
 def test_a_folder_is_as_old_as_the_youngest_file_below_it(lake: str) -> None:
     storage.write(f"{lake}/old/below/file", b"rows")
+    if not storage.is_url(lake):
+        for folder in (f"{lake}/old/below", f"{lake}/old"):
+            os.utime(folder, (0, 0))
     assert storage.is_older(f"{lake}/old", datetime.now(UTC) + timedelta(seconds=2))
     assert not storage.is_older(f"{lake}/old", datetime.now(UTC) - timedelta(hours=1))
 
@@ -195,3 +200,41 @@ def test_runs_that_write_the_first_rows_of_a_table_at_the_same_time_lose_none(la
             files = tables.files("raw", "orders", run=run)
             found = connection.execute(f"select count(*) from read_parquet({files})").fetchone()
             assert found == (2,), (lake, run)
+
+
+def test_only_what_is_said_of_the_store_means_something_of_it(bucket: ObjectServer) -> None:
+    """A rule's name, Postgres and Spark use the same words."""
+    assert bucket.endpoint
+    for error in (
+        ContractError("column payment_timeout of orders is gone"),
+        duckdb.IOException("Failed to execute query: canceling statement due to lock timeout"),
+        RuntimeError("failed to connect to all addresses; last error: Connection refused"),
+    ):
+        assert storage.meaning(error) is None
+    for said in (
+        "Generic S3 error: Error performing PUT http://x in 1s, after 9 retries - HTTP error: error sending request",
+        "Generic S3 error: Error performing GET http://x - Server returned non-2xx status code: 503 Slow Down",
+        "Could not establish connection error for HTTP HEAD to 'http://127.0.0.1:9/lake/x'",
+    ):
+        assert isinstance(storage.meaning(OSError(said)), ConnectionError)
+    told = storage.meaning(OSError("Generic S3 error: 403 Forbidden <AWSAccessKeyId>AKIA123</AWSAccessKeyId>"))
+    assert isinstance(told, UnusableStorage)
+    assert "AKIA123" not in str(told)
+
+
+def test_what_a_killed_process_left_unfinished_is_found(own_lake: Path) -> None:
+    half = own_lake / "training_sets" / "churn.parquet.0123.part"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    storage.write(storage.in_lake("training_sets", "whole.parquet"), b"rows")
+    assert [file.path for file in storage.unfinished(settings().lake)] == [str(half)]
+
+
+def test_a_link_to_a_folder_is_not_followed_by_who_removes(own_lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_bytes(b"rows")
+    (own_lake / "scratch").mkdir(parents=True)
+    (own_lake / "scratch" / "link").symlink_to(tmp_path / "elsewhere")
+    assert storage.files(storage.in_lake("scratch"), deep=True) == []
+    storage.remove_folder(storage.in_lake("scratch"))
+    assert (tmp_path / "elsewhere" / "kept").exists()

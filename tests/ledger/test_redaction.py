@@ -40,3 +40,13 @@ def test_a_password_is_hidden_wherever_it_stands(url: str) -> None:
         for part in (SECRET, ENCODED, "Sup3r", "Sec?ret"):
             assert part not in redacted(text)
     assert redacted("nothing to hide of loader at host/db") == "nothing to hide of loader at host/db"
+
+
+def test_keys_of_the_object_store_are_hidden(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_LAKE_KEY_ID", "AKIAOFTHELAKE")
+    monkeypatch.setenv("STOCKTAKE_LAKE_SECRET", "key-of-the-lake")
+    monkeypatch.setenv("STOCKTAKE_LAKE_OPTIONS", '{"aws_session_token": "token-of-the-lake"}')
+    settings.cache_clear()
+    told = redacted(f"{url} AKIAOFTHELAKE key-of-the-lake token-of-the-lake")
+    assert "of-the-lake" not in told.lower()
+    assert "ofthelake" not in told.lower()

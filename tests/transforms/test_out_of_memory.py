@@ -14,7 +14,9 @@ import pytest
 from pyarrow import parquet
 
 from include.settings import ROOT
+from include.sources import SOURCES
 from tests.transforms.conftest import FIRST_DAY, Reporting, day
+from transforms.build import build
 from transforms.engines import Local, out_of_memory
 
 # In a process of its own, as a task is: this one may hold a session already.
@@ -69,6 +71,22 @@ def test_it_is_said_and_another_engine_builds_only_if_a_setting_names_one(worker
     assert (made_on, count) == ("pandas", 1)
     assert said.partition(";")[0] in warned
     assert "built on pandas instead" in warned
+
+
+def test_one_that_runs_out_before_it_has_written_anything_is_built_elsewhere_too(tmp_path: Path) -> None:
+    """DuckDB reads small files at once, and this row is of 60 MB once it is unpacked."""
+    reporting = Reporting({"warehouses": "warehouse_id name\n1 north"}, "2026-01-10", "pandas", tmp_path / "drawn", {})
+    files = reporting.files("warehouses_history")
+    [file] = files["warehouses_versions"]
+    rows = parquet.read_table(file)
+    long = pa.array(["n" * 60_000_000], rows.schema.field("name").type)
+    parquet.write_table(rows.set_column(rows.schema.get_field_index("name"), "name", long), file, compression="zstd")
+    resources = Local(memory_limit="20MB", engine_fallback="pandas")
+    made = build(
+        "warehouses_history", files, SOURCES, as_of=day("2026-01-10"), first_day=lambda: day(FIRST_DAY),
+        engine="duckdb", into=tmp_path / "built", resources=resources,
+    )  # fmt: skip
+    assert (made.engine, made.rows) == ("pandas", 1)
 
 
 @pytest.mark.parametrize(

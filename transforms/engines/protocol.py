@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
+from uuid import uuid4
 
 import narwhals as nw
 from pydantic import SecretStr
@@ -119,8 +120,11 @@ def write_part(rows: Any, system: Any, path: str) -> None:
     from pyarrow import parquet
 
     if system is None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(rows, path)
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(f".{uuid4().hex}")  # a worker that seemed lost may write beside another
+        parquet.write_table(rows, unfinished)
+        unfinished.replace(file)
         return
     content = io.BytesIO()
     parquet.write_table(rows, content)

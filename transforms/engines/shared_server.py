@@ -37,7 +37,14 @@ _LOG_LINES: Final = 20
 # What a server's processes get of a task's environment: none of its passwords, keys and URLs.
 _PASSED: Final = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV",
-    "JAVA_HOME", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "NO_PROXY", "no_proxy",
+    "JAVA_HOME", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON",
+    *(f"{name}_proxy" for name in ("http", "https", "no")), "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+    "SSL_CERT_FILE", "SSL_CERT_DIR",
+    # Which role this machine has in a cloud, where a lake without a key is read with it. None of them is a secret.
+    "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_CLIENT_ID", "AZURE_TENANT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
     *(f"STOCKTAKE_{name.upper()}" for name in type(PARAMETERS).model_fields),  # Dask's workers compute with them
 }  # fmt: skip
 _PASSED_PREFIXES: Final = ("LC_", "SPARK_LOCAL_", "SPARK_CONF_", "HADOOP_", "DASK_")
@@ -119,10 +126,11 @@ def joined(kind: str, arguments: Mapping[str, Any], idle_seconds: float) -> Iter
             fcntl.flock(used, fcntl.LOCK_SH)
             folder.owner.write_text(json.dumps(_owner()))
             address = _reached(folder, kind, arguments, idle_seconds, environment)
+        lives = partial(_is_the_same, folder, address)
         try:
-            yield Joined(address, partial(is_alive, folder))
+            yield Joined(address, lives)
         except Exception as error:
-            _tell_if_ended(folder, kind, error)
+            _tell_if_ended(folder, kind, lives, error)
             raise
 
 
@@ -131,7 +139,11 @@ def turn(folder: ServerFolder, *, wait: bool = True) -> Iterator[bool]:
     """Take turns with everybody who joins, starts or leaves a server; gives whether it is our turn."""
     while True:
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with folder.turn.open("a") as mine:
+        try:
+            opened = folder.turn.open("a")
+        except FileNotFoundError:  # a server that ended has just removed the folder
+            continue
+        with opened as mine:
             if not lock(mine, fcntl.LOCK_EX, wait=wait):
                 yield False
                 return
@@ -156,6 +168,16 @@ def is_alive(folder: ServerFolder) -> bool:
         return False
     with folder.alive.open("a") as alive:
         return not lock(alive, fcntl.LOCK_SH)
+
+
+def _is_the_same(folder: ServerFolder, address: Mapping[str, Any]) -> bool:
+    """Whether a server runs in a folder, and is the one of this address: others may have started the next one."""
+    if not is_alive(folder):
+        return False
+    try:
+        return bool(json.loads(folder.address.read_text()) == address)
+    except FileNotFoundError:  # the next one is being started
+        return False
 
 
 def _folder(kind: str, arguments: Mapping[str, Any], idle_seconds: float, environment: Mapping[str, str]) -> Path:
@@ -215,10 +237,10 @@ def _reached(
     return json.loads(folder.address.read_text())
 
 
-def _tell_if_ended(folder: ServerFolder, kind: str, error: Exception) -> None:
+def _tell_if_ended(folder: ServerFolder, kind: str, lives: Callable[[], bool], error: Exception) -> None:
     """Say that the server ended, where that is why something failed."""
     deadline = time.monotonic() + _END_SECONDS
-    while is_alive(folder):
+    while lives():
         if time.monotonic() > deadline:
             return
         time.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
@@ -40,6 +41,7 @@ class SparkEngine:
         """Run on ``spark_remote``, else on ``spark_master``, else in a JVM here with twice ``memory_limit``."""
         self._resources = resources
         self._read: set[str] = set()
+        self._numbers = count()
 
     def __enter__(self) -> Self:
         from pyspark.sql.connect.session import SparkSession
@@ -87,7 +89,7 @@ class SparkEngine:
         if system is None:
             found: Frame = nw.from_native(reader.parquet(*map(_literal, files)))
             return found
-        name = f"lake_{len(self._read)}"
+        name = f"lake_{next(self._numbers)}"
         self._session.dataSource.register(lake_source(name, system, paths, schema))
         frame: Frame = nw.from_native(reader.format(name).load())
         return frame
