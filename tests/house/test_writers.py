@@ -52,6 +52,15 @@ MAY_WRITE_LAKE = (
     "include.pipeline.table_build",  # the slice of a night, of reporting and features
     "include.pipeline.housekeeping",  # compaction, and old runs of the landing
 )
+# Who may treat what lies in the lake as a path of this machine: storage's own side of it, what it is that is private, a
+# build's scratch, and the one machine that `make` runs on. To all others it may be a URL.
+MAY_TAKE_PATHS = (
+    "include.lake.folders", "include.lake.private_folders", "include.lake.scratch", "include.local", "include.settings",
+)  # fmt: skip
+TAKES_PATH = re.compile(
+    r"\bPath\(\s*(?:str\(\s*)?(?:settings\(\)\.(?:lake|reports)|(?:storage|lake|tables|handoff)\.\w+\()"
+    r"|settings\(\)\.(?:lake|reports)\s*/|\bopen\(\s*(?:storage|lake|handoff)\."
+)
 # Who may write `audit.*`: the ledger, and the rows that must be in the publication's own transaction.
 MAY_WRITE_AUDIT = (
     "include.ledger",
@@ -79,6 +88,12 @@ def lake_writers(files: Files) -> set[str]:
         for owner, functions in LAKE_WRITES.items()
         if used_of(module, owner) & set(functions)
     }
+
+
+def takers_of_paths(files: Files) -> set[str]:
+    """Modules for which a file of the lake is a path, and that may not assume so."""
+    found = {name for name, module in modules(files).items() if TAKES_PATH.search(code(module))}
+    return {name for name in found if not within(name, MAY_TAKE_PATHS)}
 
 
 def ledger_writers(files: Files) -> set[str]:
@@ -130,6 +145,16 @@ RULES: Rules = {
             ("include/publish.py", "import os\nos.getenv('X')", "include.publish"),
             ("dags/nightly.py", "from pydantic_settings import BaseSettings", "dags.nightly"),
             ("include/demo_shop/live.py", "import os\nx = os.environ.get('SHOP')", "include.demo_shop.live"),
+        ],
+    ),
+    "the lake may lie in an object store": (
+        takers_of_paths,
+        [
+            ("include/serve/page.py", "x = Path(settings().reports)", "include.serve.page"),
+            ("include/gate/checks.py", "x = Path(handoff.checked_file(run, name)).exists()", "include.gate.checks"),
+            ("include/gate/handoff.py", "x = Path(str(lake.folder('a', 'b')))", "include.gate.handoff"),
+            ("include/pipeline/one_shop.py", "x = settings().lake / 'shop.json'", "include.pipeline.one_shop"),
+            ("include/extract/checksums.py", "x = open(storage.in_lake('sums'))", "include.extract.checksums"),
         ],
     ),
     "a DAG file is wiring": (
