@@ -329,6 +329,17 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
         yield server
 
 
+@pytest.fixture
+def bucket(object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """The server that holds a test's own lake, in a bucket, without a shop and a warehouse."""
+    lake_alone(monkeypatch, tmp_path / "lake")
+    for name, value in object_server.variables(f"alone/{tmp_path.name}").items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield object_server
+    settings.cache_clear()
+
+
 def move_lake(environment: pytest.MonkeyPatch, server: ObjectServer) -> None:
     """Move the lake of the settings from its folder, if there is one, into a bucket."""
     folder = Path(settings().lake)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,32 +20,14 @@ from include.lake import storage, tables, writes
 from include.lake.object_store import UnusableStorage
 from include.lake.opened import RUN
 from include.settings import settings
-from tests.conftest import lake_alone
 from tests.object_server import SECRET, ObjectServer
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def lake(request: pytest.FixtureRequest) -> str:
     """A lake in a folder, and in a bucket."""
-    lake_alone(monkeypatch, tmp_path / "lake")
-    if request.param == "bucket":
-        server: ObjectServer = request.getfixturevalue("object_server")
-        for name, value in server.variables(f"storage/{tmp_path.name}").items():
-            monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield settings().lake
-    settings.cache_clear()
-
-
-@pytest.fixture
-def bucket(object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    """The server of a lake in a bucket, of which a test changes what it says."""
-    lake_alone(monkeypatch, tmp_path / "lake")
-    for name, value in object_server.variables(f"storage/{tmp_path.name}").items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield object_server
-    settings.cache_clear()
+    request.getfixturevalue("own_lake" if request.param == "folder" else "bucket")
+    return settings().lake
 
 
 def test_what_was_written_is_found_listed_read_and_removed(lake: str) -> None:
@@ -178,7 +159,7 @@ def test_a_store_that_is_away_is_a_lost_connection(bucket: ObjectServer, monkeyp
     monkeypatch.setenv("STOCKTAKE_LAKE_RETRY_SECONDS", "1")
     settings.cache_clear()
     assert bucket.endpoint != settings().lake_endpoint
-    with pytest.raises(ConnectionError, match="s3://storage is away"):
+    with pytest.raises(ConnectionError, match="s3://alone is away"):
         storage.check(settings().lake)
 
 

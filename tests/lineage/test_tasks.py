@@ -166,3 +166,10 @@ def test_a_wrong_event_is_found_wrong(night: str) -> None:
     said = " ".join(faults(event))
     for fault in ("'runId' is a required property", "'none' is not of type 'array'", "there is no schema"):
         assert fault in said
+
+
+def test_what_lies_in_a_bucket_is_named_by_it() -> None:
+    from include.lineage.datasets import in_folder
+
+    one = in_folder("s3://bucket/shop/lake/raw/orders")
+    assert (one.get_namespace(), one.get_name()) == ("s3://bucket", "shop/lake/raw/orders")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,29 +13,18 @@ from pyarrow import parquet
 from include.build.resources import LakeFiles
 from include.lake import storage
 from include.settings import settings
-from tests.conftest import lake_alone
-from tests.object_server import ObjectServer
 from transforms.engines import ENGINES, Frame, Local, by_key
 
 SCHEMA = pa.schema([("key", pa.int64()), ("value", pa.int64()), ("text", pa.string())])
 
 
-@pytest.fixture
-def lake(object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A lake in a bucket."""
-    lake_alone(monkeypatch, tmp_path / "lake")
-    for name, value in object_server.variables(f"engines/{tmp_path.name}").items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield settings().lake
-    settings.cache_clear()
-
-
+@pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("place", ["here", "shared"])
 @pytest.mark.parametrize(
     "name", ["pandas", "duckdb", *(pytest.param(one, marks=pytest.mark.long) for one in ("dask", "spark"))]
 )
-def test_an_engine_reads_a_bucket_and_its_workers_write_to_it(lake: str, tmp_path: Path, name: str, place: str) -> None:
+def test_an_engine_reads_a_bucket_and_its_workers_write_to_it(tmp_path: Path, name: str, place: str) -> None:
+    lake = settings().lake
     files = [f"{lake}/rows/{number}.parquet" for number in range(3)]
     for number, file in enumerate(files):
         rows = {"key": [number, 7], "value": [10 * number, 1], "text": [f"text {number}", None]}
