@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import obstore
+from deltalake.exceptions import DeltaError
 from obstore.exceptions import BaseError
 from obstore.fsspec import FsspecStore
 from obstore.store import from_url
@@ -25,7 +26,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from include.lake.paths import File, name_of, spill_prefix
 
-_LISTINGS: Final = 5
+Answer = TypeVar("Answer")
+_TRIES: Final = 5
 MOST_RETRIES: Final = 100  # how long is what counts
 # Options that concern the connection; all others begin with the name of a cloud.
 _CLOUD: Final = ("aws_", "azure_", "google_")
@@ -101,17 +103,17 @@ class ObjectStore:
     def files(self, folder: str, *, deep: bool) -> Iterator[File]:
         """See storage."""
         if deep:
-            found = self._listed(
+            found = self._asked(
                 lambda: [one for batch in obstore.list(self._store, f"{self._key(folder)}/") for one in batch]
             )
         else:
-            found = self._listed(lambda: list(obstore.list_with_delimiter(self._store, self._key(folder))["objects"]))
+            found = self._asked(lambda: list(obstore.list_with_delimiter(self._store, self._key(folder))["objects"]))
         # Some stores list an empty folder as a file of no bytes.
         return (self._seen(one) for one in found if one["size"] or "." in name_of(one["path"]))
 
     def folders(self, folder: str) -> list[str]:
         """See storage."""
-        found = self._listed(
+        found = self._asked(
             lambda: list(obstore.list_with_delimiter(self._store, self._key(folder))["common_prefixes"])
         )
         return [prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found]
@@ -176,17 +178,8 @@ class ObjectStore:
         """See storage."""
         self.remove([file.path for file in self.files(folder, deep=True)])
 
-    def _listed(self, listing: Callable[[], list[Any]]) -> list[Any]:
-        """A listing; one whose answer broke off is asked for again, which object_store leaves to its callers."""
-        tries = Retrying(
-            retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(_LISTINGS), wait=wait_random(0, 1),
-            reraise=True,
-        )  # fmt: skip
-        return tries(self._named, listing)
-
-    def _named(self, asked: Callable[[], list[Any]]) -> list[Any]:
-        with named(self._root):
-            return asked()
+    def _asked(self, listing: Callable[[], list[Any]]) -> list[Any]:
+        return asked_again(listing, self._root)
 
     def _key(self, file: str) -> str:
         return file.removeprefix(self._root).lstrip("/")
@@ -194,6 +187,29 @@ class ObjectStore:
     def _seen(self, found: Any) -> File:
         path, size, at = found["path"], int(found["size"]), found["last_modified"]
         return File(f"{self._root}/{path}", size, at, f"{found['e_tag']} {at.isoformat()} {size}")
+
+
+def asked_again(ask: Callable[[], Answer], place: str) -> Answer:
+    """An answer of a store, for which it is asked again when it breaks off: object_store leaves that to its callers.
+
+    Args:
+        ask: what may be done twice: reading, or listing.
+        place: the URL that messages name.
+
+    Raises:
+        UnusableStorage: when it refuses, or there is no such bucket.
+        ConnectionError: when it is away, overloaded, or breaks off every time.
+    """
+
+    def once() -> Answer:
+        with named(place):
+            return ask()
+
+    tries = Retrying(
+        retry=retry_if_exception_type(ConnectionError), stop=stop_after_attempt(_TRIES), wait=wait_random(0, 1),
+        reraise=True,
+    )  # fmt: skip
+    return tries(once)
 
 
 @contextmanager
@@ -206,7 +222,7 @@ def named(place: str) -> Iterator[None]:
     """
     try:
         yield
-    except (BaseError, OSError) as error:
+    except (BaseError, DeltaError, OSError) as error:
         if isinstance(error, FileNotFoundError) or (told := meaning(error, place)) is None:
             raise
         raise told from error

@@ -95,7 +95,7 @@ def open_table(folder: str, version: int | None) -> DeltaTable | None:
         deltalake.exceptions.DeltaError: when it no longer has this version, which is not the same as having no rows.
     """
     try:
-        return DeltaTable(folder, version=version, storage_options=storage.delta_options())
+        return storage.asked_again(lambda: DeltaTable(folder, version=version, storage_options=storage.delta_options()))
     except TableNotFoundError as error:
         if version is None or not DeltaTable.is_deltatable(folder, storage.delta_options()):
             return None

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from include.lake.folders import Folders
 from include.lake.paths import File as File
@@ -31,6 +31,7 @@ from include.settings import settings
 if TYPE_CHECKING:
     from include.lake.object_store import ObjectStore
 
+Answer = TypeVar("Answer")
 _AT_ONCE: Final = 16  # requests to an object store, which takes 20 ms and more to answer one
 
 
@@ -186,6 +187,15 @@ def arrow(files: Sequence[str]) -> tuple[Any, list[str]]:
 def duckdb_files() -> Any:
     """The object store of the lake as a file system of fsspec's, which DuckDB reads through."""
     return _bucket_of(settings().lake).fsspec
+
+
+def asked_again(ask: Callable[[], Answer]) -> Answer:
+    """What Delta reads in the lake, asked for again where an object store breaks off in the middle of its answer."""
+    if not is_url(settings().lake):
+        return ask()
+    from include.lake.object_store import asked_again
+
+    return asked_again(ask, settings().lake)
 
 
 def meaning(error: BaseException) -> Exception | None:

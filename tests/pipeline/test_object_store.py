@@ -39,9 +39,7 @@ STEPS = (
 )  # fmt: skip
 MAY_PASS: Any = tuple(pydoc.locate(error) for error in ERRORS_THAT_MAY_PASS)
 MOST_TRIES = 5  # as task_defaults says
-FAULTS = dict.fromkeys(range(0, 100, 17), Fault.OVERLOADED) | dict.fromkeys(range(5, 100, 17), Fault.BROKEN) | {
-    29: Fault.CUT, 61: Fault.LOST,
-}  # fmt: skip
+FAULTS = {53: Fault.OVERLOADED, 59: Fault.BROKEN, 211: Fault.CUT, 307: Fault.LOST}  # one in so many requests
 
 
 @pytest.mark.long
@@ -109,7 +107,7 @@ def training(nights: Nights) -> tuple[Any, ...]:
 def test_a_store_that_is_overloaded_breaks_off_and_loses_answers_changes_nothing(
     night_done: Callable[[Collection[str]], Done], object_server: ObjectServer, tmp_path: Path
 ) -> None:
-    """Of a hundred requests 14 fail, in one of four ways; steps that fail are tried again, as Airflow does."""
+    """Of a hundred requests four fail, in one of four ways; steps that fail are tried again, as Airflow does."""
     before_it, told, failed = night_done(FEW), {}, Counter[str]()
     with before(object_server.endpoint) as proxy:
         for place in ("sound", "faulty"):
@@ -122,7 +120,9 @@ def test_a_store_that_is_overloaded_breaks_off_and_loses_answers_changes_nothing
                 if place == "faulty":
                     environment.setenv("STOCKTAKE_LAKE_ENDPOINT", proxy.endpoint)
                     settings.cache_clear()
-                    proxy.faults = lambda number, *_: FAULTS.get(number % 100)
+                    proxy.faults = lambda number, *_: next(
+                        (FAULTS[one] for one in FAULTS if number % one == one - 1), None
+                    )
                     for module, step in STEPS:
                         environment.setattr(module, step, tried_again(getattr(module, step), failed))
                 replace(nights, names=FEW).run(TOMORROW)
@@ -131,8 +131,13 @@ def test_a_store_that_is_overloaded_breaks_off_and_loses_answers_changes_nothing
             done.warehouse.drop()
     assert told["faulty"] == told["sound"]
     assert {kind for _, kind in proxy.befallen} == {*Fault}
-    assert min(sum(n for (method, _), n in proxy.befallen.items() if method == one) for one in ("GET", "PUT")) > 20
+    assert min(sum(n for (method, _), n in proxy.befallen.items() if method == one) for one in ("GET", "PUT")) > 5
     assert failed, "no step failed: what comes of one is not seen"
+
+
+def faults(number: int, method: str, path: str) -> Fault | None:  # noqa: ARG001 - every request counts
+    """The fault that befalls a request."""
+    return next((FAULTS[period] for period in FAULTS if number % period == period - 1), None)
 
 
 def tried_again(step: Callable[..., Any], failed: Counter[str]) -> Callable[..., Any]:
