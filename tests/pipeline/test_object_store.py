@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import pydoc
 import shutil
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,13 +16,11 @@ from pyarrow import parquet
 
 from include.lake import storage
 from include.ledger import runs
-from include.pipeline import housekeeping, nightly, table_build, tables_dag, training_set
+from include.pipeline import housekeeping, training_set
 from include.pipeline.housekeeping import Limits
-from include.pipeline.troubles import ERRORS_THAT_MAY_PASS
 from include.serve import page
 from include.settings import settings
 from tests.conftest import Done, move_lake, nights_between
-from tests.faulty_proxy import Fault, before
 from tests.nights import FEW, LAST_DAY, Nights, of_a_copied_shop
 from tests.object_server import ObjectServer
 from tests.pipeline.test_republish import let_a_day_pass, put_back, reporting
@@ -33,13 +29,6 @@ from transforms.registry import TABLES
 
 ALL = [one.table for one in TABLES.values()]
 TOMORROW = LAST_DAY + timedelta(days=1)
-STEPS = (
-    (nightly, "begin"), (nightly, "extract"), (nightly, "validate"), (nightly, "check_tolerance"), (nightly, "accept"),
-    (table_build, "build"), (nightly, "audit"), (nightly, "publish"), (tables_dag, "publish"),
-)  # fmt: skip
-MAY_PASS: Any = tuple(pydoc.locate(error) for error in ERRORS_THAT_MAY_PASS)
-MOST_TRIES = 5  # as task_defaults says
-FAULTS = {53: Fault.OVERLOADED, 59: Fault.BROKEN, 211: Fault.CUT, 307: Fault.LOST}  # one in so many requests
 
 
 @pytest.mark.long
@@ -101,55 +90,3 @@ def training(nights: Nights) -> tuple[Any, ...]:
     assert json.loads(storage.read(note))["rows"] == rows.num_rows
     assert 0 < rows.num_rows <= customers
     return rows.num_rows, sorted(rows.column_names)
-
-
-@pytest.mark.long
-def test_a_store_that_is_overloaded_breaks_off_and_loses_answers_changes_nothing(
-    night_done: Callable[[Collection[str]], Done], object_server: ObjectServer, tmp_path: Path
-) -> None:
-    """Of a hundred requests four fail, in one of four ways; steps that fail are tried again, as Airflow does."""
-    before_it, told, failed = night_done(FEW), {}, Counter[str]()
-    with before(object_server.endpoint) as proxy:
-        for place in ("sound", "faulty"):
-            done = Done(before_it.shop.copy(), before_it.warehouse.copy(), tmp_path / place / "lake")
-            shutil.copytree(before_it.lake, done.lake)
-            of_a_copied_shop(done.lake)
-            with pytest.MonkeyPatch.context() as environment, nights_between(environment, done) as nights:
-                move_lake(environment, object_server)
-                let_a_day_pass(nights)
-                if place == "faulty":
-                    environment.setenv("STOCKTAKE_LAKE_ENDPOINT", proxy.endpoint)
-                    settings.cache_clear()
-                    proxy.faults = lambda number, *_: next(
-                        (FAULTS[one] for one in FAULTS if number % one == one - 1), None
-                    )
-                    for module, step in STEPS:
-                        environment.setattr(module, step, tried_again(getattr(module, step), failed))
-                replace(nights, names=FEW).run(TOMORROW)
-                told[place] = replace(nights, names=FEW).published()
-            done.shop.drop()
-            done.warehouse.drop()
-    assert told["faulty"] == told["sound"]
-    assert {kind for _, kind in proxy.befallen} == {*Fault}
-    assert min(sum(n for (method, _), n in proxy.befallen.items() if method == one) for one in ("GET", "PUT")) > 5
-    assert failed, "no step failed: what comes of one is not seen"
-
-
-def faults(number: int, method: str, path: str) -> Fault | None:  # noqa: ARG001 - every request counts
-    """The fault that befalls a request."""
-    return next((FAULTS[period] for period in FAULTS if number % period == period - 1), None)
-
-
-def tried_again(step: Callable[..., Any], failed: Counter[str]) -> Callable[..., Any]:
-    """A step that is tried again after a failure that may pass."""
-
-    def tried(*arguments: Any) -> Any:
-        for _ in range(MOST_TRIES):
-            try:
-                return step(*arguments)
-            except MAY_PASS as error:
-                failed[f"{step.__name__}: {type(error).__name__}"] += 1
-                last = error
-        raise last
-
-    return tried
