@@ -142,8 +142,8 @@ def known_sums_sql(connection: duckdb.DuckDBPyConnection, source: Source) -> str
     """
     cached = []
     for layer in ("clean", "quarantine"):
-        for seen in storage.find_all(lake.files(layer, source.name)):
-            file = seen.path if seen else ""
+        files = lake.files(layer, source.name)
+        for file, seen in zip(files, storage.find_all(files), strict=True):
             identity = f"{file} {seen and seen.mark} {copy_sums_sql(source, layer)}"
             cached.append(_cached_file(source, hashlib.sha256(identity.encode()).hexdigest()))
             if not storage.exists(cached[-1]):

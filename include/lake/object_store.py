@@ -27,7 +27,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from include.lake.paths import File, name_of, spill_prefix
 
 Answer = TypeVar("Answer")
-_TRIES: Final = 5
+_TRIES: Final = 5  # of what breaks off in the middle of its answer
 MOST_RETRIES: Final = 100  # how long is what counts
 # Options that concern the connection; all others begin with the name of a cloud.
 _CLOUD: Final = ("aws_", "azure_", "google_")
@@ -47,8 +47,6 @@ _AWAY: Final = re.compile(
     r"error sending request|request or response body error|(?:non-2xx status code:|HTTP) (?:408|429|5\d\d)"
     "|Could not (?:connect|establish|resolve)|Connection (?:refused|reset|closed)|[Tt]imed? ?out|Failed to connect"
 )
-
-
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # Delta's, for a terminal
 
 

@@ -45,7 +45,7 @@ class Trouble:
 
 TROUBLES: Final = (
     Trouble(
-        "The shop or the warehouse is away, or a connection broke",
+        "The shop, the warehouse or the lake's object store is away, or a connection broke",
         Outcome.AGAIN,
         "Nothing to do if it comes back within the pauses.",
         errors=("builtins.OSError", "psycopg.OperationalError"),
@@ -138,6 +138,11 @@ TROUBLES: Final = (
         "A figure does not add up from source to table, or the warehouse does not hold what was written",
         Outcome.STOPS,
         "Nothing is published. The message shows both sides and the first keys.",
+    ),
+    Trouble(
+        "The lake's object store refuses the key, or has no such bucket",
+        Outcome.STOPS,
+        "Nothing is read. The message names the setting to mend.",
     ),
     Trouble(
         "A file of the lake is damaged",

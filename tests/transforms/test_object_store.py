@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from include.build.resources import LakeFiles
 from include.lake import storage
 from include.settings import settings
 from transforms.engines import ENGINES, Frame, Local, by_key
+from transforms.engines.duckdb_engine import DuckdbEngine
 
 SCHEMA = pa.schema([("key", pa.int64()), ("value", pa.int64()), ("text", pa.string())])
 
@@ -43,6 +45,24 @@ def test_an_engine_reads_a_bucket_and_its_workers_write_to_it(tmp_path: Path, na
     assert found.select(["key", "value"]).to_pydict() == {"key": [0, 1, 2, 7], "value": [0, 10, 20, 3]}
     assert found["text"].to_pylist()[1:3] == ["text 1", "text 2"]
     assert storage.is_url(written[0]) == (place == "shared" and name == "spark")
+
+
+@pytest.mark.usefixtures("bucket")
+def test_duckdb_builds_without_a_key_of_ours_and_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a role of the machine it reads through Python, and looks for no extension in the network."""
+    file = storage.in_lake("rows.parquet")
+    with storage.whole(file) as unfinished:
+        parquet.write_table(pa.table({"key": [1, 2], "value": [3, 4], "text": ["a", "b"]}, SCHEMA), unfinished)
+    for name, ours in (("AWS_ACCESS_KEY_ID", "KEY_ID"), ("AWS_SECRET_ACCESS_KEY", "SECRET")):
+        monkeypatch.setenv(name, os.environ[f"STOCKTAKE_LAKE_{ours}"])
+        monkeypatch.delenv(f"STOCKTAKE_LAKE_{ours}")
+    settings.cache_clear()
+    with DuckdbEngine(Local(files=LakeFiles())) as engine:
+        read = engine.open([file], SCHEMA)
+        assert read.collect().to_native().to_pydict()["value"] == [3, 4]
+        loaded = engine._connection.execute("select current_setting('autoload_known_extensions')").fetchone()
+    assert loaded == (False,)
+    assert not list(tmp_path.iterdir())
 
 
 def sums(frame: Frame) -> Frame:

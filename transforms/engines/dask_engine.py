@@ -96,7 +96,7 @@ class DaskEngine:
         rows = frame.to_native()
         # The peer-to-peer shuffle keeps memory flat, but each is set up on all workers, and a table has a dozen.
         shuffle = "p2p" if rows.npartitions > _MANY_PARTITIONS else "tasks"
-        parts = f"{self._resources.shared or into}/unsorted"
+        parts = f"{self._resources.shared or into.parent}/{into.name}/unsorted"
         system, (folder,) = self._resources.files.arrow([parts])
         with dask.config.set({"dataframe.shuffle.method": shuffle}):
             # Fusing tasks copies what they share: 110 of 118 s, profiled on small tables.
