@@ -59,10 +59,10 @@ stop: ## Stop Airflow and Postgres
 	@test ! -e .venv/.installed || $(STOCKTAKE) stop
 
 test: lint ## Check style, types, and all tests but the long ones
-	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m "not long"
+	@$(BIN)/pytest --numprocesses 2 --max-worker-restart 0 --no-loadscope-reorder -m "not long"
 
 test-long: .venv/.installed ## Run the long tests: many nights, whole histories, every engine, a real Airflow: ONLY="tests/gate tests/audit"
-	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m long $(ONLY)
+	@$(BIN)/pytest --numprocesses 2 --max-worker-restart 0 --no-loadscope-reorder -m long $(ONLY)
 
 histories: .venv/.installed ## Compare incremental nights with full rebuilds, through as many random histories: HISTORIES=5000
 	@$(BIN)/pytest tests/histories --histories $(HISTORIES)

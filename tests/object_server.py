@@ -93,8 +93,8 @@ def running(folder: Path) -> Iterator[ObjectServer]:
         _wait(server, folder / "weed.log")
         yield server
     finally:
-        process.terminate()
-        process.wait(30)
+        process.kill()  # asked to end it takes 25 s
+        process.wait()
 
 
 def _wait(server: ObjectServer, log: Path) -> None:

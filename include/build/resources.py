@@ -26,9 +26,9 @@ class LakeFiles:
         """The size of files."""
         return sum(found.bytes for found in storage.find_all(files) if found)
 
-    def read_by(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Let a DuckDB connection read them."""
-        duck.reach_lake(connection)
+    def read_by(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Let a DuckDB connection read them; whether its relations may."""
+        return duck.reach_lake(connection)
 
 
 @dataclass(frozen=True)

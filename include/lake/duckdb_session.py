@@ -88,18 +88,22 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
         yield timed(connection)
 
 
-def reach_lake(connection: duckdb.DuckDBPyConnection) -> None:
+def reach_lake(connection: duckdb.DuckDBPyConnection) -> bool:
     """Let a connection read the lake where it lies in an object store.
 
     DuckDB's own reader takes keys alone (3 M rows from a server on this machine: 0.2 s, and 0.4 to 0.9 s through
     Python); all other ways to be let in, and other clouds than S3, go through Python.
+
+    Returns:
+        Whether it reads without Python. Where it does not, files are for ``execute`` alone: a relation is bound while
+        its caller holds Python's lock, and DuckDB's threads, which look into several files at once, wait for that lock.
     """
     lake, said = settings().lake, settings().storage_options
     if not storage.is_url(lake):
-        return
+        return True
     if not lake.startswith("s3://") or "aws_access_key_id" not in said:
         connection.register_filesystem(storage.duckdb_files())
-        return
+        return False
     endpoint = urlsplit(said.get("aws_endpoint", ""))
     values = {
         "key_id": said["aws_access_key_id"],
@@ -117,6 +121,7 @@ def reach_lake(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"set http_retries = {max(retries, 1)}")
     connection.execute(f"set http_retry_wait_ms = {round(1000 * _FIRST_WAIT)}")
     connection.execute("set http_retry_backoff = 2")
+    return True
 
 
 def last_whole_day(instant: datetime) -> int:

@@ -43,7 +43,7 @@ class DuckdbEngine:
         self._numbers = count()
         self._scratch = Path(self._held.enter_context(TemporaryDirectory(prefix=spill_prefix())))
         self._connection = self._held.enter_context(duckdb.connect(config=_CONFIG))
-        self._files.read_by(self._connection)
+        self._in_relations = self._files.read_by(self._connection)
         self._connection.execute("set timezone = 'UTC'")
         self._connection.execute("set memory_limit = $limit", {"limit": self._memory_limit})
         self._connection.execute("set temp_directory = $spill", {"spill": str(self._scratch)})
@@ -61,6 +61,9 @@ class DuckdbEngine:
         """See Engine."""
         if not files:
             return self.frame(schema.empty_table())
+        return self._opened(files if self._in_relations else [self._fetched(files)], schema)
+
+    def _opened(self, files: Sequence[str], schema: Any) -> Frame:
         rows = self._connection.read_parquet(list(files), union_by_name=True)
         columns = (_quoted(name) if name in rows.columns else f"null as {_quoted(name)}" for name in schema.names)
         rows = rows.project(", ".join(columns))
@@ -69,6 +72,18 @@ class DuckdbEngine:
             rows.create(name)
             rows = self._connection.table(name)
         return nw.from_native(rows)
+
+    def _fetched(self, files: Sequence[str]) -> str:
+        """A file of this machine with the rows of files that relations may not read."""
+        file = self._file()
+        self._connection.execute(
+            "copy (select * from read_parquet($files, union_by_name = true)) to $file (format parquet)",
+            {"files": list(files), "file": file},
+        )
+        return file
+
+    def _file(self) -> str:
+        return str(self._scratch / f"{next(self._numbers)}.parquet")
 
     def frame(self, table: Any) -> Frame:
         """See Engine."""
@@ -80,9 +95,9 @@ class DuckdbEngine:
         The rows are written to a file: DuckDB binds a relation again for everything derived from it, so a deep tree of
         relations takes seconds before it reads the first row.
         """
-        file = self._scratch / f"{next(self._numbers)}.parquet"
-        self._bigint(frame, schema).write_parquet(str(file))
-        return self.open([str(file)], schema)
+        file = self._file()
+        self._bigint(frame, schema).write_parquet(file)
+        return self._opened([file], schema)
 
     def write(self, frame: Frame, schema: Any, order: Sequence[str], into: Path) -> list[str]:
         """See Engine."""

@@ -37,8 +37,12 @@ class Files(Protocol):
     def bytes(self, files: Sequence[str]) -> int:
         """The size of files."""
 
-    def read_by(self, connection: Any) -> None:
-        """Let a DuckDB connection read them."""
+    def read_by(self, connection: Any) -> bool:
+        """Let a DuckDB connection read them.
+
+        Returns:
+            Whether its relations may; False when only ``execute`` may, as they are read through Python.
+        """
 
 
 class InFolders:
@@ -52,8 +56,9 @@ class InFolders:
         """See Files."""
         return sum(Path(file).stat().st_size for file in files)
 
-    def read_by(self, connection: Any) -> None:
+    def read_by(self, connection: Any) -> bool:  # noqa: ARG002 - DuckDB reads folders by itself
         """See Files."""
+        return True
 
 
 class OutOfMemory(RuntimeError):
