@@ -73,7 +73,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
-from dags.steps import SPARE, accept, approve, audit, builds, check_tolerance, publish, report, validates
+from dags.steps import SPARE, accept, approve, audit, builds, check_tolerance, publish, queue_of, report, validates
 from include.contract.assets import asset
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.pipeline.watch import at_once
@@ -114,7 +114,7 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task.short_circuit
+    @task.short_circuit(queue=queue_of("begin"))
     def begin(run: str, **context: Any) -> bool:
         """Work out what is asked and enter the run in the ledger; all is skipped that was published when announced."""
         from include.pipeline import day_closed, nightly, run_request
@@ -129,7 +129,7 @@ with DAG(
         nightly.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
         return True
 
-    @task
+    @task(queue=queue_of("extract"))
     def extract(run: str) -> dict[str, int]:
         """Read all sources in one snapshot into lake/raw."""
         from include.pipeline import nightly

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk import TaskGroup, task
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.pipeline.approval import Approval
 from include.settings import settings
+from include.sources import shop_sources
 from transforms.registry import TABLES
 
+STEPS: Final = ("begin", "extract", "validates", "check_tolerance", "accept", "builds", "audit", "publish", "report")
 SPARE = "spare"  # what begin tells the report where it finds nothing to do
+
+
+def queue_of(step: str, name: str = "") -> str:
+    """The queue of a step, or of one of its sources or tables.
+
+    Raises:
+        ValueError: when the setting names what there is none of.
+    """
+    queues = settings().queues
+    if queues and (unknown := queues.keys() - {*STEPS, *TABLES, *shop_sources(settings().sources)}):
+        raise ValueError(
+            f"STOCKTAKE_QUEUES: there is no step, source or table {min(unknown)!r}; steps are {', '.join(STEPS)}"
+        )
+    return queues.get(name) or queues.get(step) or str(conf.get("operators", "default_queue"))
 
 
 @task
@@ -28,11 +45,13 @@ def validates(run: str, sources: Iterable[str]) -> TaskGroup:
     """One task per source that checks its rows."""
     with TaskGroup("validates") as group:
         for name in sources:
-            validate.override(task_id=name)(run, name)
+            validate.override(task_id=name, queue=queue_of("validates", name))(run, name)
     return group
 
 
-@task.short_circuit(ignore_downstream_trigger_rules=False)  # accept runs all the same
+@task.short_circuit(
+    ignore_downstream_trigger_rules=False, queue=queue_of("check_tolerance")
+)  # accept runs all the same
 def check_tolerance(run: str) -> bool:
     """Ask for an approval if more is in quarantine than tolerated, or the day unusual; else the question is skipped."""
     from include.pipeline import nightly
@@ -51,7 +70,7 @@ def approve(run: str) -> Approval:
     )
 
 
-@task(trigger_rule="none_failed")  # where nobody has to be asked, approve is skipped
+@task(trigger_rule="none_failed", queue=queue_of("accept"))  # where nobody has to be asked, approve is skipped
 def accept(run: str) -> dict[str, dict[str, int]]:
     """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
     from include.pipeline import nightly
@@ -72,7 +91,7 @@ def build(run: str, table: str) -> int:
 def builds(run: str, tables: Iterable[str]) -> TaskGroup:
     """One task per table that builds it, after those that it is made from."""
     with TaskGroup("builds") as group:
-        built = {name: build.override(task_id=name)(run, name) for name in tables}
+        built = {name: build.override(task_id=name, queue=queue_of("builds", name))(run, name) for name in tables}
         for name, table in built.items():
             table << [
                 built[needed] for layer, needed in TABLES[name].layers.values() if layer != "clean" and needed in built
@@ -80,7 +99,7 @@ def builds(run: str, tables: Iterable[str]) -> TaskGroup:
     return group
 
 
-@task
+@task(queue=queue_of("audit"))
 def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
     """Check what was built by each table's own rules, and prove that a night adds up."""
     from include.pipeline import nightly
@@ -88,7 +107,7 @@ def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
     return nightly.audit(run, [TABLES[name].table for name in tables])
 
 
-@task
+@task(queue=queue_of("publish"))
 def publish(run: str, tables: list[str], **context: Any) -> None:
     """Publish every reporting table in one transaction, and announce those that are the task's outlets."""
     from include.pipeline import nightly
@@ -103,7 +122,7 @@ def publish(run: str, tables: list[str], **context: Any) -> None:
 def report(run: str) -> Any:
     """A task that writes the run's report page, whatever came of it; its failure is the run's."""
 
-    @task(task_id="report")
+    @task(task_id="report", queue=queue_of("report"))
     def written(run: str, **context: Any) -> str | None:
         """Write the report page; fail where the run was to publish and did not, which somebody may have stopped."""
         from include.pipeline import nightly

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
-from dags.steps import audit, builds, report
+from dags.steps import audit, builds, queue_of, report
 from include.contract.assets import asset
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.pipeline.watch import at_once
@@ -29,7 +29,7 @@ from transforms.engines import AUTO, ENGINES
 from transforms.registry import TABLES, buildable
 
 
-@task
+@task(queue=queue_of("begin"))
 def begin(run: str, tables: Sequence[str], **context: Any) -> None:
     """Work out which day is asked for and which copy covers it, and enter the run in the ledger."""
     from include.pipeline import tables_dag as steps
@@ -39,7 +39,7 @@ def begin(run: str, tables: Sequence[str], **context: Any) -> None:
     steps.begin(run, dag_run.partition_key, dag_run.conf or {}, dag=dag_run.dag_id, tables=built)
 
 
-@task
+@task(queue=queue_of("publish"))
 def publish(run: str, tables: Sequence[str], **context: Any) -> None:
     """Publish all that was built in one transaction, and announce it."""
     from include.pipeline import tables_dag as steps

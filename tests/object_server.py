@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from obstore.store import S3Store
+
+from include.settings import settings
 
 KEY_ID, SECRET = "stocktake", "s3cret-of-the-lake"
 REGION = "us-east-1"
@@ -95,6 +99,14 @@ def running(folder: Path) -> Iterator[ObjectServer]:
     finally:
         process.kill()  # asked to end it takes 25 s
         process.wait()
+
+
+def without_a_key_of_ours(environment: pytest.MonkeyPatch) -> None:
+    """The machine is let in, as one with a role is; DuckDB reads through Python then."""
+    for name, ours in (("AWS_ACCESS_KEY_ID", "KEY_ID"), ("AWS_SECRET_ACCESS_KEY", "SECRET")):
+        environment.setenv(name, os.environ[f"STOCKTAKE_LAKE_{ours}"])
+        environment.delenv(f"STOCKTAKE_LAKE_{ours}")
+    settings.cache_clear()
 
 
 def _wait(server: ObjectServer, log: Path) -> None:

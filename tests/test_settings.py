@@ -100,6 +100,13 @@ def test_report_pages_lie_beside_the_lake(environment: pytest.MonkeyPatch, lake:
     assert Settings().reports == "/data/pages"
 
 
+@pytest.mark.parametrize("name", [name for name, field in Settings.model_fields.items() if field.default is None])
+def test_what_is_empty_is_not_given(environment: pytest.MonkeyPatch, name: str) -> None:
+    """A line of .env without a value."""
+    environment.setenv(f"STOCKTAKE_{name.upper()}", "")
+    assert getattr(Settings(), name) is None
+
+
 def test_a_folder_of_sources_is_relative_to_the_project_or_absolute(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -25,12 +25,12 @@ ALWAYS: Final = ("tests/house", "tests/test_nothing_left_out.py")
 PAGES: Final = "tests/test_generated_docs.py"
 # Whole nights on servers, kills, histories and measurements; and the recipes, each in a copy of the project.
 NEVER: Final = (
-    "tests/end_to_end", "tests/faults", "tests/kills", "tests/histories", "tests/bench",
+    "tests/end_to_end", "tests/deployments", "tests/faults", "tests/kills", "tests/histories", "tests/bench",
     "tests/contributing/test_recipes.py",
 )  # fmt: skip
 # Where a file's tests are not those of its room.
 _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
-    "include/settings.py": ("tests/test_settings.py", "tests/test_compose.py"),
+    "include/settings/": ("tests/test_settings.py", "tests/test_compose.py"),
     "include/sources/": ("tests/contract",),
     "include/demo_shop/defects/": ("tests/demo_shop/test_defects.py",),
     "transforms/registry.py": ("tests/transforms/test_registry.py",),

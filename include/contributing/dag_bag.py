@@ -25,6 +25,7 @@ def parsed(
     sources: str = "include/sources/demo_shop",
     alerts: str = '["json://alerts.invalid"]',
     day_closed: str = "outbox",
+    queues: str = "{}",
     forms: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The bag of a folder: ``import_errors``, and ``dags`` with their tasks, parameters and answers to the forms.
@@ -37,7 +38,12 @@ def parsed(
             [sys.executable, "-m", __name__, str(folder), f"{home}/bag.json"],
             input=json.dumps(list(forms)),
             env=environment(home)
-            | {"STOCKTAKE_SOURCES": sources, "STOCKTAKE_ALERTS": alerts, "STOCKTAKE_DAY_CLOSED": day_closed},
+            | {
+                "STOCKTAKE_SOURCES": sources,
+                "STOCKTAKE_ALERTS": alerts,
+                "STOCKTAKE_DAY_CLOSED": day_closed,
+                "STOCKTAKE_QUEUES": queues,
+            },
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -64,6 +70,7 @@ def described(task: Any) -> dict[str, Any]:
     timeout = task.execution_timeout
     return {
         "owner": task.owner,
+        "queue": task.queue,
         "doc": (task.python_callable.__doc__ or "") if hasattr(task, "python_callable") else task.doc_md or "",
         "operator": task.task_type,
         "execution_timeout": timeout.total_seconds() if timeout else None,

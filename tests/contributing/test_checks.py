@@ -19,7 +19,7 @@ from tests.contributing.conftest import Copy
         ("include/audit/sales.py", {"tests/audit"}),
         ("include/sources/orders.py", {"tests/contract"}),
         ("include/sources/demo_shop/orders.sql", {"tests/contract"}),
-        ("include/settings.py", {"tests/test_settings.py", "tests/test_compose.py"}),
+        ("include/settings/lake.py", {"tests/test_settings.py", "tests/test_compose.py"}),
         ("transforms/reporting/product_abc_xyz.py", {"tests/transforms/test_product_abc_xyz.py"}),
         (
             "transforms/reporting/customers.py",

@@ -314,8 +314,8 @@ def test_a_rule(copy: Copy) -> None:
 def test_a_setting(copy: Copy) -> None:
     places = (
         Place(
-            "include/settings.py",
-            "include/settings.py",
+            "include/settings/deployment.py",
+            "include/settings/deployment.py",
             "    data_docs: bool",
             '    patience_hours: int = Field(default=3, ge=1, description="For how long nobody is called.")\n'
             "    data_docs: bool",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -335,6 +336,24 @@ def test_a_run_that_fails_calls_back_where_somebody_is_told(bag: dict[str, Any])
     calling = {name for name, dag in bag["dags"].items() if dag["calls_back"]}
     assert calling == {"nightly", "features"}
     assert not any(dag["calls_back"] for dag in parsed(alerts="[]")["dags"].values())
+
+
+def test_a_task_goes_to_the_queue_of_its_table_or_of_its_step(bag: dict[str, Any]) -> None:
+    assert {task["queue"] for dag in bag["dags"].values() for task in dag["tasks"].values()} == {"default"}
+    asked = {"extract": "large", "builds": "large", "inventory_daily": "spark", "orders": "large", "begin": "quick"}
+    dags = parsed(queues=json.dumps(asked))["dags"]
+    found = {name: task["queue"] for name, task in dags["nightly"]["tasks"].items()}
+    assert {"extract", "validates.orders", "builds.daily_sales"} <= {name for name in found if found[name] == "large"}
+    assert [name for name in found if found[name] == "spark"] == ["builds.inventory_daily"]
+    assert (found["begin"], found["accept"], found["validates.products"]) == ("quick", "default", "default")
+    features = {name: task["queue"] for name, task in dags["features"]["tasks"].items()}
+    assert {queue for name, queue in features.items() if name.startswith("builds.")} == {"large"}
+    assert (features["begin"], features["audit"]) == ("quick", "default")
+
+
+def test_a_queue_of_what_there_is_not_is_told() -> None:
+    told = parsed(queues='{"extracts": "large"}')["import_errors"]
+    assert [name for name, error in told.items() if "there is no step, source or table 'extracts'" in error]
 
 
 def test_a_past_night_is_put_back_when_somebody_says_which_and_starts_nothing(bag: dict[str, Any]) -> None:

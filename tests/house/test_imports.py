@@ -113,7 +113,7 @@ RULES: Rules = {
             ("dags/nightly.py", "import plugins.stocktake", "dags.nightly imports plugins.stocktake"),
             ("include/lake/tables.py", "from tests.conftest import Database", "imports tests.conftest"),
             ("include/lake/tables.py", "from . import duckdb_session", "include.lake.tables imports ."),
-            ("include/settings.py", "from include import lake", "include.settings imports include.lake"),
+            ("include/settings/lake.py", "from include import lake", "include.settings.lake imports include.lake"),
             ("include/local/profile.py", "from include.contributing import pages", "imports include.contributing"),
         ],
     ),

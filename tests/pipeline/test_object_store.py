@@ -22,7 +22,7 @@ from include.serve import page
 from include.settings import settings
 from tests.conftest import Done, move_lake, nights_between
 from tests.nights import FEW, LAST_DAY, Nights, of_a_copied_shop
-from tests.object_server import ObjectServer
+from tests.object_server import ObjectServer, without_a_key_of_ours
 from tests.pipeline.test_republish import let_a_day_pass, put_back, reporting
 from tests.training.test_form import EMPTY
 from transforms.registry import TABLES
@@ -36,18 +36,21 @@ def test_a_lake_that_moved_into_a_bucket_goes_on_as_it_would_have_in_its_folder(
     night_done: Callable[[Collection[str]], Done], object_server: ObjectServer, tmp_path: Path
 ) -> None:
     before, told = night_done(FEW), {}
-    for place in ("folder", "bucket"):
+    for place in ("folder", "bucket", "role"):
         done = Done(before.shop.copy(), before.warehouse.copy(), tmp_path / place / "lake")
         shutil.copytree(before.lake, done.lake)
         of_a_copied_shop(done.lake)
         with pytest.MonkeyPatch.context() as environment, nights_between(environment, done) as nights:
-            if place == "bucket":
+            if place != "folder":
                 move_lake(environment, object_server)
+            if place == "role":
+                without_a_key_of_ours(environment)
             told[place] = everything_there_is(replace(nights, names=FEW))
         assert done.lake.exists() == (place == "folder")
         done.shop.drop()
         done.warehouse.drop()
     assert told["bucket"] == told["folder"]
+    assert told["role"] == told["folder"]
 
 
 def everything_there_is(nights: Nights) -> dict[str, Any]:

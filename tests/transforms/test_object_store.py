@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pyarrow import parquet
 from include.build.resources import LakeFiles
 from include.lake import storage
 from include.settings import settings
+from tests.object_server import without_a_key_of_ours
 from transforms.engines import ENGINES, Frame, Local, by_key
 from transforms.engines.duckdb_engine import DuckdbEngine
 
@@ -54,10 +54,7 @@ def test_duckdb_builds_without_a_key_of_ours_and_loads_nothing(tmp_path: Path, m
     for number, file in enumerate(files):
         with storage.whole(file) as unfinished:
             parquet.write_table(pa.table({"key": [1, 2], "value": [number, 4], "text": ["a", "b"]}, SCHEMA), unfinished)
-    for name, ours in (("AWS_ACCESS_KEY_ID", "KEY_ID"), ("AWS_SECRET_ACCESS_KEY", "SECRET")):
-        monkeypatch.setenv(name, os.environ[f"STOCKTAKE_LAKE_{ours}"])
-        monkeypatch.delenv(f"STOCKTAKE_LAKE_{ours}")
-    settings.cache_clear()
+    without_a_key_of_ours(monkeypatch)
     with DuckdbEngine(Local(files=LakeFiles())) as engine:
         for _ in range(10):  # DuckDB's threads look into the files: they waited for Python's lock, sooner or later
             summed = by_key(engine.open(files, SCHEMA), ["key"], sums).sort("key").collect()

@@ -1,0 +1,142 @@
+"""Two Celery workers that share nothing but databases and the object store run nights as one machine does."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.deployments.conftest import Deployed
+from tests.deployments.processes import Running
+from tests.end_to_end.conftest import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.long
+
+STEPS = (
+    "begin", "extract", "validates.order_lines", "check_tolerance", "accept", "builds.daily_sales", "audit", "publish",
+    "report",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(workers: Deployed) -> str:
+    """The first night on the workers."""
+    return workers.first_night()
+
+
+def test_its_tables_are_those_of_a_night_on_one_machine(
+    workers: Deployed, first: str, local_night: dict[str, str]
+) -> None:
+    assert first
+    assert workers.digests() == local_night
+    assert not list((workers.deployment.running["scheduler"].folder / "home").rglob("*.parquet"))
+
+
+def test_its_logs_are_read_in_the_pages_when_the_workers_are_gone(workers: Deployed, first: str) -> None:
+    for worker in workers.workers().values():
+        shutil.rmtree(worker.folder / "home" / "logs")
+    assert "order_lines" in workers.log(first, "extract")
+
+
+def test_a_task_whose_worker_is_killed_is_done_by_the_other(
+    workers: Deployed, first: str, local_night: dict[str, str]
+) -> None:
+    """The night ends as an undisturbed one."""
+    assert first
+    disturbed(workers, "builds.daily_sales", local_night)
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "builds.daily_sales"])
+def test_a_worker_that_is_killed_in_any_other_step(
+    workers: Deployed, first: str, local_night: dict[str, str], step: str
+) -> None:
+    assert first
+    disturbed(workers, step, local_night)
+
+
+def test_a_broker_that_loses_what_is_queued(workers: Deployed, first: str, local_night: dict[str, str]) -> None:
+    """It keeps nothing on disk: what it had is sent again."""
+    assert first
+    run = begun(workers, full_refresh=True)
+    running(workers, run, "builds.daily_sales")
+    workers.deployment.running["valkey"].kill()
+    time.sleep(5)
+    workers.deployment.begin("valkey")
+    ended(workers, run, local_night)
+
+
+def test_an_api_server_that_stands_still(workers: Deployed, first: str, local_night: dict[str, str]) -> None:
+    """For longer than Airflow's own patience with it, 5 s."""
+    assert first
+    run = begun(workers, full_refresh=True)
+    running(workers, run, "extract")
+    server = workers.deployment.running["api-server"]
+    server.signal(signal.SIGSTOP)
+    time.sleep(8)
+    server.signal(signal.SIGCONT)
+    ended(workers, run, local_night)
+    assert {task["try_number"] for task in workers.tasks(run).values()} <= {0, 1}
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "dask", "spark"])
+def test_nights_of_every_engine(workers: Deployed, first: str, local_night: dict[str, str], engine: str) -> None:
+    assert first
+    ended(workers, begun(workers, full_refresh=True, engine=engine), local_night)
+
+
+def disturbed(workers: Deployed, step: str, undisturbed: dict[str, str]) -> None:
+    """Run a night, of which the worker is killed that does a step, and see that it ends as another one did."""
+    run = begun(workers, full_refresh=True)
+    worker = running(workers, run, step)
+    worker.kill()
+    try:
+        ended(workers, run, undisturbed)
+        assert workers.tasks(run)[step]["try_number"] == 2
+    finally:
+        name, _, number = worker.name.rpartition("-")
+        workers.deployment.begin(name, int(number))
+        workers.deployment.wait(worker.name)
+
+
+def begun(workers: Deployed, **conf: Any) -> str:
+    """A night that was triggered; its run id."""
+    answer = workers.trigger(**conf)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["dag_run_id"])
+
+
+def ended(workers: Deployed, run: str, undisturbed: dict[str, str]) -> None:
+    """Wait for a night's end, and compare what it came to."""
+    assert workers.ended(run) == "success", workers.tasks(run)
+    assert workers.features_of(run)["state"] == "success"
+    assert workers.digests() == undisturbed
+
+
+def running(workers: Deployed, run: str, task: str) -> Running:
+    """The worker that does a task, as soon as it does."""
+    found: list[Running] = []
+
+    def does() -> bool:
+        with psycopg.connect(workers.metadata) as airflow:
+            row = airflow.execute(
+                "select pid from task_instance where run_id = %s and task_id = %s and state = 'running'", [run, task]
+            ).fetchone()
+        if row and row[0]:
+            found.extend(one for one in workers.workers().values() if one.has(row[0]))
+        return bool(found)
+
+    wait_until(does)
+    return found[0]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Look ten times a second."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
