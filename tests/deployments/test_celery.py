@@ -83,10 +83,10 @@ def test_an_api_server_that_stands_still(workers: Deployed, first: str, local_ni
     assert {task["try_number"] for task in workers.tasks(run).values()} <= {0, 1}
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "dask", "spark"])
-def test_nights_of_every_engine(workers: Deployed, first: str, local_night: dict[str, str], engine: str) -> None:
+@pytest.mark.parametrize("name", ["duckdb", "dask", "spark"])
+def test_nights_of_every_engine(workers: Deployed, first: str, local_night: dict[str, str], name: str) -> None:
     assert first
-    ended(workers, begun(workers, full_refresh=True, engine=engine), local_night)
+    ended(workers, begun(workers, full_refresh=True, engine=name), local_night)
 
 
 def disturbed(workers: Deployed, step: str, undisturbed: dict[str, str]) -> None:
