@@ -17,7 +17,7 @@ STOCKTAKE := $(BIN)/python -m include.local
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly republish replay plan ui psql env map new-shop schema stop test test-long histories changes kills faults check format table \
+.PHONY: help nightly republish replay plan ui psql env map new-shop schema stop test test-long histories changes kills faults shape check format table \
 	lint bench docs requirements
 
 help: ## Show this list
@@ -77,6 +77,9 @@ faults: .venv/.installed ## Kill nights, replays, republishes at every named poi
 	@# What killed processes held is found when it ends, and not worth a warning.
 	@$(BIN)/python -W ignore:resource_tracker -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(call yes,$(EVERY)),--every) \
 		$(if $(call yes,$(OBJECT_STORE)),--object-store)
+
+shape: .venv/.installed ## Run a night on the services of docker-compose.yaml as processes, and compare it with a local one: ON=celery SCALE=0.1 ENGINE=spark
+	@$(BIN)/python -m tests.deployments $(or $(ON),celery) --engine $(ENGINE) $(if $(SCALE),--scale $(SCALE))
 
 check: .venv/.installed ## Check a change in a minute: format, lint, types, stale pages, the tests of what changed
 	@$(BIN)/python -m include.contributing check

@@ -54,7 +54,12 @@ def test_a_profile_adds_what_one_machine_needs_no_more_of() -> None:
     for name, service in SERVICES.items():
         for profile in service.get("profiles", []):
             added.setdefault(profile, set()).add(name)
-    assert added == {"shop": {"shop"}, "celery": {"valkey", "worker", "flower"}, "s3": {"seaweedfs"}}
+    assert added == {
+        "shop": {"shop"},
+        "celery": {"valkey", "worker", "flower"},
+        "s3": {"seaweedfs"},
+        "clusters": {"dask-scheduler", "dask-worker", "spark-connect"},
+    }
 
 
 @pytest.mark.parametrize("name", SERVICES)

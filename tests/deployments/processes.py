@@ -230,7 +230,7 @@ class Deployment:
         for (name, port), here in self._ports.items():
             if name == service.name:
                 text = re.sub(
-                    rf"^{port}$|(?<=127\.0\.0\.1:){port}\b|(?<=port[= ]){port}\b|(?<=-p ){port}\b", str(here), text
+                    rf"^{port}$|(?<=127\.0\.0\.1[:/]){port}\b|(?<=port[= ]){port}\b|(?<=-p ){port}\b", str(here), text
                 )
             text = re.sub(rf"(?<=[@/]){name}:{port}\b", f"{HOST}:{here}", text)
             if name == _POSTGRES:

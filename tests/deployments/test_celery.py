@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.deployments.conftest import Deployed
 from tests.deployments.processes import Running
+from tests.deployments.stack import Deployed
 from tests.end_to_end.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.long

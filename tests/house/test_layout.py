@@ -165,7 +165,8 @@ def test_the_top_level_is_the_designed_one() -> None:
     top = {path.split("/")[0] for path in tracked()}
     assert top - {"tests", ".gitignore"} == {
         ".ci", ".env.example", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md",
-        "dags", "docker-compose.yaml", "include", "plugins", "pyproject.toml", "requirements.txt", "transforms",
+        "dags", "docker-compose.yaml", "include", "kubernetes-values.yaml", "plugins", "pyproject.toml",
+            "requirements.txt", "transforms",
     }  # fmt: skip
 
 

