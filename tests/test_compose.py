@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from include.settings import Parameters, Settings
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yaml"
 TEXT = COMPOSE.read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DOCUMENT: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
 LASTING = [name for name, service in SERVICES.items() if service["restart"] == "unless-stopped"]
@@ -87,15 +89,33 @@ def test_every_declared_volume_and_config_is_used() -> None:
 def test_files_that_are_mounted_or_copied_exist() -> None:
     for config in DOCUMENT["configs"].values():
         assert (ROOT / config["file"]).is_file()
-    copied = re.findall(r"COPY (?:--\S+ )?(\S+) ", DOCUMENT["x-airflow"]["build"]["dockerfile_inline"])
-    assert set(copied) == {"requirements.txt", "dags", "include", "plugins", "transforms"}
-    assert all((ROOT / path).exists() for path in copied)
+    for path in copied_into_the_image():
+        assert (ROOT / path).exists()
 
 
-def test_the_image_is_the_airflow_that_is_pinned() -> None:
-    pinned = re.search(r"^apache-airflow==(.+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    assert pinned
-    assert f"FROM apache/airflow:{pinned[1]}-python3." in TEXT
+def copied_into_the_image() -> set[str]:
+    """Files and folders of the project."""
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    return {path for line in lines for path in line.split()}
+
+
+def test_the_image_has_what_a_night_needs_and_its_builder_sees_no_more() -> None:
+    assert copied_into_the_image() == {"pyproject.toml", "requirements.txt", "dags", "include", "plugins", "transforms"}
+    sent = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert sent == copied_into_the_image()
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.search(r"^USER 50000:0$", last, re.MULTILINE)
+    assert "pip install" not in last
+
+
+def test_the_image_takes_the_pinned_versions_and_only_extras_that_there_are() -> None:
+    assert "--constraint requirements.txt" in DOCKERFILE
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    default = DOCUMENT["x-airflow"]["build"]["args"]["EXTRAS"]
+    assert set(re.sub(r"^\$\{EXTRAS:-(.*)}$", r"\1", default).split()) <= extras - {"dev", "local"}
+    named = re.findall(r'EXTRAS="?([a-z0-9 ]+)"', DOCKERFILE)
+    assert named
+    assert {extra for line in named for extra in line.split()} <= extras
 
 
 def test_every_variable_is_explained_in_the_example() -> None:

@@ -38,7 +38,7 @@ def test_it_is_the_same_airflow_with_the_same_imports_and_logins() -> None:
     pinned = re.search(r"^apache-airflow==(.+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned
     assert VALUES["airflowVersion"] == pinned[1]
-    assert f"echo '{VALUES['airflowLocalSettings']}'" in SERVICES["scheduler"]["build"]["dockerfile_inline"]
+    assert f"echo '{VALUES['airflowLocalSettings']}'" in (ROOT / "Dockerfile").read_text()
     assert VALUES["apiServer"]["args"] == SERVICES["api-server"]["command"]
 
 

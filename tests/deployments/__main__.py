@@ -24,6 +24,7 @@ from tests.deployments.stack import SHAPES, deployed
 def main(
     shape: Annotated[str, typer.Argument(help=f"One of {', '.join(SHAPES)}.")],
     engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
+    image: Annotated[Path | None, typer.Option(help="The virtual environment of the image; else this one.")] = None,
     scale: Annotated[float, typer.Option(min=0, help="The bench's shop at this size; 0 is the demo shop.")] = 0,
 ) -> None:
     """Run a night on this machine alone, and in a shape; say what each took, and whether every table is the same."""
@@ -31,16 +32,18 @@ def main(
         raise typer.BadParameter(f"{shape!r} is none of {', '.join(SHAPES)}")
     with tempfile.TemporaryDirectory(prefix="stocktake-deployment-") as folder, _shop(Path(folder), scale) as cluster:
         alone = _night(Path(folder) / "alone", cluster, "local", engine, fill=not scale)
-        there = _night(Path(folder) / shape, cluster, shape, engine)
+        there = _night(Path(folder) / shape, cluster, shape, engine, image=image)
     differing = sorted(table for table in {*alone, *there} if alone.get(table) != there.get(table))
     if differing:
         raise SystemExit(f"{shape} and one machine differ in {', '.join(differing)}")
     typer.echo(f"All {len(there)} tables are the same, digest by digest.")
 
 
-def _night(folder: Path, cluster: Cluster, shape: str, engine: str, *, fill: bool = False) -> dict[str, str]:
+def _night(
+    folder: Path, cluster: Cluster, shape: str, engine: str, *, fill: bool = False, image: Path | None = None
+) -> dict[str, str]:
     """The first night in a shape, and its features: the digest of every table."""
-    with deployed(folder, cluster, SHAPES[shape], fill=fill) as stack:
+    with deployed(folder, cluster, SHAPES[shape], fill=fill, programs=image and image / "bin") as stack:
         started = time.monotonic()
         stack.night(engine=engine)
         seconds = time.monotonic() - started

@@ -15,8 +15,6 @@ from include.settings import ROOT
 FILE: Final = ROOT / "docker-compose.yaml"
 # ${NAME}, ${NAME:?message}, ${NAME:-default}, of which a default may hold another; $$ is a dollar.
 _VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[?-])(?P<other>(?:[^{}]|\$\{[^{}]*\})*))?\}")
-_PROGRAMS: Final = ("bash", "sh", "python")  # what Airflow's image runs as it is; all else is a command of airflow
-_AIRFLOW_IMAGE: Final = "stocktake-airflow"
 
 
 class UndefinedVariable(ValueError):
@@ -74,8 +72,7 @@ def services(variables: Mapping[str, str], profiles: Collection[str]) -> dict[st
 
 def image_file(path: str) -> str:
     """What the image's build writes into a file."""
-    build = yaml.safe_load(FILE.read_text())["x-airflow"]["build"]["dockerfile_inline"]
-    found = re.search(rf"echo '(?P<text>[^']*)' > {re.escape(path)}", build)
+    found = re.search(rf"echo '(?P<text>[^']*)' > {re.escape(path)}", (ROOT / "Dockerfile").read_text())
     if found is None:
         raise ValueError(f"the image's build writes no {path}")
     return found["text"]
@@ -87,8 +84,6 @@ def _service(name: str, said: Mapping[str, Any], variables: Mapping[str, str]) -
         for variable, value in (said.get("environment") or {}).items()
     }
     command = [*_words(said.get("entrypoint")), *_words(said["command"])]
-    if said["image"] == _AIRFLOW_IMAGE and command[0] not in _PROGRAMS:
-        command = ["airflow", *command]
     health = said["healthcheck"].get("test")
     if health is not None:
         health = ["sh", "-c", health[1]] if health[0] == "CMD-SHELL" else health[1:]

@@ -83,7 +83,14 @@ class Running:
 class Deployment:
     """Some services of docker-compose.yaml, as processes."""
 
-    def __init__(self, folder: Path, cluster: Cluster, variables: Mapping[str, str], profiles: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cluster: Cluster,
+        variables: Mapping[str, str],
+        profiles: tuple[str, ...],
+        programs: Path | None = None,
+    ) -> None:
         """Nothing is started yet.
 
         Args:
@@ -91,8 +98,10 @@ class Deployment:
             cluster: the Postgres that stands for the file's; it runs.
             variables: what ``.env`` says; passwords of the cluster and what may be made up is added.
             profiles: some of the file's.
+            programs: the folder of the programs of the image; by default of what runs this.
         """
         self._folder, self._cluster = folder, cluster
+        self._installed = programs or Path(sys.executable).parent
         self._ports: dict[tuple[str, int], int] = {}
         passwords = {
             f"{role.upper()}_PASSWORD": _part(cluster.url("postgres", role), "://[^:]*:([^@]*)@") for role in _ROLES
@@ -206,7 +215,7 @@ class Deployment:
     def _environment(self, service: Service, called: str) -> dict[str, str]:
         told = {name: self._here(value, service, called) for name, value in service.environment.items()}
         home = self._places(service, called)[_HOME]
-        programs = os.pathsep.join([str(self._programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+        programs = os.pathsep.join([str(self._programs), str(self._installed), os.environ["PATH"]])
         return {
             "PATH": programs, "HOME": str(home), "LANG": "C.UTF-8", "HOSTNAME": called, "AIRFLOW_HOME": str(home),
             "AIRFLOW__API__PORT": str(self.port("api-server", 8080)), "AIRFLOW__API__HOST": HOST,

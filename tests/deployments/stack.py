@@ -124,7 +124,9 @@ class Deployed(Stack):
 
 
 @contextmanager
-def deployed(folder: Path, cluster: Cluster, shape: Shape, *, fill: bool = False) -> Iterator[Deployed]:
+def deployed(
+    folder: Path, cluster: Cluster, shape: Shape, *, fill: bool = False, programs: Path | None = None
+) -> Iterator[Deployed]:
     """A Stocktake with an empty warehouse and an empty lake, of which no night has run yet.
 
     Args:
@@ -132,10 +134,11 @@ def deployed(folder: Path, cluster: Cluster, shape: Shape, *, fill: bool = False
         cluster: the Postgres of its databases.
         shape: how it is deployed.
         fill: whether the shop has to be filled; otherwise it was.
+        programs: the folder of the programs of the image; by default of what runs this.
     """
     _empty(cluster, "airflow", "warehouse")
     profiles = (*shape.profiles, "shop") if fill else shape.profiles
-    deployment = Deployment(folder, cluster, {"STOCKTAKE_TIMEZONE": ZONE, **shape.variables}, profiles)
+    deployment = Deployment(folder, cluster, {"STOCKTAKE_TIMEZONE": ZONE, **shape.variables}, profiles, programs)
     try:
         deployment.start()
         with httpx.Client(base_url=deployment.url, timeout=30, trust_env=False) as airflow:

@@ -163,10 +163,10 @@ def test_a_rule_names_one_rule_of_its_table() -> None:
 
 def test_the_top_level_is_the_designed_one() -> None:
     top = {path.split("/")[0] for path in tracked()}
-    assert top - {"tests", ".gitignore"} == {
-        ".ci", ".env.example", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md",
-        "dags", "docker-compose.yaml", "include", "kubernetes-values.yaml", "plugins", "pyproject.toml",
-            "requirements.txt", "transforms",
+    assert top - {"tests", ".dockerignore", ".gitignore"} == {
+        ".ci", ".env.example", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "Makefile",
+        "README.md", "dags", "docker-compose.yaml", "include", "kubernetes-values.yaml", "plugins", "pyproject.toml",
+        "requirements.txt", "transforms",
     }  # fmt: skip
 
 

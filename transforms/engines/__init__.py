@@ -7,6 +7,7 @@ one to Parquet files; adding an engine is adding one class to ``ENGINES``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Final
 
 from transforms.engines.dask_engine import DaskEngine
@@ -25,6 +26,11 @@ ENGINES: Final[Mapping[str, type[Engine]]] = {
 }
 
 AUTO: Final = "auto"
+
+_PACKAGES: Final[Mapping[str, str]] = {
+    "dask": "distributed",
+    "spark": "pyspark",
+}  # of those that not all deployments have
 
 _BY_IMPLEMENTATION: Final = {engine.implementation: engine for engine in ENGINES.values()}
 
@@ -56,8 +62,18 @@ def choose(table: str, asked: str, files: Sequence[str], resources: Resources) -
         resources: engines by table, and the clusters.
 
     Raises:
-        ValueError: naming the engines, when there is no such one.
+        ValueError: naming the engines, when there is no such one, or the extra to install, when it is not there.
     """
+    chosen = _chosen(table, asked, files, resources)
+    if (package := _PACKAGES.get(chosen)) and find_spec(package) is None:
+        raise ValueError(
+            f"{table}: {chosen} is to build it, and its packages are not installed here: install the extra {chosen}"
+            " (docker compose: EXTRAS in .env, and build the image again), or name another engine"
+        )
+    return chosen
+
+
+def _chosen(table: str, asked: str, files: Sequence[str], resources: Resources) -> str:
     asked = resources.engines.get(table, AUTO) if asked == AUTO else asked
     if asked != AUTO:
         if asked not in ENGINES:

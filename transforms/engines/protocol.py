@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 from uuid import uuid4
 
 import narwhals as nw
-from pydantic import SecretStr
+from pydantic import ByteSize, SecretStr, TypeAdapter
 
 Frame: TypeAlias = nw.LazyFrame[Any]
 Step: TypeAlias = Callable[[Frame], Frame]
@@ -138,9 +138,7 @@ def write_part(rows: Any, system: Any, path: str) -> None:
 
 def worker_bytes(resources: Resources) -> int:
     """Memory of Spark, or of a worker of Dask, on this machine: twice the limit, for it holds code and buffers too."""
-    from dask.utils import parse_bytes
-
-    return 2 * int(parse_bytes(resources.memory_limit))
+    return 2 * TypeAdapter(ByteSize).validate_python(resources.memory_limit)
 
 
 class Engine(Protocol):
