@@ -68,8 +68,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in a real Airflow is long, and begins: no process waits for another at the end."""
-    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    """What runs in a real Airflow is long. One begins and another ends: two at once would be slow on two cores."""
+    items.sort(key=lambda item: ("end_to_end" not in item.path.parts) + ("deployments" in item.path.parts))
     for item in items:
         if "end_to_end" in item.path.parts:
             item.add_marker(pytest.mark.long)

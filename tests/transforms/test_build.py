@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from include.sources import SOURCES
 from tests.transforms.conftest import FIRST_DAY, Report, Shop, day, source_table, written
 from transforms import build as building
 from transforms.build import as_known, build, calendar
-from transforms.engines import ENGINES, Frame, Local
+from transforms.engines import ENGINES, Frame, Local, choose
 from transforms.registry import TABLES, Published
 
 PARCELS = Source(
@@ -100,6 +101,18 @@ def test_a_file_may_lack_a_new_column_and_hold_others(engine: str, tmp_path: Pat
     with ENGINES[engine](Local()) as runner:
         frame = runner.open([str(tmp_path / "old.parquet")], arrow_schema(SOURCES["orders"]))
         assert frame.collect_schema().names() == whole.column_names
+
+
+@pytest.mark.parametrize(("name", "package"), [("spark", "pyspark"), ("dask", "distributed")])
+def test_an_engine_that_the_image_lacks_says_which_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as Python finds it where it is not installed
+    with pytest.raises(ValueError, match=f"orders: {name} is to build it.*install the extra {name}"):
+        choose("orders", name, [], Local())
+    with pytest.raises(ValueError, match=f"orders: {name} is to build it"):
+        choose("orders", "auto", [], Local(engines={"orders": name}))
+    assert choose("orders", "auto", [], Local()) == "pandas"
 
 
 def test_keys_may_be_text(pandas_report: Report, shop: Shop) -> None:
