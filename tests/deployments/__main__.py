@@ -19,11 +19,12 @@ from include.local.embedded_postgres import Cluster
 from include.local.profile import state_folder
 from tests.bench.place import FULL_ORDERS, Place
 from tests.deployments.stack import SHAPES, deployed
+from transforms.engines import AUTO
 
 
 def main(
     shape: Annotated[str, typer.Argument(help=f"One of {', '.join(SHAPES)}.")],
-    engine: Annotated[str, typer.Option(help="What builds the tables.")] = "auto",
+    engine: Annotated[str, typer.Option(help="What builds the tables in the shape.")] = AUTO,
     image: Annotated[Path | None, typer.Option(help="The virtual environment of the image; else this one.")] = None,
     scale: Annotated[float, typer.Option(min=0, help="The bench's shop at this size; 0 is the demo shop.")] = 0,
 ) -> None:
@@ -31,7 +32,7 @@ def main(
     if shape not in SHAPES:
         raise typer.BadParameter(f"{shape!r} is none of {', '.join(SHAPES)}")
     with tempfile.TemporaryDirectory(prefix="stocktake-deployment-") as folder, _shop(Path(folder), scale) as cluster:
-        alone = _night(Path(folder) / "alone", cluster, "local", engine, fill=not scale)
+        alone = _night(Path(folder) / "alone", cluster, "local", AUTO, fill=not scale)
         there = _night(Path(folder) / shape, cluster, shape, engine, image=image)
     differing = sorted(table for table in {*alone, *there} if alone.get(table) != there.get(table))
     if differing:
