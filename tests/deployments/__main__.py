@@ -31,13 +31,20 @@ def main(
     """Run a night on this machine alone, and in a shape; say what each took, and whether every table is the same."""
     if shape not in SHAPES:
         raise typer.BadParameter(f"{shape!r} is none of {', '.join(SHAPES)}")
-    with tempfile.TemporaryDirectory(prefix="stocktake-deployment-") as folder, _shop(Path(folder), scale) as cluster:
-        alone = _night(Path(folder) / "alone", cluster, "local", AUTO, fill=not scale)
-        there = _night(Path(folder) / shape, cluster, shape, engine, image=image)
+    try:
+        alone, there = _nights(shape, engine, scale, image)
+    except RuntimeError as error:  # a service that does not come up
+        raise SystemExit(str(error)) from None
     differing = sorted(table for table in {*alone, *there} if alone.get(table) != there.get(table))
     if differing:
         raise SystemExit(f"{shape} and one machine differ in {', '.join(differing)}")
     typer.echo(f"All {len(there)} tables are the same, digest by digest.")
+
+
+def _nights(shape: str, engine: str, scale: float, image: Path | None) -> tuple[dict[str, str], dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="stocktake-deployment-") as folder, _shop(Path(folder), scale) as cluster:
+        alone = _night(Path(folder) / "alone", cluster, "local", AUTO, fill=not scale)
+        return alone, _night(Path(folder) / shape, cluster, shape, engine, image=image)
 
 
 def _night(

@@ -35,6 +35,7 @@ class Service:
         waits_for: the services that are to be well, or done, before it starts.
         ends: whether it ends by itself.
         replicas: how many of it there are.
+        ours: whether it runs the image that this project builds.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Service:
     waits_for: list[str]
     ends: bool
     replicas: int
+    ours: bool
 
 
 def services(variables: Mapping[str, str], profiles: Collection[str]) -> dict[str, Service]:
@@ -97,6 +99,7 @@ def _service(name: str, said: Mapping[str, Any], variables: Mapping[str, str]) -
         [*said.get("depends_on", {})],
         said["restart"] == "no",
         said["deploy"].get("replicas", 1),
+        "build" in said,
     )
 
 

@@ -215,7 +215,8 @@ class Deployment:
     def _environment(self, service: Service, called: str) -> dict[str, str]:
         told = {name: self._here(value, service, called) for name, value in service.environment.items()}
         home = self._places(service, called)[_HOME]
-        programs = os.pathsep.join([str(self._programs), str(self._installed), os.environ["PATH"]])
+        installed = self._installed if service.ours else Path(sys.executable).parent
+        programs = os.pathsep.join([str(self._programs), str(installed), os.environ["PATH"]])
         return {
             "PATH": programs, "HOME": str(home), "LANG": "C.UTF-8", "HOSTNAME": called, "AIRFLOW_HOME": str(home),
             "AIRFLOW__API__PORT": str(self.port("api-server", 8080)), "AIRFLOW__API__HOST": HOST,
