@@ -31,7 +31,7 @@ class Shape:
         return Shape((*self.profiles, *other.profiles), {**self.variables, **other.variables})
 
 
-_KEY, _SECRET, _TOKEN = "stocktake", "s3cret-of-the-lake", "of-the-server"
+_KEY, _SECRET = "stocktake", "s3cret-of-the-lake"
 _BUCKET: Final = Shape(
     ("s3",),
     {
@@ -53,8 +53,7 @@ _CLUSTERS: Final = Shape(
     ("clusters",),
     {
         "STOCKTAKE_DASK_SCHEDULER": "tcp://dask-scheduler:8786",
-        "STOCKTAKE_SPARK_REMOTE": f"sc://spark-connect:15002/;token={_TOKEN}",
-        "SPARK_CONNECT_TOKEN": _TOKEN,
+        "STOCKTAKE_SPARK_REMOTE": "sc://spark-connect:15002",
     },
 )
 SHAPES: Final[Mapping[str, Shape]] = {
