@@ -55,7 +55,11 @@ def _night(
         started = time.monotonic()
         stack.night(engine=engine)
         seconds = time.monotonic() - started
-        typer.echo(f"{shape}: {seconds:.0f} s for the first night and its features, engine {engine}.")
+        services = stack.deployment.running.values()
+        typer.echo(
+            f"{shape}: {seconds:.0f} s for the first night and its features, engine {engine}. Afterwards"
+            f" {len(services) + 1} containers, {stack.deployment.memory() / 1024**3:.1f} GB without Postgres."
+        )
         return stack.digests()
 
 
