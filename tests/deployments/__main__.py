@@ -55,7 +55,7 @@ def _night(
         started = time.monotonic()
         stack.night(engine=engine)
         seconds = time.monotonic() - started
-        services = stack.deployment.running.values()
+        services = [one for one in stack.deployment.running.values() if one.process.poll() is None]
         typer.echo(
             f"{shape}: {seconds:.0f} s for the first night and its features, engine {engine}. Afterwards"
             f" {len(services) + 1} containers, {stack.deployment.memory() / 1024**3:.1f} GB without Postgres."
