@@ -180,20 +180,17 @@ class Deployment:
                 break
             if not service.ends and service.health is not None:
                 asked = [self._here(word, service, name) for word in service.health]
-                done = subprocess.run(
-                    asked, env=dict(running.environment), cwd=running.folder, capture_output=True, check=False
-                )
-                if done.returncode == 0:
-                    return
-                said = done.stdout + done.stderr
+                with suppress(subprocess.TimeoutExpired):
+                    done = subprocess.run(
+                        asked, env=dict(running.environment), cwd=running.folder, capture_output=True, timeout=60,
+                        check=False,
+                    )  # fmt: skip
+                    if done.returncode == 0:
+                        return
+                    said = done.stdout + done.stderr
             time.sleep(0.5)
         end = running.log.read_bytes()[-3000:] + said[-1000:]
         raise RuntimeError(f"{name} does not come up:\n{end.decode(errors='replace')}")
-
-    def run(self, name: str) -> None:
-        """Run a service that ends by itself."""
-        self.begin(name)
-        self.wait(name)
 
     def memory(self) -> int:
         """Bytes of all its processes now, what they share counted once."""
@@ -205,10 +202,9 @@ class Deployment:
         return found
 
     def stop(self) -> None:
-        """End every process, the last to start first, and what they left behind in other folders."""
+        """End every process and all that it started, the last first."""
         for running in reversed(self.running.values()):
-            if running.process.poll() is None:
-                running.kill()
+            running.kill()
 
     def _names(self, service: Service) -> list[str]:
         if service.replicas == 1:
