@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx
 import psycopg
 
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from tests.deployments.processes import Deployment, Running
-from tests.end_to_end.conftest import PATIENCE_SECONDS, ZONE, Stack
+from tests.end_to_end.conftest import ZONE, Stack
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Deployed(Stack):
 
     deployment: Deployment = field(repr=False)
 
+    patience_seconds: ClassVar[float] = 1_800.0  # Spark on two cores, through an object store, takes its time
+
     @cached_property
     def variables(self) -> Mapping[str, str]:
         """What its scheduler has, and where the shop's owner finds the shop."""
@@ -99,7 +101,7 @@ class Deployed(Stack):
     def first_night(self) -> str:
         """Let the schedule run, and wait for the night that it makes of itself and for its features; its run id."""
         self._let_nights_run()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while not (found := [run for run in self.runs() if run["run_type"] == "scheduled"]):
             assert time.monotonic() < deadline, "the schedule makes no run"
             time.sleep(0.5)

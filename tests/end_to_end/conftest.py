@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -94,6 +94,8 @@ class Stack(Machine):
     password: str = field(repr=False)
     airflow: httpx.Client = field(repr=False)
 
+    patience_seconds: ClassVar[float] = PATIENCE_SECONDS
+
     @cached_property
     def token(self) -> str:
         """What Airflow gives its admin for the password."""
@@ -116,7 +118,7 @@ class Stack(Machine):
 
     def features_of(self, run_id: str) -> dict[str, Any]:
         """The run of features that a night's published assets start, when it has ended."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while True:
             for run in self.runs("features"):
                 path = f"dags/features/dagRuns/{run['dag_run_id']}/upstreamAssetEvents"
@@ -129,7 +131,7 @@ class Stack(Machine):
 
     def asked(self) -> dict[str, Any]:
         """The question to an operator that waits for an answer, when there is one."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while True:
             answer = self.api("GET", "dags/nightly/dagRuns/~/hitlDetails", params={"state": "awaiting_input"})
             for question in answer.json()["hitl_details"]:
@@ -145,7 +147,7 @@ class Stack(Machine):
         """
         path = f"dags/nightly/dagRuns/{run_id}"
         answer = {"chosen_options": [option], "params_input": {}}
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while (state := str(self.api("GET", path).json()["state"])) not in ENDED:
             if self.tasks(run_id)["approve"]["state"] == "awaiting_input":
                 time.sleep(5)
@@ -156,7 +158,7 @@ class Stack(Machine):
 
     def ended(self, run_id: str, dag: str = "nightly") -> str:
         """How a run ended, when it has."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while True:
             state = str(self.api("GET", f"dags/{dag}/dagRuns/{run_id}").json()["state"])
             if state in ENDED:
@@ -166,7 +168,7 @@ class Stack(Machine):
 
     def finished(self, run_id: str, task: str) -> None:
         """Wait until a task of a run has ended."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while self.tasks(run_id)[task]["state"] not in {"success", "failed", "skipped", "upstream_failed"}:
             assert time.monotonic() < deadline, self._unended(run_id, "nightly", "running")
             time.sleep(1)
@@ -174,7 +176,7 @@ class Stack(Machine):
     def _unended(self, run_id: str, dag: str, state: str) -> str:
         """What is told of a run that takes too long."""
         tasks = {task: (found["state"], found["try_number"]) for task, found in self.tasks(run_id, dag).items()}
-        return f"{run_id} is {state} after {PATIENCE_SECONDS:.0f} s; its tasks and their tries: {tasks}"
+        return f"{run_id} is {state} after {self.patience_seconds:.0f} s; its tasks and their tries: {tasks}"
 
     def tasks(self, run_id: str, dag: str = "nightly") -> dict[str, dict[str, Any]]:
         """The tasks of a run."""
