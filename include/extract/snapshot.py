@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +15,7 @@ from include.contract import Source
 from include.extract import drift, statements
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
 from include.extract.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
+from include.extract.readers import largest_first, readers, shop_row
 from include.extract.reading import AS_GIVEN, Reading
 from include.extract.refusals import value_refused
 from include.extract.sql_files import EVERYTHING, file_of, read_sql, shown, takes_changes, typed_sql
@@ -86,6 +86,8 @@ def extract(
 ) -> Extraction:
     """Read the changed rows of every source into lake/raw, in one snapshot, and prove the copy complete.
 
+    With several ``shop_connections`` sources are read side by side; what is read, and the proof, is the same.
+
     Where copy and shop differ, the rows are read again, and deleted keys go to lake/gone as tombstones. A second
     attempt of a run replaces the rows of the first.
 
@@ -104,30 +106,24 @@ def extract(
         OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
         duckdb.Error: when Postgres refuses to read; the message names the source and its file.
     """
-    read: dict[str, Read] = {}
-    with duck.session() as connection:
-        duck.attach(connection, "shop", settings().shop_url, read_only=True)
-        with _snapshot(connection):
-            _shop_row(connection, _EVERY_ROW)
-            snapshot_at, changed_until, any_bytes = _shop_row(connection, _CLOCK)
-            news = drift.check(connection, schema or {})
-            readings = statements.check(sources)
-            for name, source in sources.items():
-                with _naming_source(name):
-                    scope = (proofs or {}).get(name, Scope.WHOLE)
-                    since = changed_since[name] if takes_changes(source) else EVERYTHING
-                    reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
-                    started = time.monotonic()
-                    counts = reading.read(since, scope)
-                    read[name] = replace(counts, seconds=time.monotonic() - started)
-    return Extraction(snapshot_at, changed_until, read, news)
+    with readers(settings().shop_connections) as shop:
+        snapshot_at, changed_until, any_bytes = shop_row(shop.first, _CLOCK)
+        news = drift.check(shop.first, schema or {})
+        readings = statements.check(sources)
 
+        def read(connection: duckdb.DuckDBPyConnection, name: str) -> Read:
+            source = sources[name]
+            with _naming_source(name):
+                scope = (proofs or {}).get(name, Scope.WHOLE)
+                since = changed_since[name] if takes_changes(source) else EVERYTHING
+                reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
+                started = time.monotonic()
+                counts = reading.read(since, scope)
+                return replace(counts, seconds=time.monotonic() - started)
 
-# Where a policy would hide rows from the extractor, Postgres then refuses the statement; by default it leaves them out,
-# and the proof, which sees no more than that, would take them for deleted. And a float's text has all of its digits.
-_EVERY_ROW = """
-select set_config('row_security', 'off', true) as row_security, set_config('extra_float_digits', '1', true) as digits
-"""
+        found = shop.read(list(sources) if shop.connections == 1 else largest_first(sources.values()), read)
+    return Extraction(snapshot_at, changed_until, {name: found[name] for name in sources}, news)
+
 
 # A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit. And
 # whether the database's texts may hold any bytes.
@@ -217,7 +213,7 @@ class _Reading:
             )
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
         where = new_keys_sql(connection, source)
-        rows = _shop_row(connection, f"select count(*) as rows from ({everything}) as source")[0]
+        rows = shop_row(connection, f"select count(*) as rows from ({everything}) as source")[0]
         return ShopSums(rows, where, shop_sums(connection, source, f"select * from ({typed}) as whole where {where}"))
 
     def _heal(self, buckets: Sequence[str]) -> tuple[int, int]:
@@ -251,18 +247,6 @@ class _Reading:
 
 
 @contextmanager
-def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """A transaction, repeatable read in Postgres: all of its statements see the same rows."""
-    connection.execute("begin")
-    try:
-        yield
-    finally:
-        # This fails on a broken connection, but must be tried: otherwise closing it makes DuckDB end the whole process.
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-
-
-@contextmanager
 def _naming_source(source: str) -> Iterator[None]:
     """Add the source and its file to an error, and leave out the statement that was made of the file.
 
@@ -288,8 +272,3 @@ def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchR
             yield batch
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _shop_row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
-    """The single row of a statement run in the shop."""
-    return connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone() or ()
