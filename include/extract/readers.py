@@ -248,14 +248,12 @@ class _Work(Generic[_Read]):
 
     def _cancel(self) -> None:
         """Cancel what the connections do: DuckDB's part, and the statement that it waits for in Postgres."""
+        with self._changed:
+            for connection in self._busy.values():
+                connection.interrupt()
         try:
             # DuckDB does not look for an interruption while Postgres computes.
             with shop_connection() as shop, self._changed:
-                for connection in self._busy.values():
-                    connection.interrupt()
                 shop.execute("select pg_cancel_backend(process) from unnest(%s::int[]) as process", [[*self._busy]])
         except (psycopg.Error, ConnectionError) as error:
             _log.info("the statements in the shop are not cancelled, but waited for: %s", type(error).__name__)
-            with self._changed:
-                for connection in self._busy.values():
-                    connection.interrupt()

@@ -24,6 +24,7 @@ from include.settings import settings
 from include.sources import SOURCES, shop_sources
 from tests.conftest import Database
 from tests.nights import Nights
+from tests.pooler import BOUNCER, pooler
 
 _SESSIONS = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'extractor'"
 _SLOW = "select count(*) from generate_series(1, 40) as one, lateral (select pg_sleep(one - one + 1)) as waited"
@@ -213,3 +214,33 @@ def test_connections_share_memory_and_cores() -> None:
         (memory, threads), (less, fewer) = (one.execute(ask).fetchone() or ("", 0) for one in (whole, half))
     assert float(less.split()[0]) == pytest.approx(float(memory.split()[0]) / 2, abs=0.1)
     assert fewer == max(1, threads // 2)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("nights")
+@pytest.mark.skipif(BOUNCER is None, reason="Debian's pgbouncer is not here")
+@pytest.mark.parametrize(("open_to_us", "expected"), [(4, 3), (1, 1)])
+def test_behind_a_pooler_they_share_a_snapshot_too_as_far_as_it_has_sessions(
+    old_shop: Database, monkeypatch: pytest.MonkeyPatch, open_to_us: int, expected: int
+) -> None:
+    processes = set()
+
+    def orders(connection: duckdb.DuckDBPyConnection, _: str) -> int:
+        time.sleep(0.5)
+        count, process = shop_row(connection, "select count(*), pg_backend_pid() from orders")
+        processes.add(process)
+        return int(count)
+
+    with pooler(old_shop.url("extractor"), sessions=open_to_us) as url:
+        monkeypatch.setenv("STOCKTAKE_SHOP_URL", url)
+        settings.cache_clear()
+        started = time.monotonic()
+        with readers(3) as shop:
+            (before,) = shop_row(shop.first, "select count(*) from orders")
+            with old_shop.connect() as shopkeeper:
+                shopkeeper.execute("set session_replication_role = replica")
+                shopkeeper.execute("delete from orders where order_id = 3")
+            found = shop.read(list("abcdef"), orders)
+        assert time.monotonic() - started < 20
+    assert set(found.values()) == {before}
+    assert len(processes) == expected
