@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 import pyarrow as pa
@@ -18,6 +19,7 @@ from include.extract.completeness import Comparison, Scope, ShopSums, compare, f
 from include.extract.readers import largest_first, readers, shop_row
 from include.extract.reading import AS_GIVEN, Reading
 from include.extract.refusals import value_refused
+from include.extract.replica import replayed_until
 from include.extract.sql_files import EVERYTHING, file_of, read_sql, shown, takes_changes, typed_sql
 from include.lake import duckdb_session as duck
 from include.lake import orphans, writes
@@ -26,6 +28,8 @@ from include.lake.night_views import has_key, open_night
 from include.lake.rows import with_decimals
 from include.ledger.drift import Change
 from include.settings import settings
+
+_log = logging.getLogger(__name__)
 
 _MOST_HEALED = BUCKETS // 8  # differing buckets; above that, reading everything is cheaper than finding the rows
 
@@ -64,17 +68,19 @@ class Extraction:
     """The result of one snapshot.
 
     Attributes:
-        snapshot_at: the shop's clock at the snapshot.
+        snapshot_at: the shop's clock at the snapshot; of a replica, the instant that its rows are of.
         changed_until: the new watermark. It lies before the start of every transaction that was open in the shop then:
             rows that such a transaction commits later carry the time of its start.
         sources: the counts of each source.
         news: changes of the shop's schema that do not stop the night.
+        lag_seconds: how far behind its primary a replica was; None for a primary.
     """
 
     snapshot_at: datetime
     changed_until: datetime
     sources: Mapping[str, Read]
     news: Sequence[Change] = ()
+    lag_seconds: float | None = None
 
 
 def extract(
@@ -83,6 +89,7 @@ def extract(
     run: str,
     proofs: Mapping[str, Scope] | None = None,
     schema: drift.Schema | None = None,
+    whole_day: date | None = None,
 ) -> Extraction:
     """Read the changed rows of every source into lake/raw, in one snapshot, and prove the copy complete.
 
@@ -98,8 +105,10 @@ def extract(
         run: the run that these rows belong to.
         proofs: per source, how much of the copy is compared; by default all of it.
         schema: the expected schema of the shop; by default any schema is accepted.
+        whole_day: the last business day that the rows must cover, where the shop is a replica.
 
     Raises:
+        ReplicaBehind: when the shop is a replica that has not all rows of the day; nothing is written then.
         Incomplete: when copy and shop still differ after reading again.
         SchemaDrift: when the shop's schema is not the expected one; nothing is written then.
         StatementsRefused: when a statement does not give what its contract says; nothing is written then.
@@ -107,7 +116,12 @@ def extract(
         duckdb.Error: when Postgres refuses to read; the message names the source and its file.
     """
     with readers(settings().shop_connections) as shop:
-        snapshot_at, changed_until, any_bytes = shop_row(shop.first, _CLOCK)
+        snapshot_at, changed_until, any_bytes, is_replica = shop_row(shop.first, _CLOCK)
+        lag = None
+        if is_replica:
+            snapshot_at, lag = replayed_until(shop.first, whole_day)
+            changed_until = snapshot_at
+            _log.info("the shop is a replica, %.1f s behind: its rows are of %s", lag, snapshot_at)
         news = drift.check(shop.first, schema or {})
         readings = statements.check(sources)
 
@@ -122,18 +136,20 @@ def extract(
                 return replace(counts, seconds=time.monotonic() - started)
 
         found = shop.read(list(sources) if shop.connections == 1 else largest_first(sources.values()), read)
-    return Extraction(snapshot_at, changed_until, {name: found[name] for name in sources}, news)
+    return Extraction(snapshot_at, changed_until, {name: found[name] for name in sources}, news, lag)
 
 
 # A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit. And
-# whether the database's texts may hold any bytes.
+# whether the database's texts may hold any bytes; and whether it is a replica, which sees no transaction of its
+# primary: the overlap covers those that are open.
 _CLOCK = """
 select
     now(),
     least(now(), (
         select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
     )),
-    current_setting('server_encoding') = 'SQL_ASCII'
+    current_setting('server_encoding') = 'SQL_ASCII',
+    pg_is_in_recovery()
 """
 
 
