@@ -102,8 +102,8 @@ class Readers:
             return {name: read(self.first, name) for name in names}
         shared = _Shared(shop_row(self.first, "select pg_export_snapshot()")[0], shop_row(self.first, _WHICH_SNAPSHOT))
         work = _Work(names, read)
+        first = self._start(work.take_part, self.first)
         try:
-            first = self._start(work.take_part, self.first)
             for _ in range(wanted - 1):
                 self._start(_join, work, shared, self.connections)
             work.wait()

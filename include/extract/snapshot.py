@@ -115,7 +115,7 @@ def extract(
         OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
         duckdb.Error: when Postgres refuses to read; the message names the source and its file.
     """
-    with readers(settings().shop_connections) as shop:
+    with readers(min(settings().shop_connections, len(sources))) as shop:
         snapshot_at, changed_until, any_bytes, is_replica = shop_row(shop.first, _CLOCK)
         lag = None
         if is_replica:
