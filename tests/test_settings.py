@@ -49,6 +49,7 @@ def test_a_missing_url_is_named(environment: pytest.MonkeyPatch, name: str) -> N
         ("timezone", "Mars/Olympus", "Mars/Olympus"),
         ("overlap_minutes", "-1", "greater than or equal to 0"),
         ("overlap_minutes", "an hour", "valid integer"),
+        ("shop_connections", "0", "greater than or equal to 1"),
         ("batch_rows", "0", "greater than or equal to 1"),
         ("export_days", "0", "greater than or equal to 1"),
         ("data_docs", "perhaps", "valid boolean"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
 
 import duckdb
 import pyarrow as pa
@@ -16,8 +16,10 @@ from include.contract import Source
 from include.extract import drift, statements
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
 from include.extract.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
+from include.extract.readers import largest_first, readers, shop_row
 from include.extract.reading import AS_GIVEN, Reading
 from include.extract.refusals import value_refused
+from include.extract.replica import replayed_until
 from include.extract.sql_files import EVERYTHING, file_of, read_sql, shown, takes_changes, typed_sql
 from include.lake import duckdb_session as duck
 from include.lake import orphans, writes
@@ -26,6 +28,8 @@ from include.lake.night_views import has_key, open_night
 from include.lake.rows import with_decimals
 from include.ledger.drift import Change
 from include.settings import settings
+
+_log = logging.getLogger(__name__)
 
 _MOST_HEALED = BUCKETS // 8  # differing buckets; above that, reading everything is cheaper than finding the rows
 
@@ -64,17 +68,19 @@ class Extraction:
     """The result of one snapshot.
 
     Attributes:
-        snapshot_at: the shop's clock at the snapshot.
+        snapshot_at: the shop's clock at the snapshot; of a replica, the instant that its rows are of.
         changed_until: the new watermark. It lies before the start of every transaction that was open in the shop then:
             rows that such a transaction commits later carry the time of its start.
         sources: the counts of each source.
         news: changes of the shop's schema that do not stop the night.
+        lag_seconds: how far behind its primary a replica was; None for a primary.
     """
 
     snapshot_at: datetime
     changed_until: datetime
     sources: Mapping[str, Read]
     news: Sequence[Change] = ()
+    lag_seconds: float | None = None
 
 
 def extract(
@@ -83,8 +89,11 @@ def extract(
     run: str,
     proofs: Mapping[str, Scope] | None = None,
     schema: drift.Schema | None = None,
+    whole_day: date | None = None,
 ) -> Extraction:
     """Read the changed rows of every source into lake/raw, in one snapshot, and prove the copy complete.
+
+    With several ``shop_connections`` sources are read side by side; what is read, and the proof, is the same.
 
     Where copy and shop differ, the rows are read again, and deleted keys go to lake/gone as tombstones. A second
     attempt of a run replaces the rows of the first.
@@ -96,48 +105,51 @@ def extract(
         run: the run that these rows belong to.
         proofs: per source, how much of the copy is compared; by default all of it.
         schema: the expected schema of the shop; by default any schema is accepted.
+        whole_day: the last business day that the rows must cover, where the shop is a replica.
 
     Raises:
+        ReplicaBehind: when the shop is a replica that has not all rows of the day; nothing is written then.
         Incomplete: when copy and shop still differ after reading again.
         SchemaDrift: when the shop's schema is not the expected one; nothing is written then.
         StatementsRefused: when a statement does not give what its contract says; nothing is written then.
         OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
         duckdb.Error: when Postgres refuses to read; the message names the source and its file.
     """
-    read: dict[str, Read] = {}
-    with duck.session() as connection:
-        duck.attach(connection, "shop", settings().shop_url, read_only=True)
-        with _snapshot(connection):
-            _shop_row(connection, _EVERY_ROW)
-            snapshot_at, changed_until, any_bytes = _shop_row(connection, _CLOCK)
-            news = drift.check(connection, schema or {})
-            readings = statements.check(sources)
-            for name, source in sources.items():
-                with _naming_source(name):
-                    scope = (proofs or {}).get(name, Scope.WHOLE)
-                    since = changed_since[name] if takes_changes(source) else EVERYTHING
-                    reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
-                    started = time.monotonic()
-                    counts = reading.read(since, scope)
-                    read[name] = replace(counts, seconds=time.monotonic() - started)
-    return Extraction(snapshot_at, changed_until, read, news)
+    with readers(min(settings().shop_connections, len(sources))) as shop:
+        snapshot_at, changed_until, any_bytes, is_replica = shop_row(shop.first, _CLOCK)
+        lag = None
+        if is_replica:
+            snapshot_at, lag = replayed_until(shop.first, whole_day)
+            changed_until = snapshot_at
+            _log.info("the shop is a replica, %.1f s behind: its rows are of %s", lag, snapshot_at)
+        news = drift.check(shop.first, schema or {})
+        readings = statements.check(sources)
 
+        def read(connection: duckdb.DuckDBPyConnection, name: str) -> Read:
+            source = sources[name]
+            with _naming_source(name):
+                scope = (proofs or {}).get(name, Scope.WHOLE)
+                since = changed_since[name] if takes_changes(source) else EVERYTHING
+                reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
+                started = time.monotonic()
+                counts = reading.read(since, scope)
+                return replace(counts, seconds=time.monotonic() - started)
 
-# Where a policy would hide rows from the extractor, Postgres then refuses the statement; by default it leaves them out,
-# and the proof, which sees no more than that, would take them for deleted. And a float's text has all of its digits.
-_EVERY_ROW = """
-select set_config('row_security', 'off', true) as row_security, set_config('extra_float_digits', '1', true) as digits
-"""
+        found = shop.read(list(sources) if shop.connections == 1 else largest_first(sources.values()), read)
+    return Extraction(snapshot_at, changed_until, {name: found[name] for name in sources}, news, lag)
+
 
 # A role that may not see other sessions gets null for their start; then only the proof finds the rows they commit. And
-# whether the database's texts may hold any bytes.
+# whether the database's texts may hold any bytes; and whether it is a replica, which sees no transaction of its
+# primary: the overlap covers those that are open.
 _CLOCK = """
 select
     now(),
     least(now(), (
         select min(xact_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
     )),
-    current_setting('server_encoding') = 'SQL_ASCII'
+    current_setting('server_encoding') = 'SQL_ASCII',
+    pg_is_in_recovery()
 """
 
 
@@ -217,7 +229,7 @@ class _Reading:
             )
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
         where = new_keys_sql(connection, source)
-        rows = _shop_row(connection, f"select count(*) as rows from ({everything}) as source")[0]
+        rows = shop_row(connection, f"select count(*) as rows from ({everything}) as source")[0]
         return ShopSums(rows, where, shop_sums(connection, source, f"select * from ({typed}) as whole where {where}"))
 
     def _heal(self, buckets: Sequence[str]) -> tuple[int, int]:
@@ -251,18 +263,6 @@ class _Reading:
 
 
 @contextmanager
-def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """A transaction, repeatable read in Postgres: all of its statements see the same rows."""
-    connection.execute("begin")
-    try:
-        yield
-    finally:
-        # This fails on a broken connection, but must be tried: otherwise closing it makes DuckDB end the whole process.
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-
-
-@contextmanager
 def _naming_source(source: str) -> Iterator[None]:
     """Add the source and its file to an error, and leave out the statement that was made of the file.
 
@@ -288,8 +288,3 @@ def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchR
             yield batch
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _shop_row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
-    """The single row of a statement run in the shop."""
-    return connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone() or ()

@@ -47,8 +47,10 @@ _PASSWORD = re.compile(r"(?P<of>password=|secret (?=')|session_token (?='))(?:'(
 
 
 @contextmanager
-def session() -> Iterator[duckdb.DuckDBPyConnection]:
+def session(shares: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
     """A new DuckDB connection; what exceeds its memory limit spills to a folder that is removed with it.
+
+    Several that work at the same time share memory and cores: each is told how many they are.
 
     The SQL function ``business_day(instant)`` returns the business day of an instant, as days since 1970-01-01.
     ``minute_of_day(instant)`` is the minute of that day, by the clock on the wall, from 0 to 1439.
@@ -66,6 +68,8 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
     ):
         connection.execute("set timezone = 'UTC'")
         connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
+        if shares > 1:
+            _take_share(connection, shares)
         connection.execute(f"set temp_directory = {quoted(spill)}")
         connection.execute("set preserve_insertion_order = false")
         connection.execute("set enable_progress_bar = false")
@@ -86,6 +90,15 @@ def session() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"create macro smallest_unit(currency, decimals) as {SMALLEST_UNIT}")
         connection.execute("create macro convert_to(text, encoding) as text")  # all its texts are UTF-8
         yield timed(connection)
+
+
+def _take_share(connection: duckdb.DuckDBPyConnection, shares: int) -> None:
+    """Leave memory and cores to as many sessions."""
+    found = connection.execute("select current_setting('memory_limit'), current_setting('threads')").fetchone()
+    limit, threads = found or ("", 1)
+    memory, _, unit = str(limit).partition(" ")  # 488.2 MiB, however it was set
+    connection.execute(f"set memory_limit = {quoted(f'{float(memory) / shares:.1f} {unit}')}")
+    connection.execute(f"set threads = {max(1, int(threads) // shares)}")
 
 
 def reach_lake(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -144,6 +144,7 @@ def record_extracted(
     definitions: Mapping[str, SourceDefinition] = MappingProxyType({}),
     rechecked: Collection[str] = (),
     anew: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    replica_lag_seconds: float | None = None,
 ) -> None:
     """Record the result of the snapshot.
 
@@ -155,14 +156,16 @@ def record_extracted(
         definitions: per source, what decides the rows of its copy, if that is known.
         rechecked: the sources whose rows are all checked again.
         anew: per source that is read or checked again because its definition changed, the reasons.
+        replica_lag_seconds: how far behind its primary the shop was, where it is a replica.
     """
     with connect() as connection:
         connection.execute(
             """
-            update audit.runs set snapshot_at = %s, changed_until = %s, accepting_from = null, first_day = null
+            update audit.runs set
+                snapshot_at = %s, changed_until = %s, replica_lag_seconds = %s, accepting_from = null, first_day = null
             where run_id = %s
             """,
-            [snapshot_at, changed_until, run_id],
+            [snapshot_at, changed_until, replica_lag_seconds, run_id],
         )
         connection.execute("delete from audit.source_counts where run_id = %s", [run_id])
         connection.cursor().executemany(

@@ -92,7 +92,7 @@ def extract(run_id: str) -> dict[str, int]:
             with held("accept"):
                 empty_damaged(lake_sources(settings().sources))
         windows = _windows(run, sources, {name for name, one in changes.items() if one.read})
-        read = extraction.extract(sources, windows, run.slug, _proofs(run, sources), schema)
+        read = extraction.extract(sources, windows, run.slug, _proofs(run, sources), schema, run.horizon)
         keep_shop(definitions)
         schema_ledger.record_changes(run_id, read.news)
         full = _full({name: one.changed_since for name, one in read.sources.items()})
@@ -105,6 +105,7 @@ def extract(run_id: str) -> dict[str, int]:
             definitions,
             rechecked,
             {name: one.all for name, one in changes.items()},
+            read.lag_seconds,
         )
         keep_touched(sources, run.slug, full, rechecked)
     return {name: one.extracted for name, one in read.sources.items()}

@@ -46,6 +46,14 @@ class Settings(EngineSettings, LakeSettings):
     overlap_minutes: int = Field(
         default=60, ge=0, description="How far behind the watermark changed rows are read again, for late commits."
     )
+    shop_connections: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="On how many connections the shop's sources are read side by side, in one snapshot; they share "
+        "STOCKTAKE_MEMORY_LIMIT. Beside them a night opens one more, for moments, and STOCKTAKE_DAY_CLOSED=outbox "
+        "holds one. Where the shop opens fewer, those read all.",
+    )
     proof_every: Annotated[dict[str, NonNegativeInt], FROM_JSON, NoDecode] = Field(
         default={},
         description="Every how many nights the whole of a source is compared with the shop, by checksums, which "

@@ -23,6 +23,8 @@ comment on column audit.runs.parity is 'The second engine on which a sample of t
 comment on column audit.runs.horizon is 'The last whole business day that its reporting tables cover.';
 comment on column audit.runs.snapshot_at is
 'The shop''s clock when its one snapshot was taken. Where that clock was ahead and a full refresh took over, an instant before its own.';
+comment on column audit.runs.replica_lag_seconds is
+'How far behind its primary the shop was, where it is a replica: snapshot_at is then of which instant its rows are.';
 comment on column audit.runs.said_at is 'What the shop''s clock said then, where it was ahead.';
 comment on column audit.runs.accepting is 'Whether it is changing the lake, or died doing so: the next run then reads everything.';
 comment on column audit.runs.error is 'What the first failed task said.';
