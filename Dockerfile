@@ -12,7 +12,7 @@ COPY pyproject.toml requirements.txt ./
 # The versions are those of requirements.txt, of which only these are taken.
 RUN uv venv /opt/venv && \
     uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python --constraint requirements.txt \
-        --requirement pyproject.toml $(printf -- "--extra %s " $EXTRAS)
+        --requirement pyproject.toml $(for extra in $EXTRAS; do echo --extra "$extra"; done)
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="Stocktake" \

@@ -32,7 +32,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.steps import report
+from dags.steps import queue_of, report
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
 from include.sources import shop_sources
@@ -53,14 +53,14 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task
+    @task(queue=queue_of("begin"))
     def begin(run: str, **context: Any) -> None:
         """Find out whether that night has slices, and enter the run in the ledger."""
         from include.pipeline import slice_removal
 
         slice_removal.begin(run, context["dag_run"].conf or {}, [TABLES[name].table for name in PUBLISHED])
 
-    @task
+    @task(queue=queue_of("publish"))
     def publish(run: str) -> str:
         """Remove the slices from the lake and from the warehouse."""
         from include.pipeline import slice_removal

@@ -42,7 +42,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.steps import accept, approve, audit, builds, check_tolerance, publish, report, validates
+from dags.steps import accept, approve, audit, builds, check_tolerance, publish, queue_of, report, validates
 from include.contract.assets import asset
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
@@ -70,7 +70,7 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task
+    @task(queue=queue_of("begin"))
     def begin(run: str, **context: Any) -> None:
         """Find the copy that was published last, and enter the run in the ledger; refused while a night is not over."""
         from include.pipeline import replay

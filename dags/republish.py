@@ -38,7 +38,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.steps import report
+from dags.steps import queue_of, report
 from include.pipeline.task_defaults import TASK_DEFAULTS
 from include.settings import settings
 from include.sources import shop_sources
@@ -68,14 +68,14 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task
+    @task(queue=queue_of("begin"))
     def begin(run: str, **context: Any) -> None:
         """Find out which publication is meant and enter the run in the ledger."""
         from include.pipeline import republish
 
         republish.begin(run, context["dag_run"].conf or {})
 
-    @task
+    @task(queue=queue_of("publish"))
     def publish(run: str) -> str:
         """Put every reporting table back in one transaction."""
         from include.pipeline import republish

@@ -63,6 +63,11 @@ class _Shared:
     name: str
     content: tuple[Any, ...]
 
+    @property
+    def server(self) -> str:
+        """When its server was started, which tells it from others."""
+        return str(self.content[1])
+
 
 class _OtherSnapshot(Exception):
     """A connection has not the snapshot that it was to share."""
@@ -101,15 +106,17 @@ class Readers:
         if wanted <= 1:
             return {name: read(self.first, name) for name in names}
         shared = _Shared(shop_row(self.first, "select pg_export_snapshot()")[0], shop_row(self.first, _WHICH_SNAPSHOT))
-        work = _Work(names, read)
-        first = self._start(work.take_part, self.first)
+        work = _Work(names, read, shared.server)
+        first = None
         try:
+            first = self._start(work.take_part, self.first)
             for _ in range(wanted - 1):
                 self._start(_join, work, shared, self.connections)
             work.wait()
         finally:
             work.stop()
-            first.result()  # it may not have begun
+            if first is not None:
+                first.result()  # it may not have begun
         return work.results()
 
     def _start(self, step: Callable[..., None], *arguments: Any) -> Future[None]:
@@ -177,7 +184,7 @@ def _join(work: _Work[Any], shared: _Shared, shares: int) -> None:
     try:
         with _transaction(shares, shared) as connection:
             work.take_part(connection)
-    except (duckdb.Error, ConnectionError, _OtherSnapshot) as error:
+    except (duckdb.Error, OSError, _OtherSnapshot) as error:
         if not work.is_over:
             _log.warning("the shop is read on fewer connections than asked for: %s", duck.reason(error))
 
@@ -185,7 +192,10 @@ def _join(work: _Work[Any], shared: _Shared, shares: int) -> None:
 class _Work(Generic[_Read]):
     """The sources that are left, the connections that read some, and the first error."""
 
-    def __init__(self, names: Sequence[str], read: Callable[[duckdb.DuckDBPyConnection, str], _Read]) -> None:
+    def __init__(
+        self, names: Sequence[str], read: Callable[[duckdb.DuckDBPyConnection, str], _Read], server: str
+    ) -> None:
+        self._server = server
         self._names, self._left, self._read = names, deque(names), read
         self._done: dict[str, _Read] = {}
         self._busy: dict[int, duckdb.DuckDBPyConnection] = {}  # by the process that serves it in Postgres
@@ -199,7 +209,7 @@ class _Work(Generic[_Read]):
         return self._stopped
 
     def take_part(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """_Read what is left, one after the other."""
+        """Read what is left, one after the other."""
         process = 0
         try:
             (process,) = shop_row(connection, "select pg_backend_pid()")
@@ -254,6 +264,10 @@ class _Work(Generic[_Read]):
         try:
             # DuckDB does not look for an interruption while Postgres computes.
             with shop_connection() as shop, self._changed:
-                shop.execute("select pg_cancel_backend(process) from unnest(%s::int[]) as process", [[*self._busy]])
+                shop.execute(
+                    "select pg_cancel_backend(process) from unnest(%s::int[]) as process"
+                    " where pg_postmaster_start_time()::text = %s",  # another server has other processes
+                    [[*self._busy], self._server],
+                )
         except (psycopg.Error, ConnectionError) as error:
             _log.info("the statements in the shop are not cancelled, but waited for: %s", type(error).__name__)

@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 
 from include.settings.engines import EngineSettings
 from include.settings.lake import LakeSettings
-from include.settings.values import FROM_JSON, NONE_IF_EMPTY, ROOT
+from include.settings.values import FROM_JSON, ROOT
 
 NIGHT_AT: Final = time(4)  # when the night of the day before begins, in the shop's time zone
 # Where a shop may say that its day is closed: a table of its database, or a queue that a provider of Airflow's reads.
@@ -35,7 +35,7 @@ class Settings(EngineSettings, LakeSettings):
 
     shop_url: SecretStr = Field(description="The shop's Postgres, as a role that may only read it.")
     warehouse_url: SecretStr = Field(description="The warehouse's Postgres, as the role that owns what is published.")
-    analyst_url: Annotated[SecretStr | None, NONE_IF_EMPTY] = Field(
+    analyst_url: SecretStr | None = Field(
         default=None, description="The same warehouse, as a role that may only read what is published."
     )
     sources: Path = Field(
@@ -50,9 +50,9 @@ class Settings(EngineSettings, LakeSettings):
         default=1,
         ge=1,
         le=64,
-        description="On how many connections the shop's sources are read side by side, in one snapshot; they share "
-        "STOCKTAKE_MEMORY_LIMIT. Beside them a night opens one more, for moments, and STOCKTAKE_DAY_CLOSED=outbox "
-        "holds one. Where the shop opens fewer, those read all.",
+        description="On how many connections the shop's sources are read side by side, in one snapshot; each has its "
+        "part of STOCKTAKE_MEMORY_LIMIT. Beside them a night opens one more, for moments, and "
+        "STOCKTAKE_DAY_CLOSED=outbox holds one. Where the shop opens fewer, those read all.",
     )
     proof_every: Annotated[dict[str, NonNegativeInt], FROM_JSON, NoDecode] = Field(
         default={},
@@ -100,7 +100,7 @@ class Settings(EngineSettings, LakeSettings):
         description="A Redis or Valkey, redis://…:6379/0 or rediss://, where processes of the API server share answers "
         "and the count of requests; without one, each has its own in memory. Set its maxmemory, with allkeys-lru.",
     )
-    metrics_token: Annotated[SecretStr | None, NONE_IF_EMPTY] = Field(
+    metrics_token: SecretStr | None = Field(
         default=None,
         min_length=32,
         description="With this as its bearer token, Prometheus may scrape /stocktake/metrics, and nothing else: a login"
@@ -111,7 +111,7 @@ class Settings(EngineSettings, LakeSettings):
         description="Who is told when a night fails, waits or is late: Apprise's URLs, a list in JSON, such as "
         '["mailtos://user:password@example.com", "slack://…"]. Without one there is no DAG watch.',
     )
-    published_by: Annotated[time | None, NONE_IF_EMPTY] = Field(
+    published_by: time | None = Field(
         default=None,
         description="When the last closed day is to be published at the latest, in the shop's time zone: 06:30. "
         "Without it nobody is told that a night is late.",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from include.settings.values import FROM_JSON, NONE_IF_EMPTY, FromEnvironment
+from include.settings.values import FROM_JSON, FromEnvironment
 
 
 class EngineSettings(FromEnvironment):
@@ -24,10 +24,10 @@ class EngineSettings(FromEnvironment):
         description='Which engine builds a table when the night is asked for "auto", such as '
         '{"inventory_daily": "duckdb"}; other tables by the size of their inputs.',
     )
-    dask_scheduler: Annotated[str | None, NONE_IF_EMPTY] = Field(
+    dask_scheduler: str | None = Field(
         default=None, description="A Dask cluster, tcp://…:8786; without one, Dask runs on processes of this machine."
     )
-    spark_master: Annotated[str | None, NONE_IF_EMPTY] = Field(
+    spark_master: str | None = Field(
         default=None, description="A Spark cluster, spark://…:7077; without one, Spark runs on this machine's cores."
     )
     spark_remote: SecretStr | None = Field(
@@ -35,7 +35,7 @@ class EngineSettings(FromEnvironment):
         description="A Spark Connect server that you run, sc://…:15002, with what else its URL needs (/;token=…); "
         "without one, the builds of a night share one here, which does its work on spark_master.",
     )
-    engine_fallback: Annotated[Literal["pandas", "duckdb", "dask", "spark"] | None, NONE_IF_EMPTY] = Field(
+    engine_fallback: Literal["pandas", "duckdb", "dask", "spark"] | None = Field(
         default=None,
         description="What builds a table after its engine ran out of memory: duckdb, say. Without it the night stops "
         "there.",

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from include.settings.values import FROM_JSON, NONE_IF_EMPTY, ROOT, FromEnvironment
+from include.settings.values import FROM_JSON, ROOT, FromEnvironment
 
 # Tried with deltalake 1.6: it panics, or looks for the table in another folder.
 _REFUSED_BY_DELTA = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
@@ -31,16 +31,14 @@ class LakeSettings(FromEnvironment):
         default=str(ROOT / ".stocktake" / "demo_shop" / "lake"),
         description="Where the Delta lake is: a folder, or s3://bucket/prefix, gs://…, abfss://….",
     )
-    lake_endpoint: Annotated[str | None, NONE_IF_EMPTY] = Field(
+    lake_endpoint: str | None = Field(
         default=None, description="The server of an s3:// that is not Amazon's: https://s3.example.com."
     )
-    lake_region: Annotated[str | None, NONE_IF_EMPTY] = Field(
-        default=None, description="The region of an s3:// bucket."
-    )
-    lake_key_id: Annotated[SecretStr | None, NONE_IF_EMPTY] = Field(
+    lake_region: str | None = Field(default=None, description="The region of an s3:// bucket.")
+    lake_key_id: SecretStr | None = Field(
         default=None, description="The access key of an s3:// bucket; without one, the role that the machine has."
     )
-    lake_secret: Annotated[SecretStr | None, NONE_IF_EMPTY] = Field(default=None, description="The secret of that key.")
+    lake_secret: SecretStr | None = Field(default=None, description="The secret of that key.")
     lake_options: Annotated[dict[str, SecretStr], FROM_JSON, NoDecode] = Field(
         default={},
         description="What else it takes to reach the object store, by the names of Rust's object_store: "

@@ -13,9 +13,14 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 class FromEnvironment(BaseSettings):
-    """Settings whose every field is the variable ``STOCKTAKE_<FIELD>``; what is wrong with one is said without it."""
+    """Settings whose every field is the variable ``STOCKTAKE_<FIELD>``; an empty one counts as unset.
 
-    model_config = SettingsConfigDict(env_prefix="STOCKTAKE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    What is wrong with a value is said without it: it may be a secret.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="STOCKTAKE_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
 
 def _from_json(value: object) -> object:
@@ -29,7 +34,3 @@ def _from_json(value: object) -> object:
 
 # For what is more than a word. pydantic-settings decodes only what it reads from the environment itself.
 FROM_JSON: Final = BeforeValidator(_from_json)
-
-
-# What is not given is None: docker compose passes on what .env does not say as an empty text.
-NONE_IF_EMPTY: Final = BeforeValidator(lambda value: value or None)

@@ -1,8 +1,7 @@
 """Services of docker-compose.yaml as processes of this machine: no container, and nothing in common but what is said.
 
 Every service has folders of its own, also where the file has several share a volume, and ports that are free. So a
-worker here is as one on a machine of its own: with the others it has the databases and the object store in common, and
-no file.
+worker here is like one on a machine of its own: it shares databases and the object store with the others, and no file.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ import pytest
 
 from tests.deployments.processes import Running
 from tests.deployments.stack import Deployed
-from tests.end_to_end.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.long
 
@@ -136,7 +135,7 @@ def running(workers: Deployed, run: str, task: str) -> Running:
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Look ten times a second."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + Deployed.patience_seconds
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)

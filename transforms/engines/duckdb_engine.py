@@ -61,7 +61,7 @@ class DuckdbEngine:
         """See Engine."""
         if not files:
             return self.frame(schema.empty_table())
-        return self._opened(files if self._in_relations else [self._fetched(files)], schema)
+        return self._opened(files if self._in_relations else [self._fetched(files, schema.names)], schema)
 
     def _opened(self, files: Sequence[str], schema: Any) -> Frame:
         rows = self._connection.read_parquet(list(files), union_by_name=True)
@@ -73,11 +73,15 @@ class DuckdbEngine:
             rows = self._connection.table(name)
         return nw.from_native(rows)
 
-    def _fetched(self, files: Sequence[str]) -> str:
-        """A file of this machine with the rows of files that relations may not read."""
+    def _fetched(self, files: Sequence[str], names: Sequence[str]) -> str:
+        """A file of this machine with these columns of files that relations may not read, of those that they have."""
         file = self._file()
+        wanted = ", ".join(f"'{name}'" for name in names)
         self._connection.execute(
-            "copy (select * from read_parquet($files, union_by_name = true)) to $file (format parquet)",
+            f"""
+            copy (select columns(name -> name in ({wanted})) from read_parquet($files, union_by_name = true))
+            to $file (format parquet)
+            """,
             {"files": list(files), "file": file},
         )
         return file

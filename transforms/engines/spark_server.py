@@ -15,14 +15,14 @@ from transforms.engines.server_process import Serving
 
 _OUT_OF_MEMORY: Final = 52  # with which Spark ends a JVM that ran out
 
+# A night's builds are over before the second compiler's code pays: it took a third of all CPU time, measured on the
+# demo shop. The executors of a cluster are other processes, and have it.
+_JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _SETTINGS: Final = {
     "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",  # any that is free
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    # A night's builds are over before the second compiler's code pays: it took a third of all CPU time, measured on the
-    # demo shop. The executors of a cluster are other processes, and have it.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.ui.enabled": "false",
     "spark.log.level": "ERROR",
 }
@@ -45,6 +45,8 @@ def serve(arguments: Mapping[str, Any], scratch: Path) -> Iterator[Serving]:
     conf = SparkConf().setAppName("stocktake").setMaster(arguments["master"] or "local[*]")
     conf.setAll(list(_SETTINGS.items())).set("spark.sql.warehouse.dir", str(scratch))
     conf.set("spark.driver.memory", arguments["heap"])
+    # Java unpacks libraries there and loads them; in a container, nothing may be loaded from /tmp.
+    conf.set("spark.driver.extraJavaOptions", f'{_JAVA_OPTIONS} "-Djava.io.tmpdir={scratch}"')
     if not arguments["master"]:
         os.environ["PYSPARK_PYTHON"] = sys.executable  # what reads a lake in an object store
         conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
