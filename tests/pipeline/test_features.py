@@ -209,7 +209,7 @@ def test_a_ledger_from_before_features_had_a_dag_goes_on(every_table: Nights) ->
     )
     every_table.warehouse.execute(
         "alter table audit.runs drop column dag cascade, drop column kind cascade, drop column built_from,"
-        " drop column first_day, drop column said_at;"
+        " drop column first_day, drop column said_at, drop column replica_lag_seconds;"
         "alter table audit.tables drop column sliced cascade;"
         "alter table audit.source_counts drop column definition, drop column rechecked, drop column anew"
     )
