@@ -132,7 +132,7 @@ class MessageTrigger(BaseEventTrigger):
             except Exception as error:  # whatever a client raises: without this trigger nobody listens any more
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
                 failures += 1
-                _log.warning("%s cannot be read (%s); the next try is in %g s", self, _why(error), pause)
+                _log.warning("%s cannot be read (%s); the next try is in %g s", self, self._why(error), pause)
                 await asyncio.sleep(pause)
             finally:
                 if inner is not None:
@@ -152,14 +152,15 @@ class MessageTrigger(BaseEventTrigger):
         except ValueError:
             raise NoProvider(f"install {queue.provider}") from None
 
+    def _why(self, error: Exception) -> str:
+        """An error without a secret: most texts may quote the URL of a broker."""
+        name = type(error).__name__
+        if isinstance(error, ImportError):  # the provider is there, and what it needs for this is not
+            return f"{name}: {error}; install {QUEUES[self.scheme].provider}"
+        return f"{name}: {error}" if isinstance(error, NoProvider) else name
+
     def _announced(self, payload: Any) -> list[dict[str, str]]:
         messages = QUEUES[self.scheme].messages
         if messages is None:
             return [payload]
         return [found for one in messages(payload) if (found := heard(str(self), one)) is not None]
-
-
-def _why(error: Exception) -> str:
-    """An error without a secret: most texts may quote the URL of a broker."""
-    name = type(error).__name__
-    return f"{name}: {error}" if isinstance(error, NoProvider | ImportError) else name
