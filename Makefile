@@ -14,6 +14,8 @@ export UV_SYSTEM_CERTS := true
 
 BIN := .venv/bin
 STOCKTAKE := $(BIN)/python -m include.local
+# One test goes through all of them: it is not taken for one that hangs.
+FOR_HOURS := -o faulthandler_timeout=0
 yes = $(filter-out 0 no false,$(1))
 
 .DEFAULT_GOAL := help
@@ -65,13 +67,13 @@ test-long: .venv/.installed ## Run the long tests: many nights, whole histories,
 	@$(BIN)/pytest --numprocesses 2 --max-worker-restart 0 --no-loadscope-reorder -m long $(ONLY)
 
 histories: .venv/.installed ## Compare incremental nights with full rebuilds, through as many random histories: HISTORIES=5000
-	@$(BIN)/pytest tests/histories --histories $(HISTORIES)
+	@$(BIN)/pytest $(FOR_HOURS) tests/histories --histories $(HISTORIES)
 
 changes: .venv/.installed ## Change the declarations in every way there is, and run all that may be asked after it
-	@$(BIN)/pytest tests/changes --every-change
+	@$(BIN)/pytest $(FOR_HOURS) tests/changes --every-change
 
 kills: .venv/.installed ## Kill the loader, and its Postgres backend, at every statement of a publication, while readers loop
-	@$(BIN)/pytest tests/kills --every-statement --verbose --log-cli-level INFO
+	@$(BIN)/pytest $(FOR_HOURS) tests/kills --every-statement --verbose --log-cli-level INFO
 
 faults: .venv/.installed ## Kill nights, replays, republishes at every named point, take its servers, its disk and its files away: ONLY=accept,publish EVERY=1 OBJECT_STORE=1
 	@# What killed processes held is found when it ends, and not worth a warning.

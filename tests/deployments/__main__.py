@@ -33,7 +33,7 @@ def main(
         raise typer.BadParameter(f"{shape!r} is none of {', '.join(SHAPES)}")
     try:
         alone, there = _nights(shape, engine, scale, image)
-    except RuntimeError as error:  # a service that does not come up
+    except (RuntimeError, AssertionError) as error:  # a service does not come up, or a night fails
         raise SystemExit(str(error)) from None
     differing = sorted(table for table in {*alone, *there} if alone.get(table) != there.get(table))
     if differing:
