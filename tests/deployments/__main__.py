@@ -5,7 +5,6 @@ It runs on one machine with a lake in a folder first, then in the shape, on the 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import typer
 from include.local.embedded_postgres import Cluster
 from include.local.profile import state_folder
 from tests.bench.place import FULL_ORDERS, Place
-from tests.deployments.stack import SHAPES, deployed
+from tests.deployments.stack import SHAPES, databases, deployed
 from transforms.engines import AUTO
 
 
@@ -70,15 +69,8 @@ def _shop(folder: Path, scale: float) -> Iterator[Cluster]:
         with place.open():
             yield place.cluster
         return
-    cluster = Cluster(folder / "postgres", {"max_connections": "200"})
-    cluster.folder.mkdir()
-    cluster.start()
-    cluster.provision()
-    try:
+    with databases(folder / "postgres") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(cluster.home)
 
 
 if __name__ == "__main__":

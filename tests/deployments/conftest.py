@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from include.local.embedded_postgres import Cluster
-from tests.deployments.stack import SHAPES, Deployed, deployed
+from tests.deployments.stack import SHAPES, Deployed, databases, deployed
 
 
 @pytest.fixture(scope="package")
 def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The Postgres of these deployments, with the demo shop once one of them has filled it."""
-    cluster = Cluster(tmp_path_factory.mktemp("deployments") / "postgres", {"max_connections": "200"})
-    cluster.folder.mkdir()
-    cluster.start()
-    cluster.provision()
-    yield cluster
-    cluster.stop()
-    shutil.rmtree(cluster.home)
+    with databases(tmp_path_factory.mktemp("deployments") / "postgres") as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="package")

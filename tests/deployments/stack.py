@@ -105,23 +105,42 @@ class Deployed(Stack):
         while not (found := [run for run in self.runs() if run["run_type"] == "scheduled"]):
             assert time.monotonic() < deadline, "the schedule makes no run"
             time.sleep(0.5)
-        return self._well(found[0]["dag_run_id"])
+        return self.well(found[0]["dag_run_id"])
 
     def night(self, **conf: Any) -> str:
         """Run a night, and its features, to their end; its run id."""
+        return self.well(self.begun(**conf))
+
+    def begun(self, **conf: Any) -> str:
+        """Trigger a night; its run id."""
         answer = self.trigger(**conf)
         assert answer.status_code == 200, answer.text
         self._let_nights_run()
-        return self._well(answer.json()["dag_run_id"])
+        return str(answer.json()["dag_run_id"])
 
     def _let_nights_run(self) -> None:
         answer = self.api("PATCH", "dags/nightly", json={"is_paused": False})
         assert answer.status_code == 200, answer.text
 
-    def _well(self, run: str) -> str:
+    def well(self, run: str) -> str:
+        """Wait until a night and its features have ended as they should; the night's run id."""
         assert self.ended(run) == "success", self.tasks(run)
         assert self.features_of(run)["state"] == "success"
         return run
+
+
+@contextmanager
+def databases(folder: Path) -> Iterator[Cluster]:
+    """A Postgres with the databases of a deployment, of which the shop is not filled yet."""
+    folder.mkdir()
+    cluster = Cluster(folder, {"max_connections": "200"})
+    cluster.start()
+    try:
+        cluster.provision()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(cluster.home)
 
 
 @contextmanager

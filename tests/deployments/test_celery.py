@@ -6,7 +6,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
 import pytest
@@ -61,7 +60,7 @@ def test_a_worker_that_is_killed_in_any_other_step(
 def test_a_broker_that_loses_what_is_queued(workers: Deployed, first: str, local_night: dict[str, str]) -> None:
     """It keeps nothing on disk: what it had is sent again."""
     assert first
-    run = begun(workers, full_refresh=True)
+    run = workers.begun(full_refresh=True)
     running(workers, run, "builds.daily_sales")
     workers.deployment.running["valkey"].kill()
     time.sleep(5)
@@ -72,7 +71,7 @@ def test_a_broker_that_loses_what_is_queued(workers: Deployed, first: str, local
 def test_an_api_server_that_stands_still(workers: Deployed, first: str, local_night: dict[str, str]) -> None:
     """For longer than Airflow's own patience with it, 5 s."""
     assert first
-    run = begun(workers, full_refresh=True)
+    run = workers.begun(full_refresh=True)
     running(workers, run, "extract")
     server = workers.deployment.running["api-server"]
     server.signal(signal.SIGSTOP)
@@ -85,12 +84,12 @@ def test_an_api_server_that_stands_still(workers: Deployed, first: str, local_ni
 @pytest.mark.parametrize("name", ["duckdb", "dask", "spark"])
 def test_nights_of_every_engine(workers: Deployed, first: str, local_night: dict[str, str], name: str) -> None:
     assert first
-    ended(workers, begun(workers, full_refresh=True, engine=name), local_night)
+    ended(workers, workers.begun(full_refresh=True, engine=name), local_night)
 
 
 def disturbed(workers: Deployed, step: str, undisturbed: dict[str, str]) -> None:
     """Run a night, of which the worker is killed that does a step, and see that it ends as another one did."""
-    run = begun(workers, full_refresh=True)
+    run = workers.begun(full_refresh=True)
     worker = running(workers, run, step)
     worker.kill()
     try:
@@ -102,17 +101,9 @@ def disturbed(workers: Deployed, step: str, undisturbed: dict[str, str]) -> None
         workers.deployment.wait(worker.name)
 
 
-def begun(workers: Deployed, **conf: Any) -> str:
-    """A night that was triggered; its run id."""
-    answer = workers.trigger(**conf)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["dag_run_id"])
-
-
 def ended(workers: Deployed, run: str, undisturbed: dict[str, str]) -> None:
     """Wait for a night's end, and compare what it came to."""
-    assert workers.ended(run) == "success", workers.tasks(run)
-    assert workers.features_of(run)["state"] == "success"
+    workers.well(run)
     assert workers.digests() == undisturbed
 
 
