@@ -98,8 +98,9 @@ lint: .venv/.installed ## Check style and types only
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: .venv/.installed ## Measure nights, tables and engines beside other ways to do it: SCALE=0.1 ENGINES=pandas,duckdb
-	@$(BIN)/python -m tests.bench $(if $(SCALE),--scale $(SCALE)) $(if $(ENGINES),--engines $(ENGINES))
+bench: .venv/.installed ## Measure nights, tables and engines beside other ways to do it: SCALE=0.1 ENGINES=pandas,duckdb; or nights alone: SIZES=0.1,1,4; RECORD=1 adds what is found to the history
+	@$(BIN)/python -m tests.bench $(if $(SCALE),--scale $(SCALE)) $(if $(ENGINES),--engines $(ENGINES)) \
+		$(if $(SIZES),--sizes $(SIZES)) $(if $(call yes,$(RECORD)),--record)
 
 docs: .venv/.installed ## Write the generated pages again
 	@$(BIN)/python -m include.contributing docs

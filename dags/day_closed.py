@@ -31,46 +31,55 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
+from include.settings.shops import dag_id_of
 
-if settings().day_closed:  # else nothing of this is loaded
+
+def day_closed() -> None:
+    """The DAG of a shop that says so; else nothing of this is loaded."""
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
     from include.pipeline.day_trigger import closed_days
 
-    CLOSED = closed_days()
+    closed, nightly = closed_days(), dag_id_of("nightly")
 
     with DAG(
-        "day_closed",
-        schedule=[CLOSED],
+        dag_id_of("day_closed"),
+        schedule=[closed],
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         is_paused_upon_creation=False,  # whoever names a place where the shop says so wants it heard
         max_active_runs=4,
         dagrun_timeout=timedelta(minutes=15),
-        default_args=TASK_DEFAULTS,
+        default_args=task_defaults(),
         tags=["stocktake", "day_closed"],
         doc_md=__doc__,
-    ) as dag:
+    ):
 
-        @task(inlets=[CLOSED], priority_weight=1000)  # the next free slot: a night may hold all of them for long
+        @task(inlets=[closed], priority_weight=1000)  # the next free slot: a night may hold all of them for long
         def announced(**context: Any) -> list[dict[str, Any]]:
             """What was announced lately and is still to begin: for each day the run and its form."""
             from include.pipeline import day_closed
 
             return day_closed.nights(
-                [event.extra for event in context["inlet_events"][CLOSED].after(day_closed.since(datetime.now(UTC)))],
+                [event.extra for event in context["inlet_events"][closed].after(day_closed.since(datetime.now(UTC)))],
                 datetime.now(UTC),
-                paused=context["ti"].get_dag("nightly").is_paused,
+                paused=context["ti"].get_dag(nightly).is_paused,
             )
 
         TriggerDagRunOperator.partial(
             task_id="begin",
-            trigger_dag_id="nightly",
+            trigger_dag_id=nightly,
             logical_date=None,
             skip_when_already_exists=True,
             openlineage_inject_parent_info=False,  # it would stand in the form, where nightly knows no such field
             priority_weight=1000,
             doc_md="Begin the night of each of these days, unless Airflow has a run of this name already.",
         ).expand_kwargs(announced())
+
+
+for _ in each_shop():
+    if settings().day_closed:
+        day_closed()

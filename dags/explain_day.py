@@ -32,32 +32,41 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
+from include.settings.shops import dag_id_of
 
-with DAG(
-    "explain_day",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    dagrun_timeout=timedelta(minutes=30),
-    default_args=TASK_DEFAULTS,
-    params={
-        "date": Param(type="string", format="date", description="The business day, 2026-11-27."),
-        "reason": Param(type="string", minLength=1, maxLength=500, description="Why it was as it was."),
-        "source": Param(None, type=["null", "string"], description="Of this source alone; else of all."),
-        "measure": Param(None, type=["null", "string"], description="Of this measure alone; else of all."),
-        "lasting": Param(False, type="boolean", description="It is so from this day on: no earlier day counts."),
-    },
-    tags=["stocktake", "explain_day"],
-    doc_md=__doc__,
-) as dag:
 
-    @task
-    def explain(**context: Any) -> str:
-        """Record the explanation."""
-        from include.pipeline import explanation
+def explain_day() -> None:
+    """The DAG of a shop."""
+    with DAG(
+        dag_id_of("explain_day"),
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,  # it starts nothing of itself
+        dagrun_timeout=timedelta(minutes=30),
+        default_args=task_defaults(),
+        params={
+            "date": Param(type="string", format="date", description="The business day, 2026-11-27."),
+            "reason": Param(type="string", minLength=1, maxLength=500, description="Why it was as it was."),
+            "source": Param(None, type=["null", "string"], description="Of this source alone; else of all."),
+            "measure": Param(None, type=["null", "string"], description="Of this measure alone; else of all."),
+            "lasting": Param(False, type="boolean", description="It is so from this day on: no earlier day counts."),
+        },
+        tags=["stocktake", "explain_day"],
+        doc_md=__doc__,
+    ):
 
-        dag_run = context["dag_run"]
-        return explanation.explain(dag_run.conf or {}, dag_run.triggering_user_name)
+        @task
+        def explain(**context: Any) -> str:
+            """Record the explanation."""
+            from include.pipeline import explanation
 
-    explain()
+            dag_run = context["dag_run"]
+            return explanation.explain(dag_run.conf or {}, dag_run.triggering_user_name)
+
+        explain()
+
+
+for _ in each_shop():
+    explain_day()

@@ -32,26 +32,35 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
+from include.settings.shops import dag_id_of
 
-with DAG(
-    "exports",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    max_active_runs=2,  # nights need the machine as well
-    dagrun_timeout=timedelta(hours=6),
-    default_args=TASK_DEFAULTS,
-    params={"export": Param(type="string", format="uuid", description="Which export is written: its id.")},
-    tags=["stocktake", "exports"],
-    doc_md=__doc__,
-) as dag:
 
-    @task
-    def write(run: str, **context: Any) -> int | None:
-        """Write the file, and enter how far that is."""
-        from include.pipeline import exports
+def exports() -> None:
+    """The DAG of a shop."""
+    with DAG(
+        dag_id_of("exports"),
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,  # it starts nothing of itself
+        max_active_runs=2,  # nights need the machine as well
+        dagrun_timeout=timedelta(hours=6),
+        default_args=task_defaults(),
+        params={"export": Param(type="string", format="uuid", description="Which export is written: its id.")},
+        tags=["stocktake", "exports"],
+        doc_md=__doc__,
+    ):
 
-        return exports.write(context["dag_run"].conf or {}, run)
+        @task
+        def write(run: str, **context: Any) -> int | None:
+            """Write the file, and enter how far that is."""
+            from include.pipeline import exports
 
-    write("{{ run_id }}")
+            return exports.write(context["dag_run"].conf or {}, run)
+
+        write("{{ run_id }}")
+
+
+for _ in each_shop():
+    exports()

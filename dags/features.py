@@ -36,20 +36,27 @@ from __future__ import annotations
 
 from airflow.sdk import AssetAll, PartitionedAssetTimetable
 
+from dags.shops import each_shop
 from dags.tables import tables_dag
-from include.contract.assets import asset
+from include.pipeline.assets import asset
 from include.settings import settings
 from include.sources import shop_sources
 from transforms.registry import TABLES, buildable
 
-PLAN = buildable(shop_sources(settings().sources))
 
-tables_dag(
-    "features",
-    # All of them, for one publication announces all: with any of them, each would start a run of its own.
-    schedule=PartitionedAssetTimetable(
-        assets=AssetAll(*(asset(TABLES[name].table) for name in PLAN.of("reporting"))),
-    ),
-    tables=PLAN.of("features"),
-    doc_md=__doc__,
-)
+def features() -> None:
+    """The DAG of a shop."""
+    plan = buildable(shop_sources(settings().sources))
+    tables_dag(
+        "features",
+        # All of them, for one publication announces all: with any of them, each would start a run of its own.
+        schedule=PartitionedAssetTimetable(
+            assets=AssetAll(*(asset(TABLES[name].table) for name in plan.of("reporting"))),
+        ),
+        tables=plan.of("features"),
+        doc_md=__doc__,
+    )
+
+
+for _ in each_shop():
+    features()

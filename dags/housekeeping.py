@@ -39,74 +39,83 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
+from include.settings.shops import dag_id_of
 from include.sources import shop_sources
 from transforms.registry import TABLES, buildable
 
-REPORTING = buildable(shop_sources(settings().sources)).of("reporting")
 
-with DAG(
-    "housekeeping",
-    schedule=CronTriggerTimetable("0 16 * * SUN", timezone=settings().timezone),
-    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
-    catchup=False,
-    is_paused_upon_creation=False,  # else the lake only grows, and a run by hand waits for ever
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6),
-    default_args=TASK_DEFAULTS,
-    params={"dry_run": Param(False, type="boolean", description="Change nothing, list what would go.")},
-    tags=["stocktake", "housekeeping"],
-    doc_md=__doc__,
-) as dag:
+def housekeeping() -> None:
+    """The DAG of a shop."""
+    reporting = buildable(shop_sources(settings().sources)).of("reporting")
 
-    @task
-    def check(**context: Any) -> None:
-        """Refuse a form that asks for what there is not."""
-        from include.pipeline import housekeeping
+    with DAG(
+        dag_id_of("housekeeping"),
+        schedule=CronTriggerTimetable("0 16 * * SUN", timezone=settings().timezone),
+        start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
+        catchup=False,
+        is_paused_upon_creation=False,  # else the lake only grows, and a run by hand waits for ever
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6),
+        default_args=task_defaults(),
+        params={"dry_run": Param(False, type="boolean", description="Change nothing, list what would go.")},
+        tags=["stocktake", "housekeeping"],
+        doc_md=__doc__,
+    ):
 
-        housekeeping.check(context["dag_run"].conf or {})
+        @task
+        def check(**context: Any) -> None:
+            """Refuse a form that asks for what there is not."""
+            from include.pipeline import housekeeping
 
-    @task
-    def compact(**context: Any) -> dict[str, int]:
-        """Lay small files together, table by table, each while no night writes it."""
-        from include.pipeline import housekeeping
+            housekeeping.check(context["dag_run"].conf or {})
 
-        tables = [TABLES[name].table for name in REPORTING]
-        return housekeeping.compact(tables, dry_run=context["params"]["dry_run"])
+        @task
+        def compact(**context: Any) -> dict[str, int]:
+            """Lay small files together, table by table, each while no night writes it."""
+            from include.pipeline import housekeeping
 
-    @task
-    def runs(**context: Any) -> dict[str, int]:
-        """Take what old runs read out of lake/raw, and remove their pages."""
-        from include.pipeline import housekeeping
+            tables = [TABLES[name].table for name in reporting]
+            return housekeeping.compact(tables, dry_run=context["params"]["dry_run"])
 
-        limits = housekeeping.Limits.at(context["dag_run"].start_date)
-        return housekeeping.forget_runs(limits, dry_run=context["params"]["dry_run"])
+        @task
+        def runs(**context: Any) -> dict[str, int]:
+            """Take what old runs read out of lake/raw, and remove their pages."""
+            from include.pipeline import housekeeping
 
-    @task
-    def entries(**context: Any) -> dict[str, int]:
-        """Delete old rows of the ledger."""
-        from include.pipeline import housekeeping
+            limits = housekeeping.Limits.at(context["dag_run"].start_date)
+            return housekeeping.forget_runs(limits, dry_run=context["params"]["dry_run"])
 
-        limits = housekeeping.Limits.at(context["dag_run"].start_date)
-        return housekeeping.forget_entries(limits, dry_run=context["params"]["dry_run"])
+        @task
+        def entries(**context: Any) -> dict[str, int]:
+            """Delete old rows of the ledger."""
+            from include.pipeline import housekeeping
 
-    @task
-    def exports(**context: Any) -> dict[str, int]:
-        """Remove the files of exports that have expired."""
-        from include.pipeline import housekeeping
+            limits = housekeeping.Limits.at(context["dag_run"].start_date)
+            return housekeeping.forget_entries(limits, dry_run=context["params"]["dry_run"])
 
-        started = context["dag_run"].start_date
-        limits = housekeeping.Limits.at(started)
-        return housekeeping.remove_exports(limits, started, dry_run=context["params"]["dry_run"])
+        @task
+        def exports(**context: Any) -> dict[str, int]:
+            """Remove the files of exports that have expired."""
+            from include.pipeline import housekeeping
 
-    @task
-    def files(**context: Any) -> dict[str, dict[str, int]]:
-        """Remove the files of the lake that nothing needs."""
-        from include.pipeline import housekeeping
+            started = context["dag_run"].start_date
+            limits = housekeeping.Limits.at(started)
+            return housekeeping.remove_exports(limits, started, dry_run=context["params"]["dry_run"])
 
-        limits = housekeeping.Limits.at(context["dag_run"].start_date)
-        tables = [one.table for one in TABLES.values()]
-        return housekeeping.remove_files(limits, tables, dry_run=context["params"]["dry_run"])
+        @task
+        def files(**context: Any) -> dict[str, dict[str, int]]:
+            """Remove the files of the lake that nothing needs."""
+            from include.pipeline import housekeeping
 
-    check() >> compact() >> runs() >> entries() >> exports() >> files()
+            limits = housekeeping.Limits.at(context["dag_run"].start_date)
+            tables = [one.table for one in TABLES.values()]
+            return housekeeping.remove_files(limits, tables, dry_run=context["params"]["dry_run"])
+
+        check() >> compact() >> runs() >> entries() >> exports() >> files()
+
+
+for _ in each_shop():
+    housekeeping()

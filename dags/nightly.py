@@ -73,71 +73,101 @@ from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
-from dags.steps import SPARE, accept, approve, audit, builds, check_tolerance, publish, queue_of, report, validates
-from include.contract.assets import asset
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from dags.steps import (
+    SPARE,
+    accept,
+    approve,
+    audit,
+    builds,
+    check_tolerance,
+    publish,
+    queue_of,
+    queued,
+    report,
+    validates,
+)
+from include.pipeline.assets import asset
+from include.pipeline.task_defaults import task_defaults
 from include.pipeline.watch import at_once
 from include.settings import NIGHT_AT, settings
+from include.settings.shops import dag_id_of
 from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
 from transforms.registry import TABLES, buildable
 
-SOURCES = shop_sources(settings().sources)
-PLAN = buildable(SOURCES)
-REPORTING = PLAN.of("reporting")
 
-with DAG(
-    "nightly",
-    # At 04:00, for no zone's clocks change then: at 02:00 each spring one day was never run and the next one twice.
-    schedule=CronPartitionTimetable(
-        f"0 {NIGHT_AT.hour} * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"
-    ),
-    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6 + settings().approval_hours),
-    on_failure_callback=at_once(),
-    default_args=TASK_DEFAULTS,
-    params={
-        "date": Param(None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."),
-        "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
-        "full_refresh": Param(False, type="boolean", description="Read and check everything, not only what changed."),
-        "dry_run": Param(False, type="boolean", description="Stop before publishing."),
-        "parity": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *ENGINES],
-            description="Build a sample of the tables on this one as well.",
+def nightly() -> None:
+    """The DAG of a shop."""
+    sources = shop_sources(settings().sources)
+    plan = buildable(sources)
+    reporting = plan.of("reporting")
+
+    with DAG(
+        dag_id_of("nightly"),
+        # At 04:00, for no zone's clocks change then: at 02:00 each spring one day was never run and the next one twice.
+        schedule=CronPartitionTimetable(
+            f"0 {NIGHT_AT.hour} * * *", timezone=settings().timezone, run_offset=-1, key_format="%Y-%m-%d"
         ),
-    },
-    tags=["stocktake", "nightly"],
-    doc_md=__doc__,
-) as dag:
+        start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6 + settings().approval_hours),
+        on_failure_callback=at_once(),
+        default_args=task_defaults(),
+        params={
+            "date": Param(
+                None, type=["null", "string"], format="date", description="A closed business day, 2026-11-21."
+            ),
+            "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
+            "full_refresh": Param(
+                False, type="boolean", description="Read and check everything, not only what changed."
+            ),
+            "dry_run": Param(False, type="boolean", description="Stop before publishing."),
+            "parity": Param(
+                None,
+                type=["null", "string"],
+                enum=[None, *ENGINES],
+                description="Build a sample of the tables on this one as well.",
+            ),
+        },
+        tags=["stocktake", "nightly"],
+        doc_md=__doc__,
+    ):
 
-    @task.short_circuit(queue=queue_of("begin"))
-    def begin(run: str, **context: Any) -> bool:
-        """Work out what is asked and enter the run in the ledger; all is skipped that was published when announced."""
-        from include.pipeline import day_closed, nightly, run_request
+        @task.short_circuit(queue=queue_of("begin"))
+        def begin(run: str, **context: Any) -> bool:
+            """Work out what is asked, enter the run in the ledger; all is skipped that was published when announced."""
+            from include.pipeline import day_closed, nightly, run_request
 
-        dag_run = context["dag_run"]
-        asked = run_request.asked_for(
-            run, dag_run.partition_key, dag_run.conf or {}, dag_run.run_after, dag_run.start_date or dag_run.run_after
-        )
-        if day_closed.is_spare(asked, dag_run.run_type):
-            context["ti"].xcom_push(SPARE, True)
-            return False
-        nightly.begin(asked, [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()])
-        return True
+            dag_run = context["dag_run"]
+            asked = run_request.asked_for(
+                run,
+                dag_run.partition_key,
+                dag_run.conf or {},
+                dag_run.run_after,
+                dag_run.start_date or dag_run.run_after,
+            )
+            if day_closed.is_spare(asked, dag_run.run_type):
+                context["ti"].xcom_push(SPARE, True)
+                return False
+            nightly.begin(asked, [(one.table, one.sources, plan.left_out.get(name)) for name, one in TABLES.items()])
+            return True
 
-    @task(queue=queue_of("extract"))
-    def extract(run: str) -> dict[str, int]:
-        """Read all sources in one snapshot into lake/raw."""
-        from include.pipeline import nightly
+        @task(queue=queue_of("extract"))
+        def extract(run: str) -> dict[str, int]:
+            """Read all sources in one snapshot into lake/raw."""
+            from include.pipeline import nightly
 
-        return nightly.extract(run)
+            return nightly.extract(run)
 
-    RUN = "{{ run_id }}"
-    accepted, built = accept(RUN), builds(RUN, REPORTING)
-    published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
-    begin(RUN) >> extract(RUN) >> validates(RUN, SOURCES) >> check_tolerance(RUN) >> approve(RUN) >> accepted
-    accepted >> built >> audit(RUN, list(REPORTING)) >> published >> report(RUN)
+        run = "{{ run_id }}"
+        weighed, accepted = queued(check_tolerance)(run), queued(accept)(run)
+        outlets = [asset(TABLES[name].table) for name in reporting]
+        published = queued(publish, outlets=outlets)(run, list(reporting))
+        begin(run) >> extract(run) >> validates(run, sources) >> weighed >> approve(run) >> accepted
+        accepted >> builds(run, reporting) >> queued(audit)(run, list(reporting)) >> published >> report(run)
+
+
+for _ in each_shop():
+    nightly()

@@ -32,42 +32,51 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
+from dags.shops import each_shop
 from dags.steps import queue_of, report
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
+from include.settings.shops import dag_id_of
 from include.sources import shop_sources
 from transforms.registry import TABLES, buildable
 
-PUBLISHED = buildable(shop_sources(settings().sources)).tables
 
-with DAG(
-    "remove_slices",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=2),
-    default_args=TASK_DEFAULTS,
-    params={"night": Param(type="string", format="date", description="The night to remove, 2026-11-20.")},
-    tags=["stocktake", "remove_slices"],
-    doc_md=__doc__,
-) as dag:
+def remove_slices() -> None:
+    """The DAG of a shop."""
+    tables = buildable(shop_sources(settings().sources)).tables
 
-    @task(queue=queue_of("begin"))
-    def begin(run: str, **context: Any) -> None:
-        """Find out whether that night has slices, and enter the run in the ledger."""
-        from include.pipeline import slice_removal
+    with DAG(
+        dag_id_of("remove_slices"),
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,  # it starts nothing of itself
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=2),
+        default_args=task_defaults(),
+        params={"night": Param(type="string", format="date", description="The night to remove, 2026-11-20.")},
+        tags=["stocktake", "remove_slices"],
+        doc_md=__doc__,
+    ):
 
-        slice_removal.begin(run, context["dag_run"].conf or {}, [TABLES[name].table for name in PUBLISHED])
+        @task(queue=queue_of("begin"))
+        def begin(run: str, **context: Any) -> None:
+            """Find out whether that night has slices, and enter the run in the ledger."""
+            from include.pipeline import slice_removal
 
-    @task(queue=queue_of("publish"))
-    def publish(run: str) -> str:
-        """Remove the slices from the lake and from the warehouse."""
-        from include.pipeline import slice_removal
+            slice_removal.begin(run, context["dag_run"].conf or {}, [TABLES[name].table for name in tables])
 
-        return slice_removal.publish(run, [TABLES[name].table for name in PUBLISHED])
+        @task(queue=queue_of("publish"))
+        def publish(run: str) -> str:
+            """Remove the slices from the lake and from the warehouse."""
+            from include.pipeline import slice_removal
 
-    RUN = "{{ run_id }}"
-    published = publish(RUN)
-    begin(RUN) >> published
-    published >> report(RUN)
+            return slice_removal.publish(run, [TABLES[name].table for name in tables])
+
+        run = "{{ run_id }}"
+        published = publish(run)
+        begin(run) >> published
+        published >> report(run)
+
+
+for _ in each_shop():
+    remove_slices()

@@ -42,51 +42,61 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.steps import accept, approve, audit, builds, check_tolerance, publish, queue_of, report, validates
-from include.contract.assets import asset
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from dags.steps import accept, approve, audit, builds, check_tolerance, publish, queue_of, queued, report, validates
+from include.pipeline.assets import asset
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
+from include.settings.shops import dag_id_of
 from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
 from transforms.registry import TABLES, buildable
 
-SOURCES = shop_sources(settings().sources)
-PLAN = buildable(SOURCES)
-REPORTING = PLAN.of("reporting")
 
-with DAG(
-    "replay",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6 + settings().approval_hours),
-    default_args=TASK_DEFAULTS,
-    params={
-        "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
-        "dry_run": Param(False, type="boolean", description="Stop before publishing."),
-    },
-    tags=["stocktake", "replay"],
-    doc_md=__doc__,
-) as dag:
+def replay() -> None:
+    """The DAG of a shop."""
+    sources = shop_sources(settings().sources)
+    plan = buildable(sources)
+    reporting = plan.of("reporting")
 
-    @task(queue=queue_of("begin"))
-    def begin(run: str, **context: Any) -> None:
-        """Find the copy that was published last, and enter the run in the ledger; refused while a night is not over."""
-        from include.pipeline import replay
+    with DAG(
+        dag_id_of("replay"),
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,  # it starts nothing of itself
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6 + settings().approval_hours),
+        default_args=task_defaults(),
+        params={
+            "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
+            "dry_run": Param(False, type="boolean", description="Stop before publishing."),
+        },
+        tags=["stocktake", "replay"],
+        doc_md=__doc__,
+    ):
 
-        tables = [(one.table, one.sources, PLAN.left_out.get(name)) for name, one in TABLES.items()]
-        replay.begin(run, context["dag_run"].conf or {}, tables)
+        @task(queue=queue_of("begin"))
+        def begin(run: str, **context: Any) -> None:
+            """Find the copy that was published last, enter the run in the ledger; refused while a night is not over."""
+            from include.pipeline import replay
 
-    @task.short_circuit
-    def sift(run: str) -> bool:
-        """See whether anything is to be released; else all that follows is skipped."""
-        from include.pipeline import replay
+            tables = [(one.table, one.sources, plan.left_out.get(name)) for name, one in TABLES.items()]
+            replay.begin(run, context["dag_run"].conf or {}, tables)
 
-        return replay.sift(run)
+        @task.short_circuit
+        def sift(run: str) -> bool:
+            """See whether anything is to be released; else all that follows is skipped."""
+            from include.pipeline import replay
 
-    RUN = "{{ run_id }}"
-    built = builds(RUN, REPORTING)
-    published = publish.override(outlets=[asset(TABLES[name].table) for name in REPORTING])(RUN, list(REPORTING))
-    begin(RUN) >> validates(RUN, SOURCES) >> sift(RUN) >> check_tolerance(RUN) >> approve(RUN) >> accept(RUN) >> built
-    built >> audit(RUN, list(REPORTING)) >> published >> report(RUN)
+            return replay.sift(run)
+
+        run = "{{ run_id }}"
+        weighed, accepted = queued(check_tolerance)(run), queued(accept)(run)
+        outlets = [asset(TABLES[name].table) for name in reporting]
+        published = queued(publish, outlets=outlets)(run, list(reporting))
+        begin(run) >> validates(run, sources) >> sift(run) >> weighed >> approve(run) >> accepted
+        accepted >> builds(run, reporting) >> queued(audit)(run, list(reporting)) >> published >> report(run)
+
+
+for _ in each_shop():
+    replay()

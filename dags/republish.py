@@ -38,51 +38,60 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
+from dags.shops import each_shop
 from dags.steps import queue_of, report
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
+from include.settings.shops import dag_id_of
 from include.sources import shop_sources
 from transforms.registry import TABLES, buildable
 
-REPORTING = buildable(shop_sources(settings().sources)).of("reporting")
 
-with DAG(
-    "republish",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=2),
-    default_args=TASK_DEFAULTS,
-    params={
-        "night": Param(type="string", format="date", description="The night to put back, 2026-11-20."),
-        "publication": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=2**31 - 1,  # with a larger number than Airflow can store, the task dies without a word
-            description="Which publication of it; else its newest.",
-        ),
-    },
-    tags=["stocktake", "republish"],
-    doc_md=__doc__,
-) as dag:
+def republish() -> None:
+    """The DAG of a shop."""
+    reporting = buildable(shop_sources(settings().sources)).of("reporting")
 
-    @task(queue=queue_of("begin"))
-    def begin(run: str, **context: Any) -> None:
-        """Find out which publication is meant and enter the run in the ledger."""
-        from include.pipeline import republish
+    with DAG(
+        dag_id_of("republish"),
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,  # it starts nothing of itself
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=2),
+        default_args=task_defaults(),
+        params={
+            "night": Param(type="string", format="date", description="The night to put back, 2026-11-20."),
+            "publication": Param(
+                None,
+                type=["null", "integer"],
+                minimum=1,
+                maximum=2**31 - 1,  # with a larger number than Airflow can store, the task dies without a word
+                description="Which publication of it; else its newest.",
+            ),
+        },
+        tags=["stocktake", "republish"],
+        doc_md=__doc__,
+    ):
 
-        republish.begin(run, context["dag_run"].conf or {})
+        @task(queue=queue_of("begin"))
+        def begin(run: str, **context: Any) -> None:
+            """Find out which publication is meant and enter the run in the ledger."""
+            from include.pipeline import republish
 
-    @task(queue=queue_of("publish"))
-    def publish(run: str) -> str:
-        """Put every reporting table back in one transaction."""
-        from include.pipeline import republish
+            republish.begin(run, context["dag_run"].conf or {})
 
-        return republish.publish(run, [TABLES[name].table for name in REPORTING])
+        @task(queue=queue_of("publish"))
+        def publish(run: str) -> str:
+            """Put every reporting table back in one transaction."""
+            from include.pipeline import republish
 
-    RUN = "{{ run_id }}"
-    published = publish(RUN)
-    begin(RUN) >> published
-    published >> report(RUN)
+            return republish.publish(run, [TABLES[name].table for name in reporting])
+
+        run = "{{ run_id }}"
+        published = publish(run)
+        begin(run) >> published
+        published >> report(run)
+
+
+for _ in each_shop():
+    republish()

@@ -33,6 +33,16 @@ def queue_of(step: str, name: str = "") -> str:
     return queues.get(name) or queues.get(step) or str(conf.get("operators", "default_queue"))
 
 
+def queued(step: Any, **more: Any) -> Any:
+    """A step that is a task of its own name, in the queue that the shop's settings give it.
+
+    Args:
+        step: what ``task`` made of a function.
+        more: what else the DAG says of it, as ``override`` takes it.
+    """
+    return step.override(queue=queue_of(step.function.__name__), **more)
+
+
 @task
 def validate(run: str, source: str) -> dict[str, int]:
     """Check the rows of one source."""
@@ -49,9 +59,7 @@ def validates(run: str, sources: Iterable[str]) -> TaskGroup:
     return group
 
 
-@task.short_circuit(
-    ignore_downstream_trigger_rules=False, queue=queue_of("check_tolerance")
-)  # accept runs all the same
+@task.short_circuit(ignore_downstream_trigger_rules=False)  # accept runs all the same
 def check_tolerance(run: str) -> bool:
     """Ask for an approval if more is in quarantine than tolerated, or the day unusual; else the question is skipped."""
     from include.pipeline import nightly
@@ -70,7 +78,7 @@ def approve(run: str) -> Approval:
     )
 
 
-@task(trigger_rule="none_failed", queue=queue_of("accept"))  # where nobody has to be asked, approve is skipped
+@task(trigger_rule="none_failed")  # where nobody has to be asked, approve is skipped
 def accept(run: str) -> dict[str, dict[str, int]]:
     """Accepted rows into lake/clean, rejected ones into quarantine; or stop the night."""
     from include.pipeline import nightly
@@ -99,7 +107,7 @@ def builds(run: str, tables: Iterable[str]) -> TaskGroup:
     return group
 
 
-@task(queue=queue_of("audit"))
+@task
 def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
     """Check what was built by each table's own rules, and prove that a night adds up."""
     from include.pipeline import nightly
@@ -107,7 +115,7 @@ def audit(run: str, tables: list[str]) -> dict[str, dict[str, int]]:
     return nightly.audit(run, [TABLES[name].table for name in tables])
 
 
-@task(queue=queue_of("publish"))
+@task
 def publish(run: str, tables: list[str], **context: Any) -> None:
     """Publish every reporting table in one transaction, and announce those that are the task's outlets."""
     from include.pipeline import nightly

@@ -4,9 +4,11 @@ A file of your own in this folder says when, and which tables::
 
     \"\"\"# weekly: the cohorts, in an Airflow DAG\"\"\"
 
+    from dags.shops import each_shop
     from dags.tables import tables_dag
 
-    tables_dag("weekly", schedule="0 6 * * MON", tables=["customer_cohorts"], doc_md=__doc__)
+    for _ in each_shop():
+        tables_dag("weekly", schedule="0 6 * * MON", tables=["customer_cohorts"], doc_md=__doc__)
 
 Airflow reads only files in which both words stand, airflow and dag: hence the title.
 """
@@ -19,27 +21,28 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
-from dags.steps import audit, builds, queue_of, report
-from include.contract.assets import asset
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.steps import audit, builds, queued, report
+from include.pipeline.assets import asset
+from include.pipeline.task_defaults import task_defaults
 from include.pipeline.watch import at_once
 from include.settings import settings
+from include.settings.shops import dag_id_of, dag_of
 from include.sources import shop_sources
 from transforms.engines import AUTO, ENGINES
 from transforms.registry import TABLES, buildable
 
 
-@task(queue=queue_of("begin"))
+@task
 def begin(run: str, tables: Sequence[str], **context: Any) -> None:
     """Work out which day is asked for and which copy covers it, and enter the run in the ledger."""
     from include.pipeline import tables_dag as steps
 
     dag_run = context["dag_run"]
     built = [TABLES[name].table for name in tables]
-    steps.begin(run, dag_run.partition_key, dag_run.conf or {}, dag=dag_run.dag_id, tables=built)
+    steps.begin(run, dag_run.partition_key, dag_run.conf or {}, dag=dag_of(dag_run.dag_id), tables=built)
 
 
-@task(queue=queue_of("publish"))
+@task
 def publish(run: str, tables: Sequence[str], **context: Any) -> None:
     """Publish all that was built in one transaction, and announce it."""
     from include.pipeline import tables_dag as steps
@@ -53,7 +56,7 @@ def tables_dag(dag_id: str, *, schedule: Any, tables: Collection[str], doc_md: s
     """A DAG that builds tables from the newest published copy of the shop and publishes them in one transaction.
 
     Args:
-        dag_id: its id, and the ``dag`` of its runs in the ledger.
+        dag_id: its id, and the ``dag`` of its runs in the ledger; of several shops, its id goes on with the shop's.
         schedule: what ``DAG`` takes; a cron expression is read in the shop's time zone.
         tables: names of the registry, of one schema: what they need and is not among them is read as it was published,
             or made from the shop's rows on the way.
@@ -66,7 +69,7 @@ def tables_dag(dag_id: str, *, schedule: Any, tables: Collection[str], doc_md: s
     if isinstance(schedule, str):
         schedule = CronTriggerTimetable(schedule, timezone=settings().timezone)
     with DAG(
-        dag_id,
+        dag_id_of(dag_id),
         schedule=schedule,
         start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
         catchup=False,
@@ -74,7 +77,7 @@ def tables_dag(dag_id: str, *, schedule: Any, tables: Collection[str], doc_md: s
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
         on_failure_callback=at_once(),
-        default_args=TASK_DEFAULTS,
+        default_args=task_defaults(),
         params={
             "date": Param(None, type=["null", "string"], format="date", description="A published day, 2026-11-21."),
             "engine": Param(AUTO, type="string", enum=[AUTO, *ENGINES], description="What builds the tables."),
@@ -90,8 +93,8 @@ def tables_dag(dag_id: str, *, schedule: Any, tables: Collection[str], doc_md: s
     ) as dag:
         run = "{{ run_id }}"
         outlets = [asset(TABLES[name].table) for name in names]
-        published = publish.override(outlets=outlets)(run, names)
-        begin(run, names) >> builds(run, names) >> audit(run, names) >> published
+        published = queued(publish, outlets=outlets)(run, names)
+        queued(begin)(run, names) >> builds(run, names) >> queued(audit)(run, names) >> published
         published >> report(run)
     return dag
 

@@ -38,53 +38,66 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
+from include.settings.shops import dag_id_of
 
 TEXT: dict[str, Any] = {"type": ["null", "string"]}
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
 MOST = 2**31 - 1  # with a larger number than Airflow can store, the task dies without a word
 
-with DAG(
-    "training_set",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,  # it starts nothing of itself
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6),
-    default_args=TASK_DEFAULTS,
-    params={
-        "name": Param(None, **TEXT, pattern=NAME, maxLength=100, description="What the files are called."),
-        "entities_parquet": Param(None, **TEXT, description="A Parquet file of pairs."),
-        "entities_sql": Param(None, **TEXT, format="multiline", description="A query that gives pairs."),
-        "entities_of": Param(None, **TEXT, description="A feature set, all of whose entities are taken."),
-        "dates": Param([], **NAMES, description="The business days of entities_of, 2026-11-21."),
-        "timestamp": Param("timestamp", type="string", minLength=1, description="The column with the timestamp."),
-        "features": Param(["customer_activity"], **NAMES, description="Feature sets, or single columns: set.column."),
-        "labels": Param([], **NAMES, description="Sets of labels, or single columns: set.column."),
-        "ttl_days": Param(7, type=["null", "number"], minimum=0, maximum=36500, description="How old a row may be."),
-        "known_only": Param(True, type="boolean", description="Only what was published by the timestamp."),
-        "publication": Param(
-            None, type=["null", "integer"], minimum=1, maximum=MOST, description="Read up to this publication."
-        ),
-    },
-    tags=["stocktake", "training_set"],
-    doc_md=__doc__,
-) as dag:
 
-    @task
-    def check(**context: Any) -> int:
-        """Refuse what could not be made; pin the publication."""
-        from include.pipeline import training_set
+def training_set() -> None:
+    """The DAG of a shop."""
+    with DAG(
+        dag_id_of("training_set"),
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,  # it starts nothing of itself
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6),
+        default_args=task_defaults(),
+        params={
+            "name": Param(None, **TEXT, pattern=NAME, maxLength=100, description="What the files are called."),
+            "entities_parquet": Param(None, **TEXT, description="A Parquet file of pairs."),
+            "entities_sql": Param(None, **TEXT, format="multiline", description="A query that gives pairs."),
+            "entities_of": Param(None, **TEXT, description="A feature set, all of whose entities are taken."),
+            "dates": Param([], **NAMES, description="The business days of entities_of, 2026-11-21."),
+            "timestamp": Param("timestamp", type="string", minLength=1, description="The column with the timestamp."),
+            "features": Param(
+                ["customer_activity"], **NAMES, description="Feature sets, or single columns: set.column."
+            ),
+            "labels": Param([], **NAMES, description="Sets of labels, or single columns: set.column."),
+            "ttl_days": Param(
+                7, type=["null", "number"], minimum=0, maximum=36500, description="How old a row may be."
+            ),
+            "known_only": Param(True, type="boolean", description="Only what was published by the timestamp."),
+            "publication": Param(
+                None, type=["null", "integer"], minimum=1, maximum=MOST, description="Read up to this publication."
+            ),
+        },
+        tags=["stocktake", "training_set"],
+        doc_md=__doc__,
+    ):
 
-        return training_set.check(context["dag_run"].conf or {}, context["params"])
+        @task
+        def check(**context: Any) -> int:
+            """Refuse what could not be made; pin the publication."""
+            from include.pipeline import training_set
 
-    @task
-    def write(run: str, publication: int, **context: Any) -> str:
-        """Join, and write the Parquet file and its JSON."""
-        from include.pipeline import training_set
+            return training_set.check(context["dag_run"].conf or {}, context["params"])
 
-        return training_set.make(run, context["params"], publication)
+        @task
+        def write(run: str, publication: int, **context: Any) -> str:
+            """Join, and write the Parquet file and its JSON."""
+            from include.pipeline import training_set
 
-    pinned: Any = check()
-    write("{{ run_id }}", pinned)
+            return training_set.make(run, context["params"], publication)
+
+        pinned: Any = check()
+        write("{{ run_id }}", pinned)
+
+
+for _ in each_shop():
+    training_set()

@@ -38,23 +38,27 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
 from include.pipeline.watch import EVERY
 from include.settings import settings
+from include.settings.shops import dag_id_of
 
-if settings().alerts:
+
+def watch() -> None:
+    """The DAG of a shop."""
     with DAG(
-        "watch",
+        dag_id_of("watch"),
         schedule=CronTriggerTimetable(f"*/{EVERY // timedelta(minutes=1)} * * * *", timezone=settings().timezone),
         start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
         catchup=False,
         is_paused_upon_creation=False,  # whoever names a channel wants to be told
         max_active_runs=1,
         dagrun_timeout=timedelta(minutes=15),
-        default_args=TASK_DEFAULTS,
+        default_args=task_defaults(),
         tags=["stocktake", "watch"],
         doc_md=__doc__,
-    ) as dag:
+    ):
 
         @task(priority_weight=1000)  # the next free slot: a night may hold all of them for long
         def look(**context: Any) -> dict[str, int]:
@@ -64,3 +68,8 @@ if settings().alerts:
             return watch.look(context["dag_run"].start_date)
 
         look()
+
+
+for _ in each_shop():
+    if settings().alerts:
+        watch()

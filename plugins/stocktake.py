@@ -1,12 +1,19 @@
-"""What Airflow registers for Stocktake: the pages, links to them, and listeners: they keep the ledger, send figures."""
+"""What Airflow registers for Stocktake: the pages, links to them, and listeners.
+
+These keep the ledger, send figures, and see to the pools of several shops.
+"""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
 from include.ledger import listener
-from include.pipeline import metrics
+from include.pipeline import metrics, pools
 from include.serve import PREFIX, OnDemand
+from include.settings.shops import shop_names
+
+# Of several shops, whose run it is says its DAG.
+_OF_A_RUN = "/dags/{DAG_ID}/runs/{RUN_ID}" if shop_names() else "/runs/{RUN_ID}"
 
 
 class StocktakePlugin(AirflowPlugin):
@@ -23,9 +30,9 @@ class StocktakePlugin(AirflowPlugin):
         },
         {
             "name": "Night report",
-            "href": f"{PREFIX.removeprefix('/')}/runs/{{RUN_ID}}",
+            "href": f"{PREFIX.removeprefix('/')}{_OF_A_RUN}",
             "destination": "dag_run",
             "url_route": "night-report",
         },
     ]
-    listeners = [listener, metrics]  # noqa: RUF012 - Airflow's own
+    listeners = [listener, metrics, pools]  # noqa: RUF012 - Airflow's own

@@ -79,9 +79,11 @@ class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc] # published wi
     """Tests that share something slow to start go to one process: Airflow, a cluster, a file's fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if "/deployments/" in file:
+            return "deployments"
         if nodeid.endswith(("dask]", "spark]")):
             return "clusters"
-        file = nodeid.partition("::")[0]
         return "end_to_end" if "/end_to_end/" in file else file
 
 
@@ -144,7 +146,7 @@ def _owner_and_readers(server: psycopg.Connection, name: str) -> tuple[sql.Ident
 # nobody tidies up in databases that are gone within seconds. Whatever dies in them loses nothing that the kernel has.
 _SERVER: Final = {
     "fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0", "autovacuum": "off",
-    "shared_buffers": "128MB", "scram_iterations": "1",
+    "shared_buffers": "128MB", "scram_iterations": "1", "log_line_prefix": "%m [%p] %d ",
 }  # fmt: skip
 
 

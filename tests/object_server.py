@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,10 +17,10 @@ import pytest
 from obstore.store import S3Store
 
 from include.settings import settings
+from tests.ports import SEAWEEDFS_BESIDE, free_ports
 
 KEY_ID, SECRET = "stocktake", "s3cret-of-the-lake"
 REGION = "us-east-1"
-_GRPC = 10_000  # SeaweedFS also listens on every port and so many above it
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def running(folder: Path) -> Iterator[ObjectServer]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir(exist_ok=True)
-    master, volume, filer, s3 = _ports(4)
+    master, volume, filer, s3 = free_ports(4, SEAWEEDFS_BESIDE)
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -120,19 +119,3 @@ def _wait(server: ObjectServer, log: Path) -> None:
             last = error
         time.sleep(0.2)
     raise RuntimeError(f"SeaweedFS did not start: {log.read_text(errors='replace')[-2000:]}") from last
-
-
-def _ports(count: int) -> list[int]:
-    """Free ports, of which the ones that SeaweedFS takes beside them are free too."""
-    found: list[int] = []
-    while len(found) < count:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                other.bind(("127.0.0.1", port + _GRPC if port + _GRPC < 65_536 else port - _GRPC))
-            except OSError:
-                continue
-        if port + _GRPC < 65_536 and port not in found:
-            found.append(port)
-    return found

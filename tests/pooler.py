@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.ports import free_port
+
 BOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
@@ -21,9 +22,7 @@ BOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin
 def pooler(url: str, sessions: int) -> Iterator[str]:
     """Run one; gives the URL of the same database behind it, which opens as many sessions at the most."""
     direct = conninfo_to_dict(url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(f"/tmp/stocktake-pooler-{os.getpid()}")  # noqa: S108 - of the pooler's user
     folder.mkdir(mode=0o777, exist_ok=True)
     (folder / "users").write_text(f'"{direct["user"]}" "{direct["password"]}"\n')

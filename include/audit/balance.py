@@ -60,14 +60,19 @@ class Balance:
         """The lake tables that it reads."""
         return frozenset(_TABLE.findall(f"{self.one.rows} {self.other.rows}"))
 
+    def sums_sql(self, side: Side) -> str:
+        """One row per group of a side: its key, ``present``, and its measures."""
+        key = ", ".join(self.key)
+        sums = ", ".join(f"{aggregate} as {name}" for name, aggregate in side.measures.items())
+        return f"select {key}, true as present, {sums} from {side.rows} group by {key}"
+
     @property
     def groups_sql(self) -> str:
-        """One row per group: its key, per measure ``one_…`` and ``other_…``, and ``differs`` where they are unequal."""
+        """One row per group: its key, per measure ``one_…`` and ``other_…``, and ``differs`` where they are unequal.
+
+        The sums of the first side are in the table ``sums_of_one``.
+        """
         key = ", ".join(self.key)
-        sums_of_one, sums_of_other = (
-            ", ".join(f"{aggregate} as {name}" for name, aggregate in side.measures.items())
-            for side in (self.one, self.other)
-        )
         values = ", ".join(
             f"case when {side}.present then {side}.{name} else 0 end as {side}_{name}"
             for name in self.one.measures
@@ -75,19 +80,10 @@ class Balance:
         )
         differs = " or ".join(f"one_{name} is distinct from other_{name}" for name in self.one.measures)
         return f"""
-            with one as (
-                select {key}, true as present, {sums_of_one}
-                from {self.one.rows}
-                group by {key}
-            ),
-            other as (
-                select {key}, true as present, {sums_of_other}
-                from {self.other.rows}
-                group by {key}
-            ),
+            with other as ({self.sums_sql(self.other)}),
             paired as (
                 select {key}, {values}
-                from one full join other using ({key})
+                from sums_of_one as one full join other using ({key})
             )
             select *, {differs} as differs
             from paired
@@ -101,6 +97,8 @@ def compare_sides(connection: duckdb.DuckDBPyConnection, balance: Balance) -> Pr
         connection: a session with the tables it reads, under their names.
         balance: what must be equal.
     """
+    # One side after the other: both at once do not fit into 512 MB at 1.5 M orders, and this does at 6 M.
+    connection.execute(f"create or replace temp table sums_of_one as {balance.sums_sql(balance.one)}")
     names = [f"{side}_{name}" for name in balance.one.measures for side in ("one", "other")]
     sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
     groups, differing, *totals = connection.execute(

@@ -32,18 +32,20 @@ def warehouse_columns(table: Table) -> Mapping[str, WarehouseColumn]:
     return columns
 
 
-def create_table(table: Table, schema: str | None = None) -> str:
-    """The statement that creates a published table with its key; it may be run again.
+def create_table(table: Table, schema: str | None = None, *, keyed: bool = True) -> str:
+    """The statement that creates a published table; it may be run again.
 
     Args:
         table: with its key types resolved.
         schema: the Postgres schema, where it is not the table's own.
+        keyed: whether with its key.
     """
     lines = [
         f"{name} {column.type}{' not null' if column.never_null else ''}"
         for name, column in warehouse_columns(table).items()
     ]
-    lines.append(f"primary key ({', '.join(table.primary_key)})")
+    if keyed:
+        lines.append(f"primary key ({', '.join(table.primary_key)})")
     body = ",\n    ".join(lines)
     return f"create table if not exists {schema or table.schema}.{table.name} (\n    {body}\n)"
 

@@ -46,9 +46,9 @@ class SourceDefinition:
         derived = {
             one.column.lake_name: _digest(
                 _type(one.column),
-                one.sql,
+                one.whole_sql,
                 [need in sources for need in one.needs],
-                timezone if "business_day(" in one.sql else "",
+                timezone if "business_day(" in one.whole_sql else "",
             )
             for one in source.all_derived
         }

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from include.contract.derived import Derived
 from include.contract.rules import ContractError
-from include.contract.source import Derived, Source
+from include.contract.source import Source
 
 _READ = re.compile(r"\b(?:from|join)\s+(\w+)")  # in the SQL of a derived column
 
@@ -47,7 +48,8 @@ def check_needs(sources: Mapping[str, Source]) -> None:
     for source in sources.values():
         for derived in source.derived:
             column = f"{source.name}.{derived.column.name}"
-            read = {name for name in _READ.findall(f"{derived.sql} {derived.where_rounded}") if name in sources}
+            said = derived.in_place(f"{derived.sql} {derived.where_rounded}")
+            read = {name for name in _READ.findall(said) if name in sources}
             for need in sorted({*derived.needs, *read}):
                 if need in derived.through:
                     _check_path(sources, source, derived, need)

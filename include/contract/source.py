@@ -1,55 +1,24 @@
-"""Source, Derived, Whole: a table of the shop, and what is computed of it before the gate."""
+"""Source, Whole: a table of the shop, as the night reads it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Self
 
 from include.contract.currency import SHOP_DECIMALS
+from include.contract.derived import Derived
 from include.contract.dimension import Dimension, Dimensions
 from include.contract.rules import Condition, ContractError, Rule, Severity, empty, one_of
 from include.contract.table import Column, Table
 from include.contract.types import DECIMALS, UNIT_DECIMALS, Rounding, Type
 from include.contract.units import in_decimals
 
-_OWN_COLUMN = re.compile(r"\brow\.(\w+)")  # in the SQL of a derived column
-
 VERSIONS: Final = "_versions"  # how the table of a source's versions is called, behind the source's name
 BEGINNING: Final = 0  # the day from which the first versions hold, as a day number: what was before is not known
 
 TOLERATED_ROWS = 10  # rows in quarantine, or deleted, that nobody need approve: one in a table of 40 is no catastrophe
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A column computed before the gate, in DuckDB, from the row and tonight's copy of the sources.
-
-    Attributes:
-        column: what it is.
-        sql: a DuckDB expression over the row (alias ``row``) and the sources by name, as they stand tonight.
-        needs: the sources named in ``sql``; where one is absent the column is null. The row's own source is there
-            without being named; of others, only these are.
-        through: for a source in ``needs`` that is not of the row's family, how a changed row of it leads to the rows
-            that are checked again: by a column that both have (``order_item_id``), or that another source has whose
-            key the changed row holds (``order_id@order_items``).
-        where_rounded: the same for a shop whose amounts are rounded when they are read; empty where it is the same.
-        is_late: whether it is computed after the others, of the row and of them alone.
-    """
-
-    column: Column
-    sql: str
-    needs: tuple[str, ...] = ()
-    through: Mapping[str, str] = field(default_factory=dict)
-    where_rounded: str = ""
-    is_late: bool = False
-
-    @property
-    def own_columns(self) -> frozenset[str]:
-        """The columns of the row that it is computed from, by their names in the lake."""
-        return frozenset(_OWN_COLUMN.findall(self.sql))
 
 
 @dataclass(frozen=True)
@@ -132,6 +101,11 @@ class Source(Table):
             raise ContractError(f"{self.name}: watermark, begins or later names unknown columns {unknown}")
         if unknown := sorted({one.column for one in self.dimensions} - known):
             raise ContractError(f"{self.name}: dimensions name unknown columns {unknown}")
+        lookups = [lookup for one in self.derived for lookup in one.lookups]
+        if twice := sorted(
+            {one.name for one in lookups for other in lookups if one.name == other.name and one != other}
+        ):
+            raise ContractError(f"{self.name}: two lookups have the name {', '.join(twice)}")
         if unknown := sorted(
             set(self.history) - {column.name for column in self.columns} | {*self.history} & {*self.primary_key}
         ):
@@ -150,15 +124,7 @@ class Source(Table):
         def written(sql: str) -> str:
             return in_decimals(sql.replace(SHOP_DECIMALS, said), unit_decimals)
 
-        derived = tuple(
-            replace(
-                one,
-                column=replace(one.column, decimals=decimals, unit_decimals=unit_decimals),
-                sql=written(one.sql),
-                where_rounded=written(one.where_rounded),
-            )
-            for one in self.derived
-        )
+        derived = tuple(one.typed(decimals, unit_decimals, written) for one in self.derived)
         whole = self.whole and replace(self.whole, sum_sql=written(self.whole.sum_sql))
         return replace(super().typed(keys, decimals, unit_decimals), derived=derived, whole=whole)
 
@@ -181,7 +147,10 @@ class Source(Table):
         """
         if column not in {one.column.name for one in self.derived}:
             raise ContractError(f"{self.name} derives no column {column}")
-        derived = tuple(replace(one, sql=sql) if one.column.name == column else one for one in self.derived)
+        derived = tuple(
+            replace(one, sql=sql, where_rounded="", lookups=()) if one.column.name == column else one
+            for one in self.derived
+        )
         return replace(self, derived=derived)
 
     def with_column(self, added: Column | Derived) -> Self:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from include.settings import ROOT
@@ -26,12 +27,13 @@ def parsed(
     alerts: str = '["json://alerts.invalid"]',
     day_closed: str = "outbox",
     queues: str = "{}",
+    more: Mapping[str, str] = MappingProxyType({}),
     forms: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The bag of a folder: ``import_errors``, and ``dags`` with their tasks, parameters and answers to the forms.
 
     Somebody is told of incidents, and the shop says that its day is closed, unless ``alerts`` and ``day_closed`` say
-    otherwise: every DAG is there.
+    otherwise: every DAG is there. ``more`` are variables of the environment.
     """
     with TemporaryDirectory() as home:
         done = subprocess.run(
@@ -43,6 +45,7 @@ def parsed(
                 "STOCKTAKE_ALERTS": alerts,
                 "STOCKTAKE_DAY_CLOSED": day_closed,
                 "STOCKTAKE_QUEUES": queues,
+                **more,
             },
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -70,6 +73,7 @@ def described(task: Any) -> dict[str, Any]:
     timeout = task.execution_timeout
     return {
         "owner": task.owner,
+        "pool": task.pool,
         "queue": task.queue,
         "doc": (task.python_callable.__doc__ or "") if hasattr(task, "python_callable") else task.doc_md or "",
         "operator": task.task_type,

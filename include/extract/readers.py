@@ -1,33 +1,31 @@
 """The connections that read a shop: one transaction, or several that share its snapshot and read side by side.
 
-Belongs here: which connection reads which source, and how all of them stop. Does not: what is read of a source.
+Belongs here: opening them, and what each may use. Does not: which of them reads what (``work``), or what is read.
 """
 
 from __future__ import annotations
 
 import contextvars
 import logging
-import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 import duckdb
-import psycopg
+import pyarrow as pa
 
-from include.contract import Source
-from include.extract.sql_files import EVERYTHING, shop_sql
-from include.extract.statements import shop_connection
+from include.extract.sql_files import Range
+from include.extract.work import ReadRange, Work, shop_row
 from include.lake import duckdb_session as duck
 from include.settings import settings
 
 _log = logging.getLogger(__name__)
 _Read = TypeVar("_Read")
-
-_AGAIN: Final = 0.5  # seconds: a connection that is told to stop between two statements is told again
+NO_RANGES: Final[Mapping[str, Sequence[Range]]] = MappingProxyType({})
 
 # Where a policy would hide rows from the extractor, Postgres then refuses the statement; by default it leaves them out,
 # and the proof, which sees no more than that, would take them for deleted. And a float's text has all of its digits.
@@ -44,11 +42,6 @@ where name = 'client_connection_check_interval' and version() like '%linux%'
 
 # Behind one address may be several servers, and another snapshot of theirs may have the same name.
 _WHICH_SNAPSHOT: Final = "select pg_current_snapshot()::text, pg_postmaster_start_time()::text"
-
-
-def shop_row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
-    """The single row of a statement run in the shop."""
-    return connection.execute("select * from postgres_query('shop', ?)", [statement]).fetchone() or ()
 
 
 @dataclass(frozen=True)
@@ -80,21 +73,30 @@ class Readers:
     Attributes:
         first: a session with the shop attached as ``shop``, in a repeatable-read transaction: the snapshot.
         connections: how many may be open at the same time.
+        as_of: what ``readers`` was told to ask before the snapshot.
     """
 
     first: duckdb.DuckDBPyConnection
     connections: int
+    as_of: datetime | None
     _pool: ThreadPoolExecutor = field(repr=False)
     _started: list[Future[None]] = field(default_factory=list, repr=False)
+    _work: Work[Any] | None = field(default=None, repr=False)
 
-    def read(self, names: Sequence[str], read: Callable[[duckdb.DuckDBPyConnection, str], _Read]) -> dict[str, _Read]:
+    def read(
+        self,
+        names: Sequence[str],
+        read: Callable[[duckdb.DuckDBPyConnection, str], _Read],
+        ranges: Mapping[str, Sequence[Range]] = NO_RANGES,
+    ) -> dict[str, _Read]:
         """Read sources: one after the other on the first connection, or side by side on several.
 
         The shop may refuse to open as many connections; then those that there are read all.
 
         Args:
             names: the sources, those first that take longest.
-            read: reads one of them on a connection.
+            read: reads one of them on a connection; of a source in ranges, it gets the rows from ``divided``.
+            ranges: the ranges of those that are read in ranges.
 
         Returns:
             What ``read`` returned, by source.
@@ -102,22 +104,31 @@ class Readers:
         Raises:
             Exception: the first error of ``read``, after all other connections have stopped.
         """
-        wanted = min(self.connections, len(names))
+        wanted = min(self.connections, sum(len(ranges.get(name, "1")) for name in names))
         if wanted <= 1:
+            duck.share(self.first, 1)
             return {name: read(self.first, name) for name in names}
         shared = _Shared(shop_row(self.first, "select pg_export_snapshot()")[0], shop_row(self.first, _WHICH_SNAPSHOT))
-        work = _Work(names, read, shared.server)
+        self._work = work = Work(names, read, ranges, shared.server, wanted)
         first = None
         try:
             first = self._start(work.take_part, self.first)
             for _ in range(wanted - 1):
-                self._start(_join, work, shared, self.connections)
+                self._start(_join, work, shared, wanted)
             work.wait()
         finally:
             work.stop()
             if first is not None:
                 first.result()  # it may not have begun
         return work.results()
+
+    def divided(self, connection: duckdb.DuckDBPyConnection, name: str, read: ReadRange) -> Iterator[pa.RecordBatch]:
+        """The rows of all ranges of a source that is being read; see ``Work.divided``."""
+        if self._work is None:
+            raise ValueError("nothing is being read")
+        rows, context = self._work.divided(connection, name, read), contextvars.copy_context()
+        # Delta asks for them on a thread of its own: a span of that goes below the task's too.
+        return iter(lambda: context.run(next, rows, None), None)
 
     def _start(self, step: Callable[..., None], *arguments: Any) -> Future[None]:
         # A span of the thread goes below that of the task.
@@ -127,147 +138,68 @@ class Readers:
 
 
 @contextmanager
-def readers(connections: int) -> Iterator[Readers]:
+def readers(
+    connections: int, before: Callable[[duckdb.DuckDBPyConnection], datetime | None] | None = None
+) -> Iterator[Readers]:
     """Open the first connection to the shop; its snapshot is that of all the others.
+
+    Args:
+        connections: how many may be open at the same time.
+        before: asks the shop something before there is a snapshot.
 
     Raises:
         ConnectionError: when the shop cannot be reached.
     """
     # The threads are waited for last: behind a pooler without a free session, a connection that would join waits until
     # the first one is closed.
-    with ThreadPoolExecutor(connections, thread_name_prefix="reader") as pool, _transaction(connections) as first:
-        found = Readers(first, connections, pool)
-        yield found
+    with ThreadPoolExecutor(connections, thread_name_prefix="reader") as pool, _session(connections) as session:
+        as_of = before(session) if before else None
+        with _transaction(session):
+            found = Readers(session, connections, as_of, pool)
+            yield found
     for one in found._started:
         one.result()
 
 
-def largest_first(sources: Collection[Source]) -> list[str]:
-    """The names of sources, those first that the shop expects to take longest."""
-    with shop_connection() as shop:
-        costs = {}
-        for source in sources:
-            (plan,) = shop.execute(f"explain (format json) {shop_sql(source, EVERYTHING)}".encode()).fetchone() or ([],)
-            costs[source.name] = float(plan[0]["Plan"]["Total Cost"])
-    return sorted(costs, key=lambda name: -costs[name])
+@contextmanager
+def _session(shares: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session with the shop attached; memory and cores are shared by so many."""
+    with duck.session(shares) as connection:
+        duck.attach(connection, "shop", settings().shop_url, read_only=True)
+        yield connection
 
 
 @contextmanager
-def _transaction(shares: int, shared: _Shared | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session and its transaction, repeatable read in Postgres: all of its statements see the same rows.
+def _transaction(connection: duckdb.DuckDBPyConnection, shared: _Shared | None = None) -> Iterator[None]:
+    """A session's transaction, repeatable read in Postgres: all of its statements see the same rows.
 
     Args:
-        shares: by how many sessions memory and cores are shared.
+        connection: the session.
         shared: the snapshot that it sees; without one, its own.
     """
-    with duck.session(shares) as connection:
-        duck.attach(connection, "shop", settings().shop_url, read_only=True)
-        connection.execute("begin")
-        try:
-            if shared:
-                import_snapshot = f"set transaction snapshot {duck.quoted(shared.name)}"
-                connection.execute("call postgres_execute('shop', ?)", [import_snapshot])
-                if shop_row(connection, _WHICH_SNAPSHOT) != shared.content:
-                    raise _OtherSnapshot("it reached another server")
-            shop_row(connection, _EVERY_ROW)
-            shop_row(connection, _END_WITH_CLIENT)
-            yield connection
-        finally:
-            # This fails on a broken connection, but must be tried: otherwise closing it makes DuckDB end the whole
-            # process.
-            with suppress(duckdb.Error):
-                connection.execute("rollback")
+    connection.execute("begin")
+    try:
+        if shared:
+            import_snapshot = f"set transaction snapshot {duck.quoted(shared.name)}"
+            connection.execute("call postgres_execute('shop', ?)", [import_snapshot])
+            if shop_row(connection, _WHICH_SNAPSHOT) != shared.content:
+                raise _OtherSnapshot("it reached another server")
+        shop_row(connection, _EVERY_ROW)
+        shop_row(connection, _END_WITH_CLIENT)
+        yield
+    finally:
+        # This fails on a broken connection, but must be tried: otherwise closing it makes DuckDB end the whole
+        # process.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
 
 
-def _join(work: _Work[Any], shared: _Shared, shares: int) -> None:
+def _join(work: Work[Any], shared: _Shared, shares: int) -> None:
     """Read on one more connection, if the shop gives one."""
     try:
-        with _transaction(shares, shared) as connection:
+        with _session(shares) as connection, _transaction(connection, shared):
             work.take_part(connection)
     except (duckdb.Error, OSError, _OtherSnapshot) as error:
         if not work.is_over:
             _log.warning("the shop is read on fewer connections than asked for: %s", duck.reason(error))
-
-
-class _Work(Generic[_Read]):
-    """The sources that are left, the connections that read some, and the first error."""
-
-    def __init__(
-        self, names: Sequence[str], read: Callable[[duckdb.DuckDBPyConnection, str], _Read], server: str
-    ) -> None:
-        self._server = server
-        self._names, self._left, self._read = names, deque(names), read
-        self._done: dict[str, _Read] = {}
-        self._busy: dict[int, duckdb.DuckDBPyConnection] = {}  # by the process that serves it in Postgres
-        self._error: BaseException | None = None
-        self._stopped = False
-        self._changed = threading.Condition()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody is to begin anything."""
-        return self._stopped
-
-    def take_part(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Read what is left, one after the other."""
-        process = 0
-        try:
-            (process,) = shop_row(connection, "select pg_backend_pid()")
-            with self._changed:
-                self._busy[process] = connection
-            while (name := self._next()) is not None:
-                read = self._read(connection, name)
-                with self._changed:
-                    self._done[name] = read
-        except BaseException as error:  # raised where all readers are waited for
-            with self._changed:
-                self._error = self._error or error
-                self._stopped = True
-        finally:
-            with self._changed:
-                self._busy.pop(process, None)
-                self._changed.notify_all()
-
-    def wait(self) -> None:
-        """Wait until all is read, or one failed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or (not self._left and not self._busy))
-
-    def stop(self) -> None:
-        """Have all connections stop, and wait until none of them reads."""
-        with self._changed:
-            self._stopped = True
-        while self._busy:
-            self._cancel()
-            with self._changed:
-                self._changed.wait_for(lambda: not self._busy, _AGAIN)
-
-    def results(self) -> dict[str, _Read]:
-        """What was read, by source.
-
-        Raises:
-            Exception: the first error.
-        """
-        if self._error:
-            raise self._error
-        return {name: self._done[name] for name in self._names}
-
-    def _next(self) -> str | None:
-        with self._changed:
-            return None if self._stopped or not self._left else self._left.popleft()
-
-    def _cancel(self) -> None:
-        """Cancel what the connections do: DuckDB's part, and the statement that it waits for in Postgres."""
-        with self._changed:
-            for connection in self._busy.values():
-                connection.interrupt()
-        try:
-            # DuckDB does not look for an interruption while Postgres computes.
-            with shop_connection() as shop, self._changed:
-                shop.execute(
-                    "select pg_cancel_backend(process) from unnest(%s::int[]) as process"
-                    " where pg_postmaster_start_time()::text = %s",  # another server has other processes
-                    [[*self._busy], self._server],
-                )
-        except (psycopg.Error, ConnectionError) as error:
-            _log.info("the statements in the shop are not cancelled, but waited for: %s", type(error).__name__)
+            work.one_less()

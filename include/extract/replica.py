@@ -8,7 +8,7 @@ from typing import Final
 import duckdb
 
 from include.contract.types import day_number
-from include.extract.readers import shop_row
+from include.extract.work import shop_row
 from include.lake import duckdb_session as duck
 
 # What a replica has replayed ends with the last commit; where nobody has written since, that may be hours ago. But if
@@ -35,12 +35,22 @@ class ReplicaBehind(ConnectionError):
     """A replica has not all rows of the day yet, or cannot say: it may have them at the next try."""
 
 
-def replayed_until(connection: duckdb.DuckDBPyConnection, day: date | None = None) -> tuple[datetime, float]:
+def before_snapshot(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """Of which instant the rows of a replica are at least, to be asked before the snapshot; None of a primary."""
+    (is_replica,) = shop_row(connection, "select pg_is_in_recovery()")
+    return shop_row(connection, _AS_OF)[0] if is_replica else None
+
+
+def replayed_until(
+    connection: duckdb.DuckDBPyConnection, day: date | None = None, before: datetime | None = None
+) -> tuple[datetime, float]:
     """Of which instant the rows of a replica are, and how many seconds it lags behind.
 
     Args:
         connection: a session in which the shop is attached.
         day: the last business day that is read whole.
+        before: what ``before_snapshot`` said. The replica goes on replaying between the snapshot and this question, and
+            the snapshot lacks what was replayed then: the earlier of both holds.
 
     Raises:
         ReplicaBehind: when it has not all rows of the day, or cannot say.
@@ -51,6 +61,9 @@ def replayed_until(connection: duckdb.DuckDBPyConnection, day: date | None = Non
             "the shop is a replica that is not connected to its primary and has replayed no commit since it was"
             " started: of which instant its rows are is not known"
         )
+    if before is not None and before < as_of:
+        lag += (as_of - before).total_seconds()
+        as_of = before
     if day is not None and day_number(day) > duck.last_whole_day(as_of):
         raise ReplicaBehind(f"the shop is a replica, {lag:,.0f} s behind: it has no rows after {as_of}, in {day}")
     return as_of, lag

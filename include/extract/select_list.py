@@ -55,7 +55,7 @@ def items(text: str) -> tuple[int, list[Item]]:
     """
     bare = blanked(text)
     depth = _depths(bare)
-    start = next((one for one in re.finditer(r"\bselect\b", bare, re.I) if depth[one.start()] == 0), None)
+    start = _select(bare, depth)
     if start is None:
         return 1, []
     begin, end = start.end(), len(bare.rstrip().rstrip(";"))
@@ -66,6 +66,18 @@ def items(text: str) -> tuple[int, list[Item]]:
             break
     found = [_item(text, bare, left, right) for left, right in _parts(bare, depth, begin, end)]
     return _line(text, start.start()), found
+
+
+def with_first(text: str, entry: str) -> str:
+    """The statement with one more entry, the first of its outermost select list; a ``union`` is then none any more."""
+    bare = blanked(text)
+    start = _select(bare, _depths(bare))
+    return f"{text[: start.end()]} {entry},{text[start.end() :]}" if start else text
+
+
+def _select(bare: str, depth: list[int]) -> re.Match[str] | None:
+    """Where the outermost select of a statement begins."""
+    return next((one for one in re.finditer(r"\bselect\b", bare, re.I) if depth[one.start()] == 0), None)
 
 
 def _parts(bare: str, depth: list[int], begin: int, end: int) -> Iterator[tuple[int, int]]:

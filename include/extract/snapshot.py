@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -16,16 +16,16 @@ from include.contract import Source
 from include.extract import drift, statements
 from include.extract.checksums import BUCKETS, bucket_sql, shop_sums, whole_shop_sums
 from include.extract.completeness import Comparison, Scope, ShopSums, compare, find_late_and_deleted, new_keys_sql
-from include.extract.readers import largest_first, readers, shop_row
-from include.extract.reading import AS_GIVEN, Reading
-from include.extract.refusals import value_refused
-from include.extract.replica import replayed_until
-from include.extract.sql_files import EVERYTHING, file_of, read_sql, shown, takes_changes, typed_sql
-from include.lake import duckdb_session as duck
+from include.extract.range_sums import RangeSums
+from include.extract.ranges import Order, in_order
+from include.extract.readers import readers
+from include.extract.replica import before_snapshot, replayed_until
+from include.extract.source_rows import Divided, SourceRows, counted, naming_source
+from include.extract.sql_files import EVERYTHING, read_sql, takes_changes
+from include.extract.work import shop_row
 from include.lake import orphans, writes
 from include.lake import tables as lake
 from include.lake.night_views import has_key, open_night
-from include.lake.rows import with_decimals
 from include.ledger.drift import Change
 from include.settings import settings
 
@@ -93,7 +93,8 @@ def extract(
 ) -> Extraction:
     """Read the changed rows of every source into lake/raw, in one snapshot, and prove the copy complete.
 
-    With several ``shop_connections`` sources are read side by side; what is read, and the proof, is the same.
+    With several ``shop_connections`` sources are read side by side, and the ranges of large ones; what is read, and the
+    proof, is the same.
 
     Where copy and shop differ, the rows are read again, and deleted keys go to lake/gone as tombstones. A second
     attempt of a run replaces the rows of the first.
@@ -115,27 +116,32 @@ def extract(
         OSError: when the shop cannot be reached (ConnectionError), or the connection is lost.
         duckdb.Error: when Postgres refuses to read; the message names the source and its file.
     """
-    with readers(min(settings().shop_connections, len(sources))) as shop:
+    since = {name: changed_since[name] if takes_changes(sources[name]) else EVERYTHING for name in sources}
+    with readers(settings().shop_connections, before_snapshot) as shop:
         snapshot_at, changed_until, any_bytes, is_replica = shop_row(shop.first, _CLOCK)
         lag = None
         if is_replica:
-            snapshot_at, lag = replayed_until(shop.first, whole_day)
+            snapshot_at, lag = replayed_until(shop.first, whole_day, shop.as_of)
             changed_until = snapshot_at
             _log.info("the shop is a replica, %.1f s behind: its rows are of %s", lag, snapshot_at)
         news = drift.check(shop.first, schema or {})
         readings = statements.check(sources)
+        order = Order(list(sources))
+        if shop.connections > 1:
+            whole = [name for name in sources if since[name] == EVERYTHING]
+            order = in_order(sources.values(), whole, shop.connections)
 
         def read(connection: duckdb.DuckDBPyConnection, name: str) -> Read:
             source = sources[name]
-            with _naming_source(name):
+            with naming_source(name):
                 scope = (proofs or {}).get(name, Scope.WHOLE)
-                since = changed_since[name] if takes_changes(source) else EVERYTHING
-                reading = _Reading(connection, source, run, snapshot_at, readings[name], any_bytes=any_bytes)
+                divided = partial(shop.divided, connection, name) if name in order.ranges else None
+                rows = SourceRows(source, run, snapshot_at, readings[name], any_bytes)
                 started = time.monotonic()
-                counts = reading.read(since, scope)
+                counts = _Reading(connection, rows, divided).read(since[name], scope)
                 return replace(counts, seconds=time.monotonic() - started)
 
-        found = shop.read(list(sources) if shop.connections == 1 else largest_first(sources.values()), read)
+        found = shop.read(order.names, read, order.ranges)
     return Extraction(snapshot_at, changed_until, {name: found[name] for name in sources}, news, lag)
 
 
@@ -158,11 +164,19 @@ class _Reading:
     """Reads one source, in the snapshot of a session."""
 
     connection: duckdb.DuckDBPyConnection
-    source: Source
-    run: str
-    snapshot_at: datetime
-    reading: Reading = AS_GIVEN
-    any_bytes: bool = False
+    rows: SourceRows
+    divided: Divided | None = None  # by several connections, where it is read in ranges
+    sums: RangeSums = field(default_factory=RangeSums)
+
+    @property
+    def source(self) -> Source:
+        """What is read."""
+        return self.rows.source
+
+    @property
+    def run(self) -> str:
+        """The run that it is read for."""
+        return self.rows.run
 
     def read(self, changed_since: str, scope: Scope) -> Read:
         """Read the window, compare the copy, and read again where it differs."""
@@ -170,7 +184,11 @@ class _Reading:
         for layer in ("raw", "gone"):
             orphans.clear_run(layer, name, self.run)
         writes.forget_run("gone", name, self.run)
-        extracted = self._write(self._typed(changed_since))
+        if self.divided:
+            sums = self.sums if scope is Scope.WHOLE else None
+            extracted = self._write(self.rows.in_ranges(self.connection, self.divided, sums))
+        else:
+            extracted = self._write(self.rows.of(self.connection, self.rows.typed(changed_since)))
         self._open_views(full=full)
         shop = self._shop_sums(scope, ignore_cache=full)
         compared = self._compare(shop, full=full)
@@ -180,7 +198,7 @@ class _Reading:
         late = gone = 0
         if len(compared.differing) > _MOST_HEALED and not full:
             changed_since, full = EVERYTHING, True
-            extracted = self._write(self._typed(EVERYTHING))
+            extracted = self._write(self.rows.of(self.connection, self.rows.typed(EVERYTHING)))
         elif compared.differing and not full:
             late, gone = self._heal(compared.differing)
         if compared.differing:  # otherwise nothing was read since the views were made
@@ -189,9 +207,6 @@ class _Reading:
         shop.keep(self.run, name)
         known, replaced, deleted = self._counts_before()
         return Read(changed_since, extracted + late, shop.rows, late, gone, known, replaced, deleted, scope)
-
-    def _typed(self, changed_since: str) -> str:
-        return typed_sql(self.source, changed_since, any_bytes=self.any_bytes, reading=self.reading)
 
     def _counts_before(self) -> tuple[int, int, int]:
         """Counts of the copy as it was before the run: all rows, rows read again, rows deleted."""
@@ -216,7 +231,7 @@ class _Reading:
     def _shop_sums(self, scope: Scope, *, ignore_cache: bool) -> ShopSums:
         """The shop's sums, of all keys or only of new ones."""
         connection, source = self.connection, self.source
-        everything, typed = read_sql(source, EVERYTHING, self.reading), self._typed(EVERYTHING)
+        everything, typed = read_sql(source, EVERYTHING, self.rows.reading), self.rows.typed(EVERYTHING)
         if scope is Scope.WHOLE:
             buckets = whole_shop_sums(
                 connection,
@@ -224,8 +239,9 @@ class _Reading:
                 everything,
                 typed,
                 ignore_cache=ignore_cache,
-                any_bytes=self.any_bytes,
-                fractional=self.reading.fractional,
+                any_bytes=self.rows.any_bytes,
+                fractional=self.rows.reading.fractional,
+                added=self.sums.all,
             )
             return ShopSums(sum(rows for rows, _ in buckets.values()), "true", buckets)
         where = new_keys_sql(connection, source)
@@ -236,55 +252,21 @@ class _Reading:
         """Read the rows of some buckets again; returns the number of late rows and of deleted keys."""
         connection, source, name = self.connection, self.source, self.source.name
         some = ", ".join(f"'{bucket}'" for bucket in buckets)
-        again = f"select * from ({self._typed(EVERYTHING)}) as whole where {bucket_sql(source)} in ({some})"
+        again = f"select * from ({self.rows.typed(EVERYTHING)}) as whole where {bucket_sql(source)} in ({some})"
         connection.execute(
             f"create or replace temp table again_{name} as select * from postgres_query('shop', ?)", [again]
         )
         late, deleted = find_late_and_deleted(connection, source, buckets)
         counts = [connection.execute(f"select count(*) from {rows}").fetchone() or (0,) for rows in (late, deleted)]
         if counts[0][0]:
-            writes.append_run("raw", name, self._stamped(f"select * from {late}", []))
+            writes.append_run("raw", name, self.rows.stamped(connection, f"select * from {late}"))
         if counts[1][0]:
             marked = connection.execute(f"select *, ? as {lake.RUN} from {deleted}", [self.run])
             writes.replace_run("gone", name, self.run, marked.to_arrow_reader(100_000))
         return int(counts[0][0]), int(counts[1][0])
 
-    def _write(self, statement: str) -> int:
-        """Write the rows of a statement to lake/raw, replacing those of an earlier attempt of the run."""
+    def _write(self, rows: pa.RecordBatchReader) -> int:
+        """Write rows to lake/raw, replacing those of an earlier attempt of the run."""
         counts: list[int] = []
-        rows = self._stamped("select * from postgres_query('shop', ?)", [statement])
-        writes.replace_run("raw", self.source.name, self.run, _counted(rows, counts))
+        writes.replace_run("raw", self.source.name, self.run, counted(rows, counts))
         return sum(counts)
-
-    def _stamped(self, rows: str, parameters: list[str]) -> pa.RecordBatchReader:
-        statement = f"select *, cast(? as timestamptz) as _snapshot_at, ? as {lake.RUN} from ({rows})"
-        made = self.connection.execute(statement, [self.snapshot_at, self.run, *parameters])
-        return with_decimals(made.to_arrow_reader(100_000), self.source.columns)
-
-
-@contextmanager
-def _naming_source(source: str) -> Iterator[None]:
-    """Add the source and its file to an error, and leave out the statement that was made of the file.
-
-    Raises:
-        StatementsRefused: where a value cannot be cast: DuckDB has the same error for a server that went away.
-    """
-    try:
-        with duck.guarded():
-            yield
-    except (duckdb.Error, ConnectionError) as error:
-        said = duck.reason(error)
-        if finding := value_refused(source, said):
-            statements.refuse([finding])
-        raise type(error)(f"source {source} ({shown(file_of(source))}): {said}") from None
-
-
-def _counted(reader: pa.RecordBatchReader, counts: list[int]) -> pa.RecordBatchReader:
-    """The same rows; the size of each batch is appended to ``counts`` as it passes."""
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for batch in reader:
-            counts.append(batch.num_rows)
-            yield batch
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())

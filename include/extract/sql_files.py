@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,31 @@ from include.contract import Source, Type
 from include.contract.statement import has_statement, is_left_out
 from include.contract.types import hexadecimal
 from include.extract.reading import AS_GIVEN, Reading
-from include.extract.select_list import blanked
+from include.extract.select_list import blanked, with_first
 from include.settings import ROOT, settings
 
 EVERYTHING: Final = "-infinity"  # the window of a full read
+PLACE: Final = "place_in_table"  # the column that a statement gets whose ranges are of a table's blocks
 WINDOW: Final = re.compile(r"(?<!:):changed_since\b")  # not a cast to a type of that name
+
+
+@dataclass(frozen=True)
+class Range:
+    """Some of a statement's rows; which, its ranges together say of every row exactly once (``ranges``).
+
+    Attributes:
+        where: the predicate for them.
+        place: what the statement gives as ``PLACE``, so that the predicate can name it; empty where it need not.
+    """
+
+    where: str
+    place: str = ""
+
+    def of(self, statement: str) -> str:
+        """The statement for these rows alone."""
+        if self.place:
+            statement = with_first(statement, f"{self.place} as {PLACE}")
+        return f"select * from ({statement}) as whole where {self.where}\n"
 
 
 def file_of(source: str) -> Path:
@@ -76,13 +97,22 @@ def instant(text: str) -> str:
     return f"{sql.Literal(text).as_string(None)}::timestamptz"
 
 
-def read_sql(source: Source, changed_since: str, reading: Reading = AS_GIVEN) -> str:
-    """The shop's statement, its columns cast to what the lake's types are made from."""
+def read_sql(source: Source, changed_since: str, reading: Reading = AS_GIVEN, within: Range | None = None) -> str:
+    """The shop's statement, its columns cast to what the lake's types are made from; of a range, if there is one."""
     statement, columns = shop_sql(source, changed_since), reading.columns_sql()
+    if within:
+        statement = within.of(statement)
     return f"select {columns} from ({statement}) as shop\n" if columns else statement
 
 
-def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False, reading: Reading = AS_GIVEN) -> str:
+def typed_sql(
+    source: Source,
+    changed_since: str,
+    *,
+    any_bytes: bool = False,
+    reading: Reading = AS_GIVEN,
+    within: Range | None = None,
+) -> str:
     """The Postgres statement that reads a source in the lake's types.
 
     Rows with the same key as a changed row are read too: if a key exists twice, the gate must see both rows. A value
@@ -94,6 +124,7 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False, re
         changed_since: an ISO instant, or ``EVERYTHING``.
         any_bytes: whether the shop's texts may hold any bytes: its database is in SQL_ASCII.
         reading: how the statement's columns are read.
+        within: a range of all rows; by default all of them.
     """
     values, complaints, all_readable = [], [], []
     for column in source.columns:
@@ -116,7 +147,7 @@ def typed_sql(source: Source, changed_since: str, *, any_bytes: bool = False, re
         else "null::text"
     )
     columns = ", ".join([*values, f"{unreadable} as _unreadable"])
-    everything, changed = (read_sql(source, since, reading) for since in (EVERYTHING, changed_since))
+    everything, changed = (read_sql(source, since, reading, within) for since in (EVERYTHING, changed_since))
     if changed_since == EVERYTHING:
         return f"select {columns} from ({everything}) as source"
     key = ", ".join(source.primary_key)

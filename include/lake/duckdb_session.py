@@ -69,7 +69,9 @@ def session(shares: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set timezone = 'UTC'")
         connection.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
         if shares > 1:
-            _take_share(connection, shares)
+            (threads,) = connection.execute("select current_setting('threads')").fetchone() or (1,)
+            connection.execute(f"set threads = {max(1, int(threads) // shares)}")
+            share(connection, shares)
         connection.execute(f"set temp_directory = {quoted(spill)}")
         connection.execute("set preserve_insertion_order = false")
         connection.execute("set enable_progress_bar = false")
@@ -92,13 +94,13 @@ def session(shares: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
         yield timed(connection)
 
 
-def _take_share(connection: duckdb.DuckDBPyConnection, shares: int) -> None:
-    """Leave memory and cores to as many sessions."""
-    found = connection.execute("select current_setting('memory_limit'), current_setting('threads')").fetchone()
-    limit, threads = found or ("", 1)
+def share(connection: duckdb.DuckDBPyConnection, shares: int) -> None:
+    """Leave memory to as many sessions; also while one of them is in use by another thread."""
+    own = connection.cursor()
+    own.execute(f"set memory_limit = {quoted(settings().memory_limit)}")
+    (limit,) = own.execute("select current_setting('memory_limit')").fetchone() or ("",)
     memory, _, unit = str(limit).partition(" ")  # 488.2 MiB, however it was set
-    connection.execute(f"set memory_limit = {quoted(f'{float(memory) / shares:.1f} {unit}')}")
-    connection.execute(f"set threads = {max(1, int(threads) // shares)}")
+    own.execute(f"set memory_limit = {quoted(f'{float(memory) / shares:.1f} {unit}')}")
 
 
 def reach_lake(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -148,7 +150,8 @@ def last_whole_day(instant: datetime) -> int:
 def guarded() -> Iterator[None]:
     """Make DuckDB's errors in this block fit to be read by others.
 
-    The password is removed. Of a statement that Postgres refused the reason comes first.
+    The password is removed. Of a statement that Postgres refused the reason comes first. Where memory ran out, the
+    message names the setting.
 
     Raises:
         ConnectionError: instead, when a Postgres went away.
@@ -160,6 +163,9 @@ def guarded() -> Iterator[None]:
         # unless a connection was lost, and otherwise stays the context of the error raised here.
         message = _PASSWORD.sub(r"\g<of>…", str(error))
         refused = None if _GONE.search(message) else _REFUSED.search(message)
+        if isinstance(error, duckdb.OutOfMemoryException):  # what it advises is nothing that a user can say
+            short = message.partition("\n")[0]
+            message = f"STOCKTAKE_MEMORY_LIMIT={settings().memory_limit} is not enough, raise it: {short}"
         error.args = (f"{_reason(refused['reason'])}{_IN}{refused['statement']}" if refused else message,)
         # DuckDB has no class for a lost connection: it raises its most general error, or that of a transaction.
         if not _GONE.search(str(error)):
@@ -178,13 +184,18 @@ def _reason(text: str) -> str:
     return " ".join(text.partition("\n\nLINE ")[0].split())
 
 
+def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection read Postgres, and write files as Postgres' COPY reads them (``postgres_binary``)."""
+    connection.execute(f"load {quoted(str(postgres_scanner()))}")
+
+
 def attach(connection: duckdb.DuckDBPyConnection, name: str, url: SecretStr, *, read_only: bool) -> None:
     """Attach a Postgres database as ``name``.
 
     Raises:
         ConnectionError: when it cannot be reached; the message names host and database, never the password.
     """
-    connection.execute(f"load {quoted(str(postgres_scanner()))}")
+    load_postgres(connection)
     conninfo = psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
     dsn = psycopg.conninfo.make_conninfo("", **{"connect_timeout": 10, **conninfo, "client_encoding": "UTF8"})
     mode = ", read_only" if read_only else ""

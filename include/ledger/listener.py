@@ -12,6 +12,8 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
+from include.settings.shops import dag_of, of_shop, shop_names, shop_of
+
 hookimpl = HookimplMarker("airflow")  # airflow.listeners.hookimpl is the same, but comes with all of Airflow
 TAG = "stocktake"  # every DAG whose runs are in the ledger has it
 ERROR_LENGTH = 4000  # the gate's messages name tables, rules and keys; a driver's may contain a whole statement
@@ -22,7 +24,7 @@ _log = logging.getLogger(__name__)
 @hookimpl
 def on_dag_run_running(dag_run: Any) -> None:
     """A run starts, or resumes after it was cleared: its earlier error no longer counts."""
-    _write(dag_run, dag_run, lambda runs: runs.resume_run(dag_run.run_id, dag_run.dag_id))
+    _write(dag_run, dag_run, lambda runs: runs.resume_run(dag_run.run_id, dag_of(dag_run.dag_id)))
 
 
 @hookimpl
@@ -30,7 +32,7 @@ def on_dag_run_success(dag_run: Any) -> None:
     """A run finished."""
 
     def succeed(runs: Any) -> None:
-        runs.finish_run(dag_run.run_id, "success", dag=dag_run.dag_id)
+        runs.finish_run(dag_run.run_id, "success", dag=dag_of(dag_run.dag_id))
         _end_export(dag_run, "its run was marked as ended before the file was written")
 
     _write(dag_run, dag_run, succeed)
@@ -42,7 +44,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     error = "the run took longer than it is allowed to" if msg == "timed_out" else None
 
     def fail(runs: Any) -> None:
-        runs.finish_run(dag_run.run_id, "failed", error, dag_run.dag_id)
+        runs.finish_run(dag_run.run_id, "failed", error, dag_of(dag_run.dag_id))
         _end_export(dag_run, error or "its run was ended before the file was written")
 
     _write(dag_run, dag_run, fail)
@@ -57,7 +59,7 @@ def on_task_instance_failed(task_instance: Any, error: str | BaseException | Non
 
     def fail(runs: Any) -> None:
         text = described(task_instance.task_id, error)
-        runs.finish_run(task_instance.run_id, "failed", text, task_instance.dag_id)
+        runs.finish_run(task_instance.run_id, "failed", text, dag_of(task_instance.dag_id))
         _end_export(task_instance, text)
 
     _write(task_instance, task, fail)
@@ -78,7 +80,7 @@ def _end_export(of_run: Any, error: str) -> None:
     """A run that has ended without its export leaves nobody waiting for it."""
     from include.ledger import exports
 
-    if of_run.dag_id == exports.DAG:
+    if dag_of(of_run.dag_id) == exports.DAG:
         exports.fail(of_run.run_id, error)
 
 
@@ -88,9 +90,13 @@ def _write(of_run: Any, of_dag: Any, entry: Callable[[Any], None]) -> None:
         dag = getattr(of_dag, "dag", None)
         if dag is not None and TAG not in dag.tags:
             return
+        shop = shop_of(of_run.dag_id)
+        if shop is None and shop_names():
+            return
         from include.ledger import runs
 
-        entry(runs)
+        with of_shop(shop):
+            entry(runs)
     except Exception as error:  # whatever it is, the run goes on
         # Only the type of the error: its text may quote a connection string.
         _log.warning("run %s could not be recorded in the ledger: %s", of_run.run_id, type(error).__name__)

@@ -11,7 +11,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr, ValidationError
 
-from include.settings import settings
+from include.settings import Settings, settings
+from include.settings.shops import UnknownShop, of_shop, shop_names
 
 _HIDDEN = "***"
 _SHORTEST_SECRET = 6  # characters; a shorter password may be an ordinary word in a text
@@ -31,20 +32,26 @@ def redacted(text: str) -> str:
 
 
 def _secrets() -> list[str]:
-    """Every secret setting and the password in it, longest first."""
-    try:
-        values = [
-            one.get_secret_value() for _, value in settings() for one in _parts(value) if isinstance(one, SecretStr)
-        ]
-    except ValidationError:  # an incomplete environment has no known secrets
-        return []
+    """Every secret setting of every shop and the password in it, longest first."""
+    known: list[Settings] = []
+    with suppress(ValidationError):  # an incomplete environment has no known secrets
+        for shop in shop_names() or (None,):
+            with suppress(ValidationError, UnknownShop), of_shop(shop):
+                known.append(settings())
+    values = [
+        one.get_secret_value()
+        for of_one in known
+        for _, value in of_one
+        for one in _parts(value)
+        if isinstance(one, SecretStr)
+    ]
     as_written = [match[1] for value in values for match in _PASSWORD_OF_URL.finditer(value)]
     passwords = [unquote(password) for password in as_written]
     for value in values:
         with suppress(psycopg.ProgrammingError):  # not every secret is a Postgres, and libpq's words would quote it
             passwords.append(str(conninfo_to_dict(value).get("password") or ""))
     # A channel's URL may be made of tokens: slack://…/…/….
-    tokens = [token for url in settings().alerts for token in _tokens(url.get_secret_value())]
+    tokens = [token for of_one in known for url in of_one.alerts for token in _tokens(url.get_secret_value())]
     found = {*values, *passwords, *as_written, *tokens, *(quote(password, safe="") for password in passwords)}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
 

@@ -14,6 +14,7 @@ from airflow.providers.openlineage.extractors.base import BaseExtractor, Operato
 
 from include.ledger.listener import TAG
 from include.lineage.tasks import of_task
+from include.settings.shops import dag_of, of_shop, shop_of
 
 
 class LedgerExtractor(BaseExtractor):
@@ -38,11 +39,13 @@ class LedgerExtractor(BaseExtractor):
     def _asked(self, task_instance: Any, *, failed: bool = False) -> OperatorLineage[Any, Any]:
         if TAG not in self.operator.dag.tags:
             return OperatorLineage()
-        found = of_task(
-            self.operator.dag.dag_id,
-            task_instance.run_id,
-            self.operator.task_id,
-            lambda: dict(task_instance.get_template_context()["params"]),
-            failed=failed,
-        )
+        dag_id = self.operator.dag.dag_id
+        with of_shop(shop_of(dag_id)):
+            found = of_task(
+                dag_of(dag_id),
+                task_instance.run_id,
+                self.operator.task_id,
+                lambda: dict(task_instance.get_template_context()["params"]),
+                failed=failed,
+            )
         return OperatorLineage(inputs=found.inputs, outputs=found.outputs)

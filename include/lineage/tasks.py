@@ -42,12 +42,12 @@ class Lineage:
 
 
 def of_task(
-    dag_id: str, run_id: str, task_id: str, form: Callable[[], Mapping[str, Any]], *, failed: bool = False
+    dag: str, run_id: str, task_id: str, form: Callable[[], Mapping[str, Any]], *, failed: bool = False
 ) -> Lineage:
     """The datasets of a task of ours; none of one that only decides or waits.
 
     Args:
-        dag_id: the task's DAG.
+        dag: the task's DAG, as the ledger calls it.
         run_id: the task's run.
         task_id: the task, with its group: ``builds.orders``.
         form: gives what the run was asked, with the defaults.
@@ -58,7 +58,7 @@ def of_task(
     """
     step, _, of = task_id.partition(".")
     if step == "write":  # runs of these DAGs are not in the ledger
-        found = _export(form()) if dag_id == exports.DAG else _training_set(run_id, form())
+        found = _export(form()) if dag == exports.DAG else _training_set(run_id, form())
     elif step in _STEPS:
         found = _STEPS[step](runs.find_run(run_id), of)
     else:

@@ -125,9 +125,14 @@ def asked_shop() -> tuple[Profile, dict[str, str]]:
     """The profile of the shop that is asked for, and the user's own variables; a shop of one's own is named in them.
 
     Raises:
-        StandaloneError: When there is no such shop, or its database is not named.
+        StandaloneError: When there is no such shop, its database is not named, or several shops are.
     """
     profile, own = environment.asked_profile(), environment.own_variables(os.environ)
+    if "STOCKTAKE_SHOPS" in own:
+        raise StandaloneError(
+            "STOCKTAKE_SHOPS is for a server, where one Airflow has several shops: see docker-compose.yaml. Here every"
+            " command is for one shop: SHOP=book-shop."
+        )
     if not profile.comes_along and "STOCKTAKE_SHOP_URL" not in own:
         raise StandaloneError(
             f"{profile.name} is a shop of your own: name its database in STOCKTAKE_SHOP_URL, in .env or the"

@@ -20,6 +20,7 @@ from include.pipeline.approval import money, question
 from include.serve import DAG_ID
 from include.serve.verdict import verdict
 from include.settings import NIGHT_AT, settings
+from include.settings.shops import current_shop, dag_id_of
 
 _LONGEST = 700  # characters of a reason: the run's page has the rest
 _NAMED = 5  # figures that a message has
@@ -90,7 +91,7 @@ def late(night: date, deadline: datetime, run: Mapping[str, Any] | None, standin
         standing: the last whole business day that readers have.
     """
     if run is None:
-        reason = "no run of this night has begun: the DAG nightly is paused, or Airflow was away at 04:00"
+        reason = f"no run of this night has begun: the DAG {dag_id_of(DAG_ID)} is paused, or Airflow was away at 04:00"
     else:
         reason = f"its run says: {verdict(run).sentence}"
     return _found(
@@ -98,7 +99,7 @@ def late(night: date, deadline: datetime, run: Mapping[str, Any] | None, standin
         title=f"night of {night}: not published by {_clock(deadline)}",
         reason=reason,
         verdict=f"Late: it was to be published by {_instant(deadline)}. {_readers_have(standing)}",
-        to_do="look at the run" if run else "unpause nightly, or trigger it with this date",
+        to_do="look at the run" if run else f"unpause {dag_id_of(DAG_ID)}, or trigger it with this date",
     )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def no_features(night: date, published_at: datetime) -> Found:
         title=f"features of {night}: missing",
         reason=f"the night was published at {_instant(published_at)}, and no run of its features has begun since",
         verdict="The reporting tables are published; the features of this day are not.",
-        to_do=f"trigger the DAG features with the date {night}",
+        to_do=f"trigger the DAG {dag_id_of(FEATURES)} with the date {night}",
     )  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def away(night: date, since: datetime, until: datetime, run: Mapping[str, Any] |
         title=f"night of {night}: late, Airflow was away",
         reason=f"Airflow ran nothing between {_instant(since)} and {_instant(until)}",
         verdict=f"Late: the night was due at {NIGHT_AT:%H:%M}, and runs now or next. {_readers_have(standing)}{more}",
-        to_do="see why the scheduler was away, and that a run of nightly is under way",
+        to_do=f"see why the scheduler was away, and that a run of {dag_id_of(DAG_ID)} is under way",
     )  # fmt: skip
 
 
@@ -144,7 +145,8 @@ def unusual(run: Mapping[str, Any], found: Sequence[Finding], standing: date | N
         said=_figures(told),
         verdict=f"{verdict(run).word}. {_readers_have(standing)}",
         to_do="look at Unusual in the night's report, which has the rows; if the day was what it was, trigger"
-        f" explain_day with the date {run['night']}; if not, have the rows put right and run the night again",
+        f" {dag_id_of('explain_day')} with the date {run['night']}; if not, have the rows put right and run the night"
+        " again",
     )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def _found(
     said: str | None = None,
 ) -> Found:
     """The incident with its message, which says the reason, or what is ``said`` of it."""
-    shop = settings().sources.name
+    shop = current_shop() or settings().sources.name
     reason = redacted(reason)  # the only words that are not ours
     lines = [
         f"{shop}: {title}",
@@ -234,4 +236,4 @@ def _link(dag: str, run_id: str | None, place: str = "") -> str:
 
     home = str(conf.get("api", "base_url", fallback="") or "http://localhost:8080").rstrip("/")
     run = f"/runs/{quote(run_id, safe='')}{place}" if run_id else ""
-    return f"{home}/dags/{dag}{run}"
+    return f"{home}/dags/{dag_id_of(dag)}{run}"

@@ -20,6 +20,7 @@ from include.ledger.migrations import prepare
 from include.ledger.runs import Run
 from include.pipeline.run_request import day_before
 from include.settings import settings
+from include.settings.shops import UnknownShop
 
 # How long Airflow may have been away: days that were announced meanwhile still get their night. One that is over for
 # longer is a mistake, or the first look at an outbox with a past.
@@ -37,9 +38,18 @@ async def while_set_to(place: str) -> None:
 
     Airflow keeps the trigger of a DAG that is no more, and wants it to go on.
     """
-    if settings().day_closed != place:
+    try:
+        is_named = settings().day_closed == place
+    except UnknownShop:  # it was taken out of those that the deployment names, or is the first of several now
+        is_named = False
+    if not is_named:
         _log.info("STOCKTAKE_DAY_CLOSED does not name %s any more: nobody listens there", place)
         await asyncio.Event().wait()
+
+
+def shop_argument(shop: str | None) -> dict[str, str]:
+    """What a trigger says of its shop, where there are several: by its arguments Airflow tells one from another."""
+    return {} if shop is None else {"shop": shop}
 
 
 def run_id_of(day: date) -> str:

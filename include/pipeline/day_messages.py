@@ -17,7 +17,16 @@ from typing import Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
-from include.pipeline.day_closed import NoClosedDay, announcement, day_in, judge, seems_settled, while_set_to
+from include.pipeline.day_closed import (
+    NoClosedDay,
+    announcement,
+    day_in,
+    judge,
+    seems_settled,
+    shop_argument,
+    while_set_to,
+)  # fmt: skip
+from include.settings.shops import use_shop
 
 CONNECTION: Final = "stocktake_day_closed"
 _PAUSES: Final = (5.0, 20.0, 60.0)  # seconds between attempts to reach the queue
@@ -102,22 +111,25 @@ class MessageTrigger(BaseEventTrigger):
     What else a queue brings is refused here, so that it is neither stored nor shown by Airflow.
     """
 
-    def __init__(self, scheme: str, name: str) -> None:
+    def __init__(self, scheme: str, name: str, shop: str | None = None) -> None:
         """Watch a queue.
 
         Args:
             scheme: one of ``QUEUES``.
             name: of its topic, channel or queue.
+            shop: whose, where there are several.
         """
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's base has no types
-        self.scheme, self.name = scheme, name
+        self.scheme, self.name, self.shop = scheme, name, shop
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """How Airflow makes it again."""
-        return f"{type(self).__module__}.{type(self).__name__}", {"scheme": self.scheme, "name": self.name}
+        said = {"scheme": self.scheme, "name": self.name, **shop_argument(self.shop)}
+        return f"{type(self).__module__}.{type(self).__name__}", said
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Every announcement is an event. A queue that is away is waited for."""
+        use_shop(self.shop)
         await while_set_to(str(self))
         failures = 0
         while True:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from airflow.sdk import Asset, AssetWatcher
 
+from include.pipeline.assets import day_closed
 from include.pipeline.outbox import SCHEME, OutboxTrigger
 from include.settings import settings
+from include.settings.shops import current_shop
 
 
 def closed_days() -> Asset:
@@ -19,9 +21,9 @@ def closed_days() -> Asset:
         raise ValueError("STOCKTAKE_DAY_CLOSED says nowhere that a day is announced")
     scheme, _, name = setting.partition("://")
     if scheme == SCHEME:
-        watcher = AssetWatcher(name="outbox", trigger=OutboxTrigger(name))
+        watcher = AssetWatcher(name="outbox", trigger=OutboxTrigger(name, current_shop()))
     else:
         from include.pipeline.day_messages import MessageTrigger
 
-        watcher = AssetWatcher(name="messages", trigger=MessageTrigger(scheme, name))
-    return Asset(name="day_closed", uri="stocktake://shop/day_closed", group="stocktake", watchers=[watcher])
+        watcher = AssetWatcher(name="messages", trigger=MessageTrigger(scheme, name, current_shop()))
+    return day_closed(watcher)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,6 +16,9 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pluggy import HookimplMarker
+
+from include.pipeline.scheduler import is_scheduler
+from include.settings.shops import shop_names
 
 if TYPE_CHECKING:  # every process of Airflow loads this module, and only the scheduler needs more than its name
     from include.serve.exposition import Gauge, Value
@@ -30,8 +32,7 @@ _log = logging.getLogger(__name__)
 @hookimpl
 def on_starting(component: object) -> Thread | None:
     """A process of Airflow starts: the scheduler, where metrics are on, begins to send the figures."""
-    # A task starts too, and is a fork of the scheduler: what it was started with says scheduler as well.
-    if sys.argv[1:2] != ["scheduler"] or type(component).__name__ != "Job":
+    if not is_scheduler(component):
         return None
     from airflow.configuration import conf
 
@@ -80,14 +81,10 @@ class _Ledger:
 
     @staticmethod
     def _read() -> dict[str, list[Value]]:
-        from psycopg.errors import UndefinedTable
-
         from include.serve.exposition import read
 
         try:
-            return {gauge.name: found for gauge, found in read()}
-        except UndefinedTable:  # before the first night
-            return {}
+            return {gauge.name: found for gauge, found in read(shop_names() or (None,)).items()}
         except Exception as error:
             # Only the type of the error: its text may quote a connection string.
             _log.warning("the figures could not be read for the collector: %s", type(error).__name__)

@@ -21,8 +21,18 @@ from psycopg import sql
 
 from include.ledger.logins import why_no_connection
 from include.ledger.redaction import redacted
-from include.pipeline.day_closed import DAYS, NoClosedDay, announcement, day_in, judge, seems_settled, while_set_to
+from include.pipeline.day_closed import (
+    DAYS,
+    NoClosedDay,
+    announcement,
+    day_in,
+    judge,
+    seems_settled,
+    shop_argument,
+    while_set_to,
+)  # fmt: skip
 from include.settings import settings
+from include.settings.shops import use_shop
 
 SCHEME: Final = "outbox"
 CHANNEL: Final = "stocktake_day_closed"  # what the shop notifies; without a word the table is read once a minute
@@ -50,27 +60,28 @@ class OutboxTrigger(BaseEventTrigger):
     Airflow shows its arguments: there is no secret in them. Where the shop is, the settings say.
     """
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, shop: str | None = None) -> None:
         """Watch a table.
 
         Args:
             table: its name, with its schema or without; it has the columns ``business_day`` and ``written_at``.
+            shop: whose, where there are several.
         """
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's base has no types
-        self.table = table
+        self.table, self.shop = table, shop
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """How Airflow makes it again."""
-        return f"{type(self).__module__}.{type(self).__name__}", {"table": self.table}
+        return f"{type(self).__module__}.{type(self).__name__}", {"table": self.table, **shop_argument(self.shop)}
 
-    def shared_stream_key(self) -> tuple[str, str]:
+    def shared_stream_key(self) -> tuple[str, str | None, str]:
         """Who else watches the table takes part; it is what makes Airflow acknowledge."""
-        return ("stocktake", self.table)
+        return ("stocktake", self.shop, self.table)
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """What reads the table, and is told what Airflow has stored."""
-        return Outbox(kwargs["table"])
+        return Outbox(kwargs["table"], kwargs.get("shop"))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """Every announcement is an event."""
@@ -79,7 +90,7 @@ class OutboxTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """The same where nobody acknowledges; the triggerer calls this for triggers without a shared stream."""
-        async for one, _ in Outbox(self.table).open_stream():
+        async for one, _ in Outbox(self.table, self.shop).open_stream():
             yield TriggerEvent(one)  # type: ignore[no-untyped-call] # Airflow's base has no types
 
 
@@ -92,14 +103,15 @@ class _Announced:
 class Outbox(SharedStreamProducer):
     """Reads the table for as long as it is asked to."""
 
-    def __init__(self, table: str) -> None:
-        """Read a table; the connection is opened later."""
-        self._table = table
+    def __init__(self, table: str, shop: str | None = None) -> None:
+        """Read a table of a shop; the connection is opened later."""
+        self._table, self._shop = table, shop
         # What was handed on or refused, by what the row says; a later row is looked at again.
         self._seen: dict[str, datetime] = {}
 
     async def open_stream(self) -> AsyncIterator[tuple[dict[str, str], _Announced]]:
         """Every day that is announced and whose night is still to begin. A shop that is away is waited for."""
+        use_shop(self._shop)
         await while_set_to(f"{SCHEME}://{self._table}")
         failures = 0
         while True:

@@ -22,6 +22,7 @@ from include.pipeline.run_request import day_before
 from include.pipeline.watched_state import State, last_night
 from include.serve.channels import channels
 from include.settings import NIGHT_AT, settings
+from include.settings.shops import dag_of, of_shop, shop_of
 
 EVERY: Final = timedelta(minutes=5)  # how often is looked; dags/watch.py goes by it
 _AWAY: Final = 6 * EVERY  # without a look for longer, Airflow was away; long tasks may hold every slot for a while
@@ -75,8 +76,12 @@ def run_failed(context: Mapping[str, Any]) -> None:
     Args:
         context: of a DAG's callback: ``dag`` and ``run_id``.
     """
-    run_id, dag = str(context["run_id"]), str(context["dag"].dag_id)
-    at = datetime.now(UTC)
+    dag_id = str(context["dag"].dag_id)
+    with of_shop(shop_of(dag_id)):
+        _tell_at_once(str(context["run_id"]), dag_of(dag_id), datetime.now(UTC))
+
+
+def _tell_at_once(run_id: str, dag: str, at: datetime) -> None:
     try:
         prepare()
         with held("watch", _PATIENCE):

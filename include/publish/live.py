@@ -1,7 +1,8 @@
-"""The live tables: writing their comments, replacing the rows that differ, and counting them in the ledger."""
+"""The live tables: their comments, all rows of a new one or those of another that differ, counted in the ledger."""
 
 from __future__ import annotations
 
+import duckdb
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Literal
@@ -9,6 +10,7 @@ from psycopg.sql import SQL, Literal
 from include.contract import Table
 from include.contract.ddl import KNOWN_AT, PUBLICATION, comments
 from include.ledger.runs import Run
+from include.publish.copying import copy_rows
 from include.publish.restatements import Watch
 from include.publish.table_version import TableVersion
 from include.publish.verification import Touched
@@ -33,6 +35,34 @@ def write_comments(connection: psycopg.Connection[TupleRow], table: Table) -> No
     for what, text in comments(table).items():
         if current.get(what) != text:
             connection.execute(SQL("comment on {} is {}").format(SQL(what), Literal(text)))
+
+
+def fill(
+    connection: psycopg.Connection[TupleRow],
+    session: duckdb.DuckDBPyConnection,
+    one: TableVersion,
+    publication_id: int,
+    run: Run,
+) -> None:
+    """Insert all rows, or slices, into a live table that is new, and has no key yet.
+
+    Args:
+        connection: in the publication's transaction.
+        session: a session with the extension that writes for Postgres.
+        one: the table.
+        publication_id: the publication.
+        run: its run.
+    """
+    table = one.table
+    names, more = [*(column.name for column in table.columns), PUBLICATION], f"{publication_id}::bigint"
+    if table.schema == "features":
+        (now,) = connection.execute("select now()").fetchone() or ("",)
+        names, more = [*names, KNOWN_AT], f"{more}, timestamptz '{now}'"
+    inserted = sum(
+        copy_rows(connection, session, f"select *, {more} from ({selected})", table.qualified_name, names)
+        for selected in one.selects()
+    )
+    _count(connection, one, publication_id, run, inserted, deleted=0)
 
 
 def replace_what_differs(
@@ -81,6 +111,18 @@ def replace_what_differs(
         SQL(watched.keeping(table, "new", insert)),
         [publication_id],
     ).rowcount
+    _count(connection, one, publication_id, run, inserted, deleted)
+
+
+def _count(
+    connection: psycopg.Connection[TupleRow],
+    one: TableVersion,
+    publication_id: int,
+    run: Run,
+    inserted: int,
+    deleted: int,
+) -> None:
+    table = one.table
     connection.execute(
         SQL(
             f"""
@@ -96,7 +138,7 @@ def replace_what_differs(
                         where schema_name = %(schema)s and table_name = %(table)s
                     )
                 )
-            from {live} as live
+            from {table.qualified_name} as live
             where {"true" if one.window is None else f"live.{table.rebuild.column} = %(slice)s"}
             """
         ),

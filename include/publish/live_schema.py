@@ -185,6 +185,7 @@ def refuse_breaking(
 def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Collection[str] = ()) -> None:
     """Make a live table accept the declared rows: create or alter it, before its rows are replaced.
 
+    A new table gets its key from ``tighten``: sorting its rows once is cheaper than inserting each into the index.
     If its key changes, all its rows are deleted: none of them is a row of the new grain.
 
     Args:
@@ -197,7 +198,7 @@ def loosen(connection: psycopg.Connection[TupleRow], table: Table, lacking: Coll
     """
     differs = difference(connection, table)
     if differs.missing:
-        connection.execute(SQL(create_table(table)))
+        connection.execute(SQL(create_table(table, keyed=False)))
         differs = difference(connection, table)
     declared = warehouse_columns(table)
     null = [name for name in lacking if declared[name].never_null and name not in differs.tightened]

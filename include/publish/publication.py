@@ -22,7 +22,7 @@ from include.ledger import publications
 from include.ledger.locks import Turn, patient
 from include.ledger.runs import SHOW_NIGHT, Run, turn
 from include.publish import live_schema, quarantine, restatements, staging
-from include.publish.live import replace_what_differs, write_comments
+from include.publish.live import fill, replace_what_differs, write_comments
 from include.publish.table_version import TableVersion
 from include.publish.verification import prove_published
 from include.settings import settings
@@ -208,11 +208,14 @@ def _publication(
         watched = restatements.watch(run, differs.values())
         with connection.transaction(), patient(connection, "publishing", _FOR_READERS):
             publication_id = _enter(connection, run, snapshot_at, horizon)
-            for one in built:
+            new = [one for one in built if differs[one.table.qualified_name].missing]
+            _create(connection, new, publication_id, run)  # first: nobody waits for them
+            there = [one for one in built if one not in new]
+            for one in there:
                 live_schema.loosen(connection, one.table, one.null_columns)
                 write_comments(connection, one.table)
             restatements.keep(connection, watched)
-            for one in built:
+            for one in there:
                 changed = touched.get(one.table.qualified_name)
                 replace_what_differs(connection, one, publication_id, run, watched, changed)
                 live_schema.tighten(connection, one.table)
@@ -222,6 +225,21 @@ def _publication(
             restatements.record(connection, watched, publication_id)
             yield publication_id
             taken.must_hold()
+
+
+def _create(
+    connection: psycopg.Connection[TupleRow], new: Sequence[TableVersion], publication_id: int, run: Run
+) -> None:
+    """Create live tables, with all their rows."""
+    if not new:
+        return
+    with duck.session() as session:
+        duck.load_postgres(session)
+        for one in new:
+            live_schema.loosen(connection, one.table, one.null_columns)
+            fill(connection, session, one, publication_id, run)
+            live_schema.tighten(connection, one.table)
+            write_comments(connection, one.table)
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from include.lake import tables as lake
 from include.lake.night_views import row_key
 from include.lake.rows import rows as stored_rows
 from include.ledger.runs import Run
+from include.publish.table_version import UNVACUUMED
 
 _MOST = 9 * 10**15  # of the 16 digits before the point
-STAGED = """
+STAGED = f"""
 create unlogged table staging.quarantine
-    (source text, row_key text, rules text[], row_values text, amount numeric(18, 2), currency text);
-create unlogged table staging.accepted_keys (source text, row_key text)
+    (source text, row_key text, rules text[], row_values text, amount numeric(18, 2), currency text) {UNVACUUMED};
+create unlogged table staging.accepted_keys (source text, row_key text) {UNVACUUMED}
 """
 
 

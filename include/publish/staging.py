@@ -13,16 +13,14 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 
 from include.contract import Source, Table
-from include.contract.types import day_number
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
-from include.lake.rows import rows as stored_rows
 from include.ledger import publications
 from include.ledger.locks import patient
 from include.ledger.runs import Run
 from include.publish import quarantine
 from include.publish.live_schema import Difference
-from include.publish.table_version import STAGING, TableVersion
+from include.publish.table_version import STAGING, UNVACUUMED, TableVersion
 from include.publish.verification import Touched
 from include.settings import settings
 
@@ -47,7 +45,7 @@ def stage(
     sources: Mapping[str, Source],
     differs: Mapping[str, Difference],
 ) -> dict[str, Touched]:
-    """Load the changed rows of every table, and the quarantine, into staging.
+    """Load the changed rows of every table that is there, and the quarantine, into staging.
 
     Args:
         connection: to the warehouse, in no transaction.
@@ -59,6 +57,7 @@ def stage(
     Returns:
         By qualified name, which rows are staged, for the tables that are not staged in full.
     """
+    built = [one for one in built if not differs[one.table.qualified_name].missing]
     changes = {one.staged: unpublished(run, one.table, one.version) for one in built}
     for one in built:
         if differs[one.table.qualified_name].is_of_rows:
@@ -67,9 +66,9 @@ def stage(
         drop(connection)
         for one in built:
             columns = ", ".join(f"{column.name} {column.postgres}" for column in one.table.columns)
-            connection.execute(SQL(f"create unlogged table {one.staged} ({columns})"))
+            connection.execute(SQL(f"create unlogged table {one.staged} ({columns}) {UNVACUUMED}"))
             keys = ", ".join(f"{name} {one.table[name].postgres}" for name in one.table.primary_key)
-            connection.execute(SQL(f"create unlogged table {one.staged_keys} ({keys})"))
+            connection.execute(SQL(f"create unlogged table {one.staged_keys} ({keys}) {UNVACUUMED}"))
         connection.execute(SQL(quarantine.STAGED))
     with duck.session() as session:
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
@@ -116,24 +115,15 @@ def _touched(one: TableVersion, changes: Sequence[str]) -> Touched:
 
 def _load(session: duckdb.DuckDBPyConnection, one: TableVersion, changes: list[str] | None) -> None:
     """Stage the rows whose keys the change files name, and these keys; without files (None), all rows or slices."""
-    table, rebuild = one.table, one.table.rebuild
     if changes is not None and not changes:
         return
-    if one.window is None:
-        wanted = [(one.version, "")]
-    else:
-        wanted = [
-            (version, f" where {rebuild.column} = {day_number(rebuild.slice_of(night))}")
-            for night, version in one.slices.items()
-            if version is not None
-        ]
+    some = ""
     if changes:
+        table = one.table
         keys = ", ".join(table[name].lake_name for name in table.primary_key)
         session.execute(f"create or replace temp table changed as {duck.keys(changes, keys)}")
         warehouse_keys = ", ".join(f"{table[name].to_warehouse_sql()} as {name}" for name in table.primary_key)
         session.execute(f"insert into warehouse.{one.staged_keys} by name select {warehouse_keys} from changed")
-        wanted = [(one.version, f" semi join changed using ({keys})")]
-    values = ", ".join(f"{column.to_warehouse_sql()} as {column.name}" for column in table.columns)
-    for version, some in wanted:
-        rows = stored_rows(table.schema, table.name, table.lake_columns, version)
-        session.execute(f"insert into warehouse.{one.staged} by name select {values} from {rows}{some}")
+        some = f" semi join changed using ({keys})"
+    for selected in one.selects(some):
+        session.execute(f"insert into warehouse.{one.staged} by name {selected}")

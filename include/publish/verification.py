@@ -7,10 +7,12 @@ compared one by one only if the sums differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import psycopg
@@ -47,6 +49,7 @@ class Touched:
     in_postgres: str = "true"
 
 
+Sums: TypeAlias = Mapping[str, int]  # by what is counted or summed
 _ALL = Touched()
 _COMPARE_ALL: Mapping[str, Touched] = MappingProxyType({})
 
@@ -72,12 +75,24 @@ def prove_published(
         ContractError: naming the table, both sides and the first keys that differ.
     """
     with duck.session() as session:
-        proofs = [
-            _Comparison(connection, session, one).proof(touched.get(one.table.qualified_name, _ALL)) for one in built
+        compared = [
+            (_Comparison(connection, session, one), touched.get(one.table.qualified_name, _ALL)) for one in built
         ]
+        proofs = [one.proof(*sums) for (one, _), sums in zip(compared, _sums_of_both(compared), strict=True)]
     reconciliation.record(run.run_id, proofs)
     if failed := [proof.failure for proof in proofs if not proof.held]:
         raise ContractError("Postgres does not hold what the lake does; nothing is published. " + " | ".join(failed))
+
+
+def _sums_of_both(compared: Sequence[tuple[_Comparison, Touched]]) -> list[tuple[Sums, Sums]]:
+    """Of each table, the lake's sums and Postgres': the lake's are made while Postgres sums on a core of its own."""
+    with ThreadPoolExecutor(1) as beside:
+        try:
+            in_lake = [beside.submit(copy_context().run, one.sums_in_lake, some) for one, some in compared]
+            in_postgres = [one.sums_in_postgres(some) for one, some in compared]
+            return [(one.result(), other) for one, other in zip(in_lake, in_postgres, strict=True)]
+        finally:
+            beside.shutdown(wait=False, cancel_futures=True)  # after an error nothing more is summed
 
 
 def _stored(table: Table, version: int) -> str:
@@ -109,29 +124,33 @@ class _Comparison:
         self._lake_hash = _LAKE_HASH.format(", ".join(map(_lake_text, self._columns)))
         self._live_hash = _POSTGRES_HASH.format(", ".join(map(_postgres_text, self._columns)))
 
-    def proof(self, touched: Touched) -> Proof:
+    def sums_in_lake(self, touched: Touched) -> Sums:
+        """Of the rows that the lake holds."""
+        return self._sums(self._in_lake, self._lake_hash, self._lake, touched.in_lake)
+
+    def sums_in_postgres(self, touched: Touched) -> Sums:
+        """Of those that Postgres holds."""
+        return self._sums(self._in_postgres, self._live_hash, self._live, touched.in_postgres)
+
+    def _sums(self, ask: Callable[[str], list[tuple[Any, ...]]], hashed: str, rows: str, touched: str) -> Sums:
+        [(compared, digest)] = ask(f"select count(*), coalesce(sum({hashed}), 0) from {rows} and {touched}")
+        if touched == "true":
+            return {"rows": compared, "digest": digest}
+        [(count,)] = ask(f"select count(*) from {rows}")
+        return {"rows": count, "rows_compared": compared, "digest": digest}
+
+    def proof(self, in_lake: Sums, in_postgres: Sums) -> Proof:
         """Whether both sides are equal, and if not, which rows differ."""
-        sums = "select count(*), coalesce(sum({}), 0) from {} and {}"
-        compared, digest = zip(
-            self._in_lake(sums.format(self._lake_hash, self._lake, touched.in_lake))[0],
-            self._in_postgres(sums.format(self._live_hash, self._live, touched.in_postgres))[0],
-            strict=True,
-        )
-        totals = {"rows": compared, "digest": digest}
-        if touched != _ALL:
-            count = "select count(*) from {}"
-            rows = self._in_lake(count.format(self._lake))[0] + self._in_postgres(count.format(self._live))[0]
-            totals = {"rows": rows, "rows_compared": compared, "digest": digest}
         differing, examples = 0, list[str]()
-        if any(one != other for one, other in totals.values()):
+        if in_lake != in_postgres:
             differing, examples = self._find_differing()
         return Proof(
             f"published_{self._table.name}",
             f"Postgres and the lake hold the same rows of {self._table.qualified_name}, to the last bit.",
             ("the lake", "Postgres"),
-            max(totals["rows"]),
+            max(in_lake["rows"], in_postgres["rows"]),
             differing,
-            {name: (int(one), int(other)) for name, (one, other) in totals.items()},
+            {name: (int(one), int(in_postgres[name])) for name, one in in_lake.items()},
             examples,
         )
 

@@ -9,10 +9,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-PREFIX = "/stocktake"  # where Airflow's API server mounts the pages
+from include.settings.shops import shop_in_context, shop_names
+
+PREFIX = "/stocktake"  # where Airflow's API server mounts the pages; of several shops, those of all of them
 DAG_ID = "nightly"  # who may read its runs may read pages and tables, who may trigger it may read the quarantine
 
 _Message = MutableMapping[str, Any]
+
+
+def shop_shown() -> str | None:
+    """The shop whose page is shown; None where there is one alone, and on the page of all of them."""
+    return shop_in_context()
+
+
+def mounted_at() -> str:
+    """The path of the pages that are shown, below wherever Airflow itself is served."""
+    shop = shop_shown()
+    return PREFIX if shop is None else f"{PREFIX}/shops/{shop}"
+
+
+def airflow_of(home: str) -> str:
+    """The path of Airflow itself, as the browser sees it.
+
+    Args:
+        home: that of the pages that are shown.
+    """
+    return f"{home.removesuffix(f'{mounted_at()}/')}/"
 
 
 class OnDemand:
@@ -28,6 +50,9 @@ class OnDemand:
         send: Callable[[_Message], Awaitable[None]],
     ) -> None:
         """Answer one request."""
-        from include.serve.app import application
+        if shop_names():
+            from include.serve.shops import application
+        else:
+            from include.serve.app import application
 
         await application()(scope, receive, send)

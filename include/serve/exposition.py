@@ -6,7 +6,9 @@ figures there are. Does not: their format, which is prometheus_client's, or who 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
@@ -17,7 +19,9 @@ from psycopg.errors import UndefinedTable
 
 from include.ledger.anomalies import EXPLAINS
 from include.serve import figures
+from include.settings.shops import of_shop
 
+_log = logging.getLogger(__name__)
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 Value = tuple[dict[str, str], float]  # its labels, and itself
 
@@ -177,40 +181,74 @@ GAUGES: Final = (
 )
 
 
-def exposition() -> bytes:
+def exposition(shops: Sequence[str | None]) -> bytes:
     """All figures in Prometheus' text format; none before the first night.
+
+    Args:
+        shops: of which; None is the one of a deployment that names none.
 
     Raises:
         Busy: when the pages have all connections that they may have.
-        ConnectionError: when the warehouse cannot be reached.
+        ConnectionError: when the warehouse cannot be reached, where there is one shop.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Ledger())
+    registry.register(_Ledgers(tuple(shops)))
     return generate_latest(registry)
 
 
-class _Ledger(Collector):
-    """The gauges, read in one snapshot."""
+class _Ledgers(Collector):
+    """The gauges, those of a shop read in one snapshot."""
+
+    def __init__(self, shops: tuple[str | None, ...]) -> None:
+        self._shops = shops
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """A family for every gauge."""
-        try:
-            for gauge, found in read():
-                family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=gauge.labels)
-                for labels, value in found:
-                    family.add_metric([labels[label] for label in gauge.labels], value)
-                yield family
-        except UndefinedTable:  # there is no ledger yet
-            return
+        for gauge, found in read(self._shops).items():
+            names = gauge.labels if self._shops == (None,) else (*gauge.labels, "shop")
+            family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=names)
+            for labels, value in found:
+                family.add_metric([labels[label] for label in names], value)
+            yield family
 
 
-def read() -> Iterator[tuple[Gauge, list[Value]]]:
-    """Every gauge with its values, each with its labels, all read in one snapshot.
+def read(shops: Sequence[str | None]) -> dict[Gauge, list[Value]]:
+    """Every gauge with its values, each with its labels; of several shops, ``shop`` is one of them.
+
+    Nothing of a shop before its first night, and nothing of one of several whose warehouse does not answer: what is
+    known of the others is told all the same.
 
     Raises:
-        UndefinedTable: before the first night.
+        Busy: when the pages have all connections that they may have, where there is one shop.
+        ConnectionError: when the warehouse cannot be reached, where there is one shop.
     """
+    found: dict[Gauge, list[Value]] = {}
+    with ThreadPoolExecutor(len(shops)) as threads:  # side by side: a server that swallows packets takes 10 s
+        for shop, of_one in zip(shops, threads.map(_of_shop, shops), strict=True):
+            more = {} if shop is None else {"shop": shop}
+            for gauge, values in of_one.items():
+                found.setdefault(gauge, []).extend(({**labels, **more}, value) for labels, value in values)
+    return found
+
+
+def _of_shop(shop: str | None) -> dict[Gauge, list[Value]]:
+    try:
+        with of_shop(shop):
+            return _read()
+    except UndefinedTable:  # there is no ledger yet
+        return {}
+    except figures.TROUBLES as error:
+        if shop is None:
+            raise
+        _log.warning("no figures of the shop %s: %s", shop, figures.said(error))
+        return {}
+
+
+def _read() -> dict[Gauge, list[Value]]:
+    """Those of the shop that counts, all read in one snapshot."""
+    found = {}
     with figures.snapshot() as cursor:
         for gauge in GAUGES:
             rows = [row for row in cursor.execute(gauge.sql).fetchall() if row["value"] is not None]
-            yield gauge, [({label: row[label] for label in gauge.labels}, float(row["value"])) for row in rows]
+            found[gauge] = [({label: row[label] for label in gauge.labels}, float(row["value"])) for row in rows]
+    return found

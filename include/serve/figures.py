@@ -12,9 +12,12 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg.rows import dict_row
+from pydantic import ValidationError
 
 from include.ledger.anomalies import OF_RUN
 from include.ledger.connection import connect
+from include.ledger.redaction import redacted
+from include.settings.shops import PerShop
 
 LATEST = 60  # runs in the list: two months of nights
 
@@ -176,9 +179,18 @@ class Busy(RuntimeError):
     """The pages have all connections that they may have, or their query took too long; the message says which."""
 
 
+# What keeps one of several shops from being shown: the others are shown all the same.
+TROUBLES: Final = (ConnectionError, Busy, psycopg.Error, ValidationError)
+
+
+def said(error: BaseException) -> str:
+    """What of an error a page or a log may say: of one that is not ours, its type, as its text may quote a URL."""
+    return redacted(str(error)) if isinstance(error, ConnectionError | Busy) else type(error).__name__
+
+
 _MOST_CONNECTIONS: Final = 4
 _SECONDS: Final = 10
-_free = BoundedSemaphore(_MOST_CONNECTIONS)
+_free = PerShop(lambda: BoundedSemaphore(_MOST_CONNECTIONS))  # to the warehouse of each
 
 
 @contextmanager
@@ -189,7 +201,8 @@ def snapshot() -> Iterator[Cursor]:
         Busy: when all connections are taken, or after ten seconds.
         ConnectionError: when the warehouse cannot be reached.
     """
-    if not _free.acquire(timeout=1):
+    free = _free()
+    if not free.acquire(timeout=1):
         raise Busy(f"other pages have all {_MOST_CONNECTIONS} connections: try again in a minute")
     try:
         with connect() as connection:
@@ -202,4 +215,4 @@ def snapshot() -> Iterator[Cursor]:
             f"the warehouse did not answer within {_SECONDS} s; a table may be locked: try again in a minute"
         ) from error
     finally:
-        _free.release()
+        free.release()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
+
+from markupsafe import Markup
+
 from include.lake import storage
 from include.ledger.runs import Run
 from include.serve import DAG_ID, figures, night
 from include.serve.rendering import template
 from include.serve.verdict import Mood, Verdict, verdict
 from include.settings import settings
+from include.settings.shops import dag_id_of
 
 
 def write(run: Run) -> str:
@@ -58,6 +64,31 @@ def render_today(home: str) -> str:
     )
 
 
+def render_shop(home: str, found: tuple[figures.Row | None, int, dict[str, Decimal]] | None, said: str | None) -> str:
+    """A shop's line on the page of all shops.
+
+    Args:
+        home: the path of that page.
+        found: what ``figures.last_night`` gives; None where its warehouse does not answer.
+        said: then, why.
+    """
+    run, held, at_stake = found or (None, 0, {})
+    return template(
+        "shop.html.j2",
+        run=run,
+        verdict=verdict(run) if run else None,
+        held=held,
+        at_stake=at_stake,
+        said=said,
+        home=home,
+    )
+
+
+def render_shops(rows: Sequence[Markup]) -> str:
+    """The page of all shops, of their lines."""
+    return template("shops.html.j2", rows=rows, home=None)
+
+
 def render_runs(home: str) -> str:
     """The list of the latest runs with their verdicts.
 
@@ -83,7 +114,7 @@ def render_operations(home: str, *, operates: bool) -> str:
         home: the path of the dashboard.
         operates: whether who reads it may start something.
     """
-    return template("operations.html.j2", home=home, airflow=f"{home}../", dag=DAG_ID, operates=operates)
+    return template("operations.html.j2", home=home, dag=dag_id_of(DAG_ID), operates=operates)
 
 
 def render_message(word: str, sentence: str, home: str) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlencode
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from include.serve import PREFIX
+from include.serve import mounted_at
 from include.serve.api.published import tables_of_shop
 from include.serve.api.query import Query
 from include.serve.rendering import template
 from include.settings import settings
-
-_API: Final = f"{PREFIX}/api/v1"
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def render_programs(asked: Asked, address: str, home: str) -> str:
     query = Query.of(table, columns=asked.columns, filters=asked.filters, sort=asked.sort)
     said = [("columns", asked.columns), *(("filter", one) for one in asked.filters), ("sort", asked.sort)]
     words = [(name, value) for name, value in said if value]
-    rows = f"{_API}/tables/{asked.table}/rows"
+    rows = f"{mounted_at()}/api/v1/tables/{asked.table}/rows"
     return template(
         "read_it_from.html.j2",
         table=asked.table,

@@ -20,7 +20,9 @@ from markupsafe import Markup, escape
 
 from include.contract.currency import written
 from include.ledger.redaction import redacted
+from include.serve import airflow_of, shop_shown
 from include.settings import settings
+from include.settings.shops import dag_id_of
 from include.sources import SOURCES
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -55,7 +57,11 @@ def _environment() -> Environment:
         "quoted": shlex.quote,
         "in_path": lambda text: quote(text, safe=""),
     }
+    # What every page knows of its shop: where Airflow is from it, its zone, and its name where there are several.
     environment.globals["timezone"] = lambda: settings().timezone
+    environment.globals["airflow"] = airflow_of
+    environment.globals["shop"] = shop_shown
+    environment.globals["dag_id"] = dag_id_of
     return environment
 
 

@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
 from pydantic import Field, NonNegativeInt, SecretStr, field_validator
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from include.settings.engines import EngineSettings
 from include.settings.lake import LakeSettings
+from include.settings.one_of_several import of_one_shop
+from include.settings.shops import ShopNames, current_shop
 from include.settings.values import FROM_JSON, ROOT
 
 NIGHT_AT: Final = time(4)  # when the night of the day before begins, in the shop's time zone
@@ -26,8 +28,10 @@ _SAYS_CLOSED = re.compile(
 )
 
 
-class Settings(EngineSettings, LakeSettings):
+class Settings(ShopNames, EngineSettings, LakeSettings):
     """What a deployment decides. Every field is the variable ``STOCKTAKE_<FIELD>``; secrets are ``SecretStr``.
+
+    Of several shops each has its own, ``STOCKTAKE_BERLIN__<FIELD>``, and otherwise what is said for all.
 
     Raises:
         pydantic.ValidationError: naming the variable, when a value is missing or malformed.
@@ -50,9 +54,9 @@ class Settings(EngineSettings, LakeSettings):
         default=1,
         ge=1,
         le=64,
-        description="On how many connections the shop's sources are read side by side, in one snapshot; each has its "
-        "part of STOCKTAKE_MEMORY_LIMIT. Beside them a night opens one more, for moments, and "
-        "STOCKTAKE_DAY_CLOSED=outbox holds one. Where the shop opens fewer, those read all.",
+        description="On how many connections the shop's sources, and ranges of large ones, are read side by side, in "
+        "one snapshot; each has its part of STOCKTAKE_MEMORY_LIMIT. Beside them a night opens one more, for moments, "
+        "and STOCKTAKE_DAY_CLOSED=outbox holds one. Where the shop opens fewer, those read all.",
     )
     proof_every: Annotated[dict[str, NonNegativeInt], FROM_JSON, NoDecode] = Field(
         default={},
@@ -68,6 +72,12 @@ class Settings(EngineSettings, LakeSettings):
         "no answer means no.",
     )
     batch_rows: int = Field(default=250_000, ge=1, description="Rows that the gate holds in memory at once.")
+    slots: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of several shops: how many tasks of this one run at a time, the size of its pool in Airflow. "
+        "Without it each has its part of AIRFLOW__CORE__PARALLELISM, and two at least.",
+    )
     queues: Annotated[dict[str, str], FROM_JSON, NoDecode] = Field(
         default={},
         description="Which of CeleryExecutor's queues a task goes to, by the name of its source or table, else by its "
@@ -125,6 +135,20 @@ class Settings(EngineSettings, LakeSettings):
     data_docs: bool = Field(
         default=False, description="Also render Great Expectations' Data Docs (pages that load remote files)."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base's names; neither is read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from, first the one that counts most."""
+        shop = current_shop()
+        read = (env_settings,) if shop is None else of_one_shop(settings_cls, shop)
+        return (init_settings, *read)
 
     @field_validator("shop_url", "warehouse_url", "analyst_url")
     @classmethod

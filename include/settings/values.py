@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX: Final = "STOCKTAKE_"
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
@@ -19,7 +20,7 @@ class FromEnvironment(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="STOCKTAKE_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
 

@@ -141,7 +141,7 @@ def _of_shop(folder: Path) -> _Shop:
     return _made(folder, files, tuple(map(id, SOURCES.values())))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)  # shops of a deployment
 def _made(
     folder: Path,
     files: tuple[tuple[str, bytes], ...],  # noqa: ARG001 # these two only tell one state from another

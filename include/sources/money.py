@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from include.contract import Column, Derived, Rule, Type
+from include.contract import Column, Derived, Lookup, Rule, Type
 from include.contract.currency import smallest_unit
 from include.contract.rules import at_most, between
 
@@ -14,7 +14,11 @@ MOST_CENTS: Final = 3_000_000_000
 
 
 def in_units(
-    currency: str, *amounts: str, credible: tuple[tuple[str, str], ...] = (), needs: tuple[str, ...] = ()
+    currency: str,
+    *amounts: str,
+    credible: tuple[tuple[str, str], ...] = (),
+    needs: tuple[str, ...] = (),
+    lookups: tuple[Lookup, ...] = (),
 ) -> tuple[tuple[Rule, ...], tuple[Derived, ...]]:
     """The rules that amounts are whole smallest units of their currency, and credible, and the columns that they read.
 
@@ -23,6 +27,7 @@ def in_units(
         amounts: the lake columns that are whole units, without ``_cents``.
         credible: those with a bound, and what each is called in ``… comes to 30 million or less``.
         needs: the sources that ``currency`` names.
+        lookups: those whose figures it names.
     """
     unit = Column("smallest_unit", Type.CENTS, "The smallest amount that its currency has.", nullable=True)
     finer = Column("finer_amounts", Type.INTEGER, "How many amounts are finer than that.", nullable=True)
@@ -46,7 +51,7 @@ def in_units(
         ),
     )
     derived = [
-        Derived(unit, smallest_unit(currency), needs=needs),
+        Derived(unit, smallest_unit(currency), needs=needs, lookups=lookups),
         # Of a shop that rounds, what is finer than its currency is a rounding.
         Derived(finer, counted, is_late=True, where_rounded="0"),
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Source, Type
+from typing import Final
+
+from include.contract import Column, Derived, Lookup, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from include.contract.units import per_unit
@@ -37,16 +39,19 @@ def tolerance_of_parts(decimals: int) -> str:
     return f"((row.quantity::hugeint + {parts}) * row.smallest_unit_cents + {parts}) // {2 * parts}"
 
 
-def of_order(column: str) -> str:
-    """A DuckDB expression: a column of the row's order; null where there is none."""
-    return f"(select min(parent.{column}) from orders as parent where parent.order_id = row.order_id)"
-
+ITS_ORDER: Final = Lookup(
+    "its_order",
+    "orders as parent",
+    {"parent.order_id": "order_id"},
+    {"currency": "min(parent.currency)", "ordered_at": "min(parent.ordered_at)"},
+)
 
 _IN_UNITS, _UNITS = in_units(
-    of_order("currency"),
+    "its_order.currency",
     *("unit_price", "subtotal", "discount", "tax"),
     credible=(("unit_price", "A unit's price"), ("unit_cost", "A unit's cost")),
     needs=("orders",),
+    lookups=(ITS_ORDER,),
 )
 
 ORDER_ITEMS = Source(
@@ -170,21 +175,24 @@ ORDER_ITEMS = Source(
         *_UNITS,
         Derived(
             Column("order_placed_at", Type.AT, "When its order was placed.", nullable=True),
-            of_order("ordered_at"),
+            "its_order.ordered_at",
             needs=("orders",),
+            lookups=(ITS_ORDER,),
         ),
         Derived(
             Column("sold_on", Type.DAY, "Business day of sold_at, or of its order.", nullable=True),
-            f"business_day(coalesce(row.sold_at, {of_order('ordered_at')}))",
+            "business_day(coalesce(row.sold_at, its_order.ordered_at))",
             needs=("orders",),
+            lookups=(ITS_ORDER,),
         ),
         Derived(
             Column("removed_on", Type.DAY, "Business day of removed_at.", nullable=True), "business_day(row.removed_at)"
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),
-            of_order("currency"),
+            "its_order.currency",
             needs=("orders",),
+            lookups=(ITS_ORDER,),
         ),
     ),
 )

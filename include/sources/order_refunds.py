@@ -7,13 +7,15 @@ from include.contract.currency import CURRENCIES
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
 from include.sources.money import in_units
-from include.sources.order_items import of_order
+from include.sources.order_items import ITS_ORDER
 from include.sources.time import in_our_time
 
 
 def _of_order(name: str, kind: Type, doc: str, column: str) -> Derived:
     """A figure of the order; null where none is known."""
-    return Derived(Column(name, kind, doc, nullable=True), of_order(column), needs=("orders",))
+    return Derived(
+        Column(name, kind, doc, nullable=True), f"its_order.{column}", needs=("orders",), lookups=(ITS_ORDER,)
+    )
 
 
 _IN_UNITS, _UNITS = in_units(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Dimension, Severity, Source, Type, Whole
+from include.contract import Column, Derived, Dimension, Lookup, Severity, Source, Type, Whole
 from include.contract.currency import CURRENCIES, smallest_unit
 from include.contract.rules import Condition, at_most, between, empty, equal, filled, one_of
 from include.contract.table import key
@@ -38,22 +38,39 @@ row.total_cents - (
     + row.shipping_cents - row.shipping_discount_cents + row.tax_cents
 )
 """
-_IN_ORDER = "line.order_id = row.order_id and line.removed_at is null"
+# Its lines that are in the order.
+_ITS_LINES = Lookup(
+    "its_lines",
+    "order_items as line",
+    {"line.order_id": "order_id"},
+    {
+        "lines": "nullif(count(*), 0)",
+        "gross": f"sum({line_subtotal('line')})",
+        "discount": "sum(line.discount_cents)",
+        "tax": "sum(line.tax_cents)",
+        "taxed": "nullif(count(line.tax_cents), 0)",
+    },
+    where="line.removed_at is null",
+)
+_ITS_SHIPMENTS = Lookup(
+    "its_shipments",
+    "order_items as line join shipment_items as parcel using (order_item_id)",
+    {"line.order_id": "order_id"},
+    {"shipments": "nullif(count(distinct parcel.shipment_id), 0)"},
+    where="parcel.cancelled_at is null",
+)
 
 
-def _sum_of_lines(value: str) -> str:
-    """A DuckDB expression: a sum over the lines (alias ``line``) that are in the order."""
-    return f"coalesce((select sum({value}) from order_items as line where {_IN_ORDER}), 0)"
+def _of_lines(figure: str) -> str:
+    """A DuckDB expression: a figure of its lines; 0 of none."""
+    return f"coalesce(its_lines.{figure}, 0)"
 
 
 # Null where it says nothing: some line has no tax of its own, and the others have no more than there is.
-_LINES_TAX = f"""(
-    select
-        case when count(*) = count(line.tax_cents) or sum(line.tax_cents) + row.shipping_tax_cents > row.tax_cents
-            then sum(line.tax_cents) + row.shipping_tax_cents
-        end
-    from order_items as line
-    where {_IN_ORDER}
+_LINES_TAX = """(
+    case when its_lines.lines = its_lines.taxed or its_lines.tax + row.shipping_tax_cents > row.tax_cents
+        then its_lines.tax + row.shipping_tax_cents
+    end
 )"""
 
 
@@ -286,21 +303,22 @@ ORDERS = Source(
                 "Sum of its lines' subtotals; the order's where it is that but for rounding.",
                 nullable=True,
             ),
-            _sum_of_lines(line_subtotal("line")),
+            _of_lines("gross"),
             needs=("order_items",),
-            where_rounded=_but_for_rounding(
-                _sum_of_lines(line_subtotal("line")), "row.subtotal_cents", f"{_sum_of_lines('1')} + 1"
-            ),
+            lookups=(_ITS_LINES,),
+            where_rounded=_but_for_rounding(_of_lines("gross"), "row.subtotal_cents", f"{_of_lines('lines')} + 1"),
         ),
         Derived(
             Column("rounding", Type.CENTS, "What the total is more than its parts, each rounded.", nullable=True),
-            _ROUNDING.format(gross=_sum_of_lines(line_subtotal("line")), own=_sum_of_lines("line.discount_cents")),
+            _ROUNDING.format(gross=_of_lines("gross"), own=_of_lines("discount")),
             needs=("order_items",),
+            lookups=(_ITS_LINES,),
         ),
         Derived(
             Column("lines_gross", Type.CENTS, "Sum of its lines' subtotals.", nullable=True),
-            _sum_of_lines(line_subtotal("line")),
+            _of_lines("gross"),
             needs=("order_items",),
+            lookups=(_ITS_LINES,),
         ),
         Derived(
             Column(
@@ -309,11 +327,10 @@ ORDERS = Source(
                 "Sum of its lines' discounts; the order's where it is that but for rounding.",
                 nullable=True,
             ),
-            _sum_of_lines("line.discount_cents"),
+            _of_lines("discount"),
             needs=("order_items",),
-            where_rounded=_but_for_rounding(
-                _sum_of_lines("line.discount_cents"), "row.discount_cents", f"{_sum_of_lines('1')} + 1"
-            ),
+            lookups=(_ITS_LINES,),
+            where_rounded=_but_for_rounding(_of_lines("discount"), "row.discount_cents", f"{_of_lines('lines')} + 1"),
         ),
         Derived(
             Column(
@@ -325,7 +342,8 @@ ORDERS = Source(
             ),
             _LINES_TAX,
             needs=("order_items",),
-            where_rounded=_but_for_rounding(_LINES_TAX, "row.tax_cents", f"{_sum_of_lines('1')} + 2"),
+            lookups=(_ITS_LINES,),
+            where_rounded=_but_for_rounding(_LINES_TAX, "row.tax_cents", f"{_of_lines('lines')} + 2"),
         ),
         Derived(
             Column(
@@ -340,13 +358,9 @@ ORDERS = Source(
                 "Its shipments that were not cancelled; null where the shop records none.",
                 nullable=True,
             ),
-            """(
-                select count(distinct parcel.shipment_id)
-                from order_items as line
-                join shipment_items as parcel using (order_item_id)
-                where line.order_id = row.order_id and parcel.cancelled_at is null
-            )""",
+            "coalesce(its_shipments.shipments, 0)",
             needs=("order_items", "shipment_items"),
+            lookups=(_ITS_SHIPMENTS,),
         ),
         Derived(
             Column("highest_status_step", Type.INTEGER, "The furthest step that any version had.", nullable=True),

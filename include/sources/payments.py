@@ -7,7 +7,7 @@ from include.contract.currency import CURRENCIES
 from include.contract.rules import at_most, between, equal, one_of
 from include.contract.table import key
 from include.sources.money import in_units
-from include.sources.order_items import of_order
+from include.sources.order_items import ITS_ORDER
 from include.sources.time import in_our_time
 
 # How money moves, in the shop's words. A payment by any other method is still published, with a warning.
@@ -71,8 +71,9 @@ PAYMENTS = Source(
         *_UNITS,
         Derived(
             Column("order_currency", Type.TEXT, "ISO 4217 code of its order's amounts.", nullable=True),
-            of_order("currency"),
+            "its_order.currency",
             needs=("orders",),
+            lookups=(ITS_ORDER,),
         ),
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Source, Type
+from typing import Final
+
+from include.contract import Column, Derived, Lookup, Source, Type
 from include.contract.currency import smallest_unit
 from include.contract.rules import at_most, between
 from include.contract.table import key
@@ -10,52 +12,82 @@ from include.sources.money import in_units
 from include.sources.order_items import line_subtotal
 from include.sources.time import in_our_time
 
+_ITS_LINE: Final = Lookup(
+    "its_line",
+    "order_items as line",
+    {"line.order_item_id": "order_item_id"},
+    {"quantity": "max(line.quantity)", "amount": f"max({line_subtotal('line')})"},
+)
+_ITS_ORDER: Final = Lookup(
+    "its_order",
+    "order_items as line join orders as parent using (order_id)",
+    {"line.order_item_id": "order_item_id"},
+    {"currency": "min(parent.currency)", "ordered_at": "min(parent.ordered_at)"},
+)
+_OF_ITS_LINE: Final = Lookup(
+    "of_its_line",
+    "refunds as sibling",
+    {"sibling.order_item_id": "order_item_id"},
+    {"amount": "sum(sibling.amount_cents)", "units": "sum(sibling.quantity)", "refunds": "nullif(count(*), 0)"},
+)
 
-def _of_line(name: str, kind: Type, doc: str, aggregate: str) -> Derived:
+
+def _of_line(name: str, kind: Type, doc: str, figure: str) -> Derived:
     """A figure of the refunded line."""
-    sql = f"(select {aggregate} from order_items as line where line.order_item_id = row.order_item_id)"
-    return Derived(Column(name, kind, doc, nullable=True), sql, needs=("order_items",))
+    return Derived(
+        Column(name, kind, doc, nullable=True), f"its_line.{figure}", needs=("order_items",), lookups=(_ITS_LINE,)
+    )
 
 
-_PAID = f"""(
-    select min(try(
-        -- Of an order that a line was taken out of, the amounts are no longer those by which it was refunded.
-        gross - own - coalesce(
-            case
-                when not others.is_edited then (parent.discount_cents - others.own_discounts) * (gross - own)
-                    // nullif(parent.subtotal_cents - others.own_discounts, 0)
-                    // {smallest_unit("parent.currency")} * {smallest_unit("parent.currency")}
-            end,
-            0
-        )
-    ))
-    from (
-        select
-            line.order_item_id,
-            line.order_id,
-            {line_subtotal("line")}::hugeint as gross,
-            coalesce(line.discount_cents, 0) as own
-        from order_items as line
-    ) as line
-    join (
-        select
-            sibling.order_id,
-            coalesce(sum(sibling.discount_cents), 0) as own_discounts,
-            count(sibling.removed_at) > 0 as is_edited
-        from order_items as sibling
-        group by sibling.order_id
-    ) as others using (order_id)
-    join orders as parent using (order_id)
-    where line.order_item_id = row.order_item_id
-)"""
-
-_CURRENCY = """(
-    select min(parent.currency)
-    from order_items as line
-    join orders as parent using (order_id)
-    where line.order_item_id = row.order_item_id
-)"""
-_IN_UNITS, _UNITS = in_units(_CURRENCY, "amount", "tax", credible=(("tax", "Tax"),), needs=("order_items", "orders"))
+# What the line was paid, and how many lines its order has.
+_ITS_PRICE: Final = Lookup(
+    "its_price",
+    f"""
+        (
+            select
+                line.order_item_id,
+                line.order_id,
+                {line_subtotal("line")}::hugeint as gross,
+                coalesce(line.discount_cents, 0) as own
+            from order_items as line
+        ) as line
+        join (
+            select
+                sibling.order_id,
+                coalesce(sum(sibling.discount_cents), 0) as own_discounts,
+                count(sibling.removed_at) > 0 as is_edited,
+                count(*) as lines
+            from order_items as sibling
+            group by sibling.order_id
+        ) as others using (order_id)
+        join orders as parent using (order_id)
+    """,
+    {"line.order_item_id": "order_item_id"},
+    {
+        "paid": f"""
+            min(try(
+                -- Of an order that a line was taken out of, the amounts are no longer those by which it was refunded.
+                gross - own - coalesce(
+                    case
+                        when not others.is_edited then (parent.discount_cents - others.own_discounts) * (gross - own)
+                            // nullif(parent.subtotal_cents - others.own_discounts, 0)
+                            // {smallest_unit("parent.currency")} * {smallest_unit("parent.currency")}
+                    end,
+                    0
+                )
+            ))
+        """,
+        "lines": "min(others.lines)",
+    },
+)
+_UNIT: Final = smallest_unit("its_order.currency")
+_IN_UNITS, _UNITS = in_units(
+    "its_order.currency",
+    *("amount", "tax"),
+    credible=(("tax", "Tax"),),
+    needs=("order_items", "orders"),
+    lookups=(_ITS_ORDER,),
+)
 
 REFUNDS = Source(
     schema="source",
@@ -113,24 +145,25 @@ REFUNDS = Source(
             Column("returned_on", Type.DAY, "Business day of returned_at; null where that is.", nullable=True),
             "business_day(row.returned_at)",
         ),
-        _of_line("line_quantity", Type.UNITS, "Units of the refunded line.", "max(line.quantity)"),
+        _of_line("line_quantity", Type.UNITS, "Units of the refunded line.", "quantity"),
         _of_line(
             "line_amount",
             Type.CENTS,
             "What the line came to without tax and before discount.",
-            f"max({line_subtotal('line')})",
+            "amount",
         ),
         Derived(
             Column("currency", Type.TEXT, "ISO 4217 code of the order's amounts.", nullable=True),
-            _CURRENCY,
+            "its_order.currency",
             needs=("order_items", "orders"),
+            lookups=(_ITS_ORDER,),
         ),
         *_UNITS,
         Derived(
             Column("line_ordered_at", Type.AT, "When the line's order was placed.", nullable=True),
-            "(select min(parent.ordered_at) from order_items as line join orders as parent using (order_id)"
-            " where line.order_item_id = row.order_item_id)",
+            "its_order.ordered_at",
             needs=("order_items", "orders"),
+            lookups=(_ITS_ORDER,),
         ),
         Derived(
             Column(
@@ -140,26 +173,17 @@ REFUNDS = Source(
                 " the shop may have rounded it either way.",
                 nullable=True,
             ),
-            _PAID,
+            "its_price.paid",
             needs=("order_items", "orders", "refunds"),
             # Half a smallest unit each for the line, its order's discount, that of every line of it, and every refund.
-            where_rounded=f"""
-                {_PAID} + {smallest_unit(_CURRENCY)} + (
-                    (select count(*) from refunds as sibling where sibling.order_item_id = row.order_item_id)
-                    + (
-                        select count(*)
-                        from order_items as line
-                        join order_items as sibling using (order_id)
-                        where line.order_item_id = row.order_item_id
-                    )
-                ) * {smallest_unit(_CURRENCY)} // 2
-            """,
+            where_rounded=f"its_price.paid + {_UNIT} + (of_its_line.refunds + its_price.lines) * {_UNIT} // 2",
+            lookups=(_ITS_PRICE, _ITS_ORDER, _OF_ITS_LINE),
         ),
         Derived(
             Column("refunded_amount", Type.CENTS, "Money over all refunds of the line.", nullable=True),
-            "(select sum(sibling.amount_cents) from refunds as sibling"
-            " where sibling.order_item_id = row.order_item_id)",
+            "of_its_line.amount",
             needs=("refunds",),
+            lookups=(_OF_ITS_LINE,),
         ),
         Derived(
             Column("units_before", Type.UNITS, "Units of the refunds of the line before this one.", nullable=True),
@@ -174,8 +198,9 @@ REFUNDS = Source(
         ),
         Derived(
             Column("refunded_units", Type.UNITS, "Units over all refunds of the line.", nullable=True),
-            "(select sum(sibling.quantity) from refunds as sibling where sibling.order_item_id = row.order_item_id)",
+            "of_its_line.units",
             needs=("refunds",),
+            lookups=(_OF_ITS_LINE,),
         ),
     ),
 )

@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
-from include.contract import Column, Derived, Source, Type
+from include.contract import Column, Derived, Lookup, Source, Type
 from include.contract.rules import at_most, between
 from include.contract.table import key
 from include.sources.time import in_our_time
 
+_ITS_LINE: Final = Lookup(
+    "its_line",
+    "order_items as line join orders as parent using (order_id)",
+    {"line.order_item_id": "order_item_id"},
+    {
+        "quantity": "min(line.quantity)",
+        "ordered_at": "min(parent.ordered_at)",
+        "sold_at": "min(coalesce(line.sold_at, parent.ordered_at))",
+        "ended_at": "min(least(line.removed_at, parent.cancelled_at))",
+    },
+)
+# All rows of the line that count.
+_ITS_SHARES: Final = Lookup(
+    "its_shares",
+    "shipment_items as sibling",
+    {"sibling.order_item_id": "order_item_id"},
+    {"units": "sum(sibling.quantity)"},
+    where="sibling.cancelled_at is null",
+)
+_SAID: Final = """
+    hash(
+        sibling.shipped_at,
+        sibling.delivered_at,
+        sibling.cancelled_at,
+        coalesce(sibling.warehouse_id, other.warehouse_id)
+    )
+"""
+# All rows of the shipment that are of the line's order. Of what they say hashes of 64 bits are compared: what DuckDB
+# counts the distinct values of, it keeps in memory, which 8 M rows do not fit into.
+_ITS_SHIPMENT: Final = Lookup(
+    "its_shipment",
+    """
+        order_items as line
+        join order_items as other using (order_id)
+        join shipment_items as sibling on sibling.order_item_id = other.order_item_id
+    """,
+    {"line.order_item_id": "order_item_id", "sibling.shipment_id": "shipment_id"},
+    {"says": f"case when min({_SAID}) = max({_SAID}) then 1 when count(*) > 0 then 2 end"},
+)
 
-def _of_line(name: str, kind: Type, doc: str, value: str) -> Derived:
-    """A figure of the line (alias ``line``) or its order (``parent``)."""
-    sql = f"""(
-        select min({value})
-        from order_items as line
-        join orders as parent using (order_id)
-        where line.order_item_id = row.order_item_id
-    )"""
-    return Derived(Column(name, kind, doc, nullable=True), sql, needs=("order_items", "orders"))
+
+def _of_line(name: str, kind: Type, doc: str, sql: str) -> Derived:
+    """A figure of the line or its order."""
+    return Derived(Column(name, kind, doc, nullable=True), sql, needs=("order_items", "orders"), lookups=(_ITS_LINE,))
 
 
 def _day(instant: str) -> Derived:
@@ -103,9 +138,9 @@ SHIPMENT_ITEMS = Source(
             "seconds_to_ship",
             Type.INTEGER,
             "Seconds from the order's ordered_at to shipped_at; a fraction of one is dropped.",
-            "(epoch_us(row.shipped_at) - epoch_us(parent.ordered_at)) // 1000000",
+            "(epoch_us(row.shipped_at) - epoch_us(its_line.ordered_at)) // 1000000",
         ),
-        _of_line("line_quantity", Type.UNITS, "Units of the order line.", "line.quantity"),
+        _of_line("line_quantity", Type.UNITS, "Units of the order line.", "its_line.quantity"),
         Derived(
             Column(
                 "shipped_units",
@@ -113,45 +148,32 @@ SHIPMENT_ITEMS = Source(
                 "Units of the order line over all shipments that were not cancelled; null of one that was.",
                 nullable=True,
             ),
-            """case when row.cancelled_at is null then (
-                select sum(sibling.quantity)
-                from shipment_items as sibling
-                where sibling.order_item_id = row.order_item_id and sibling.cancelled_at is null
-            ) end""",
+            "case when row.cancelled_at is null then its_shares.units end",
+            lookups=(_ITS_SHARES,),
         ),
         Derived(
             Column(
                 "said_of_shipment",
                 Type.INTEGER,
-                "How many different things the shipment's rows of the order say of it; 1 where they agree.",
+                "Whether the shipment's rows of the order say the same of it: 1 where they do, otherwise 2.",
                 nullable=True,
             ),
-            """(
-                select count(distinct (
-                    sibling.shipped_at,
-                    sibling.delivered_at,
-                    sibling.cancelled_at,
-                    coalesce(sibling.warehouse_id, other.warehouse_id)
-                ))
-                from order_items as line
-                join order_items as other using (order_id)
-                join shipment_items as sibling on sibling.order_item_id = other.order_item_id
-                where line.order_item_id = row.order_item_id and sibling.shipment_id = row.shipment_id
-            )""",
+            "its_shipment.says",
             needs=("order_items",),
+            lookups=(_ITS_SHIPMENT,),
         ),
         _of_line(
             "line_sold_at",
             Type.AT,
             "When the line was ordered, or added to its order.",
-            "coalesce(line.sold_at, parent.ordered_at)",
+            "its_line.sold_at",
         ),
         _of_line(
             "line_ended_at",
             Type.AT,
             "When the line was taken out or its order cancelled, whatever was first; null while neither was, or of a "
             "shipment that was cancelled.",
-            "case when row.cancelled_at is null then least(line.removed_at, parent.cancelled_at) end",
+            "case when row.cancelled_at is null then its_line.ended_at end",
         ),
     ),
 )

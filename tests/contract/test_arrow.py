@@ -7,7 +7,7 @@ import pytest
 
 from include.contract import Table, Type
 from include.contract.arrow import arrow_schema, arrow_type
-from include.contract.assets import asset
+from include.pipeline.assets import asset
 from include.sources import SOURCES
 from transforms.registry import TABLES
 

@@ -11,7 +11,7 @@ from psycopg.sql import SQL
 from include.contract import Column, Table, Type
 from include.contract.ddl import create_table
 from include.publish.live import write_comments
-from include.publish.live_schema import loosen
+from include.publish.live_schema import loosen, tighten
 from include.settings import ROOT
 from include.sources import key_types
 from tests.conftest import Database
@@ -45,6 +45,7 @@ KEY = """
 def created(warehouse: psycopg.Connection[Any], table: Table) -> list[tuple[Any, ...]]:
     warehouse.execute(f"create schema if not exists {table.schema}")
     loosen(warehouse, table)
+    tighten(warehouse, table)
     write_comments(warehouse, table)
     return warehouse.execute(COLUMNS, [table.qualified_name]).fetchall()
 

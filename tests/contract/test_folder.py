@@ -73,10 +73,10 @@ def test_an_optional_source_that_is_not_filled_in_is_absent_and_another_one_is_n
     (shop / "inventory.sql").write_text(started)
     found = shop_sources(shop)
     assert "inventory" in found  # its file is a mistake, which is said
-    assert next(one.sql for one in found["orders"].derived if one.column.name == "shipments") == "null"
+    assert next(one.whole_sql for one in found["orders"].derived if one.column.name == "shipments") == "null"
     (shop / "shipment_items.sql").write_text(f"{started}select 1")
     assert "shipment_items" in next(
-        one.sql for one in shop_sources(shop)["orders"].derived if one.column.name == "shipments"
+        one.whole_sql for one in shop_sources(shop)["orders"].derived if one.column.name == "shipments"
     )
 
 

@@ -29,7 +29,7 @@ select * from (values (11, 1, 1), (12, 1, 2), (21, 2, 1)) as line (order_item_id
     ],
 )
 def test_all_rows_of_a_shipment_say_the_same(rows: list[str], said: list[int]) -> None:
-    (found,) = [one.sql for one in SHIPMENT_ITEMS.derived if one.column.name == "said_of_shipment"]
+    (found,) = [one.whole_sql for one in SHIPMENT_ITEMS.derived if one.column.name == "said_of_shipment"]
     with duckdb.connect() as connection:
         connection.execute(_LINES)
         connection.execute(

@@ -36,7 +36,7 @@ def test_a_shop_has_the_sources_it_has_sql_for_and_the_optional_ones(shop: Path)
 
 def test_an_order_has_shipments_only_where_the_shop_records_them(shop: Path) -> None:
     def derived() -> str:
-        return next(one.sql for one in shop_sources(shop)["orders"].derived if one.column.name == "shipments")
+        return next(one.whole_sql for one in shop_sources(shop)["orders"].derived if one.column.name == "shipments")
 
     assert derived() == "null"
     (shop / "shipment_items.sql").write_text("select 1")
@@ -88,7 +88,8 @@ def test_a_shop_says_how_its_amounts_are_rounded(shop: Path) -> None:
     assert {column.rounding for column in exact.columns} == {None}
     assert {column.rounding for column in rounded.columns if column.type is Type.CENTS} == {Rounding.HALF_EVEN}
     changed = [
-        (one.column.name, one.sql == other.sql) for one, other in zip(exact.derived, rounded.derived, strict=True)
+        (one.column.name, one.whole_sql == other.whole_sql)
+        for one, other in zip(exact.derived, rounded.derived, strict=True)
     ]
     assert [name for name, is_same in changed if not is_same] == [
         "finer_amounts",
@@ -188,7 +189,7 @@ def test_a_subtotal_may_differ_by_half_a_cent_for_each_unit_and_itself(
 ) -> None:
     (shop / "order_items.sql").touch()
     (shop / "shop.toml").write_text("[units]\ndecimals = 3\n")
-    derived = {one.column.name: one.sql for one in shop_sources(shop)["order_items"].derived}
+    derived = {one.column.name: one.whole_sql for one in shop_sources(shop)["order_items"].derived}
     found = duckdb.sql(
         f"select {derived['subtotal_off']} <= {derived['subtotal_tolerance']} from (select {quantity} as quantity,"
         f" {price} as unit_price_cents, {subtotal} as subtotal_cents, 1 as smallest_unit_cents) as row"
@@ -202,8 +203,8 @@ def test_a_part_of_a_unit_comes_to_its_price_half_up(shop: Path) -> None:
         (shop / f"{name}.sql").touch()
     (shop / "shop.toml").write_text("[units]\ndecimals = 3\n")
     sources = shop_sources(shop)
-    (gross,) = (one.sql for one in sources["order_items"].derived if one.column.name == "gross")
-    (lines,) = (one.sql for one in sources["orders"].derived if one.column.name == "lines_gross")
+    (gross,) = (one.whole_sql for one in sources["order_items"].derived if one.column.name == "gross")
+    (lines,) = (one.whole_sql for one in sources["orders"].derived if one.column.name == "lines_gross")
     given = "(values (1, 333, 999, null), (1, 350, 999, null), (1, 500, 1, null), (1, 2500, 100, 251))"
     order_items = (
         f"select *, null as removed_at from {given} as t(order_id, quantity, unit_price_cents, subtotal_cents)"
@@ -297,7 +298,7 @@ def test_a_key_says_what_the_key_it_holds_is_called(source: Source) -> None:
 
 def test_seconds_are_those_that_passed() -> None:
     """Not how often a second began in between: that is 1 for a fifth of a second across its boundary."""
-    sql = next(one.sql for one in SOURCES["orders"].derived if one.column.name == "seconds_to_ship")
+    sql = next(one.whole_sql for one in SOURCES["orders"].derived if one.column.name == "seconds_to_ship")
     for ordered, shipped, seconds in (
         ("10:00:00.9", "10:00:01.1", 0),
         ("10:00:00.1", "10:00:01.1", 1),

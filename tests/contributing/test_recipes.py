@@ -387,29 +387,38 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from dags.shops import each_shop
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
+from include.settings.shops import dag_id_of
 
-with DAG(
-    "weekly",
-    schedule=CronTriggerTimetable("0 8 * * MON", timezone=settings().timezone),
-    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=1),
-    default_args=TASK_DEFAULTS,
-    tags=["stocktake", "weekly"],
-    doc_md=__doc__,
-) as dag:
 
-    @task
-    def count() -> int:
-        """Count them."""
-        from include.pipeline import weekly
+def weekly() -> None:
+    """The DAG of a shop."""
+    with DAG(
+        dag_id_of("weekly"),
+        schedule=CronTriggerTimetable("0 8 * * MON", timezone=settings().timezone),
+        start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - read in the timetable's zone
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=1),
+        default_args=task_defaults(),
+        tags=["stocktake", "weekly"],
+        doc_md=__doc__,
+    ):
 
-        return weekly.count()
+        @task
+        def count() -> int:
+            """Count them."""
+            from include.pipeline import weekly
 
-    count()
+            return weekly.count()
+
+        count()
+
+
+for _ in each_shop():
+    weekly()
 '''
 
 

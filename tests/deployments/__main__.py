@@ -17,7 +17,7 @@ import typer
 from include.local.embedded_postgres import Cluster
 from include.local.profile import state_folder
 from tests.bench.place import FULL_ORDERS, Place
-from tests.deployments.stack import SHAPES, databases, deployed
+from tests.deployments.stack import SHAPES, Shape, databases, deployed, on_engine
 from transforms.engines import AUTO
 
 
@@ -50,9 +50,11 @@ def _night(
     folder: Path, cluster: Cluster, shape: str, engine: str, *, fill: bool = False, image: Path | None = None
 ) -> dict[str, str]:
     """The first night in a shape, and its features: the digest of every table."""
-    with deployed(folder, cluster, SHAPES[shape], fill=fill, programs=image and image / "bin") as stack:
+    built_by = Shape() if engine == AUTO else on_engine(engine)
+    with deployed(folder, cluster, SHAPES[shape] | built_by, fill=fill, programs=image and image / "bin") as stack:
         started = time.monotonic()
-        stack.night(engine=engine)
+        # The schedule's, which comes before any that is triggered.
+        stack.first_night()
         seconds = time.monotonic() - started
         services = [one for one in stack.deployment.running.values() if one.process.poll() is None]
         typer.echo(

@@ -25,11 +25,14 @@ def local_night(shop_server: Cluster, tmp_path_factory: pytest.TempPathFactory) 
         return stack.digests()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def workers(
     shop_server: Cluster, local_night: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
-    """Two workers that have databases and object store in common, and nothing else; no night has run yet."""
+    """Two workers that have databases and object store in common, and nothing else; no night has run yet.
+
+    A deployment each for the modules that ask: all use one server's databases, one after the other.
+    """
     assert local_night
     with deployed(tmp_path_factory.mktemp("celery") / "of", shop_server, SHAPES["celery"]) as stack:
         yield stack

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,14 +25,13 @@ import psutil
 from include.local.embedded_postgres import HOST, Cluster
 from include.settings import ROOT
 from tests.deployments import compose
-from tests.deployments.compose import Service
+from tests.deployments.compose import PORT, Service
+from tests.ports import SEAWEEDFS_BESIDE, free_port
 
 _POSTGRES: Final = "postgres"
 _SOURCES: Final = "/opt/stocktake"
 _HOME: Final = "/opt/airflow"
 _START_SECONDS: Final = 180.0
-_BESIDE: Final = 10_000  # SeaweedFS also listens on every port and so many above it
-_PORT: Final = re.compile(r"port[= ](\d+)")
 # What goes by another name on this machine.
 _PROGRAMS: Final = {"valkey-server": "redis-server", "valkey-cli": "redis-cli"}
 
@@ -66,13 +64,30 @@ class Running:
         except (ProcessLookupError, PermissionError):
             return False
 
-    def kill(self) -> None:
-        """End it and all that it started as a power cut would."""
+    def cpu_seconds(self) -> float:
+        """The processor time of it and of all that it started and that still runs."""
+        found = 0.0
         for process in psutil.process_iter():
             if self.has(process.pid):
                 with suppress(psutil.Error):
-                    process.kill()
+                    found += sum(process.cpu_times()[:2])
+        return found
+
+    def kill(self) -> None:
+        """End it and all that it started as a power cut would."""
+        while self._killed():  # what forked before it was killed may have left another
+            time.sleep(0.05)
         self.process.wait()
+
+    def _killed(self) -> int:
+        """Kill what there is of it; how many processes that were."""
+        found = 0
+        for process in psutil.process_iter(["status"]):
+            if self.has(process.pid) and process.info["status"] != psutil.STATUS_ZOMBIE:
+                with suppress(psutil.Error):
+                    process.kill()
+                found += 1
+        return found
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and all that it started."""
@@ -110,9 +125,10 @@ class Deployment:
         }  # fmt: skip
         self.services = compose.services(self.variables, profiles)
         for service in self.services.values():
-            for port in _PORT.findall(" ".join(service.command)):
+            for port in PORT.findall(" ".join(service.command)):
                 self.port(service.name, int(port))
         self.running: dict[str, Running] = {}
+        self._well = {_POSTGRES}
 
     @cached_property
     def url(self) -> str:
@@ -121,26 +137,40 @@ class Deployment:
 
     def port(self, service: str, port: int) -> int:
         """The port that a service has here for the one that it has in its container."""
-        if (service, port) not in self._ports:
-            self._ports[service, port] = _free_port({*self._ports.values()})
+        while (service, port) not in self._ports:
+            here = free_port(SEAWEEDFS_BESIDE)
+            if here not in self._ports.values():
+                self._ports[service, port] = here
         return self._ports[service, port]
 
-    def start(self) -> None:
-        """Start every service, each when those that it waits for are well, and wait until all are."""
+    def is_at(self, service: str, port: int, here: int) -> None:
+        """Have a server that runs stand for a service."""
+        self._ports[service, port] = here
+        self._well.add(service)
+
+    def start(self, *names: str) -> None:
+        """Start services, by default all, each when those that it waits for are well, and wait until they are."""
         self._ports[_POSTGRES, 5432] = int(_part(self._cluster.url("postgres", "airflow"), r":(\d+)/"))
-        well = {_POSTGRES}
-        for service in [one for one in self.services.values() if one.name != _POSTGRES]:
-            for name in [one for one in service.waits_for if one not in well]:
-                self._all_well(name)
-                well.add(name)
-            for number in range(1, service.replicas + 1):
-                self.begin(service.name, number)
-        for name in [one for one in self.services if one not in well]:
+        for name in names or self.services:
+            self._begin_all(name)
+        for name in names or self.services:
             self._all_well(name)
 
-    def _all_well(self, service: str) -> None:
-        for name in self._names(self.services[service]):
-            self.wait(name)
+    def _begin_all(self, name: str) -> None:
+        service = self.services[name]
+        if name in self._well or any(one in self.running for one in self._names(service)):
+            return
+        for other in service.waits_for:
+            self._begin_all(other)
+            self._all_well(other)
+        for number in range(1, service.replicas + 1):
+            self.begin(name, number)
+
+    def _all_well(self, name: str) -> None:
+        if name not in self._well:
+            for one in self._names(self.services[name]):
+                self.wait(one)
+        self._well.add(name)
 
     def begin(self, name: str, number: int = 1) -> Running:
         """Start one of a service's processes, with what an earlier one left on disk."""
@@ -153,6 +183,8 @@ class Deployment:
         config = Path(environment["AIRFLOW_HOME"]) / "config" / "airflow_local_settings.py"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(compose.image_file(f"{_HOME}/config/airflow_local_settings.py"))
+        for target, file in service.files.items():
+            Path(self._here(target, service, called)).write_text(self._here(file.read_text(), service, called))
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [self._here(word, service, called) for word in service.command],
@@ -168,7 +200,7 @@ class Deployment:
             RuntimeError: when it is not, in time; with the end of what it printed.
         """
         running = self.running[name]
-        service = self.services[name.rpartition("-")[0] if name not in self.services else name]
+        service = self._service(name)
         deadline = time.monotonic() + _START_SECONDS
         said = b""
         while time.monotonic() < deadline:
@@ -177,19 +209,27 @@ class Deployment:
                 if service.ends and code == 0:
                     return
                 break
-            if not service.ends and service.health is not None:
-                asked = [self._here(word, service, name) for word in service.health]
-                with suppress(subprocess.TimeoutExpired):
-                    done = subprocess.run(
-                        asked, env=dict(running.environment), cwd=running.folder, capture_output=True, timeout=60,
-                        check=False,
-                    )  # fmt: skip
-                    if done.returncode == 0:
-                        return
-                    said = done.stdout + done.stderr
+            if service.health is not None:
+                is_well, said = self.health(name)
+                if is_well:
+                    return
             time.sleep(0.5)
         end = running.log.read_bytes()[-3000:] + said[-1000:]
         raise RuntimeError(f"{name} does not come up:\n{end.decode(errors='replace')}")
+
+    def health(self, name: str) -> tuple[bool, bytes]:
+        """Ask a process how it is as its service's check does: whether it is well, and what the check printed."""
+        running, service = self.running[name], self._service(name)
+        asked = [self._here(word, service, name) for word in service.health or ()]
+        with suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(
+                asked, env=dict(running.environment), cwd=running.folder, capture_output=True, timeout=60, check=False
+            )
+            return done.returncode == 0, done.stdout + done.stderr
+        return False, b"It does not answer."
+
+    def _service(self, called: str) -> Service:
+        return self.services[called if called in self.services else called.rpartition("-")[0]]
 
     def memory(self) -> int:
         """Bytes of all its processes now, what they share counted once."""
@@ -212,7 +252,8 @@ class Deployment:
 
     def _places(self, service: Service, called: str) -> dict[str, Path]:
         """The folders of this machine for those of the container."""
-        own, mounted = self._folder / called, {*service.volumes, *service.memory}
+        own = self._folder / called
+        mounted = {*service.volumes, *service.memory, *(str(Path(target).parent) for target in service.files)}
         found = {place: own / place.strip("/").replace(f"{_HOME.strip('/')}/", "home/") for place in mounted}
         return {_SOURCES: ROOT, _HOME: own / "home", **found}
 
@@ -244,9 +285,11 @@ class Deployment:
         for (name, port), here in self._ports.items():
             if name == service.name:
                 text = re.sub(
-                    rf"^{port}$|(?<=127\.0\.0\.1[:/]){port}\b|(?<=port[= ]){port}\b|(?<=-p ){port}\b", str(here), text
-                )
-            text = re.sub(rf"(?<=[@/]){name}:{port}\b", f"{HOST}:{here}", text)
+                    rf"^{port}$|(?<=127\.0\.0\.1[:/]){port}\b|(?<=port[= ]){port}\b|(?<=-p ){port}\b"
+                    rf"|(?<=address=:){port}\b",
+                    str(here), text,
+                )  # fmt: skip
+            text = re.sub(rf"(?<![\w.-]){name}:{port}\b", f"{HOST}:{here}", text)
             if name == _POSTGRES:
                 text = re.sub(rf"(?<=@){name}(?=/)", f"{HOST}:{here}", text)
         return text
@@ -266,16 +309,3 @@ def _part(url: str, pattern: str) -> str:
     found = re.search(pattern, url)
     assert found is not None
     return found[1]
-
-
-def _free_port(taken: set[int]) -> int:
-    """A port that is free, of which the one that SeaweedFS takes beside it is free too."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind((HOST, 0))
-            port = int(one.getsockname()[1])
-            if port in taken or port + _BESIDE >= 65_536:
-                continue
-            with suppress(OSError):
-                other.bind((HOST, port + _BESIDE))
-                return port

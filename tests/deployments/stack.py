@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,15 @@ from typing import Any, ClassVar, Final
 
 import httpx
 import psycopg
+from psycopg.errors import ObjectInUse
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from include.local.embedded_postgres import SUPERUSER, Cluster
+from tests.deployments.compose import postgres_settings
 from tests.deployments.processes import Deployment, Running
 from tests.end_to_end.conftest import ZONE, Stack
+from tests.object_server import KEY_ID, REGION, SECRET
+from transforms.registry import TABLES
 
 
 @dataclass(frozen=True)
@@ -31,21 +37,24 @@ class Shape:
         return Shape((*self.profiles, *other.profiles), {**self.variables, **other.variables})
 
 
-_KEY, _SECRET = "stocktake", "s3cret-of-the-lake"
+DIGESTS: Final = """
+    select distinct on (schema_name, table_name) schema_name || '.' || table_name, digest::text
+    from audit.builds join audit.runs using (run_id) order by schema_name, table_name, started_at desc
+"""
 _BUCKET: Final = Shape(
     ("s3",),
     {
         "STOCKTAKE_LAKE": "s3://stocktake/lake",
         "STOCKTAKE_LAKE_ENDPOINT": "http://seaweedfs:8333",
-        "STOCKTAKE_LAKE_REGION": "us-east-1",
-        "STOCKTAKE_LAKE_KEY_ID": _KEY,
-        "STOCKTAKE_LAKE_SECRET": _SECRET,
+        "STOCKTAKE_LAKE_REGION": REGION,
+        "STOCKTAKE_LAKE_KEY_ID": KEY_ID,
+        "STOCKTAKE_LAKE_SECRET": SECRET,
         "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
         "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://stocktake/logs",
         "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "stocktake_logs",
         "AIRFLOW_CONN_STOCKTAKE_LOGS": (
-            f'{{"conn_type": "aws", "login": "{_KEY}", "password": "{_SECRET}",'
-            ' "extra": {"endpoint_url": "http://seaweedfs:8333", "region_name": "us-east-1"}}'
+            f'{{"conn_type": "aws", "login": "{KEY_ID}", "password": "{SECRET}",'
+            f' "extra": {{"endpoint_url": "http://seaweedfs:8333", "region_name": "{REGION}"}}}}'
         ),
     },
 )
@@ -62,6 +71,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "celery": _BUCKET | Shape(("celery",), {"AIRFLOW_EXECUTOR": "CeleryExecutor", "AIRFLOW_PARALLELISM": "4"}),
     "clusters": _BUCKET | _CLUSTERS,
 }
+
+
+def on_engine(engine: str) -> Shape:
+    """What is added to a shape, so that one engine builds every table."""
+    return Shape(variables={"STOCKTAKE_ENGINES": json.dumps(dict.fromkeys(TABLES, engine))})
 
 
 @dataclass(frozen=True)
@@ -88,11 +102,7 @@ class Deployed(Stack):
 
     def digests(self) -> dict[str, str]:
         """The digest of every table as the newest run built it."""
-        rows = self.warehouse(
-            "select distinct on (schema_name, table_name) schema_name || '.' || table_name, digest::text"
-            " from audit.builds join audit.runs using (run_id) order by schema_name, table_name, started_at desc"
-        )
-        return dict(rows)
+        return dict(self.warehouse(DIGESTS))
 
     def workers(self) -> dict[str, Running]:
         """The processes that run tasks, by name."""
@@ -107,16 +117,19 @@ class Deployed(Stack):
             time.sleep(0.5)
         return self.well(found[0]["dag_run_id"])
 
-    def night(self, **conf: Any) -> str:
-        """Run a night, and its features, to their end; its run id."""
-        return self.well(self.begun(**conf))
-
     def begun(self, **conf: Any) -> str:
         """Trigger a night; its run id."""
         answer = self.trigger(**conf)
         assert answer.status_code == 200, answer.text
         self._let_nights_run()
         return str(answer.json()["dag_run_id"])
+
+    def has_read(self, dag: str) -> None:
+        """Wait until Airflow knows a DAG, of whatever shop: it is well before it has read the files."""
+        deadline = time.monotonic() + self.patience_seconds
+        while not self.api("GET", "dags", params={"dag_id_prefix_pattern": dag}).json()["total_entries"]:
+            assert time.monotonic() < deadline, f"Airflow reads no {dag}"
+            time.sleep(0.5)
 
     def _let_nights_run(self) -> None:
         answer = self.api("PATCH", "dags/nightly", json={"is_paused": False})
@@ -133,7 +146,7 @@ class Deployed(Stack):
 def databases(folder: Path) -> Iterator[Cluster]:
     """A Postgres with the databases of a deployment, of which the shop is not filled yet."""
     folder.mkdir()
-    cluster = Cluster(folder, {"max_connections": "200"})
+    cluster = Cluster(folder, {"max_connections": "200", **postgres_settings()})
     cluster.start()
     try:
         cluster.provision()
@@ -165,6 +178,7 @@ def deployed(
             stack = Deployed(
                 folder, set(), deployment.url, deployment.variables["AIRFLOW_ADMIN_PASSWORD"], airflow, deployment
             )
+            stack.has_read("nightly")
             yield stack
     finally:
         deployment.stop()
@@ -172,7 +186,15 @@ def deployed(
 
 
 def _empty(cluster: Cluster, *names: str) -> None:
+    """Make databases anew.
+
+    Raises:
+        ObjectInUse: when another deployment still runs on them; one that has ended is waited for, a minute at most.
+    """
+    until_free = Retrying(
+        retry=retry_if_exception_type(ObjectInUse), stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True
+    )
     with psycopg.connect(cluster.url("postgres", SUPERUSER), autocommit=True) as server:
         for name in names:
-            server.execute(f"drop database if exists {name} with (force)".encode())
+            until_free(server.execute, f"drop database if exists {name}".encode())
     cluster.provision()

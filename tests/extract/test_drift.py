@@ -19,7 +19,7 @@ from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.ledger.drift import Change
 from include.pipeline import nightly
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from include.pipeline.task_defaults import task_defaults
 from include.serve.page import render
 from include.settings import ROOT, settings
 from include.sources import SOURCES, shop_sources
@@ -159,7 +159,7 @@ def test_drift_stops_the_night_with_nothing_written(nights: Nights) -> None:
         nightly.extract(run)
     assert [name for name in SOURCES for layer in ("raw", "clean") if lake.version(layer, name) is not None] == []
     assert nights.ask("select count(*) from audit.source_counts") == [(0,)]
-    decided = TASK_DEFAULTS["retry_policy"].evaluate(SchemaDrift("x"), 1, 5)
+    decided = task_defaults()["retry_policy"].evaluate(SchemaDrift("x"), 1, 5)
     assert decided.action is RetryAction.FAIL  # no other try
 
 

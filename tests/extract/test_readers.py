@@ -17,7 +17,9 @@ import duckdb
 import pytest
 
 from include.extract import snapshot
-from include.extract.readers import largest_first, readers, shop_row
+from include.extract.ranges import in_order
+from include.extract.readers import readers
+from include.extract.work import shop_row
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
 from include.ledger import runs
@@ -163,7 +165,8 @@ def test_an_interrupted_task_stops_all(old_shop: Database) -> None:
 
 
 _KILLED = f"""
-from include.extract.readers import readers, shop_row
+from include.extract.readers import readers
+from include.extract.work import shop_row
 with readers(2) as shop:
     shop.read(["a", "b"], lambda connection, _: shop_row(connection, {_SLOW!r}))
 """
@@ -192,19 +195,25 @@ def two_connections(old_shop: Database) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("nights", "two_connections")
-def test_where_the_role_may_open_fewer_those_read_all(caplog: pytest.LogCaptureFixture) -> None:
+def test_where_the_role_may_open_fewer_those_read_all_and_share_the_memory(caplog: pytest.LogCaptureFixture) -> None:
     both = threading.Barrier(2, timeout=20)
+    shares = {}
 
     def process(connection: duckdb.DuckDBPyConnection, name: str) -> int:
         if name in "ab":
             both.wait()
         time.sleep(0.5)
+        (limit,) = connection.execute("select current_setting('memory_limit')").fetchone() or ("",)
+        shares[name] = float(limit.split()[0])
         return int(shop_row(connection, "select pg_backend_pid()")[0])
 
     with caplog.at_level(logging.WARNING), readers(4) as shop:
         found = shop.read(list("abcdef"), process)
     assert list(found) == list("abcdef")
     assert len(set(found.values())) == 2
+    with duck.session(2) as half:
+        (limit,) = half.execute("select current_setting('memory_limit')").fetchone() or ("",)
+    assert [shares[name] for name in "cdef"] == pytest.approx([float(limit.split()[0])] * 4, abs=0.2)
     said = [record.message for record in caplog.records if "fewer connections" in record.message]
     assert len(said) == 2
     assert "too many connections for role" in said[0]
@@ -214,7 +223,7 @@ def test_where_the_role_may_open_fewer_those_read_all(caplog: pytest.LogCaptureF
 @pytest.mark.usefixtures("nights")
 def test_the_largest_source_is_read_first() -> None:
     sources = shop_sources(settings().sources)
-    ordered = largest_first(sources.values())
+    ordered = in_order(sources.values(), [], 2).names
     assert set(ordered) == set(sources)
     assert ordered.index("order_items") < ordered.index("customers") < ordered.index("warehouses")
 
@@ -256,3 +265,21 @@ def test_behind_a_pooler_they_share_a_snapshot_too_as_far_as_it_has_sessions(
         assert time.monotonic() - started < 20
     assert set(found.values()) == {before}
     assert len(processes) == expected
+
+
+@pytest.mark.usefixtures("nights")
+@pytest.mark.skipif(BOUNCER is None, reason="Debian's pgbouncer is not here")
+def test_an_error_is_not_held_up_behind_a_full_pooler(old_shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Barrier(2, timeout=20)
+
+    def fail_or_wait(connection: duckdb.DuckDBPyConnection, _: str) -> None:
+        begun.wait()
+        shop_row(connection, "select 1 / 0" if connection is shop.first else _SLOW)
+
+    with pooler(old_shop.url("extractor"), sessions=2) as url:
+        monkeypatch.setenv("STOCKTAKE_SHOP_URL", url)
+        settings.cache_clear()
+        started = time.monotonic()
+        with pytest.raises(duckdb.Error, match="division by zero"), readers(2) as shop:
+            shop.read(["a", "b"], fail_or_wait)
+        assert time.monotonic() - started < 15

@@ -18,9 +18,10 @@ import pytest
 from include.demo_shop.history import HistorySize, fill_history
 from include.demo_shop.schema import create_schema
 from include.extract import snapshot
-from include.extract.readers import readers, shop_row
-from include.extract.replica import ReplicaBehind, replayed_until
+from include.extract.readers import readers
+from include.extract.replica import ReplicaBehind, before_snapshot, replayed_until
 from include.extract.sql_files import EVERYTHING
+from include.extract.work import shop_row
 from include.local import embedded_postgres
 from include.local.embedded_postgres import SUPERUSER, Cluster
 from include.pipeline import nightly
@@ -155,6 +156,21 @@ def test_a_replica_of_a_shop_where_nobody_writes_is_not_behind(
         as_of, lag = replayed_until(shop.first)
     assert lag < 6
     assert as_of > commit
+
+
+def test_what_is_replayed_between_the_snapshot_and_the_question_is_not_taken_for_read(
+    replicated: Nights, server: psycopg.Connection[Any]
+) -> None:
+    catch_up(replicated, server)
+    with readers(1, before_snapshot) as shop:
+        shop_row(shop.first, "select count(*) from orders")
+        replicated.shop.execute("update orders set updated_at = now() where order_id = 9")
+        catch_up(replicated, server)
+        later, less = replayed_until(shop.first)
+        as_of, lag = replayed_until(shop.first, before=shop.as_of)
+    assert as_of == shop.as_of
+    assert as_of < later
+    assert lag == pytest.approx(less + (later - as_of).total_seconds())
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from include.contract import Column, Type
 from include.demo_shop.live import Traffic, trade
 from include.extract import snapshot, sql_files
+from include.extract.source_rows import SourceRows
 from include.extract.statements import StatementsRefused
 from include.lake import duckdb_session as duck
 from include.lake import tables as lake
@@ -243,7 +244,7 @@ def test_a_shop_that_cannot_be_reached_is_named_without_its_password(monkeypatch
 def test_a_shop_that_goes_away_while_it_is_read_is_trouble_that_may_pass(
     nights: Nights, old_shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stamped = snapshot._Reading._stamped
+    stamped = SourceRows.stamped
 
     def kill_and_read(reading: Any, *rest: Any) -> Any:
         if reading.source.name == "order_items":
@@ -254,10 +255,10 @@ def test_a_shop_that_goes_away_while_it_is_read_is_trouble_that_may_pass(
                 )
         return stamped(reading, *rest)
 
-    monkeypatch.setattr(snapshot._Reading, "_stamped", kill_and_read)
+    monkeypatch.setattr(SourceRows, "stamped", kill_and_read)
     with pytest.raises(OSError, match=r"order_items|terminating connection"):
         read_everything("run")
-    monkeypatch.setattr(snapshot._Reading, "_stamped", stamped)
+    monkeypatch.setattr(SourceRows, "stamped", stamped)
     assert read_everything("run").sources["order_items"].extracted > 0
     assert nights.shop.execute("select 1").fetchone() == (1,)
 

@@ -103,6 +103,11 @@ def test_every_planted_defect_is_quarantined_with_its_rule_and_nothing_else_is_t
         )[0][0]
         assert planted[name][1] in examples
 
+    # What is looked up of all rows at once is what it is of each row alone.
+    caught = held(nights)
+    nights.report(full_refresh=True)
+    assert held(nights) == caught
+
 
 @pytest.mark.usefixtures("tolerant")
 @pytest.mark.after_a_night

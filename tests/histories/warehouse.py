@@ -91,7 +91,7 @@ def _read_schema(source: Source) -> pa.Schema:
 
 def _sql(derived: Derived) -> str:
     is_known = all(need in READ for need in derived.needs)
-    return f"try_cast({derived.sql if is_known else 'null'} as {derived.column.type.duckdb})"
+    return f"try_cast({derived.whole_sql if is_known else 'null'} as {derived.column.type.duckdb})"
 
 
 @dataclass

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # What a module may import of this project, by the longest prefix that names it. Plans (transforms) and rooms (include)
 # do not know each other; only the wiring knows both.
 MAY_IMPORT = {
-    "dags": ("include", "transforms", "dags.steps", "dags.tables"),
+    "dags": ("include", "transforms", "dags.shops", "dags.steps", "dags.tables"),
     "plugins": ("include",),
     "transforms": ("transforms", "include.contract"),
     "transforms.parameters": ("include.settings",),  # what a shop sees differently, and its tables quote

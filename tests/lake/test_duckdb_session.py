@@ -1,4 +1,4 @@
-"""DuckDB as the night uses it: what it says of a Postgres that goes away while it is attached."""
+"""DuckDB as the night uses it: what it says where a Postgres goes away that is attached, or memory runs out."""
 
 from __future__ import annotations
 
@@ -81,3 +81,11 @@ def test_of_a_refused_statement_the_reason_comes_first(warehouse_database: Datab
             duck.guarded(),
         ):
             session.execute("select * from postgres_query('shop', ?)", [long])
+
+
+def test_where_memory_runs_out_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKTAKE_MEMORY_LIMIT", "20MB")
+    settings.cache_clear()
+    message = r"^STOCKTAKE_MEMORY_LIMIT=20MB is not enough, raise it: Out of Memory Error[^\n]*$"
+    with pytest.raises(duckdb.OutOfMemoryException, match=message), duck.session() as session:
+        session.execute("select list(range) from range(10_000_000)").fetchall()

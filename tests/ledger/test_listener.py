@@ -15,6 +15,7 @@ from include.ledger import listener, runs
 from include.ledger.migrations import prepare
 from include.ledger.runs import Kind, Run
 from include.settings import settings
+from include.settings.shops import shop_names
 from tests.conftest import Database
 
 RUN_ID = "manual__2026-11-22T07:00:00+00:00"
@@ -204,3 +205,24 @@ def test_a_listener_without_settings_never_raises(
     listener.on_task_instance_failed(task("extract"), ValueError("postgresql://a:hunter22@b"))
     assert "ValidationError" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_of_several_shops_a_run_is_entered_in_its_own_ledger(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ledger.copy()
+    monkeypatch.setenv("STOCKTAKE_SHOPS", '["berlin", "lima"]')
+    for shop, database in (("BERLIN", ledger), ("LIMA", other)):
+        monkeypatch.setenv(f"STOCKTAKE_{shop}__SHOP_URL", "postgresql://extractor@shop.invalid/shop")
+        monkeypatch.setenv(f"STOCKTAKE_{shop}__WAREHOUSE_URL", database.url("loader"))
+    shop_names.cache_clear()
+    settings.cache_clear()
+    try:
+        listener.on_dag_run_failed(dag_run("nightly__lima"), "failed")
+        assert (entry(ledger)[0], entry(other)[0]) == ("running", "failed")
+        listener.on_task_instance_failed(task("extract", dag_id="nightly__berlin"), "no shop")
+        assert entry(ledger)[:2] == ("failed", "extract: no shop")
+        listener.on_dag_run_running(dag_run("nightly"))  # of nobody's DAG: of neither shop
+        assert (entry(ledger)[0], entry(other)[0]) == ("failed", "failed")
+    finally:
+        monkeypatch.delenv("STOCKTAKE_SHOPS")
+        shop_names.cache_clear()
+        other.drop()

@@ -29,7 +29,7 @@ from include.ledger.migrations import (
     read_migrations,
 )
 from include.ledger.runs import Kind, Run
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from include.pipeline.task_defaults import task_defaults
 from include.settings import settings
 from tests.conftest import Database
 
@@ -249,7 +249,7 @@ def test_a_lock_that_is_not_had_in_time_is_said_and_tried_again(warehouse: Datab
         ):
             migrate(connection, patience=timedelta(seconds=0.2))
     assert len(str(said.value).splitlines()) == 1
-    assert TASK_DEFAULTS["retry_policy"].evaluate(said.value, 1, 4).action is RetryAction.DEFAULT
+    assert task_defaults()["retry_policy"].evaluate(said.value, 1, 4).action is RetryAction.DEFAULT
     prepare()
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
@@ -25,6 +24,7 @@ from include.ledger.runs import Run
 from include.pipeline.day_messages import QUEUES, MessageTrigger
 from include.settings import settings
 from tests.conftest import Database
+from tests.ports import free_port
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 NAME = "closed-days"
@@ -47,9 +47,7 @@ def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     """A Redis with a password, which Airflow's connection has: what says something on the channel."""
     if REDIS is None:
         pytest.skip("Debian's redis-server is not here")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     place = {"conn_type": "redis", "host": "127.0.0.1", "port": port, "password": PASSWORD}
     monkeypatch.setenv("AIRFLOW_CONN_STOCKTAKE_DAY_CLOSED", json.dumps(place))
     command = [REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]

@@ -47,7 +47,9 @@ def sent(collector: Collector, provider: MeterProvider) -> dict[tuple[str, ...],
 def scraped() -> dict[tuple[str, ...], float]:
     """What Prometheus would find now."""
     return {
-        (gauge.name, *map(str, sorted(labels.items()))): value for gauge, found in read() for labels, value in found
+        (gauge.name, *map(str, sorted(labels.items()))): value
+        for gauge, found in read([None]).items()
+        for labels, value in found
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pydoc
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -15,12 +16,16 @@ import pytest
 from pyarrow import parquet
 
 from include.lake import storage
+from include.lake.object_store import UnusableStorage
 from include.ledger import runs
-from include.pipeline import housekeeping, training_set
+from include.pipeline import housekeeping, nightly, table_build, tables_dag, training_set
 from include.pipeline.housekeeping import Limits
+from include.pipeline.task_defaults import task_defaults
+from include.pipeline.troubles import ERRORS_THAT_MAY_PASS
 from include.serve import page
 from include.settings import settings
 from tests.conftest import Done, move_lake, nights_between
+from tests.faulty_proxy import Fault, before, faults
 from tests.nights import FEW, LAST_DAY, Nights, of_a_copied_shop
 from tests.object_server import ObjectServer, without_a_key_of_ours
 from tests.pipeline.test_republish import let_a_day_pass, put_back, reporting
@@ -29,6 +34,11 @@ from transforms.registry import TABLES
 
 ALL = [one.table for one in TABLES.values()]
 TOMORROW = LAST_DAY + timedelta(days=1)
+STEPS = (
+    (nightly, "begin"), (nightly, "extract"), (nightly, "validate"), (nightly, "check_tolerance"), (nightly, "accept"),
+    (table_build, "build"), (nightly, "audit"), (nightly, "publish"), (tables_dag, "publish"),
+)  # fmt: skip
+MAY_PASS: Any = tuple(pydoc.locate(error) for error in ERRORS_THAT_MAY_PASS)
 
 
 @pytest.mark.long
@@ -93,3 +103,84 @@ def training(nights: Nights) -> tuple[Any, ...]:
     assert json.loads(storage.read(note))["rows"] == rows.num_rows
     assert 0 < rows.num_rows <= customers
     return rows.num_rows, sorted(rows.column_names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STOCKTAKE_LAKE_SECRET", "wrong", "mend STOCKTAKE_LAKE_KEY_ID and STOCKTAKE_LAKE_SECRET"),
+        ("STOCKTAKE_LAKE", "s3://nobucket/lake", "there is no bucket s3://nobucket"),
+    ],
+)
+def test_a_store_that_lets_nobody_in_stops_a_night_before_anything_is_read(
+    nights: Nights, object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    """The shop is not even asked. It is not tried again: it would fail again."""
+    move_lake(monkeypatch, object_server)
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql://nobody@127.0.0.1:9/shop")
+    settings.cache_clear()
+    run = nights.begin()
+    with pytest.raises(UnusableStorage, match=said) as refused:
+        nightly.extract(run)
+    assert not isinstance(refused.value, MAY_PASS)
+
+
+@pytest.mark.long
+def test_a_store_that_is_overloaded_breaks_off_and_loses_answers_changes_nothing(
+    night_done: Callable[[Collection[str]], Done], object_server: ObjectServer, tmp_path: Path
+) -> None:
+    """Of a hundred requests four fail, in one of four ways; what a step does not get over is tried again."""
+    before_it, told = night_done(FEW), {}
+    with before(object_server.endpoint) as proxy:
+        for place in ("sound", "faulty"):
+            done = Done(before_it.shop.copy(), before_it.warehouse.copy(), tmp_path / place / "lake")
+            shutil.copytree(before_it.lake, done.lake)
+            of_a_copied_shop(done.lake)
+            with pytest.MonkeyPatch.context() as environment, nights_between(environment, done) as nights:
+                move_lake(environment, object_server)
+                let_a_day_pass(nights)
+                if place == "faulty":
+                    environment.setenv("STOCKTAKE_LAKE_ENDPOINT", proxy)
+                    settings.cache_clear()
+                    for module, step in STEPS:
+                        environment.setattr(module, step, tried_again(getattr(module, step)))
+                few = replace(nights, names=FEW)
+                few.run(TOMORROW)
+                told[place] = few.published()
+            done.shop.drop()
+            done.warehouse.drop()
+        befallen = faults(proxy)
+    assert told["faulty"] == told["sound"]
+    assert {kind for _, kind in befallen} == {*Fault}
+    assert min(sum(n for (method, _), n in befallen.items() if method == one) for one in ("GET", "PUT")) > 2
+
+
+def test_a_step_that_a_store_failed_is_done_when_it_is_back(
+    nights: Nights, object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_lake(monkeypatch, object_server)
+    run = nights.begin()
+    with monkeypatch.context() as environment:
+        environment.setenv("STOCKTAKE_LAKE_ENDPOINT", "http://127.0.0.1:9")
+        environment.setenv("STOCKTAKE_LAKE_RETRY_SECONDS", "1")
+        settings.cache_clear()
+        with pytest.raises(MAY_PASS, match="s3://lakes is away"):
+            nightly.extract(run)
+    settings.cache_clear()
+    assert sum(nightly.extract(run).values()) > 0
+
+
+def tried_again(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step that is tried again after a failure that may pass, as often as Airflow does."""
+
+    def tried(*arguments: Any) -> Any:
+        for left in reversed(range(task_defaults()["retries"] + 1)):
+            try:
+                return step(*arguments)
+            except MAY_PASS:
+                if not left:
+                    raise
+        return None
+
+    return tried

@@ -20,6 +20,7 @@ from include.ledger import runs
 from include.ledger.runs import Run
 from include.pipeline.outbox import Outbox, OutboxTrigger
 from include.settings import settings
+from include.settings.shops import shop_names
 from tests.conftest import Database
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -80,9 +81,9 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(table: str = "stocktake_outbox") -> AsyncIterator[Listener]:
+async def listening(table: str = "stocktake_outbox", shop: str | None = None) -> AsyncIterator[Listener]:
     """Somebody who listens, until the block ends."""
-    listener = Listener(Outbox(table))
+    listener = Listener(Outbox(table, shop))
     task = asyncio.create_task(listener.listen())
     try:
         yield listener
@@ -254,3 +255,55 @@ async def test_the_table_may_be_called_otherwise(
 def test_what_airflow_stores_of_the_trigger_holds_no_secret() -> None:
     path, arguments = OutboxTrigger("stocktake_outbox").serialize()
     assert (path, arguments) == ("include.pipeline.outbox.OutboxTrigger", {"table": "stocktake_outbox"})
+
+
+async def test_of_several_shops_each_is_heard_in_its_own_outbox(
+    shop: psycopg.Connection[Any], shop_database: Database, empty_ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Database(shop_database.cluster, "shop").copy()
+    monkeypatch.setenv("STOCKTAKE_SHOPS", '["berlin", "lima"]')
+    for name, database in (("BERLIN", shop_database), ("LIMA", other)):
+        monkeypatch.setenv(f"STOCKTAKE_{name}__SHOP_URL", database.url("extractor"))
+        monkeypatch.setenv(f"STOCKTAKE_{name}__WAREHOUSE_URL", empty_ledger.url("loader"))
+    shop_names.cache_clear()
+    settings.cache_clear()
+    try:
+        with other.connect("shopkeeper") as owner:
+            create_schema(owner)
+            announce(owner, YESTERDAY)
+        announce(shop, YESTERDAY - timedelta(days=1))
+        async with listening(shop="berlin") as berlin, listening(shop="lima") as lima:
+            assert await berlin.next() == f"{YESTERDAY - timedelta(days=1)}"
+            assert await lima.next() == f"{YESTERDAY}"
+            assert (await berlin.next(0.5), await lima.next(0.5)) == (None, None)
+    finally:
+        monkeypatch.delenv("STOCKTAKE_SHOPS")
+        shop_names.cache_clear()
+        other.drop()
+
+
+def test_of_several_shops_airflow_stores_whose_it_is() -> None:
+    path, arguments = OutboxTrigger("stocktake_outbox", "lima").serialize()
+    assert (path, arguments) == (
+        "include.pipeline.outbox.OutboxTrigger", {"table": "stocktake_outbox", "shop": "lima"},
+    )  # fmt: skip
+    assert OutboxTrigger(**arguments).shared_stream_key() != OutboxTrigger("stocktake_outbox").shared_stream_key()
+
+
+@pytest.mark.parametrize("named", [None, "oslo"])
+async def test_the_trigger_of_a_shop_that_is_named_no_more_goes_on_and_hears_nothing(
+    shop: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    """Airflow keeps the trigger of a DAG that is gone, and starts one that ended again and again."""
+    monkeypatch.setenv("STOCKTAKE_SHOPS", '["berlin"]')
+    shop_names.cache_clear()
+    try:
+        announce(shop, YESTERDAY)
+        listener = Listener(Outbox("stocktake_outbox", named))
+        task = asyncio.create_task(listener.listen())
+        assert await listener.next(1) is None
+        assert not task.done()
+        task.cancel()
+    finally:
+        monkeypatch.delenv("STOCKTAKE_SHOPS")
+        shop_names.cache_clear()

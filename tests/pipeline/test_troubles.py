@@ -19,7 +19,7 @@ from include.ledger import runs
 from include.ledger.locks import LockBusy
 from include.ledger.runs import Run
 from include.pipeline.stages import stage
-from include.pipeline.task_defaults import TASK_DEFAULTS
+from include.pipeline.task_defaults import task_defaults
 from include.pipeline.troubles import TROUBLES, MayPass, Outcome, WillNotPass, may_pass
 from include.settings import ROOT
 from tests.conftest import Database
@@ -38,7 +38,7 @@ PASSES = {
 
 def action(error: BaseException) -> RetryAction:
     """What Airflow does with a task that failed with this."""
-    return RetryAction(TASK_DEFAULTS["retry_policy"].evaluate(error, 1, 4).action)
+    return RetryAction(task_defaults()["retry_policy"].evaluate(error, 1, 4).action)
 
 
 @pytest.mark.parametrize("state", PASSES)

@@ -40,7 +40,7 @@ def warehouse(warehouse_database: Database) -> Iterator[psycopg.Connection[Any]]
     """A warehouse with three books in it, on which somebody made a view, an index and a grant."""
     with psycopg.connect(warehouse_database.url("loader")) as connection:
         connection.execute("create schema reporting; create schema marts")
-        loosen(connection, BOOKS)
+        alter(connection, BOOKS)
         write_comments(connection, BOOKS)
         connection.execute(
             "insert into reporting.books values (1, 'A', 1.00, 7), (2, 'B', null, 7), (3, 'C', 3.00, 7);"

@@ -75,6 +75,36 @@ def test_a_failure_half_way_leaves_the_old_night(nights: Nights) -> None:
     assert nights.ask("select count(*) from audit.quarantine where outcome = 'open'") == [(1,)]
 
 
+def test_a_first_publication_that_fails_half_way_leaves_no_table(nights: Nights, warehouse_database: Database) -> None:
+    """It fails when two of its tables are filled and have their keys."""
+    with warehouse_database.connect() as owner:
+        owner.execute(
+            """
+            create function refuse() returns event_trigger language plpgsql as $$ begin
+                if 3 = (
+                    select count(*) from pg_constraint
+                    where contype = 'p' and connamespace = 'reporting'::regnamespace
+                ) then raise 'no'; end if;
+            end $$;
+            create event trigger refuse on ddl_command_end when tag in ('ALTER TABLE') execute function refuse()
+            """
+        )
+        run = nights.begin()
+        nightly.extract(run)
+        nights.judge_and_build(run)
+        with pytest.raises(psycopg.errors.RaiseException, match="no"):
+            nightly.publish(run, nights.reporting)
+        tables = (
+            "select count(*) from pg_tables where schemaname in ('reporting', 'staging') and tablename <> 'data_status'"
+        )
+        assert nights.ask(tables) == [(0,)]
+        owner.execute("drop event trigger refuse")
+    nightly.publish(run, nights.reporting)
+    assert nights.ask("select table_name, rows - inserted, deleted from audit.publication_tables order by 1") == [
+        ("daily_sales", 0, 0), ("order_lines", 0, 0), ("orders", 0, 0)
+    ]  # fmt: skip
+
+
 @pytest.mark.after_a_night
 @pytest.mark.long
 def test_a_vacuum_of_the_live_tables_is_not_waited_for(nights: Nights) -> None:

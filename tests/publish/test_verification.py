@@ -20,8 +20,9 @@ from include.lake import writes
 from include.ledger import runs
 from include.ledger.migrations import prepare
 from include.ledger.runs import Run
+from include.publish.copying import copy_rows
 from include.publish.live import write_comments
-from include.publish.live_schema import loosen
+from include.publish.live_schema import loosen, tighten
 from include.publish.table_version import TableVersion
 from include.publish.verification import Touched, prove_published
 from include.settings import settings
@@ -83,8 +84,10 @@ class Loaded:
         return str(said.value).partition("such as ")[2]
 
 
-@pytest.fixture
-def loaded(warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loaded]:
+@pytest.fixture(params=["by DuckDB", "by COPY"])
+def loaded(
+    request: pytest.FixtureRequest, warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Loaded]:
     monkeypatch.setenv("STOCKTAKE_SHOP_URL", "postgresql://unused")
     monkeypatch.setenv("STOCKTAKE_WAREHOUSE_URL", warehouse_database.url("loader"))
     monkeypatch.setenv("STOCKTAKE_LAKE", str(tmp_path / "lake"))
@@ -98,13 +101,17 @@ def loaded(warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.Mon
     with warehouse_database.connect("loader") as live, duck.session() as session:
         live.execute("set timezone = 'Asia/Kathmandu'")
         loosen(live, EVERY_KIND)
+        tighten(live, EVERY_KIND)
         write_comments(live, EVERY_KIND)
         duck.attach(session, "warehouse", settings().warehouse_url, read_only=False)
         values = ", ".join(f"{c.to_warehouse_sql()} as {c.name}" for c in EVERY_KIND.columns)
         stored = duck.relation(lake.files("reporting", "every_kind", version), EVERY_KIND.columns)
-        session.execute(
-            f"insert into warehouse.reporting.every_kind by name select {values}, 1 as _publication_id from {stored}"
-        )
+        selected = f"select {values}, 1::bigint as _publication_id from {stored}"
+        if request.param == "by COPY":
+            names = [*(column.name for column in EVERY_KIND.columns), "_publication_id"]
+            assert copy_rows(live, session, selected, "reporting.every_kind", names) == len(ROWS)
+        else:
+            session.execute(f"insert into warehouse.reporting.every_kind by name {selected}")
         yield Loaded(live, version)
     settings.cache_clear()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from include.settings import ROOT, settings
 from include.sources import SOURCES
 from tests.browser import blank_page
 from tests.conftest import Database
+from tests.ports import free_port
 from transforms.registry import TABLES
 
 NIGHT = date(2026, 11, 21)
@@ -66,9 +66,7 @@ def airflow_of(
         more: further variables of its environment.
     """
     (home / "logins.json").write_text(json.dumps(dict.fromkeys(users, PASSWORD)))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "STOCKTAKE_"))}
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     environment = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from include.ledger.locks import held
 from include.settings import settings
 from include.sources import shop_tables
 from tests.conftest import Database
+from tests.ports import free_port
 from tests.serve.conftest import airflow_of, problem, published, token_of
 from transforms.registry import TABLES
 
@@ -105,9 +105,7 @@ def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A Redis server: where it is, and its process."""
     if REDIS is None:
         pytest.skip("Debian's redis-server is not here")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         yield f"redis://127.0.0.1:{port}/0", server

@@ -128,7 +128,7 @@ def test_airflow_has_registered_everything(airflow: httpx.Client, token: str) ->
         ("Stocktake", "nav"),
         ("Night report", "dag_run"),
     ]
-    assert ours["listeners"] == ["include.ledger.listener", "include.pipeline.metrics"]
+    assert ours["listeners"] == ["include.ledger.listener", "include.pipeline.metrics", "include.pipeline.pools"]
     assert ask(airflow, token, f"/{ours['external_views'][0]['href']}").status_code == 200
     href = ours["external_views"][1]["href"].replace("{RUN_ID}", RUN_ID)
     assert ask(airflow, token, f"/{href}").status_code == 200

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,18 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from include.local.embedded_postgres import Cluster
 from include.serve.exposition import GAUGES
 from include.settings import ROOT, Settings
 from tests.conftest import Database, Done
+from tests.deployments import compose
+from tests.deployments.processes import Deployment
 from tests.serve.a_night import published_night
 from tests.serve.conftest import airflow_of, hold, logged_in
 
 FOLDER = ROOT / "include" / "serve" / "prometheus"
+RULES = FOLDER / "rules.yaml"
+DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
 TOKEN = "of-prometheus-and-long-enough-to-be-one"  # noqa: S105 - of the test
 PATH = "/stocktake/metrics"
 needs_prometheus = pytest.mark.skipif(
@@ -33,11 +37,22 @@ needs_prometheus = pytest.mark.skipif(
 )
 
 
+# What the night of the tests did not do.
+HAPPENED = """
+insert into audit.restatements (publication_id, schema_name, table_name, day, row_key, metric, old_value, new_value)
+select max(publication_id), 'reporting', 'daily_sales', date '2026-03-01', '{}', 'orders', '1', '2'
+from audit.publications join audit.runs using (run_id) where kind = 'night';
+insert into audit.incidents (kind, night, dag, reason, message, opened_at)
+values ('late', '2026-03-02', 'nightly', 'late', 'It is late.', now());
+"""
+
+
 @pytest.fixture(scope="module")
 def warehouse(night_done: Callable[[tuple[str, ...]], Done]) -> Iterator[Database]:
-    """What a night published, with two orders in quarantine since."""
+    """What a night published, with two orders in quarantine, a restated figure and an incident since."""
     with published_night(night_done) as database:
         with database.connect("loader") as loader:
+            loader.execute(HAPPENED)
             run_id = str(loader.execute("select min(run_id) from audit.publications").fetchall()[0][0])
         hold(database, run_id, "7001", ["status_known"], "110.00", "EUR")
         hold(database, run_id, "7002", ["status_known"], "70.50", "EUR")
@@ -123,59 +138,104 @@ def test_rules_and_dashboard_ask_for_what_there_is() -> None:
         asked = set(re.findall(r"\bstocktake_\w+", (FOLDER / file).read_text()))
         assert asked
         assert asked <= known, asked - known
-    json.loads((FOLDER / "dashboard.json").read_text())
 
 
-@contextmanager
-def _prometheus(airflow: httpx.Client, home: Path) -> Iterator[httpx.Client]:
-    """Prometheus, which scrapes an Airflow every second."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (home / "token").write_text(TOKEN)
-    target = f"{airflow.base_url.host}:{airflow.base_url.port}"
-    job = {
-        "job_name": "stocktake", "metrics_path": PATH, "static_configs": [{"targets": [target]}],
-        "authorization": {"credentials_file": str(home / "token")},
-    }  # fmt: skip
-    written = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(FOLDER / "rules.yaml")],
-        "scrape_configs": [job],
-    }
-    (home / "prometheus.yml").write_text(yaml.safe_dump(written))
-    command = [
-        "prometheus", f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
-    with (home / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-                yield client
-        finally:
-            server.terminate()
+@pytest.fixture(scope="module")
+def prometheus(
+    airflow: httpx.Client, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """Prometheus as docker-compose.yaml starts it, which has read an Airflow's figures; here, it does every second."""
+    deployment = Deployment(tmp_path_factory.mktemp("watch"), cluster, {"STOCKTAKE_METRICS_TOKEN": TOKEN}, ("watch",))
+    port = airflow.base_url.port
+    assert port
+    deployment.is_at("api-server", 8080, port)
+    try:
+        deployment.start("prometheus")
+        running = deployment.running["prometheus"]
+        config = running.folder / "etc" / "prometheus" / "prometheus.yaml"
+        said = yaml.safe_load(config.read_text())
+        said["global"] = dict.fromkeys(said["global"], "1s")
+        config.write_text(yaml.safe_dump(said))
+        running.signal(signal.SIGHUP)
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{deployment.port('prometheus', 9090)}/api/v1", trust_env=False
+        ) as client:
+            deadline = time.monotonic() + 60
+            while not _found(client, "stocktake_table_rows"):
+                assert time.monotonic() < deadline, running.log.read_text()
+                time.sleep(0.2)
+            yield client
+    finally:
+        deployment.stop()
+
+
+def _found(prometheus: httpx.Client, expression: str) -> list[Any]:
+    """What Prometheus answers now."""
+    answer = prometheus.get("/query", params={"query": expression}).json()
+    assert answer["status"] == "success", answer
+    return list(answer["data"]["result"])
+
+
+def _alerts(prometheus: httpx.Client) -> set[str]:
+    return {one["labels"]["alertname"] for one in prometheus.get("/alerts").json()["data"]["alerts"]}
 
 
 @needs_prometheus
-def test_prometheus_scrapes_it_and_its_rules_fire(airflow: httpx.Client, tmp_path: Path) -> None:
+def test_prometheus_scrapes_it_and_its_rules_fire(prometheus: httpx.Client, warehouse: Database) -> None:
     """The night of the test is of March: it is late, and it did not fail."""
-    found: list[Any] = []
-    alerts: set[str] = set()
-    with _prometheus(airflow, tmp_path) as prometheus:
-        deadline = time.monotonic() + 60
-        while not (found and "StocktakeNightLate" in alerts):
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.5)
-            try:
-                asked = {"query": 'stocktake_table_rows{table="reporting.orders"}'}
-                found = prometheus.get("/api/v1/query", params=asked).json()["data"]["result"]
-                listed = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
-            except httpx.TransportError:
-                continue
-            alerts = {one["labels"]["alertname"] for one in listed}
-    assert float(found[0]["value"][1]) > 0
-    assert alerts == {"StocktakeNightLate"}
-    subprocess.run(["promtool", "check", "rules", str(FOLDER / "rules.yaml")], check=True, capture_output=True)
+    (found,) = _found(prometheus, 'stocktake_table_rows{table="reporting.orders"}')
+    with warehouse.connect("analyst") as analyst:
+        assert analyst.execute("select count(*)::text from reporting.orders").fetchall() == [(found["value"][1],)]
+    deadline = time.monotonic() + 60
+    # Before it had read anything, another rule would have fired.
+    while (alerts := _alerts(prometheus)) != {"StocktakeNightLate"}:
+        assert time.monotonic() < deadline, alerts
+        time.sleep(0.2)
+
+
+@needs_prometheus
+def test_every_figure_of_a_rule_is_one_that_prometheus_has(prometheus: httpx.Client) -> None:
+    """A rule that asks for another never fires. What it compares with a week ago, there is now."""
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    asked = {rule["alert"]: re.findall(r"stocktake_\w+(?:\{[^}]*\})?", rule["expr"]) for rule in rules}
+    assert len(asked) == len(rules) > 5
+    assert all(asked.values())
+    assert [figure for figures in asked.values() for figure in figures if not _found(prometheus, figure)] == []
+    subprocess.run(["promtool", "check", "rules", RULES], check=True, capture_output=True)
+
+
+@needs_prometheus
+def test_every_panel_of_the_dashboard_shows_something_after_a_night(prometheus: httpx.Client) -> None:
+    panels = {panel["title"]: [target["expr"] for target in panel["targets"]] for panel in DASHBOARD["panels"]}
+    assert len(panels) == len(DASHBOARD["panels"]) > 10
+    assert all(panels.values())
+    assert [title for title, asked in panels.items() if not all(_found(prometheus, one) for one in asked)] == []
+
+
+def test_grafana_finds_the_dashboard_and_its_figures_where_docker_compose_puts_them() -> None:
+    """Grafana itself runs in no test."""
+    services = compose.services(dict.fromkeys(compose.variables_of(compose.FILE.read_text()), "x"), ("watch",))
+    grafana, files = services["grafana"], services["grafana"].files
+    (source,) = yaml.safe_load(files["/etc/grafana/provisioning/datasources/stocktake.yaml"].read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert "--web.listen-address=:9090" in " ".join(services["prometheus"].command)
+    (chosen,) = DASHBOARD["templating"]["list"]
+    assert (chosen["query"], chosen["current"]["value"]) == (source["type"], source["uid"])
+    assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {f"${{{chosen['name']}}}"}
+    (shown,) = yaml.safe_load(files["/etc/grafana/provisioning/dashboards/stocktake.yaml"].read_text())["providers"]
+    home = grafana.environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home.startswith(f"{shown['options']['path']}/")
+    assert files[home] == FOLDER / "dashboard.json"
+
+
+def test_no_panel_lies_on_another() -> None:
+    places = [panel["gridPos"] for panel in DASHBOARD["panels"]]
+    cells = [
+        (x, y) for at in places for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells)) > 0
+    assert {x for x, _ in cells} == set(range(24))
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(places)
 
 
 @needs_prometheus
@@ -207,7 +267,7 @@ def test_rules_fire_when_they_mean_to(tmp_path: Path) -> None:
             }
         ],
     }  # fmt: skip
-    written = {"rule_files": [str(FOLDER / "rules.yaml")], "tests": [test, grows]}
+    written = {"rule_files": [str(RULES)], "tests": [test, grows]}
     (tmp_path / "test.yaml").write_text(yaml.safe_dump(written))
     done = subprocess.run(
         ["promtool", "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True, check=False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from include.build.digest import first_difference
 from include.settings import ROOT
+from tests.ports import free_port
 from tests.transforms.conftest import FIRST_DAY, Reporting, Shop, day
 from transforms.engines.java import java_home
 
@@ -107,9 +107,7 @@ def test_a_spark_cluster(drawn: Reporting, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_spark_connect_server(drawn: Reporting, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     conf = {
         "spark.master": "local[1]", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false", "spark.connect.grpc.binding.address": "127.0.0.1",

@@ -1,14 +1,10 @@
-"""The Java that Spark runs on: the machine's, or the one that comes with the requirements.
-
-``python -m transforms.engines.java FOLDER`` prints its home, for a server that is started by a script.
-"""
+"""The Java that Spark runs on: the machine's, or the one that comes with the requirements."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +55,3 @@ def _packaged_java(scratch: Path) -> Path:
     )
     java.chmod(0o755)
     return java.parent.parent
-
-
-if __name__ == "__main__":
-    sys.stdout.write(java_home(Path(sys.argv[1])))

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from include.settings import settings
+from include.settings.shops import PerShop
 
 _log = logging.getLogger(__name__)
 _BYTES: Final = 32 * 2**20  # of all answers together, in each process of the API server
@@ -35,7 +36,7 @@ def has(request: Request, tag: str) -> bool:
     return tag in known or known.strip() == "*"
 
 
-@cache
+@PerShop
 def key_prefix() -> str:
     """What this warehouse's keys begin with, in a cache that others may share."""
     url = settings().analyst_url or settings().warehouse_url

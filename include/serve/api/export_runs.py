@@ -13,6 +13,7 @@ from airflow.utils.types import DagRunTriggeredByType
 
 from include.ledger.exports import DAG, Export
 from include.serve.api.problems import unavailable
+from include.settings.shops import dag_id_of
 
 _log = logging.getLogger(__name__)
 _SOON = 60  # seconds
@@ -24,11 +25,12 @@ def must_run() -> None:
     Raises:
         Problem: when Airflow does not have the DAG, or nobody lets it run (503).
     """
-    found = DagModel.get_current(DAG)
+    dag_id = dag_id_of(DAG)
+    found = DagModel.get_current(dag_id)
     if found is None or found.is_stale or found.has_import_errors:
-        raise unavailable(f"Airflow does not know the DAG {DAG} yet, which writes the files", _SOON)
+        raise unavailable(f"Airflow does not know the DAG {dag_id} yet, which writes the files", _SOON)
     if found.is_paused:
-        raise unavailable(f"the DAG {DAG}, which writes the files, is paused: ask an operator to unpause it", 3600)
+        raise unavailable(f"the DAG {dag_id}, which writes the files, is paused: ask an operator to unpause it", 3600)
 
 
 def start(export: Export, user_name: str) -> None:
@@ -39,7 +41,7 @@ def start(export: Export, user_name: str) -> None:
     """
     try:
         trigger_dag(
-            DAG,
+            dag_id_of(DAG),
             triggered_by=DagRunTriggeredByType.REST_API,
             triggering_user_name=user_name,
             run_id=export.run_id,

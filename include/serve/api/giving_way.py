@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.ledger.locks import IS_HELD, connection_name
 from include.serve.api.problems import problem_response, unavailable
+from include.settings.shops import PerShop
 
 REST: Final = 9  # times as long as an answer took, until the next one: a tenth of one core for usual answers
 PATIENCE: Final = 5  # seconds that a request waits for its turn
@@ -24,10 +25,13 @@ _LOOK: Final = 1.0  # seconds between two looks whether something is published
 
 
 class _Seen:
-    """What was last seen."""
+    """What was last seen of a shop's warehouse."""
 
     at = float("-inf")
     is_publishing = False
+
+
+_seen = PerShop(_Seen)
 
 
 async def look(connection: AsyncConnection[tuple[Any, ...]]) -> None:
@@ -36,11 +40,12 @@ async def look(connection: AsyncConnection[tuple[Any, ...]]) -> None:
     Args:
         connection: to the warehouse, in a transaction.
     """
-    if time.monotonic() - _Seen.at < _LOOK:
+    seen = _seen()
+    if time.monotonic() - seen.at < _LOOK:
         return
-    _Seen.at = time.monotonic()
+    seen.at = time.monotonic()
     row = await (await connection.execute(IS_HELD, [connection_name("publish")])).fetchone()
-    _Seen.is_publishing = row is not None and bool(row[0])
+    seen.is_publishing = row is not None and bool(row[0])
 
 
 class GivesWay:
@@ -52,7 +57,7 @@ class GivesWay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request in its turn, or that none came (503)."""
-        if not _Seen.is_publishing:
+        if not _seen().is_publishing:
             await self._app(scope, receive, send)
             return
         try:

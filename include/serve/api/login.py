@@ -7,7 +7,10 @@ that no form can send and that no page of another site may.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
+from typing import Literal
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
@@ -15,13 +18,31 @@ from fastapi import Depends, HTTPException, Request
 
 from include.serve import DAG_ID
 from include.serve.api.problems import Problem
-
-is_viewer = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
-viewer = Depends(is_viewer)
-_must_operate = requires_access_dag("POST", DagAccessEntity.RUN, DAG_ID)
-operator = Depends(_must_operate)
+from include.settings.shops import dag_id_of
 
 User = GetUserDep
+
+
+def is_viewer(request: Request, user: User) -> None:
+    """Let whoever may read the runs of the shop's nights ask.
+
+    Raises:
+        HTTPException: for anybody else (403).
+    """
+    _access("GET", dag_id_of(DAG_ID))(request, user)
+
+
+def _must_operate(request: Request, user: User) -> None:
+    _access("POST", dag_id_of(DAG_ID))(request, user)
+
+
+@cache
+def _access(method: Literal["GET", "POST"], dag_id: str) -> Callable[[Request, User], None]:
+    return requires_access_dag(method, DagAccessEntity.RUN, dag_id)
+
+
+viewer = Depends(is_viewer)
+operator = Depends(_must_operate)
 
 
 def is_operator(request: Request, user: User) -> bool:

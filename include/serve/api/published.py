@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from functools import cache
 
 from include.contract import Table
 from include.serve.api.warehouse import Connection
 from include.settings import settings
+from include.settings.shops import PerShop
 from include.sources import shop_tables
 from transforms.registry import TABLES
 
 
-@cache
+@PerShop
 def tables_of_shop() -> Mapping[str, Table]:
     """The tables as the shop has them, by qualified name."""
     tables = shop_tables([one.table for one in TABLES.values()], settings().sources)

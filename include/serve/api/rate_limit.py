@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +18,7 @@ from include.serve.api.caching import PATIENCE, key_prefix
 from include.serve.api.login import User
 from include.serve.api.problems import Problem
 from include.settings import settings
+from include.settings.shops import PerShop
 
 _log = logging.getLogger(__name__)
 
@@ -46,12 +46,12 @@ async def _within_rate(user: User) -> None:
 within_rate: Any = Depends(_within_rate)
 
 
-@cache
+@PerShop
 def _rate() -> RateLimitItem:
     return parse(settings().api_rate)
 
 
-@cache
+@PerShop
 def _limiter() -> MovingWindowRateLimiter:
     url = settings().cache_url
     if url is None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from include.ledger.redaction import redacted
 from include.serve.api.giving_way import look
 from include.serve.api.problems import Problem, unavailable
 from include.settings import settings
+from include.settings.shops import PerShop
 
 MOST_QUERIES: Final = 4  # at once; Airflow's own database and the publication need the machine as well
 MOST_WAITING: Final = 200  # requests; each holds no more than its own parameters
@@ -121,7 +121,7 @@ async def publication_of(connection: Connection, table: Table) -> Publication:
     return Publication(*row)
 
 
-@cache
+@PerShop
 def _pool() -> AsyncConnectionPool[Connection]:
     return AsyncConnectionPool(
         _analyst_url(),

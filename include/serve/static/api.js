@@ -1,13 +1,17 @@
 /* The API, as the pages ask it. */
 
-const HOME = new URL(document.documentElement.dataset.home, location.origin);
+const { home, airflow: root, shop } = document.documentElement.dataset;
+const HOME = new URL(home, location.origin);
 const PATIENCE = 6; // times that it is asked, while it says "busy, try again": about as long as a publication takes
 
 /** The address of a page of ours. */
 export const page = (path) => new URL(path, HOME);
 
 /** The address of a page of Airflow's own. */
-export const airflow = (path) => new URL(`../${path}`, HOME);
+export const airflow = (path) => new URL(path, new URL(root, location.origin));
+
+/** What Airflow calls a DAG: of several shops each has its own. */
+export const dagId = (dag) => (shop ? `${dag}__${shop}` : dag);
 
 /** What went wrong, as the API says it (RFC 9457). */
 export class Problem extends Error {
@@ -62,8 +66,8 @@ export const figure = (name, parameters) => ask(`metrics/${name}`, parameters);
 export const startExport = (wanted) => posted(page("api/v1/exports"), wanted);
 
 /** A run of a DAG, as Airflow's own API says it. */
-export const dagRun = (dag, run) => answered(airflow(`api/v2/dags/${dag}/dagRuns/${encodeURIComponent(run)}`));
+export const dagRun = (dag, run) => answered(airflow(`api/v2/dags/${dagId(dag)}/dagRuns/${encodeURIComponent(run)}`));
 
 /** Trigger a DAG by Airflow's own API, which knows whether the user may. */
 export const trigger = (dag, parameters) =>
-  posted(airflow(`api/v2/dags/${dag}/dagRuns`), { logical_date: null, conf: parameters });
+  posted(airflow(`api/v2/dags/${dagId(dag)}/dagRuns`), { logical_date: null, conf: parameters });

@@ -1,6 +1,6 @@
 /* How each figure of the ledger is drawn: a function takes the place and what the API answered. */
 
-import { page } from "./api.js";
+import { dagId, page } from "./api.js";
 import { NIGHT, OF_NIGHT, fitting, none, numbers, words } from "./drawings.js";
 import { pageOf } from "./lineage.js";
 import { inAirflow, link, report } from "./links.js";
@@ -204,7 +204,7 @@ export function publications(place, { rows }) {
         question: `Put back the night of ${row.night}?`,
         consequence:
           `Every reporting table becomes again what publication ${row.publication_id} left, up to ${row.horizon}, in one ` +
-          "transaction. The next night brings them forward again: pause the DAG nightly if it is not to.",
+          `transaction. The next night brings them forward again: pause the DAG ${dagId("nightly")} if it is not to.`,
         yes: "Put back",
       });
     return button;
