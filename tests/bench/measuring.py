@@ -117,7 +117,7 @@ def measured(command: Sequence[str], environment: Mapping[str, str]) -> Measurem
             finally:
                 _end(process)
         if process.returncode:
-            words = err.read_text(errors="replace").strip().splitlines()
+            words = (err.read_text(errors="replace") or out.read_text(errors="replace")).strip().splitlines()
             raise JobFailed(f"{' '.join(command)[:300]}\n" + "\n".join(words[-15:]))
         return Measurement(seconds, 0, memory.peak_bytes, out.read_text(errors="replace"))
 

@@ -46,11 +46,13 @@ class Place:
         folder: holds everything: the cluster, and while a bench runs its lake and other files.
         orders: about how many orders the shop has.
         server: an S3 server that holds the lake; None where it lies in a folder.
+        keep: whether the filled shop is kept, and worked on in a copy, which takes twice its room on disk.
     """
 
     folder: Path
     orders: int
     server: ObjectServer | None = None
+    keep: bool = True
 
     @property
     def size(self) -> HistorySize:
@@ -104,26 +106,31 @@ class Place:
         """Have the shop, an empty warehouse and an empty lake; whether the shop was there already."""
         self.cluster.start()
         try:
-            filled = f"shop_{self.orders}"
+            filled = f"shop_{self.orders}" if self.keep else "shop"
+            if not self.keep:
+                self._clear()
             self.cluster.provision(shop=filled)
             was_filled = not self._fill(filled)
-            self._clear()
-            self._copy(filled)
-            self.cluster.provision()  # the warehouse, and the grants on the copy
-            self.work.mkdir(parents=True)
+            if self.keep:
+                self.begin_anew()
+            else:
+                self._provide()
             yield was_filled
         finally:
             with suppress(psycopg.Error):
                 self._clear()
             self.cluster.stop()
 
-    @contextmanager
-    def anew_in_bucket(self) -> Iterator[Place]:
-        """The shop as it was filled, an empty warehouse, and an empty lake in a bucket of a server on this machine."""
+    def begin_anew(self) -> None:
+        """The shop as it was filled, an empty warehouse and an empty lake."""
         self._clear()
         self._copy(f"shop_{self.orders}")
-        self.cluster.provision()
-        self.work.mkdir(parents=True)
+        self._provide()
+
+    @contextmanager
+    def anew_in_bucket(self) -> Iterator[Place]:
+        """The same, with the lake in a bucket of a server on this machine."""
+        self.begin_anew()
         with running(self.work / "weed") as server:
             yield replace(self, server=server)
 
@@ -135,6 +142,11 @@ class Place:
             shop.execute("analyze")
             row = shop.execute("select count(*) from orders where updated_at > now() - interval '1 hour'").fetchone()
         return int(row[0]) if row else 0
+
+    def _provide(self) -> None:
+        """What is wanted beside the shop: grants on it, a warehouse, a folder."""
+        self.cluster.provision()
+        self.work.mkdir(parents=True)
 
     def _fill(self, database: str) -> bool:
         """Fill the shop unless it is; whether that was to be done. A past is written whole or not at all."""

@@ -24,7 +24,7 @@ from transforms.registry import TABLES
 SCHEMA: Final = "plain"
 NAMES: Final = ("order_lines", "orders", "daily_sales", "daily_product_sales", "customers", "inventory_daily")
 
-_FOLDER = Path(__file__).parent / "sql"
+FOLDER: Final = Path(__file__).parent / "sql"
 
 
 def prepare(url: str) -> None:
@@ -49,7 +49,7 @@ def make(url: str, name: str, as_of: date, timezone: str) -> int:
     """
     table = TABLES[name].table.typed({}, ShopFile.of(settings().sources).decimals)
     columns = ", ".join(f"{column.name}::{column.postgres} as {column.name}" for column in table.columns)
-    query = (_FOLDER / f"{name}.sql").read_text()
+    query = (FOLDER / f"{name}.sql").read_text()
     values = {"as_of": as_of, "active_days": PARAMETERS.active_days, "lapsed_days": PARAMETERS.lapsed_days}
     with psycopg.connect(url, cursor_factory=ClientCursor) as connection:
         connection.execute("select set_config('timezone', %s, false)", [timezone])
@@ -62,20 +62,21 @@ def make(url: str, name: str, as_of: date, timezone: str) -> int:
     return made
 
 
-def different(ours: str, theirs: str, names: Iterable[str] = NAMES) -> list[str]:
+def different(ours: str, theirs: str, names: Iterable[str] = NAMES, schema: str = SCHEMA) -> list[str]:
     """The tables whose rows, to the last bit of the last column, are not the same in both databases.
 
     Args:
         ours: the warehouse.
-        theirs: the shop, where ``make`` made them.
+        theirs: where others are, of the same types; by default the shop, where ``make`` made them.
         names: the tables to compare.
+        schema: in which they are.
     """
-    with psycopg.connect(ours) as warehouse, psycopg.connect(theirs) as shop:
+    with psycopg.connect(ours) as warehouse, psycopg.connect(theirs) as others:
         return [
             name
             for name in names
             if digest(warehouse, TABLES[name].table, TABLES[name].table.schema)
-            != digest(shop, TABLES[name].table, SCHEMA)
+            != digest(others, TABLES[name].table, schema)
         ]
 
 

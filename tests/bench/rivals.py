@@ -1,20 +1,23 @@
-"""Other ways to do a night's work on the same rows: the floor, DuckDB alone, pandas alone, dlt, SQL in Postgres."""
+"""Other ways to do a night's work on the same rows: the floor, DuckDB alone, pandas alone, SQL, dlt and dbt."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg.sql import SQL
 
-from tests.bench import plain_sql
+from include.sources import SOURCES
+from tests.bench import dbt_project, plain_sql
 from tests.bench.measuring import JobFailed, Measurement, job, measured, reported
 from tests.bench.place import LAST_DAY, TIMEZONE, Place
 from tests.bench.stages import TABLES_OF_THE_SHOP, Line, Night, Say
@@ -30,8 +33,12 @@ INSERT_KEYED: Final = "DuckDB, plain insert, tables with keys"
 READ_SQL: Final = "pandas.read_sql"
 TO_SQL: Final = "DataFrame.to_sql"
 DLT: Final = "dlt to Parquet"
+DLT_LOAD: Final = "dlt into Postgres"
+DBT: Final = "dbt build"
 
-_REQUIREMENTS = Path(__file__).with_name("requirements-dlt.txt")
+_REQUIREMENTS: Final = Path(__file__).with_name("requirements-rivals.txt")
+_SILENT: Final = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DO_NOT_TRACK": "1"}
+_KEYS: Final = {"payments": ["transaction_id"]}  # where the shop calls it otherwise than the contract
 
 
 def extraction(place: Place, say: Say) -> dict[str, Line]:
@@ -44,7 +51,7 @@ def extraction(place: Place, say: Say) -> dict[str, Line]:
         Line.of(FLOOR_OUT, _psql(place, place.shop("extractor"), commands), "psql"),
         Line.of(SCAN, job("scan", place.environment, tables=tables, into=str(copied))),
         Line.of(READ_SQL, job("read_sql", place.environment, tables=tables), "100,000 rows at a time, nothing kept"),
-        _dlt(place, tables),
+        _dlt(place),
     ]
     shutil.rmtree(copied)
     return _said(lines, say)
@@ -134,34 +141,75 @@ def _to_sql(place: Place, of: Night, tables: Sequence[str]) -> Line:
     return Line(TO_SQL, seconds, rows, done.peak_bytes, note)
 
 
-def _dlt(place: Place, tables: Sequence[str]) -> Line:
-    """dlt, in an environment of its own that is made on first use; where it cannot be, the line says why."""
+def _dlt(place: Place) -> Line:
+    """Have dlt write the tables as files; where it cannot be installed, the line says why."""
+    folder = place.work / "dlt"
     try:
-        python = _environment_of_dlt(place.folder / "dlt")
-        url = place.shop("extractor").replace("postgresql://", "postgresql+psycopg2://", 1)
-        environment = {**place.environment, "BENCH_URL": url, "RUNTIME__DLTHUB_TELEMETRY": "false"}
-        script = str(Path(__file__).with_name("dlt_copy.py"))
-        done = reported([str(python), script, ",".join(tables), str(place.work / "dlt")], environment)
+        line = Line.of(DLT, _dlt_copy(place, _python_of_rivals(place), "shop", folder), "sql_database, pyarrow")
     except JobFailed as error:
         return Line.failed(DLT, error)
-    shutil.rmtree(place.work / "dlt")
-    return Line.of(DLT, done, "sql_database, pyarrow")
+    shutil.rmtree(folder)
+    return line
 
 
-def _environment_of_dlt(folder: Path) -> Path:
-    """The Python that has dlt."""
+def _dlt_copy(place: Place, python: Path, dataset: str, folder: Path, **where: str) -> Measurement:
+    url = place.shop().replace("postgresql://", "postgresql+psycopg2://", 1)  # a connection for every table
+    keys = json.dumps({table: _KEYS.get(table) or list(SOURCES[table].primary_key) for table in TABLES_OF_THE_SHOP})
+    script = str(Path(__file__).with_name("dlt_copy.py"))
+    environment = {**place.environment, **_SILENT, "BENCH_URL": url, **where}
+    return reported([str(python), script, keys, dataset, str(folder)], environment)
+
+
+def dlt_and_dbt(place: Place, day: date, say: Say) -> list[Line]:
+    """Have dlt copy the shop into the warehouse, or what has changed since it did, and dbt build and test tables.
+
+    Ours must be published in the warehouse, as of this day. Tables with other rows than ours have no seconds.
+    """
+    folder = place.work / "dlt_and_dbt"
+    try:
+        python = _python_of_rivals(place)
+        sources = Path(place.environment["STOCKTAKE_SOURCES"])
+        tests = dbt_project.write(folder / "dbt", place.shop(), TABLES_OF_THE_SHOP, sources)
+        copied = _dlt_copy(place, python, dbt_project.COPIED, folder, BENCH_WAREHOUSE=place.warehouse())
+        lines = [Line.of(DLT_LOAD, copied), _dbt_build(place, python, folder, day, tests)]
+    except JobFailed as error:
+        lines = [Line.failed(DBT, error)]
+    for line in lines:
+        say(line)
+    return lines
+
+
+def _dbt_build(place: Place, python: Path, folder: Path, day: date, tests: int) -> Line:
+    where = psycopg.conninfo.conninfo_to_dict(place.warehouse())
+    parts = {f"BENCH_{name.upper()}": str(where[name]) for name in ("host", "port", "user", "password", "dbname")}
+    project, said = str(folder / "dbt"), json.dumps({"as_of": day.isoformat()})
+    command = [str(python.with_name("dbt")), "--quiet", "build", "--project-dir", project, "--profiles-dir", project]
+    done = measured([*command, "--vars", said], {**place.environment, **_SILENT, **parts})
+    wrong = plain_sql.different(place.warehouse(), place.warehouse(), schema=dbt_project.BUILT)
+    with psycopg.connect(place.warehouse()) as warehouse:
+        rows = sum(
+            (warehouse.execute(SQL(f"select count(*) from {dbt_project.BUILT}.{name}")).fetchone() or (0,))[0]
+            for name in plain_sql.NAMES
+        )
+    line = Line.of(DBT, done, f"{len(plain_sql.NAMES)} tables, {tests} tests; its start is in it", rows)
+    return replace(line, seconds=None, note=f"failed: its rows are not ours, in {', '.join(wrong)}") if wrong else line
+
+
+def _python_of_rivals(place: Place) -> Path:
+    """The Python that has dlt and dbt: an environment of its own, which is made on first use."""
+    folder = place.folder / "rivals"
     python, installed = folder / "bin" / "python", folder / "installed.txt"
     if installed.exists() and installed.read_text() == _REQUIREMENTS.read_text():
         return python
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
-        raise JobFailed("there is no uv to install dlt with: make puts one into .venv")
+        raise JobFailed("there is no uv to install dlt and dbt with: make puts one into .venv")
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
         [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "-r", str(_REQUIREMENTS)],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise JobFailed(f"dlt cannot be installed: {' '.join(done.stderr.split())}")
+            raise JobFailed(f"dlt and dbt cannot be installed: {' '.join(done.stderr.split())}")
     shutil.copyfile(_REQUIREMENTS, installed)
     return python

@@ -75,6 +75,7 @@ class Night:
 
 
 Say = Callable[[Line], None]
+CONNECTIONS: Final = (1, 2, 4)
 TABLES_OF_THE_SHOP: Final = (
     "customers", "products", "warehouses", "orders", "order_items", "refunds", "order_refunds", "payments",
     "shipment_items", "inventory", "inventory_movements", "purchase_order_lines", "kit_components",
@@ -104,6 +105,19 @@ def night(place: Place, run_id: str, day: date, engine: str, say: Say) -> Night:
     running.stage("accept", "accept")
     running.tables("reporting", sources, "publish")
     return running.night
+
+
+def connections(place: Place, day: date, engine: str, say: Say) -> dict[int, Line]:
+    """Read the whole shop and prove the copy, on one connection and on several, each into the same lake."""
+    found = {}
+    for number in CONNECTIONS:
+        environment = {**place.environment, "STOCKTAKE_SHOP_CONNECTIONS": str(number)}
+        run_id = f"on-{number}"
+        job("begin", environment, run_id=run_id, day=day.isoformat(), engine=engine)
+        measured = job("extract", environment, run_id=run_id)
+        found[number] = Line.of(f"extract on {number} connection{'s' if number > 1 else ''}", measured)
+        say(found[number])
+    return found
 
 
 def features(place: Place, run_id: str, engine: str, say: Say) -> Night:
