@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final, Self
 
 from include.contract.currency import SHOP_DECIMALS
-from include.contract.derived import Derived
+from include.contract.derived import Derived, Lookup
 from include.contract.dimension import Dimension, Dimensions
 from include.contract.rules import Condition, ContractError, Rule, Severity, empty, one_of
 from include.contract.table import Column, Table
@@ -267,9 +267,16 @@ def exists_name(column: Column) -> str:
 
 def _exists(column: Column) -> Derived:
     """Whether the row that a key names is in the shop."""
-    owner = column.key_of or ""
+    owner, name = column.key_of or "", exists_name(column)
+    rows = Lookup(
+        f"its_{name}",
+        f"{owner} as other",
+        {f"other.{column.owner_key}": column.name},
+        {"rows": "nullif(count(*), 0)"},
+    )
     return Derived(
-        Column(exists_name(column), Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
-        f"exists (select 1 from {owner} as other where other.{column.owner_key} = row.{column.name})",
+        Column(name, Type.BOOLEAN, f"Whether {column.name} is a row of {owner}.", nullable=True),
+        f"{rows.name}.rows is not null",
         (owner,),
+        lookups=(rows,),
     )

@@ -19,7 +19,7 @@ from include.gate import handoff
 from include.gate.selection import write_candidates
 from include.lake import duckdb_session as duck
 from include.lake import storage
-from include.lake.night_views import open_night, row_key
+from include.lake.night_views import open_night, row_key, same_key
 from include.lake.rows import rows as stored_rows
 from include.ledger.expectations import Outcome
 from include.settings import settings
@@ -84,7 +84,6 @@ def check_table(
     if changes is not None and not changes:
         return _nothing_broken(table)
     with duck.session() as connection:
-        key = ", ".join(table.primary_key)
         rows = stored_rows(table.schema, table.name, table.lake_columns, version)
         rebuild = table.rebuild
         window = f"where {rebuild.column} = {day_number(rebuild.slice_of(night))}" if rebuild.kind == "as_of" else ""
@@ -92,8 +91,17 @@ def check_table(
             lake_key = ", ".join(table[name].lake_name for name in table.primary_key)
             window = f"semi join ({duck.keys(changes, lake_key)}) using ({lake_key})"
         file = storage.join(handoff.folder(run), table.schema, f"{table.name}.parquet")
-        checked = f"select *, count(*) over (partition by {key}) as _copies from {rows} {window}"
-        duck.copy(connection, checked, file)
+        checked = f"(select * from {rows} {window})"
+        again = duck.repeated(checked, table.primary_key)
+        duck.copy(
+            connection,
+            f"""
+            select row.*, coalesce(again._copies, 1) as _copies
+            from {checked} as row
+            left join {again} as again on {same_key(table, "row", "again")}
+            """,
+            file,
+        )
     outcomes = _outcomes(table, file, run)
     storage.remove([file])
     return outcomes

@@ -18,7 +18,7 @@ from include.contract.families import part_links
 from include.contract.source import exists_name
 from include.gate import handoff
 from include.lake import duckdb_session as duck
-from include.lake.night_views import has_key, lacks_key, open_night, read_columns
+from include.lake.night_views import has_key, lacks_key, open_night, read_columns, same_key
 
 # From so many rows on, what is looked up is computed of all rows at once. Of all of 8 M shipment items that took 34 s
 # in 512 MB, which subqueries do not fit into; of few rows they read less. The bound between the two is not measured.
@@ -132,6 +132,7 @@ def write_candidates(
                 else 'family'
             end
         """
+    again = duck.repeated(f"{name} as row where {chosen}", source.primary_key)
     candidates = f"""
         select *, {broken_rules(source)} as _broken
         from (
@@ -139,10 +140,11 @@ def write_candidates(
             from (
                 select
                     {", ".join([*read, *early])},
-                    count(*) over (partition by {", ".join(f"row.{k}" for k in source.primary_key)}) as _copies,
+                    coalesce(again._copies, 1) as _copies,
                     {origin} as _origin,
                     (select max(_snapshot_at) from tonight) as _snapshot_at
                 from {name} as row
+                left join {again} as again on {same_key(source, "row", "again")}
                 {" ".join(lookups.values())}
                 where {chosen}
             ) as row

@@ -259,6 +259,15 @@ def copy(connection: duckdb.DuckDBPyConnection, rows: str, file: str) -> None:
         connection.execute(f"copy ({rows}) to {quoted(unfinished)} (format parquet)")
 
 
+def repeated(rows: str, key: Sequence[str]) -> str:
+    """A relation: the keys that several rows of others have, with ``_copies``, how many.
+
+    They are few: to join them takes less than to count over a window, which would hold all columns of all rows.
+    """
+    listed = ", ".join(key)
+    return f"(select {listed}, count(*) as _copies from {rows} group by {listed} having count(*) > 1)"
+
+
 def keys(files: Sequence[str], key: str) -> str:
     """A query for the distinct keys (columns, separated by commas) in Parquet files; it needs at least one file."""
     return f"select distinct {key} from read_parquet([{', '.join(quoted(file) for file in files)}])"

@@ -90,9 +90,9 @@ def _known_rows(layer: str, name: str, columns: Sequence[Column], found: LayerVe
     return duck.relation([], columns) if version is None else stored_rows(layer, name, columns, version)
 
 
-def same_key(source: Source, left: str, right: str) -> str:
+def same_key(table: Table, left: str, right: str) -> str:
     """A predicate: two rows have the same key (two missing keys are the same)."""
-    return " and ".join(f"{left}.{k} is not distinct from {right}.{k}" for k in source.primary_key)
+    return " and ".join(f"{left}.{k} is not distinct from {right}.{k}" for k in table.primary_key)
 
 
 def has_key(source: Source, row: str, relation: str) -> str:

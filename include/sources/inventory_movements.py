@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from include.contract import Column, Derived, Severity, Source, Type
+from typing import Final
+
+from include.contract import Column, Derived, Lookup, Severity, Source, Type
 from include.contract.rules import at_most, between, one_of
 from include.contract.table import key
 from include.contract.units import units
 from include.sources.stock_units import MOST_MOVED
 from include.sources.time import in_our_time
+
+_RESERVED: Final = "reserving.kind = 'reservation'"
+_OF_ITS_LINE: Final = ("order_item_id", "product_id", "warehouse_id")
+_ITS_RESERVATIONS: Final = Lookup(
+    "its_reservations",
+    "inventory_movements as reserving",
+    {f"reserving.{column}": column for column in _OF_ITS_LINE},
+    {"movements": "nullif(count(*), 0)"},
+    where=_RESERVED,
+)
 
 
 def changes_reserved(movement: str) -> str:
@@ -16,17 +28,14 @@ def changes_reserved(movement: str) -> str:
     Reservations and releases do. A shipment does where its line was reserved on that shelf: a shop may ship what it
     never reserved, or keep no reservations as movements at all.
     """
-    return f"""
-        {movement}.kind in ('reservation', 'release')
-        or {movement}.kind = 'shipment' and exists (
-            select 1
-            from inventory_movements as reserving
-            where reserving.kind = 'reservation'
-                and reserving.order_item_id = {movement}.order_item_id
-                and reserving.product_id = {movement}.product_id
-                and reserving.warehouse_id = {movement}.warehouse_id
-        )
-    """
+    same = " and ".join(f"reserving.{column} = {movement}.{column}" for column in _OF_ITS_LINE)
+    return _changes_reserved(
+        movement, f"exists (select 1 from inventory_movements as reserving where {_RESERVED} and {same})"
+    )
+
+
+def _changes_reserved(movement: str, was_reserved: str) -> str:
+    return f"{movement}.kind in ('reservation', 'release') or {movement}.kind = 'shipment' and {was_reserved}"
 
 
 def moves_units(movement: str) -> str:
@@ -97,9 +106,10 @@ INVENTORY_MOVEMENTS = Source(
                 "Whether it changes what is reserved: a reservation, a release, the shipment of a reserved line.",
                 nullable=True,
             ),
-            changes_reserved("row"),
+            _changes_reserved("row", "its_reservations.movements is not null"),
             needs=("inventory_movements",),
             through={"inventory_movements": "order_item_id"},
+            lookups=(_ITS_RESERVATIONS,),
         ),
         Derived(
             Column("moves_units", Type.BOOLEAN, "Whether units came to its shelf or left it.", nullable=True),
