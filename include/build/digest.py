@@ -103,4 +103,7 @@ def _text(column: Column, of: str = "") -> str:
     name = f"{of}.{column.lake_name}" if of else column.lake_name
     if column.type is Type.AT:
         name = f"epoch_us({name})"
-    return f"coalesce(replace(replace({name}::varchar, '\\', '\\\\'), '|', '\\p'), '\\0')"
+    if column.type not in (Type.TEXT, Type.UUID, Type.JSON):  # nothing to escape; most columns are of numbers
+        return f"coalesce({name}::varchar, '\\0')"
+    escaped = f"replace(replace({name}, '\\', '\\\\'), '|', '\\p')"
+    return f"coalesce(case when contains({name}, '\\') or contains({name}, '|') then {escaped} else {name} end, '\\0')"

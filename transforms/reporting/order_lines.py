@@ -198,18 +198,20 @@ def build(
         *("sold_on", "removed_on", "sku", "product_name"),
         *taken(one for one in declared if one.of_line),
     ).join(headers, on="order_id", how="inner")
-    lines = lines.join(_refunded(refunds, lines), on="order_item_id", how="left")
-    lines = lines.join(_shipped(shipment_items), on="order_item_id", how="left").with_columns(
-        nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "discount_cents").fill_null(0),
-        nw.col("shipped_units").fill_null(0),
-    )
     lines = with_worth(
-        lines,
+        lines.with_columns(nw.col("discount_cents").fill_null(0)),
         unit_parts,
         gross_sales_cents=("quantity", "unit_price_cents"),
         cost_cents=("quantity", "unit_cost_cents"),
     ).with_columns(gross_sales_cents=nw.coalesce("subtotal_cents", "gross_sales_cents"))
-    lines = by_key(lines, ["order_id"], _allocate_discount)
+    given_back, left_house = _refunded(refunds, lines), _shipped(shipment_items)
+    for found in (_allocated(lines), given_back, left_house):
+        lines = lines.join(found, on="order_item_id", how="left")
+    lines = lines.with_columns(
+        nw.col("refunded_quantity", "returns_cents", "tax_refunds_cents", "shipped_units").fill_null(0),
+        is_rounding=nw.col("is_rounding").fill_null(False),
+        discount_allocated_cents=nw.coalesce("discount_allocated_cents", "discount_cents"),
+    )
     left = nw.col("gross_sales_cents") - nw.col("discount_allocated_cents") - nw.col("returns_cents")
     is_no_sale = nw.col("is_void") | ~nw.col("removed_on").is_null()
     comes_back = nw.col("is_cancelled") & ~is_no_sale
@@ -266,14 +268,32 @@ def _shipped(shipment_items: Frame) -> Frame:
     return left.group_by("order_item_id").agg(nw.col("quantity").sum().alias("shipped_units"))
 
 
-def _allocate_discount(lines: Frame) -> Frame:
+def _allocated(lines: Frame) -> Frame:
+    """The discount of each line of the orders whose lines do not say all of it, and whether the rest is a rounding.
+
+    Of most orders nothing is left to spread. Windows over all columns of all lines took DuckDB 109 s for 6 M lines.
+    """
+    lines = lines.select(
+        *("order_item_id", "order_id", "gross_sales_cents", "discount_cents", "unit_to_spread_cents"),
+        "order_discount_cents",
+        in_order=flag(nw.col("removed_on").is_null()),
+    )
+    rests = (
+        lines.with_columns(own=nw.col("in_order") * nw.col("discount_cents"))
+        .group_by("order_id")
+        .agg(nw.col("order_discount_cents").max().alias("rest"), nw.col("own").sum())
+        .filter(nw.col("rest") > nw.col("own"))
+        .select("order_id", rest=nw.col("rest") - nw.col("own"))
+    )
+    spread = by_key(lines.join(rests, on="order_id", how="inner"), ["order_id"], _spread)
+    return spread.select("order_item_id", "discount_allocated_cents", "is_rounding")
+
+
+def _spread(lines: Frame) -> Frame:
     """Spread what no line has of each order's discount over its lines by largest remainder, in its smallest unit."""
-    in_order = flag(nw.col("removed_on").is_null())
     unit = nw.col("unit_to_spread_cents")
-    lines = lines.with_columns(in_order=in_order, own=in_order * nw.col("discount_cents"))
     lines = lines.with_columns(
-        left=nw.col("in_order") * (nw.col("gross_sales_cents") - nw.col("discount_cents")),
-        rest=nw.col("order_discount_cents") - nw.col("own").sum().over("order_id"),
+        left=nw.col("in_order") * (nw.col("gross_sales_cents") - nw.col("discount_cents"))
     ).with_columns(left_of_discounted=nw.when(nw.col("discount_cents") > 0).then(nw.col("left")).otherwise(0))
     fits = nw.col("rest") <= nw.col("left_of_discounted").sum().over("order_id")
     is_small = nw.col("rest") * 2 <= (nw.col("in_order").sum().over("order_id") + 1) * unit
