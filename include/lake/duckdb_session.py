@@ -36,11 +36,13 @@ _GONE = re.compile(
 _REFUSED = re.compile(r'Failed to (?:prepare|execute) \w+ "(?P<statement>.*)": (?P<reason>.*)', re.DOTALL)
 _FIRST_WAIT = 0.2  # seconds before DuckDB's second request to an object store; each later wait is twice as long
 _IN = ", in: "  # before the statement
-# No extension is loaded but those that read Postgres and S3, from their wheels; none is looked for in the network.
+# No extension is loaded but those that read Postgres and S3, from their wheels; none is looked for in the network. They
+# were installed with DuckDB and are trusted as it is: to check a signature, it hashes 42 MB in every session (0.4 s).
 _CONFIG: Final[Mapping[str, str | bool | int | float | list[str]]] = MappingProxyType(
     {
         "autoload_known_extensions": "false",
         "autoinstall_known_extensions": "false",
+        "allow_unsigned_extensions": "true",
     }
 )
 _PASSWORD = re.compile(r"(?P<of>password=|secret (?=')|session_token (?='))(?:'(?:\\.|[^'\\])*'|\S+)")

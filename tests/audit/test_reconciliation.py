@@ -111,6 +111,7 @@ def test_every_proof_holds_on_a_night_with_refunds_cancellations_deletions_and_q
     assert figures(nights, features).keys() == {"published_customer_activity"}
 
 
+@pytest.mark.long
 def test_every_proof_holds_on_a_dry_run_for_a_day_that_much_has_followed(nights: Nights) -> None:
     run = nights.report(LAST_DAY - timedelta(days=20), dry_run=True)
     found = figures(nights, run)

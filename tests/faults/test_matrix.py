@@ -43,7 +43,7 @@ def course_in_bucket(
         pytest.param("accept.between-layers", marks=pytest.mark.long),
         pytest.param("accept.rows-proven", marks=pytest.mark.long),
         pytest.param("build-order_lines.file", marks=pytest.mark.long),
-        "publish.half-replaced",
+        pytest.param("publish.half-replaced", marks=pytest.mark.long),
         pytest.param("approval-check_tolerance.asked", marks=pytest.mark.long),
         pytest.param("republish-publish.half-replaced", marks=pytest.mark.long),
     ],

@@ -142,6 +142,7 @@ def test_the_counts_of_nights_are_the_history_of_stock(counted: Nights, at: Any)
     assert copies.clean_versions(run)["inventory_movements"] == lake.version("clean", "inventory_movements")
 
 
+@pytest.mark.long
 def test_no_run_counts_anything_twice_or_loses_what_was_counted(counted: Nights, at: Any) -> None:
     """Neither one that runs again, nor one for an earlier day, nor a full refresh, nor one that builds all anew."""
     for number, day in enumerate(DAYS[:3]):

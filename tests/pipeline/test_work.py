@@ -32,11 +32,12 @@ from transforms.registry import TABLES
 
 RECORDED: Final = Path(__file__).with_name("work.json")
 BYTES: Final = "bytes written into the lake"
-_SLACK: Final = 1.1  # of bytes: a Delta log holds times and names
+READ: Final = "rows read in the shop"
+_SLACK: Final = {BYTES: 1.1, READ: 1.1}  # a Delta log holds times and names; by an index, Postgres reads other rows
 # What opens and ends transactions follows from what is in them.
 _ASKED: Final = r"LOG:  (?:statement|execute [^:]*): (?!\s*(?i:begin|commit|rollback|set|show|discard|deallocate)\b)"
 _ROWS: Final = {
-    "shop": ("rows read in the shop", "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables"),
+    "shop": (READ, "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables"),
     "warehouse": (
         "rows written in the warehouse",
         "select tup_inserted + tup_updated + tup_deleted from pg_stat_database where datname = current_database()",
@@ -150,7 +151,7 @@ def test_no_stage_does_more_than_it_did(
         f"{stage}: {count:,} {what}, and not {recorded[stage][what]:,}"
         for stage, counted in found.items()
         for what, count in counted.items()
-        if count > recorded[stage][what] * (_SLACK if what == BYTES else 1)
+        if count > recorded[stage][what] * _SLACK.get(what, 1)
     ]
     assert not more, more
     assert sum(found["first night: publish"].values()) > 0

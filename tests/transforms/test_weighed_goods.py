@@ -88,7 +88,7 @@ def test_a_line_that_comes_back_in_parts_gives_back_what_it_cost(report: Report)
     assert [row["returned_cost_cents"] for row in rows] == [0, 63, 112]
 
 
-@pytest.mark.parametrize("seed", ["apple", "pear"])
+@pytest.mark.parametrize("seed", ["apple", pytest.param("pear", marks=pytest.mark.long)])
 def test_kilograms_to_the_gram_are_the_same_money_as_grams(report: Report, seed: str) -> None:
     """A price per kilogram is a thousand times that per gram; whatever is published is the same but for that."""
     grams = Trade(seed).between(day(FIRST_DAY), day(AS_OF), 90).rows
