@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
+from uuid import uuid4
 
 import narwhals as nw
 
@@ -123,8 +124,11 @@ class DuckdbEngine:
 
     @staticmethod
     def by_key(frame: Frame, key: Sequence[str], step: Step) -> Frame:  # noqa: ARG004 - DuckDB partitions windows itself
-        """See Engine."""
-        return step(frame)
+        """See Engine. What comes of it is a table: DuckDB would compute it again for everything derived from it."""
+        rows, name = step(frame).to_native(), f"step_{uuid4().hex}"
+        rows.create(name)
+        computed: Frame = nw.from_native(rows.query(f"of_{name}", f"from {name}"))
+        return computed
 
 
 def _quoted(name: str) -> str:
