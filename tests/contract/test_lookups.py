@@ -62,7 +62,7 @@ DECLARED = [
     pytest.param(shop, source, derived, id=f"{shop}-{source.name}-{derived.column.name}")
     for shop, sources in SHOPS.items()
     for source in sources.values()
-    for derived in source.derived
+    for derived in source.all_derived
     if derived.lookups
 ]
 
